@@ -1,0 +1,51 @@
+"""The data sets that exist, as rows: what they hold, where they come from, and the hash that identifies them."""
+
+from __future__ import annotations
+
+import functools
+import tomllib
+from dataclasses import dataclass
+from importlib import resources
+from typing import Literal
+
+from bench.errors import UnknownNameError
+
+
+@dataclass(frozen=True)
+class DatasetRow:
+    """One data set. `fingerprint`: first 16 hexadecimal digits of SHA-256 over pixels and labels of all parts."""
+
+    name: str
+    title: str
+    kind: Literal["real", "generated"]
+    num_classes: int
+    class_names: tuple[str, ...]
+    resolution_px: int
+    train_images: int
+    validation_images: int
+    test_images: int
+    licence: str
+    source: str
+    description: str  # one line
+    caution: str  # what a reader of results on it must know; empty if nothing
+    how_to_get: str
+    fingerprint: str
+
+
+@functools.cache
+def dataset_rows() -> dict[str, DatasetRow]:
+    """Every catalogued data set by its name, in the order of datasets.toml."""
+    text = resources.files("bench.catalog").joinpath("datasets.toml").read_text(encoding="utf-8")
+    rows = {}
+    for name, fields in tomllib.loads(text).items():
+        classes = tuple(fields.pop("class_names"))
+        rows[name] = DatasetRow(name=name, num_classes=len(classes), class_names=classes, **fields)
+    return rows
+
+
+def find_dataset(name: str) -> DatasetRow:
+    """The row of this name. Raises UnknownNameError, with the nearest names, if there is none."""
+    rows = dataset_rows()
+    if name not in rows:
+        raise UnknownNameError("data set", name, rows)
+    return rows[name]

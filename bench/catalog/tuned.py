@@ -1,0 +1,78 @@
+"""Learning rates that were chosen by the recorded sweep `tune`, one per small model, with the record that won.
+
+The table is written by `vitbench adopt` from `results/tune`; a test keeps the two equal.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+from functools import cache
+from importlib import resources
+from pathlib import Path
+
+from bench.errors import RequestError
+
+HEADER_NOTE = "Chosen by `vitbench adopt`; do not edit by hand."
+
+
+@dataclass(frozen=True)
+class TunedRate:
+    """The winning trial of one model. trials counts every learning rate tried for it."""
+
+    model: str
+    learning_rate: float
+    validation_top1_pct: float
+    dataset: str
+    trials: int
+    at_edge: bool  # no larger, or no smaller, learning rate was tried
+    cell_id: str
+
+
+def tuned_path() -> Path:
+    """The table's file in the package."""
+    return Path(str(resources.files("bench.catalog") / "tuned.csv"))
+
+
+@cache
+def tuned_rates() -> dict[str, TunedRate]:
+    """Model name -> its winning trial."""
+    with open(tuned_path(), encoding="utf-8", newline="") as stream:
+        rows = csv.DictReader(line for line in stream if not line.startswith("#"))
+        return {row["model"]: _typed(row) for row in rows}
+
+
+def tuned_learning_rate(model: str) -> float:
+    """The learning rate of `model`. Raises RequestError when no sweep has chosen one."""
+    rates = tuned_rates()
+    if model not in rates:
+        raise RequestError(
+            f"No tuned learning rate for '{model}'. Give the [[train]] block a `learning_rate`, or sweep it: "
+            "add the model to suite 'tune', then `vitbench run tune` and `vitbench adopt`."
+        )
+    return rates[model].learning_rate
+
+
+def write_tuned_rates(rates: Iterable[TunedRate], path: Path) -> None:
+    """Replace the table, sorted by model, whole or not at all."""
+    temporary = path.with_suffix(".tmp")
+    with open(temporary, "w", encoding="utf-8", newline="") as stream:
+        stream.write(f"# {HEADER_NOTE}\n")
+        writer = csv.DictWriter(stream, [field.name for field in fields(TunedRate)], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(asdict(rate) for rate in sorted(rates, key=lambda rate: rate.model))
+    temporary.replace(path)
+    tuned_rates.cache_clear()
+
+
+def _typed(row: dict[str, str]) -> TunedRate:
+    return TunedRate(
+        model=row["model"],
+        learning_rate=float(row["learning_rate"]),
+        validation_top1_pct=float(row["validation_top1_pct"]),
+        dataset=row["dataset"],
+        trials=int(row["trials"]),
+        at_edge=row["at_edge"] == "True",
+        cell_id=row["cell_id"],
+    )

@@ -1,0 +1,73 @@
+"""The command line: the only place that prints and that ends the process.
+
+Heavy imports stay inside the commands, so that `vitbench --help` answers at once.
+Exit codes: 0 done (skipped and out-of-memory cells included), 1 some cells failed, 2 the request was wrong or the
+results folder cannot be used, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import click
+import typer
+
+from bench import __version__
+from bench.cli.look import complexity, datasets, doctor, models, suites
+from bench.cli.run import adopt, plan, report, run
+from bench.errors import BenchError
+
+EXIT_FAILED_CELLS = 1
+EXIT_BAD_REQUEST = 2
+EXIT_INTERRUPTED = 130
+
+app = typer.Typer(
+    name="vitbench",
+    help="Vision Transformers against CNNs: accuracy, compute, speed and memory, with intervals and provenance.",
+    epilog="Exit codes: 0 done, 1 some cells failed, 2 the request was wrong, 130 interrupted.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for command in (run, plan, report, models, datasets, suites, complexity, doctor, adopt):
+    app.command()(command)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"vitbench {__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def options(
+    context: typer.Context,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    context.obj = {"debug": debug}
+
+
+def main() -> None:
+    """Run one command and end the process with its exit code."""
+    debug = "--debug" in sys.argv
+    try:
+        code = app(standalone_mode=False)
+    except BenchError as error:
+        if debug:
+            raise
+        typer.echo(f"Error: {error}", err=True)
+        code = EXIT_BAD_REQUEST
+    except click.exceptions.ClickException as error:
+        error.show()
+        code = EXIT_BAD_REQUEST
+    except (KeyboardInterrupt, click.exceptions.Abort):
+        typer.echo("Interrupted. Finished cells are kept; the same command resumes.", err=True)
+        code = EXIT_INTERRUPTED
+    except BrokenPipeError:  # `vitbench models | head`
+        sys.stderr.close()
+        code = 0
+    sys.exit(code if isinstance(code, int) else 0)

@@ -1,0 +1,174 @@
+"""`models`, `datasets`, `suites`, `complexity` and `doctor`: what there is, and what it holds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from bench.measure.complexity import Complexity
+
+JsonOption = Annotated[bool, typer.Option("--json", help="A JSON list, one object a row.")]
+
+
+def models(
+    pattern: Annotated[str, typer.Argument(help="Part of a name, or a pattern such as 'vit_*_384*'.")] = "",
+    family: Annotated[Literal["vit", "cnn", "hybrid"] | None, typer.Option(help="Only this family.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the catalogued models. Every other timm model works too, and your own as path/to/file.py:function."""
+    from fnmatch import fnmatch
+
+    from bench.catalog.models import model_rows
+    from bench.cli.words import table
+    from bench.errors import UnknownNameError
+
+    rows = [row for row in model_rows().values() if family is None or row.family == family]
+    found = [row for row in rows if fnmatch(row.name, pattern if "*" in pattern else f"*{pattern}*")]
+    if not found:
+        raise UnknownNameError("model", pattern, [row.name for row in rows], where="the catalog")
+    if as_json:
+        typer.echo(json.dumps([asdict(row) | {"arguments": dict(row.arguments)} for row in found], indent=2))
+        return
+    lines = [
+        [row.name, row.family, row.size_class, str(row.resolution_px), row.paper_system, row.pretraining]
+        for row in found
+    ]
+    typer.echo(table(["Model", "Family", "Size", "Pixels", "System", "Public weights"], lines, right=(3,)))
+
+
+def datasets(as_json: JsonOption = False) -> None:
+    """List the data sets and how to get each."""
+    from bench.catalog.datasets import dataset_rows
+    from bench.cli.words import table
+
+    rows = list(dataset_rows().values())
+    if as_json:
+        typer.echo(json.dumps([asdict(row) for row in rows], indent=2))
+        return
+    lines = [
+        [row.name, row.kind, str(row.num_classes), str(row.resolution_px), str(row.train_images),
+         str(row.validation_images), str(row.test_images), row.licence, row.description]
+        for row in rows
+    ]  # fmt: skip
+    header = ["Data set", "Kind", "Classes", "Pixels", "Train", "Validation", "Test", "Licence", "What"]
+    typer.echo(table(header, lines, right=(2, 3, 4, 5, 6)))
+
+
+def suites(as_json: JsonOption = False) -> None:
+    """List the suites that ship, with the question that each answers."""
+    from bench.cli.words import table
+    from bench.suite.spec import builtin_suites, load_suite
+
+    rows = [(name, load_suite(name)) for name in builtin_suites()]
+    if as_json:
+        typer.echo(json.dumps([{"suite": name, **suite.model_dump(mode="json")} for name, suite in rows], indent=2))
+        return
+    typer.echo(table(["Suite", "Question"], [[name, suite.question] for name, suite in rows]))
+
+
+def complexity(
+    name: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME]...", help="Models, patterns, @systems or @small.")
+    ] = None,
+    resolution: Annotated[int | None, typer.Option(min=1, help="Pixels; each model's own by default.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Every model that timm lists.")] = False,
+    processes: Annotated[int | None, typer.Option(min=1, help="Processes that count (one per core).")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Count parameters, MACs and activations with two counters, and say whether they agree."""
+    from bench.catalog.models import select_models
+    from bench.cli import EXIT_FAILED_CELLS
+    from bench.errors import RequestError
+    from bench.execute.runner import default_workers
+    from bench.measure.build import check_takes_resolution, native_resolution
+    from bench.measure.certify import all_timm_models, certify_all
+
+    if everything == bool(name):
+        raise RequestError("Give model names, or --all.")
+    names = all_timm_models() if everything else select_models(name or [])
+    if not everything:
+        for one in names:
+            native = native_resolution(one)  # an unknown name stops here
+            if resolution is not None and resolution != native:
+                check_takes_resolution(one, resolution)
+    few = len(names) <= 4  # not worth starting processes for
+    counted = certify_all(names, resolution_px=resolution, processes=1 if few else processes or default_workers("cpu"))
+    rows = [_complexity_row(one, result, resolution) for one, result in counted]
+    typer.echo(json.dumps(rows, indent=2) if as_json else _complexity_table(rows))
+    failed = [row for row in rows if row["certificate"] == "failed"]
+    if failed:
+        typer.echo(f"{len(failed)} of {len(rows)} models could not be counted.", err=True)
+        raise typer.Exit(EXIT_FAILED_CELLS)
+
+
+def _complexity_row(name: str, result: Complexity | str, resolution: int | None) -> dict[str, Any]:
+    if isinstance(result, str):
+        unknown = dict.fromkeys(("params", "macs", "flops", "activations"))
+        return {"model": name, "resolution_px": resolution, **unknown, "certificate": "failed", "reason": result}
+    values = asdict(result)
+    return {"model": name, "resolution_px": values.pop("input_px"), **values}
+
+
+def _complexity_table(rows: Iterable[dict[str, Any]]) -> str:
+    from bench.cli.words import table
+
+    def scaled(value: int | None, unit: float, digits: int = 3) -> str:
+        return "n/a" if value is None else f"{value / unit:.{digits}f}"
+
+    lines = [
+        [row["model"], str(row["resolution_px"] or ""), scaled(row["params"], 1e6, 2), scaled(row["macs"], 1e9),
+         scaled(row["flops"], 1e9), scaled(row["activations"], 1e6, 2), row["certificate"],
+         row.get("reason") or row.get("certificate_note") or ""]
+        for row in rows
+    ]  # fmt: skip
+    header = ["Model", "Pixels", "Params [M]", "MACs [G]", "FLOPs [G]", "Activations [M]", "Certificate", "Remark"]
+    return table(header, lines, right=(1, 2, 3, 4, 5))
+
+
+def doctor(as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False) -> None:
+    """Say which devices, precisions, data sets and extras this machine has, and what each missing one needs."""
+    from bench.cli.words import table
+
+    facts = _facts()
+    if as_json:
+        typer.echo(json.dumps(facts, indent=2))
+        return
+    for title, rows in facts.items():
+        typer.echo(table([title.capitalize(), "State", "Needs"], [[n, s, need or ""] for n, (s, need) in rows.items()]))
+        typer.echo("")
+
+
+def _facts() -> dict[str, dict[str, tuple[str, str | None]]]:
+    """Group -> name -> (state, what a missing one needs)."""
+    from bench.catalog.datasets import dataset_rows
+    from bench.errors import RequestError
+    from bench.execute.environment import describe_conditions
+    from bench.measure.counters import fvcore_problem, torch_problem
+    from bench.measure.settings import available_precisions, compile_reason, resolve_device
+
+    best = resolve_device("auto")
+    here = describe_conditions(best, 1, 1)
+    shown = ("cpu_model", "isa", "cores", "memory_gib", "gpu_model", "torch", "timm")
+    machine: dict[str, tuple[str, str | None]] = {key: (str(here[key]), None) for key in shown}
+    devices: dict[str, tuple[str, str | None]] = {}
+    for device in ("cpu", "cuda", "mps"):
+        try:
+            devices[device] = ("best here" if resolve_device(device) == best else "yes", None)
+        except RequestError as error:
+            devices[device] = ("no", str(error))
+    precisions = {
+        f"{precision} on {best}": ("no" if reason else "yes", reason)
+        for precision, reason in available_precisions(best).items()
+    }
+    precisions[f"compile on {best}"] = ("no" if compile_reason(best) else "yes", compile_reason(best))
+    counters = {
+        "fvcore": ("no" if fvcore_problem() else "yes", fvcore_problem()),
+        "FlopCounterMode": ("no" if torch_problem() else "yes", torch_problem()),
+    }
+    sets: dict[str, tuple[str, str | None]] = {name: ("yes", row.how_to_get) for name, row in dataset_rows().items()}
+    return {"machine": machine, "device": devices, "setting": precisions, "counter": counters, "data set": sets}

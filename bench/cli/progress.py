@@ -1,0 +1,90 @@
+"""What a person sees while cells run: a progress bar in a terminal, plain lines in a pipe."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import typer
+
+from bench.cli.words import describe_cell, describe_result
+from bench.execute.runner import is_timing
+from bench.store.record import Record
+from bench.suite.cell import Cell
+
+
+class PlainProgress:
+    """One line per finished cell."""
+
+    def __init__(self) -> None:
+        self._done = self._total = 0
+        self._started = time.monotonic()
+
+    def planned(self, waiting: int, done: int) -> None:
+        self._total = self._done + waiting
+        typer.echo(f"{waiting} cells to run, {done} already in the store.")
+
+    def started(self, cell: Cell) -> None:
+        return
+
+    def finished(self, record: Record) -> None:
+        self._done += 1
+        left = _left(self._started, self._done, self._total)
+        typer.echo(f"[{self._done}/{self._total}{left}] {describe_result(record)}")
+
+    def close(self) -> None:
+        return
+
+
+class BarProgress:
+    """A bar with cells done, the cell under way and the time left; failures stay on the screen as lines.
+
+    It is redrawn when a cell starts or ends and at no other time: a redraw timer would disturb what is timed.
+    """
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+        self._bar = Progress(
+            BarColumn(bar_width=30),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[left]}"),
+            TextColumn("{task.description}", markup=False),
+            console=Console(stderr=True),
+            auto_refresh=False,
+            transient=True,
+        )
+        self._task = self._bar.add_task("", total=None, left="")
+        self._started = time.monotonic()
+        self._done = self._total = 0
+        self._bar.start()
+
+    def planned(self, waiting: int, done: int) -> None:
+        self._total = self._done + waiting
+        self._bar.console.print(f"{waiting} cells to run, {done} already in the store.")
+        self._bar.update(self._task, total=self._total, refresh=True)
+
+    def started(self, cell: Cell) -> None:
+        phase = "timing" if is_timing(cell) else "running"
+        self._bar.update(self._task, description=f"{phase} {describe_cell(cell)}", refresh=True)
+
+    def finished(self, record: Record) -> None:
+        self._done += 1
+        if record.status != "ok":
+            self._bar.console.print(describe_result(record), markup=False, highlight=False)
+        left = _left(self._started, self._done, self._total)
+        self._bar.update(self._task, completed=self._done, left=left, refresh=True)
+
+    def close(self) -> None:
+        self._bar.stop()
+
+
+def make_progress() -> PlainProgress | BarProgress:
+    """The bar when standard error is a terminal, plain lines otherwise."""
+    return BarProgress() if sys.stderr.isatty() else PlainProgress()
+
+
+def _left(started: float, done: int, total: int) -> str:
+    seconds = (time.monotonic() - started) / done * (total - done)
+    return f", about {seconds / 60:.0f} min left" if seconds >= 90 else f", about {seconds:.0f} s left"

@@ -1,0 +1,329 @@
+"""`run`, `plan`, `report` and `adopt`: from a suite to records, and from records to pages."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from bench.execute.runner import Resources, Summary
+    from bench.store.record import Record
+    from bench.suite.cell import Cell
+    from bench.suite.plan import Surroundings
+    from bench.suite.spec import Suite
+
+DeviceChoice = Literal["auto", "cpu", "cuda", "mps"]
+
+SuiteArgument = Annotated[
+    list[str], typer.Argument(metavar="SUITE...", help="Names that ship, or paths to .toml files.")
+]
+DeviceOption = Annotated[DeviceChoice, typer.Option(help="Where models run; auto takes the best there is.")]
+ResultsOption = Annotated[Path, typer.Option(help="Folder of the results.", file_okay=False)]
+DataOption = Annotated[
+    list[str], typer.Option("--data", metavar="NAME=PATH", help="Train on this image folder too (repeatable).")
+]
+ShippedOption = Annotated[
+    bool, typer.Option("--shipped", help="The project's committed results instead of your own under `local/`.")
+]
+
+
+def run(
+    suite: SuiteArgument,
+    device: DeviceOption = "auto",
+    results: ResultsOption = Path("results"),
+    data: DataOption = [],  # noqa: B006 - typer reads the default, nothing changes it
+    workers: Annotated[int | None, typer.Option(min=1, help="Trainings side by side (CPU: one per core).")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads of a timed model (all cores).")] = None,
+    rerun: Annotated[bool, typer.Option("--rerun", help="Run finished cells again.")] = False,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run cells again that did not end ok.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would run, and run nothing.")] = False,
+    shipped: ShippedOption = False,
+) -> None:
+    """Run the cells of suites and store a record of each. Stopped half-way, the same command resumes."""
+    from bench.cli import EXIT_FAILED_CELLS
+    from bench.errors import RequestError
+    from bench.suite.spec import load_suite
+
+    if rerun and retry_failed:
+        raise RequestError("--rerun and --retry-failed exclude one another.")
+    mode = "rerun" if rerun else "retry-failed" if retry_failed else "resume"
+    loaded = [load_suite(name) for name in suite]
+    jobs = [_Job(one, device, data, workers, threads, results, mode, shipped) for one in loaded]
+    for job in jobs:
+        job.check()  # of every suite before the first cell of any runs
+    failed = 0
+    for job in jobs:
+        if dry_run:
+            _print_plan(job.suite, job.waiting(), job.resources.training_workers)
+        else:
+            failed += job.run()
+    if failed:
+        raise typer.Exit(EXIT_FAILED_CELLS)
+
+
+class _Job:
+    """One suite on this machine: its plan, what is already done, and how to run the rest."""
+
+    def __init__(
+        self,
+        suite: Suite,
+        device: str,
+        data: list[str],
+        workers: int | None,
+        threads: int | None,
+        results: Path,
+        mode: Any,
+        shipped: bool,
+    ) -> None:
+        from bench.execute.environment import describe_conditions
+        from bench.execute.resume import finished_cells
+        from bench.execute.runner import Resources, default_workers
+        from bench.measure.settings import resolve_device
+        from bench.store.files import read_records, suite_folder
+
+        self.suite, self.results, self.local = suite, results, not shipped
+        self.device = resolve_device(device)
+        self.folders = _folders(data)
+        self.resources: Resources = Resources(
+            training_workers=workers or default_workers(self.device),
+            timing_threads=threads or default_workers("cpu"),
+            folders={name: str(path) for name, path in self.folders.items()},
+        )
+        timing = self.resources.timing_threads
+        per_task = {"train": 1, "speed": timing, "memory": timing}
+        self.here = describe_conditions(self.device, timing, 1)
+        stored = read_records(suite_folder(results, suite.name, local=self.local))
+        for warning in stored.warnings:
+            typer.echo(f"Warning: {warning}", err=True)
+        self.done = finished_cells(stored.records, self.here, per_task, mode)
+
+    def plan(self, finished: Iterable[Record]) -> list[Cell]:
+        from bench.suite.plan import plan as plan_cells
+
+        return plan_cells(self.suite, surroundings(self.device, self.folders, finished))
+
+    def waiting(self) -> list[Cell]:
+        return [cell for cell in self.plan(self.done.values()) if cell.cell_id not in self.done]
+
+    def check(self) -> None:
+        """Raise for anything wrong with the request while nothing has been written."""
+        from bench.measure.build import check_takes_resolution, native_resolution
+
+        points = {(cell.model, cell.resolution_px) for cell in self.waiting()}
+        for model, resolution in sorted(points):
+            if resolution != native_resolution(model):
+                check_takes_resolution(model, resolution)
+
+    def run(self) -> int:
+        """Run what is waiting; the number of cells that failed."""
+        from bench.cli.progress import make_progress
+        from bench.execute.runner import run_plan
+        from bench.store.files import open_run
+
+        if not self.waiting():
+            typer.echo(f"{self.suite.name}: all {len(self.done)} cells are in the store. --rerun runs them again.")
+            return sum(record.status == "failed" for record in self.done.values())
+        with open_run(self.results, self.suite.name, self.here["machine"], local=self.local) as writer:
+            progress = make_progress()
+            try:
+                summary = run_plan(self.suite.name, self.plan, self.done, self.resources, writer, progress)
+            finally:
+                progress.close()
+            writer.append_summary(summary.as_json())
+        _print_summary(self.suite.name, summary, self.local)
+        return summary.counts["failed"]
+
+
+def plan(
+    suite: SuiteArgument,
+    device: DeviceOption = "auto",
+    data: DataOption = [],  # noqa: B006 - typer reads the default, nothing changes it
+    as_json: Annotated[bool, typer.Option("--json", help="A JSON list of cells.")] = False,
+) -> None:
+    """Print every cell of suites, with its MACs and a time estimate, before anything runs."""
+    from bench.execute.runner import default_workers
+    from bench.measure.settings import resolve_device
+    from bench.suite.plan import plan as plan_cells
+    from bench.suite.spec import load_suite
+
+    here = resolve_device(device)
+    loaded = [load_suite(name) for name in suite]
+    plans = [(one, plan_cells(one, surroundings(here, _folders(data), ()))) for one in loaded]
+    if as_json:
+        listed = [
+            {"suite": one.name, "cell_id": cell.cell_id, **cell.model_dump(mode="json")}
+            for one, cells in plans
+            for cell in cells
+        ]
+        typer.echo(json.dumps(listed, indent=2))
+        return
+    for one, cells in plans:
+        _print_plan(one, cells, default_workers(here))
+
+
+def surroundings(device: str, folders: Mapping[str, Path], finished: Iterable[Record]) -> Surroundings:
+    """What a plan needs to know, from the command line and the finished records."""
+    from bench.catalog.datasets import DatasetRow, find_dataset
+    from bench.data.folder import folder_row
+    from bench.measure.build import native_resolution
+    from bench.suite.plan import Surroundings
+
+    def find(name: str) -> DatasetRow:
+        return folder_row(name, folders[name]) if name in folders else find_dataset(name)
+
+    return Surroundings(
+        device=device,  # type: ignore[arg-type]  # resolve_device returns one of the three
+        find_dataset=find,
+        native_resolution=native_resolution,
+        extra_datasets=tuple(folders),
+        validation_top1={
+            record.cell_id: record.values["validation_top1_pct"]
+            for record in finished
+            if record.status == "ok" and record.cell["task"] == "train"
+        },
+    )
+
+
+def _folders(data: list[str]) -> dict[str, Path]:
+    """`NAME=PATH` options -> name: folder. Raises RequestError for a name that is taken."""
+    from bench.catalog.datasets import dataset_rows
+    from bench.data.folder import parse_data_option
+    from bench.errors import RequestError
+
+    folders: dict[str, Path] = {}
+    for option in data:
+        name, path = parse_data_option(option)
+        if name in folders or name in dataset_rows():
+            raise RequestError(f"--data {name}: there is a data set of that name already. Choose another name.")
+        folders[name] = path
+    return folders
+
+
+def report(
+    suite: Annotated[list[str] | None, typer.Argument(metavar="[SUITE]...", help="All stored ones by default.")] = None,
+    results: Annotated[
+        list[Path] | None, typer.Option("--results", help="Folder of results (repeatable: machines are merged).")
+    ] = None,
+    reports: Annotated[Path, typer.Option(help="Folder of the reports.", file_okay=False)] = Path("reports"),
+    shipped: ShippedOption = False,
+) -> None:
+    """Rebuild the reports of suites from the stored records alone."""
+    from bench.errors import RequestError
+    from bench.report.page import write_index
+    from bench.store.files import stored_suites
+
+    roots = results or [Path("results")]
+    names = suite or sorted({name for root in roots for name in stored_suites(root, local=not shipped)})
+    if not names:
+        raise RequestError(
+            f"No results under {', '.join(repr(str(root)) for root in roots)}. `vitbench run pocket` makes some; "
+            "`vitbench report --shipped` rebuilds the pages of committed results."
+        )
+    out = reports if shipped else reports / "local"
+    for name in names:
+        typer.echo(f"{_write_one(name, roots, out, shipped)}")
+    typer.echo(f"{write_index(out)}")
+
+
+def _write_one(name: str, roots: list[Path], out: Path, shipped: bool) -> Path:
+    """The report of one suite from all results folders."""
+    from bench.errors import RequestError
+    from bench.report.page import write_report
+    from bench.store.files import predictions_path, read_records, suite_folder
+
+    name = Path(name).stem if name.endswith(".toml") else name
+    folders = [suite_folder(root, name, local=not shipped) for root in roots]
+    read = [read_records(folder) for folder in folders]
+    records = [record for one in read for record in one.records]
+    if not records:
+        raise RequestError(
+            f"No results of suite '{name}' in {', '.join(repr(str(folder)) for folder in folders)}. "
+            f"Run `vitbench run {name}` first."
+        )
+
+    def predictions(cell_id: str) -> Any:
+        import pandas as pd
+
+        for folder in folders:
+            path = predictions_path(folder, cell_id)
+            if path.exists():
+                return pd.read_parquet(path)
+        return None
+
+    summaries = [summary for one in read for summary in one.summaries]
+    flags = " --shipped" if shipped else ""
+    return write_report(
+        name,
+        records,
+        predictions,
+        question=_question(name),
+        out=out,
+        rebuild_command=f"vitbench report {name}{flags}",
+        warnings=[warning for one in read for warning in one.warnings],
+        run_summary=summaries[-1] if summaries else None,
+    )
+
+
+def _question(name: str) -> str:
+    """The question of a suite that ships; none for a suite whose file is elsewhere."""
+    from bench.suite.spec import builtin_suites, load_suite
+
+    return load_suite(name).question if name in builtin_suites() else ""
+
+
+def adopt(
+    results: ResultsOption = Path("results"),
+    shipped: ShippedOption = False,
+) -> None:
+    """Take the learning rates that the sweep `tune` chose into the catalog, for suites that say "tuned"."""
+    from bench.analyse.sweep import choose_rates
+    from bench.catalog.tuned import tuned_path, write_tuned_rates
+    from bench.cli.words import table
+    from bench.store.files import read_records, suite_folder
+
+    rates = choose_rates(read_records(suite_folder(results, "tune", local=not shipped)).records)
+    write_tuned_rates(rates, tuned_path())
+    rows = [
+        [rate.model, f"{rate.learning_rate:g}", f"{rate.validation_top1_pct:.1f}", str(rate.trials),
+         "at the edge of what was tried" if rate.at_edge else ""]
+        for rate in rates
+    ]  # fmt: skip
+    typer.echo(table(["Model", "Learning rate", "Validation top-1 [%]", "Trials", "Remark"], rows, right=(1, 2, 3)))
+
+
+def _print_plan(suite: Suite, cells: list[Cell], workers: int) -> None:
+    from bench.cli.words import describe_cell, duration, table
+    from bench.execute.estimate import estimated_seconds, macs_of
+    from bench.execute.runner import is_timing
+
+    typer.echo(f"{suite.name}: {suite.question}")
+    rows, side_by_side, alone = [], 0.0, 0.0
+    for cell in cells:
+        macs = macs_of(cell)
+        seconds = estimated_seconds(cell)
+        alone += seconds if is_timing(cell) else 0.0
+        side_by_side += 0.0 if is_timing(cell) else seconds
+        rows.append(
+            [cell.cell_id, "n/a" if macs is None else f"{macs / 1e6:.4g}", duration(seconds), describe_cell(cell)]
+        )
+    typer.echo(table(["Cell", "MACs [M]", "About", "What"], rows, right=(1, 2)))
+    total = side_by_side / workers + alone
+    typer.echo(
+        f"{len(cells)} cells, about {duration(total)} with {workers} trainings side by side (a rough estimate).\n"
+    )
+
+
+def _print_summary(suite: str, summary: Summary, local: bool) -> None:
+    counts = ", ".join(f"{count} {status}" for status, count in summary.counts.items() if count)
+    typer.echo(f"{suite}: {counts or 'nothing ran'}; {summary.resumed} were in the store.")
+    if summary.overhead_ratio is not None:
+        figures = summary.as_json()
+        typer.echo(
+            f"Wall time {figures['wall_s']:.0f} s with {summary.workers} workers, {figures['in_cell_s']:.0f} s inside "
+            f"cells: {summary.overhead_ratio:.2f} worker-seconds for each second inside."
+        )
+    typer.echo(f"`vitbench report {suite}{'' if local else ' --shipped'}` writes the report.")

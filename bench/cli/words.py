@@ -1,0 +1,65 @@
+"""Short texts for cells, results and tables on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bench.store.record import Record
+from bench.suite.cell import Cell, ComplexityCell, MemoryCell, SpeedCell, TrainCell, parse_cell
+
+
+def describe_cell(cell: Cell) -> str:
+    """What a cell asks for, in one line."""
+    match cell:
+        case TrainCell():
+            return (
+                f"train {cell.model} on {cell.train_images} {cell.dataset} images, "
+                f"{cell.budget_gflop:g} GFLOP, lr {cell.recipe.learning_rate:g}, seed {cell.seed}"
+            )
+        case SpeedCell():
+            what = f"{' and '.join(cell.metrics)} of {cell.model} at {cell.resolution_px} px"
+            return f"{what}, batch {cell.batch_size}, process {cell.repeat + 1}"
+        case MemoryCell():
+            return f"peak memory of {cell.model} at {cell.resolution_px} px, batch {cell.batch_size}"
+        case ComplexityCell():
+            return f"complexity of {cell.model} at {cell.resolution_px} px"
+
+
+def describe_result(record: Record) -> str:
+    """A finished cell and its first number, or why there is none."""
+    what = describe_cell(parse_cell(record.cell))
+    if record.status != "ok":
+        return f"{record.status}: {what}: {record.reason}"
+    values = record.values
+    match record.cell["task"]:
+        case "train":
+            return f"{what}: top-1 {values['top1_pct']:.1f} % in {record.wall_s:.1f} s"
+        case "speed":
+            parts = []
+            if values.get("throughput_img_per_s") is not None:
+                parts.append(f"{values['throughput_img_per_s']:.0f} images/s")
+            if values.get("latency_p50_ms") is not None:
+                parts.append(f"p50 {values['latency_p50_ms']:.2f} ms")
+            return f"{what}: {', '.join(parts)}"
+        case "memory":
+            return f"{what}: {next(iter(values.values())):.1f} MiB"
+        case _:
+            return f"{what}: {values['macs'] / 1e9:.4g} GMACs, certificate {values['certificate']}"
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
+    """Columns padded with spaces; `right` names the columns that are right-aligned."""
+    widths = [max(len(line[i]) for line in [header, *rows]) for i in range(len(header))]
+
+    def line(cells: Sequence[str]) -> str:
+        padded = [c.rjust(widths[i]) if i in right else c.ljust(widths[i]) for i, c in enumerate(cells)]
+        return "  ".join(padded).rstrip()
+
+    return "\n".join([line(header), "  ".join("-" * width for width in widths), *map(line, rows)])
+
+
+def duration(seconds: float) -> str:
+    """`45 s`, `12 min` or `3.1 h`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,57 @@
+"""Drawing on blocks of small pictures with arithmetic that is the same everywhere.
+
+Only + - * / sqrt, comparisons, floor and integers, element by element in float32: IEEE 754 fixes each of
+these to the last bit. numpy's sine, exponential, power, sums and matrix products are not fixed, so none is used.
+Positions are in pixels from the centre of the picture; angles are in turns (1 turn = 360 degrees).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.data.randomness import Floats, Stream
+
+
+def pixel_grid(size_px: int) -> tuple[Floats, Floats]:
+    """x (1, 1, size) and y (1, size, 1) of the pixel centres, in pixels from the picture's centre."""
+    steps = np.arange(size_px, dtype=np.float32) - np.float32((size_px - 1) / 2)
+    return steps[None, None, :], steps[None, :, None]
+
+
+def sine(turns: Floats) -> Floats:
+    """sin(2 pi turns) to within 0.0012, from two parabolas; any shape, float32."""
+    phase = turns - np.floor(turns + np.float32(0.5))  # in [-0.5, 0.5)
+    rough = phase * (np.float32(8) - np.float32(16) * np.abs(phase))
+    return rough * (np.float32(0.775) + np.float32(0.225) * np.abs(rough))
+
+
+def cosine(turns: Floats) -> Floats:
+    """cos(2 pi turns) to within 0.0012."""
+    return sine(turns + np.float32(0.25))
+
+
+def coverage(outside_px: Floats) -> Floats:
+    """Share of each pixel that a figure covers, given how far the pixel's centre lies outside its outline."""
+    return np.clip(np.float32(0.5) - outside_px, np.float32(0), np.float32(1))
+
+
+def per_image(values: Floats) -> Floats:
+    """(N,) as (N, 1, 1), to go with pictures (N, H, W)."""
+    return values[:, None, None]
+
+
+def ground_colours(stream: Stream, *shape: int) -> Floats:
+    """Dark colours, 0.05 to 0.45 in each channel: (*shape, 3)."""
+    return stream.uniform(*shape, 3, low=0.05, high=0.45)
+
+
+def ink_steps(stream: Stream, *shape: int, low: float, high: float) -> Floats:
+    """How much lighter than the ground an ink is, low .. high in each channel: (*shape, 3), at most 0.55."""
+    return stream.uniform(*shape, 3, low=low, high=high)
+
+
+def to_pixels(colours: Floats) -> NDArray[np.uint8]:
+    """Colours, 0 black and 1 full, as 0 .. 255, rounded half up and cut at the ends."""
+    scaled = np.floor(colours * np.float32(255) + np.float32(0.5))
+    return np.clip(scaled, np.float32(0), np.float32(255)).astype(np.uint8)

@@ -1,0 +1,72 @@
+"""Every error this package raises on purpose, as one tree.
+
+BenchError                  something the user can mend; the command line prints it without a traceback
+|- RequestError             the request was wrong: nothing was run, nothing was written
+|  |- UnknownNameError      a model, data set, suite, metric or row that does not exist
+|  |- SuiteFileError        a suite file that cannot be read as a suite
+|  `- ResolutionError       a model that cannot take images of this size
+|- UnsupportedError         this device or this model cannot do what a cell asks: the cell is `skipped`
+|- OutOfMemoryError         the device has too little memory: the cell is `oom`
+|- CellFailedError          a cell started and could not finish, with the reason
+|- StoreError               the results folder cannot be read or written
+`- DataError                images that cannot be made, read or trusted
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class BenchError(Exception):
+    """Root of the tree. The message says what was asked, what is wrong, and what to do."""
+
+
+class RequestError(BenchError):
+    """The request was wrong; nothing was run and nothing was written."""
+
+
+class UnknownNameError(RequestError):
+    """A name that is in no catalog, with the nearest names that are."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str], where: str = "") -> None:
+        known = list(known)
+        nearest = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
+        place = f" in {where}" if where else ""
+        hint = f"Did you mean {' or '.join(repr(n) for n in nearest)}?" if nearest else _list_hint(kind, known)
+        super().__init__(f"Unknown {kind} {name!r}{place}. {hint}")
+        self.kind, self.name, self.nearest = kind, name, nearest
+
+
+class SuiteFileError(RequestError):
+    """A suite file that is not a suite: bad TOML, unknown key, wrong type, empty list."""
+
+
+class ResolutionError(RequestError):
+    """A resolution that a model cannot take; the message says which it can."""
+
+
+class UnsupportedError(BenchError):
+    """This device or model cannot do what the cell asks; becomes a `skipped` record."""
+
+
+class OutOfMemoryError(BenchError):
+    """The device ran out of memory; becomes an `oom` record."""
+
+
+class CellFailedError(BenchError):
+    """A cell that started and could not finish; becomes a `failed` record."""
+
+
+class StoreError(BenchError):
+    """The results folder cannot be read or written, or another run holds it."""
+
+
+class DataError(BenchError):
+    """Images that cannot be made, read or trusted."""
+
+
+def _list_hint(kind: str, known: list[str]) -> str:
+    if len(known) <= 12:
+        return f"Known: {', '.join(known)}."
+    return f"{len(known)} are known; `vitbench {kind.replace(' ', '')}s` lists them."

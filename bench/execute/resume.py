@@ -1,0 +1,43 @@
+"""Which earlier records still count: same cell, same machine, same threads, same torch and timm."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
+
+from bench.store.record import Record
+
+Mode = Literal["resume", "rerun", "retry-failed"]
+
+MATCHED_CONDITIONS = ("device", "cpu_model", "gpu_model", "torch", "timm")
+
+
+def finished_cells(
+    records: Iterable[Record], here: Mapping[str, Any], threads: Mapping[str, int], mode: Mode
+) -> dict[str, Record]:
+    """Cell id -> latest record that makes running the cell again needless.
+
+    here: this machine's conditions, as records hold them. threads: task -> threads it would have now.
+    Under `resume` every finished cell counts, failed ones too; under `retry-failed` only `ok` ones; under
+    `rerun` none. The commit is recorded and shown, not matched.
+    """
+    if mode == "rerun":
+        return {}
+    done: dict[str, Record] = {}
+    for record in sorted(records, key=lambda record: record.started_at):
+        earlier = done.get(record.cell_id)
+        keeps = earlier is not None and earlier.status == "ok" and record.status != "ok"
+        if not keeps and _conditions_match(record, here, threads):
+            done[record.cell_id] = record
+    if mode == "retry-failed":
+        done = {cell_id: record for cell_id, record in done.items() if record.status == "ok"}
+    return done
+
+
+def _conditions_match(record: Record, here: Mapping[str, Any], threads: Mapping[str, int]) -> bool:
+    conditions = record.conditions
+    if record.cell["task"] == "complexity":  # counted on the meta device: no machine is part of it
+        return all(conditions.get(key) == here.get(key) for key in ("torch", "timm"))
+    return conditions.get("threads") == threads.get(record.cell["task"]) and all(
+        conditions.get(key) == here.get(key) for key in MATCHED_CONDITIONS
+    )

@@ -1,0 +1,209 @@
+"""Runs the cells of a plan and writes a record for each: training side by side, timing alone and one at a time."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from bench.execute.pool import Worker, wait_for_any
+from bench.store.files import RunWriter
+from bench.store.record import Record, Status
+from bench.suite.cell import Cell, MemoryCell, SpeedCell
+
+Identity = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a run may use. timing_threads: for one timed model; each training has one thread."""
+
+    training_workers: int
+    timing_threads: int
+    folders: Mapping[str, str] = field(default_factory=dict)  # data set name -> path of a user's own images
+
+    def threads_for(self, cell: Cell) -> int:
+        return self.timing_threads if is_timing(cell) else 1
+
+
+class Listener(Protocol):
+    """Told of everything that a person may want to see; the command line is one."""
+
+    def planned(self, waiting: int, done: int) -> None: ...
+    def started(self, cell: Cell) -> None: ...
+    def finished(self, record: Record) -> None: ...
+
+
+@dataclass
+class Summary:
+    """What a run took. Overhead compares wall time x workers with the seconds spent inside cells."""
+
+    counts: dict[Status, int] = field(default_factory=lambda: {"ok": 0, "failed": 0, "oom": 0, "skipped": 0})
+    resumed: int = 0
+    workers: int = 1
+    training_wall_s: float = 0.0
+    training_in_cell_s: float = 0.0
+    timing_wall_s: float = 0.0
+    timing_in_cell_s: float = 0.0
+
+    @property
+    def overhead_ratio(self) -> float | None:
+        """(training wall x workers + timing wall) / in-cell seconds; None when nothing ran."""
+        inside = self.training_in_cell_s + self.timing_in_cell_s
+        return (self.training_wall_s * self.workers + self.timing_wall_s) / inside if inside else None
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "counts": dict(self.counts),
+            "resumed": self.resumed,
+            "workers": self.workers,
+            "wall_s": self.training_wall_s + self.timing_wall_s,
+            "in_cell_s": self.training_in_cell_s + self.timing_in_cell_s,
+            "training_wall_s": self.training_wall_s,
+            "training_in_cell_s": self.training_in_cell_s,
+            "timing_wall_s": self.timing_wall_s,
+            "timing_in_cell_s": self.timing_in_cell_s,
+            "overhead_ratio": self.overhead_ratio,
+        }
+
+
+def is_timing(cell: Cell) -> bool:
+    """Whether the cell needs the machine to itself and a process of its own."""
+    return isinstance(cell, SpeedCell | MemoryCell)
+
+
+def run_plan(
+    suite: str,
+    plan: Callable[[Iterable[Record]], list[Cell]],
+    done: Mapping[str, Record],
+    resources: Resources,
+    writer: RunWriter,
+    listener: Listener,
+) -> Summary:
+    """Run what the plan asks for and `done` does not hold, until the plan has nothing new to ask.
+
+    plan: finished records -> every cell known so far; a sweep asks for more once its first trials are in.
+    done: cell id -> record of an earlier run that counts. Each record is on the disk before the next cell starts.
+    """
+    finished = dict(done)
+    summary = Summary(workers=resources.training_workers)
+    run = _Run(suite, resources, writer, listener, summary, finished)
+    first = True
+    while waiting := [cell for cell in plan(finished.values()) if cell.cell_id not in finished]:
+        if first:
+            summary.resumed = len(finished)
+            first = False
+        listener.planned(len(waiting), len(finished))
+        run.side_by_side([cell for cell in waiting if not is_timing(cell)])
+        run.one_at_a_time([cell for cell in waiting if is_timing(cell)])
+    return summary
+
+
+@dataclass
+class _Run:
+    suite: str
+    resources: Resources
+    writer: RunWriter
+    listener: Listener
+    summary: Summary
+    finished: dict[str, Record]
+
+    def side_by_side(self, cells: list[Cell]) -> None:
+        """Long-lived workers, one thread each; a worker that dies is replaced."""
+        started = time.monotonic()
+        queue = deque(cells)
+        workers = [Worker(threads=1) for _ in range(min(self.resources.training_workers, len(cells)))]
+        try:
+            busy = [worker for worker in workers if self._hand_over(worker, queue, len(workers))]
+            while busy:
+                for worker in wait_for_any(busy):
+                    record = self._take(worker)
+                    if record is None:  # died; its cell is recorded, a fresh worker takes the next one
+                        workers.remove(worker)
+                        busy.remove(worker)
+                        worker.stop()
+                        worker = Worker(threads=1)
+                        workers.append(worker)
+                        busy.append(worker)
+                    else:
+                        self.summary.training_in_cell_s += record.wall_s
+                    if not self._hand_over(worker, queue, len(workers)):
+                        busy.remove(worker)
+        finally:
+            for worker in workers:
+                worker.stop()
+            self.summary.training_wall_s += time.monotonic() - started
+
+    def one_at_a_time(self, cells: list[Cell]) -> None:
+        """A fresh process for every cell and nothing beside it; the parent sleeps meanwhile."""
+        started = time.monotonic()
+        try:
+            for cell in cells:
+                worker = Worker(threads=self.resources.timing_threads)
+                try:
+                    self._hand_over(worker, deque([cell]), 1)
+                    record = self._take(worker)
+                    self.summary.timing_in_cell_s += record.wall_s if record else 0.0
+                finally:
+                    worker.stop()
+        finally:
+            self.summary.timing_wall_s += time.monotonic() - started
+
+    def _hand_over(self, worker: Worker, queue: deque[Cell], side_by_side: int) -> bool:
+        if not queue:
+            worker.current = None
+            return False
+        cell = queue.popleft()
+        worker.current = cell
+        self.listener.started(cell)
+        worker.send(
+            {
+                "cell": cell.model_dump(mode="json"),
+                "threads": worker.threads,
+                "side_by_side": side_by_side,
+                "folders": dict(self.resources.folders),
+            }
+        )
+        return True
+
+    def _take(self, worker: Worker) -> Record | None:
+        """Record the worker's answer; None when it died, which is recorded too."""
+        cell: Cell = worker.current
+        reply = worker.receive()
+        if reply is None:
+            self._write(cell, _obituary(worker), None)
+            return None
+        return self._write(cell, reply, reply.pop("predictions", None))
+
+    def _write(self, cell: Cell, reply: dict[str, Any], predictions: Mapping[str, Any] | None) -> Record:
+        record = Record(suite=self.suite, cell_id=cell.cell_id, cell=cell.model_dump(mode="json"), **reply)
+        if predictions is not None:
+            self.writer.write_predictions(record.cell_id, predictions)  # first: a record promises its predictions
+        self.writer.append(record)
+        self.finished[record.cell_id] = record
+        self.summary.counts[record.status] += 1
+        self.listener.finished(record)
+        return record
+
+
+def _obituary(worker: Worker) -> dict[str, Any]:
+    """The reply that a dead worker could not give. Its conditions are the parent's."""
+    from bench.execute.environment import describe_conditions
+
+    device = getattr(worker.current, "device", "cpu")
+    return {
+        "status": "failed",
+        "reason": worker.cause_of_death(),
+        "conditions": describe_conditions(device, worker.threads, 1),
+        "started_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "wall_s": 0.0,
+    }
+
+
+def default_workers(device: str) -> int:
+    """Trainings side by side: one per core on a CPU machine, one at a time on an accelerator."""
+    return len(os.sched_getaffinity(0)) if device == "cpu" and hasattr(os, "sched_getaffinity") else 1

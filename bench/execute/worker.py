@@ -1,0 +1,113 @@
+"""A worker process: reads one request per line on standard input, answers one line per request.
+
+Started as `python -m bench.execute.worker`. It ends when its input does, so it never outlives its parent.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TextIO
+
+from bench.errors import BenchError, OutOfMemoryError, UnsupportedError
+from bench.suite.cell import parse_cell
+
+if TYPE_CHECKING:
+    from bench.execute.tasks import Outcome
+
+
+def main() -> None:
+    """Serve requests until standard input ends."""
+    replies = _claim_standard_output()
+    requests: queue.SimpleQueue[str] = queue.SimpleQueue()
+    threading.Thread(target=_read_requests, args=(requests,), daemon=True).start()
+    while True:
+        request = json.loads(requests.get())
+        json.dump(answer(request), replies, allow_nan=False, separators=(",", ":"))
+        replies.write("\n")
+        replies.flush()
+
+
+def answer(request: dict[str, Any]) -> dict[str, Any]:
+    """The reply to one request: status, reason, values, samples, predictions, conditions, times.
+
+    request: `cell` (JSON of a cell), `threads`, `side_by_side` (trainings that run at once),
+    `folders` (data set name -> path of a user's own images).
+    """
+    from bench.execute.environment import describe_conditions, limit_threads, set_backends
+    from bench.execute.tasks import prepare
+
+    cell = parse_cell(request["cell"])
+    limit_threads(request["threads"])
+    set_backends(cell.task)
+    reply: dict[str, Any] = {"started_at": datetime.now(UTC).isoformat(timespec="milliseconds"), "wall_s": 0.0}
+    device = getattr(cell, "device", "cpu")
+    reply["conditions"] = describe_conditions(device, request["threads"], request["side_by_side"])
+    reply |= _attempt(lambda: prepare(cell, request["folders"]), reply)
+    return reply
+
+
+def _attempt(prepare: Callable[[], Callable[[], Outcome]], reply: dict[str, Any]) -> dict[str, Any]:
+    """Status and content of a cell, whatever happens in it: a failure is a result."""
+    started = None
+    try:
+        perform = prepare()
+        started = time.perf_counter()
+        outcome = perform()
+        reply["wall_s"] = time.perf_counter() - started
+        return {"status": "ok", "reason": None} | _content(outcome)
+    except OutOfMemoryError as error:
+        return {"status": "oom", "reason": _one_line(str(error))}
+    except UnsupportedError as error:
+        return {"status": "skipped", "reason": _one_line(str(error))}
+    except BenchError as error:
+        return {"status": "failed", "reason": _one_line(str(error))}
+    except MemoryError:
+        return {"status": "oom", "reason": "The machine ran out of memory."}
+    except Exception as error:  # the one place where anything may happen: other people's models run here
+        traceback.print_exc(file=sys.stderr)
+        return {"status": "failed", "reason": _one_line(f"{type(error).__name__}: {error}")}
+    finally:
+        if started is not None and not reply["wall_s"]:
+            reply["wall_s"] = time.perf_counter() - started
+
+
+def _content(outcome: Outcome) -> dict[str, Any]:
+    content: dict[str, Any] = {"values": outcome.values, "samples": outcome.samples}
+    if outcome.predictions is not None:
+        content["predictions"] = {
+            "key": list(outcome.predictions.keys),
+            "label": outcome.predictions.labels.tolist(),
+            "prediction": outcome.predictions.predictions.tolist(),
+            "label_probability": outcome.predictions.label_probability.tolist(),
+        }
+    return content
+
+
+def _one_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return " ".join(lines)[:500] or "no message"
+
+
+def _claim_standard_output() -> TextIO:
+    """A private copy of standard output; whatever a library prints goes to standard error instead."""
+    private = os.dup(1)
+    os.dup2(2, 1)
+    return os.fdopen(private, "w", encoding="utf-8")
+
+
+def _read_requests(requests: queue.SimpleQueue[str]) -> None:
+    for line in sys.stdin:
+        requests.put(line)
+    os._exit(0)  # the parent is gone or done; nothing of a half-done cell is worth keeping
+
+
+if __name__ == "__main__":
+    main()

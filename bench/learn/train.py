@@ -1,0 +1,205 @@
+"""Training from scratch to a compute budget, and scoring it once. Nothing here knows of files or processes."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from timm.loss.cross_entropy import LabelSmoothingCrossEntropy
+from timm.optim._optim_factory import create_optimizer_v2
+from timm.scheduler.cosine_lr import CosineLRScheduler
+from timm.scheduler.poly_lr import PolyLRScheduler
+from timm.scheduler.scheduler import Scheduler
+from torch import Tensor, nn
+
+from bench import units
+from bench.data.images import Dataset, ImageSet, training_subset
+from bench.data.randomness import Stream
+from bench.errors import CellFailedError, UnsupportedError
+from bench.learn.augment import shift
+from bench.learn.order import batches
+from bench.measure.accuracy import Predictions, predict, score
+from bench.suite.cell import Recipe, Settings, TrainCell
+
+LOSSES_KEPT = 50  # points of the loss curve in a record; enough to see divergence, 1 KB
+SHIFT_FRACTION = 16  # images move by up to resolution / 16 pixels either way; see docs/decisions.md
+
+
+@dataclass(frozen=True)
+class Training:
+    """What one training gave: values and samples as records hold them, and the scored part's predictions."""
+
+    values: dict[str, float | int | None]
+    samples: dict[str, list[float]]
+    predictions: Predictions
+
+
+@dataclass
+class _Best:
+    """The weights with the best validation accuracy so far; a tie goes to the later ones."""
+
+    top1_pct: float = -1.0
+    step: int = 0
+    weights: dict[str, Tensor] = field(default_factory=dict)
+
+    def offer(self, top1_pct: float, step: int, model: nn.Module) -> None:
+        if top1_pct >= self.top1_pct:
+            self.top1_pct, self.step = top1_pct, step
+            self.weights = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+
+
+def steps_for_budget(budget_gflop: float, macs: int, batch_size: int) -> int:
+    """Optimiser steps that a training budget pays for, at least one.
+
+    budget_gflop: 3 x FLOPs x images seen, in 1e9 FLOPs. macs: multiply-adds of one image's forward pass.
+    """
+    return max(1, round(budget_gflop * units.GIGA / units.training_flops(macs, batch_size)))
+
+
+def train_from_scratch(cell: TrainCell, model: nn.Module, dataset: Dataset, macs: int) -> Training:
+    """Train `model` to the cell's budget, keep the best weights on validation, score the cell's part once.
+
+    model: freshly initialised from the cell's seed, on the CPU. macs: per image at the cell's resolution.
+    Raises CellFailedError when the loss stops being a number, UnsupportedError for a precision that
+    cannot train.
+    """
+    recipe, device = cell.recipe, torch.device(cell.device)
+    steps = steps_for_budget(cell.budget_gflop, macs, recipe.batch_size)
+    model = model.to(device).to(memory_format=_memory_format(cell.settings))
+    pool = training_subset(dataset, cell.train_images, cell.seed)
+    best, losses, looks = _Best(), [], []
+    train_seconds = eval_seconds = 0.0
+    look_steps = {round(steps * (i + 1) / recipe.validations) for i in range(recipe.validations)}
+    training = _steps(cell, model, dataset.train, pool, steps)
+    for step in range(1, steps + 1):
+        started = time.perf_counter()
+        loss = next(training)
+        if step % max(1, steps // LOSSES_KEPT) == 0 or step == steps:
+            losses.append(loss.item())  # waits for the device, so not at every step
+            if not math.isfinite(losses[-1]):
+                raise CellFailedError(f"The training loss is {losses[-1]} at step {step} of {steps}.")
+        train_seconds += time.perf_counter() - started
+        if step in look_steps:
+            started = time.perf_counter()
+            top1 = score(_predict(model, dataset.validation, cell)).top1_pct
+            looks.append((step, top1))
+            best.offer(top1, step, model)
+            eval_seconds += time.perf_counter() - started
+    started = time.perf_counter()
+    model.load_state_dict(best.weights)
+    scored = dataset.test if cell.scored_part == "test" else dataset.validation
+    predictions = _predict(model, scored, cell)
+    eval_seconds += time.perf_counter() - started
+    accuracy = score(predictions)
+    images_seen = steps * recipe.batch_size
+    return Training(
+        values={
+            "top1_pct": accuracy.top1_pct,
+            "top5_pct": accuracy.top5_pct,
+            "mean_per_class_pct": accuracy.mean_per_class_pct,
+            "validation_top1_pct": best.top1_pct,
+            "test_images": len(dataset.test.labels) if cell.scored_part == "test" else 0,
+            "validation_images": len(dataset.validation.labels),
+            "steps": steps,
+            "images_seen": images_seen,
+            "macs": macs,
+            "params": sum(parameter.numel() for parameter in model.parameters()),
+            "train_flop": units.training_flops(macs, images_seen),
+            "train_img_per_s": images_seen / train_seconds,
+            "train_seconds": train_seconds,
+            "eval_seconds": eval_seconds,
+            "best_validation_step": best.step,
+            "final_loss": losses[-1],
+        },
+        samples={
+            "loss": losses,
+            "validation_step": [float(step) for step, _ in looks],
+            "validation_top1_pct": [top1 for _, top1 in looks],
+        },
+        predictions=predictions,
+    )
+
+
+def _steps(cell: TrainCell, model: nn.Module, part: ImageSet, pool: NDArray[np.int64], steps: int) -> Iterator[Tensor]:
+    """One optimiser step at each `next`; yields its loss, still on the device."""
+    recipe, device = cell.recipe, torch.device(cell.device)
+    images = torch.from_numpy(part.images).to(device)  # (N, H, W, 3), uint8
+    labels = torch.from_numpy(part.labels).to(device)
+    optimizer = create_optimizer_v2(
+        model, opt=recipe.optimizer, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, momentum=0.9
+    )
+    scheduler = _scheduler(recipe, optimizer, steps)
+    criterion: nn.Module = LabelSmoothingCrossEntropy(recipe.label_smoothing)  # type: ignore[no-untyped-call]
+    shifts = torch.from_numpy(_shift_words(cell, steps)).to(device) if recipe.augmentation == "shift" else None
+    for step, chosen in enumerate(batches(pool, recipe.batch_size, steps, cell.seed)):
+        index = torch.from_numpy(chosen).to(device)
+        batch = _normalise(images[index], cell.settings)
+        if shifts is not None:
+            batch = shift(batch, max(1, cell.resolution_px // SHIFT_FRACTION), shifts[step])
+        batch = batch.contiguous(memory_format=_memory_format(cell.settings))
+        model.train()
+        with _autocast(cell):
+            loss = criterion(model(batch), labels[index])
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        if recipe.grad_clip_norm is not None:
+            nn.utils.clip_grad_norm_(model.parameters(), recipe.grad_clip_norm)
+        optimizer.step()
+        scheduler.step_update(step + 1)
+        yield loss.detach()
+
+
+def _scheduler(recipe: Recipe, optimizer: torch.optim.Optimizer, steps: int) -> Scheduler:
+    """timm's warm-up and decay, counted in steps; the learning rate reaches zero after the last step."""
+    warmup = round(steps * recipe.warmup_fraction)
+    common: dict[str, Any] = {
+        "t_initial": max(1, steps - warmup),
+        "warmup_t": warmup,
+        "warmup_lr_init": recipe.learning_rate / max(1, warmup),
+        "warmup_prefix": True,
+        "t_in_epochs": False,
+    }
+    if recipe.schedule == "cosine":
+        return CosineLRScheduler(optimizer, lr_min=0.0, **common)
+    return PolyLRScheduler(optimizer, power=1.0, lr_min=0.0, **common)
+
+
+def _shift_words(cell: TrainCell, steps: int) -> NDArray[np.int64]:
+    """(steps, B, 2) random words for the shifts; the same for every model at the same seed."""
+    words = Stream("shift", cell.seed).words(steps, cell.recipe.batch_size, 2)
+    return (words >> np.uint64(2)).astype(np.int64)  # non-negative
+
+
+def _normalise(images: Tensor, settings: Settings) -> Tensor:
+    """(B, H, W, 3) uint8 in [0, 255] to (B, 3, H, W) float in [-1, 1], as the ViT paper scales its inputs."""
+    return images.permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0)
+
+
+def _predict(model: nn.Module, part: ImageSet, cell: TrainCell) -> Predictions:
+    def prepare(images: Tensor) -> Tensor:
+        batch = _normalise(images.to(cell.device), cell.settings)
+        return batch.contiguous(memory_format=_memory_format(cell.settings))
+
+    model.eval()
+    with _autocast(cell):
+        return predict(model, part, prepare)
+
+
+def _autocast(cell: TrainCell) -> AbstractContextManager[object]:
+    """Mixed precision for bf16; nothing for fp32 and tf32. fp16 would need loss scaling, which no suite asks for."""
+    if cell.settings.precision in ("fp32", "tf32"):
+        return nullcontext()
+    if cell.settings.precision == "bf16":
+        return torch.autocast(cell.device, dtype=torch.bfloat16)
+    raise UnsupportedError("Training in fp16 needs loss scaling, which is not implemented. Use bf16, tf32 or fp32.")
+
+
+def _memory_format(settings: Settings) -> torch.memory_format:
+    return torch.channels_last if settings.memory_format == "channels_last" else torch.contiguous_format

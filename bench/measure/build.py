@@ -1,0 +1,343 @@
+"""The one place where a name becomes a network: catalog rows, timm names, and a user's `path/to/file.py:function`.
+
+Weights are always random here; loading public ones is the accuracy suites' work.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from timm.layers.hybrid_embed import HybridEmbed
+from timm.layers.norm_act import GroupNormAct
+from timm.layers.std_conv import StdConv2dSame
+from timm.models import (
+    get_arch_pretrained_cfgs,
+    get_pretrained_cfg,
+    is_model_pretrained,
+    model_entrypoint,
+    split_model_name_tag,
+)
+from timm.models.resnetv2 import create_resnetv2_stem
+from torch import nn
+
+from bench.catalog.models import find_model, model_rows
+from bench.errors import RequestError, ResolutionError, UnknownNameError
+from bench.measure.families import ModelFamily, family_of_module
+from bench.measure.meta_shapes import ShapesOnly
+
+DEFAULT_CLASSES = 1000  # for timm models that come without a head: what timm's published counts assume
+DEFAULT_RESOLUTION_PX = 224
+
+# What a network raises, when it is made or run, if its images have a size it cannot take.
+SHAPE_ERRORS = (AssertionError, RuntimeError, ValueError, IndexError, ZeroDivisionError)
+
+
+def build_model(
+    name: str,
+    *,
+    num_classes: int | None = None,
+    resolution_px: int | None = None,
+    device: str = "cpu",
+    seed: int | None = None,
+) -> nn.Module:
+    """The named network with random weights, in training mode.
+
+    name: a catalog row, a timm name with or without tag, or `path/to/file.py:function`.
+    num_classes: None keeps the model's own head, or gives one of 1000 classes to a timm model without a head.
+    resolution_px: None is the model's own. device "meta" makes shapes without memory.
+    seed: weights depend on it alone; the global random state is left as it was. None draws from the global state.
+
+    Raises UnknownNameError, and ResolutionError where making the model shows that it cannot take that size;
+    sizes that fail only in the forward pass are found by check_takes_resolution.
+    """
+    try:
+        if seed is None:
+            return _build(name, num_classes, resolution_px, device)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return _build(name, num_classes, resolution_px, device)
+    except _SizeRefusedError as error:
+        raise _refusal(name, resolution_px or native_resolution(name), str(error)) from error
+
+
+def is_user_model(name: str) -> bool:
+    """Whether the name has the form `path/to/file.py:function`."""
+    return ".py:" in name
+
+
+def model_exists(name: str) -> bool:
+    """Whether build_model knows the name. Nothing is built."""
+    if find_model(name) is not None:
+        return True
+    if is_user_model(name):
+        return Path(name.rpartition(":")[0]).is_file()
+    return _is_timm_name(name)
+
+
+def native_resolution(name: str) -> int:
+    """Input height = width in pixels that the model is made for.
+
+    Catalog rows say it; for other timm models it is the size of timm's default configuration; for a user's function
+    the default of its `resolution_px` argument, else 224. Raises UnknownNameError.
+    """
+    row = find_model(name)
+    if row is not None:
+        return row.resolution_px
+    if is_user_model(name):
+        parameter = inspect.signature(_user_function(name)).parameters.get("resolution_px")
+        return parameter.default if parameter and isinstance(parameter.default, int) else DEFAULT_RESOLUTION_PX
+    _require_timm(name)
+    config = get_pretrained_cfg(name)
+    return int(config.input_size[-1]) if config is not None else DEFAULT_RESOLUTION_PX
+
+
+def check_takes_resolution(name: str, resolution_px: int) -> None:
+    """Return if the model can be made and run for images of that size, on the meta device.
+
+    Raises UnknownNameError, and ResolutionError with a size that the model does take.
+    """
+    if resolution_px < 1:
+        raise ResolutionError(f"Model {name!r} cannot take {resolution_px} px images: sizes start at 1 px.")
+    reason = _why_not(name, resolution_px)
+    if reason is not None:
+        raise _refusal(name, resolution_px, reason)
+
+
+def own_classes(name: str) -> int | None:
+    """Classes of the model's own head, 1000 where timm gives it none; None for a user's function."""
+    if is_user_model(name):
+        return None
+    row = find_model(name)
+    config = get_pretrained_cfg(row.timm_name if row is not None else name)
+    return int(config.num_classes) if config is not None and config.num_classes else DEFAULT_CLASSES
+
+
+def family_of(name: str) -> ModelFamily:
+    """`vit`, `cnn` or `hybrid` as the catalog says, else by the timm module (see families.py), else `other`."""
+    row = find_model(name)
+    if row is not None:
+        return row.family
+    if is_user_model(name):
+        return "other"
+    _require_timm(name)
+    return family_of_module(model_entrypoint(split_model_name_tag(name)[0]).__module__)
+
+
+def _build(name: str, num_classes: int | None, resolution_px: int | None, device: str) -> nn.Module:
+    if is_user_model(name):
+        return _build_user_model(name, num_classes, resolution_px, device)
+    row = find_model(name)
+    if row is None:
+        _require_timm(name)
+    timm_name = row.timm_name if row is not None else name
+    arguments = dict(row.arguments) if row is not None else {}
+    arguments["num_classes"] = num_classes if num_classes is not None else own_classes(name)
+    native = native_resolution(timm_name)
+    wanted = resolution_px or native_resolution(name)
+    with _device_context(device):
+        if "stem_channels" in arguments:
+            arguments["embed_layer"] = _hybrid_embedding(arguments.pop("stem_channels"))
+        try:
+            model = _create(timm_name, arguments, wanted if wanted != native else None)
+        except SHAPE_ERRORS as error:
+            if wanted == native_resolution(name):
+                raise  # not the size's fault
+            raise _SizeRefusedError(str(error)) from error
+    _require_whole_patches(model, name, wanted)
+    return model if device == "meta" else model.to(device)
+
+
+@contextmanager
+def _device_context(device: str) -> Iterator[None]:
+    """Make tensors on the meta device, without drawing weights for them, or on the CPU, to be moved from there."""
+    if device == "meta":
+        with torch.device("meta"), ShapesOnly():
+            yield
+    else:
+        with torch.device("cpu"):
+            yield
+
+
+def _create(timm_name: str, arguments: dict[str, Any], img_size: int | None) -> nn.Module:
+    """A timm model at img_size; models of no fixed size take no such argument, and any image."""
+    if img_size is not None and _takes_img_size(timm_name):
+        arguments = {**arguments, "img_size": img_size}
+    model: nn.Module = timm.create_model(timm_name, pretrained=False, **arguments)
+    return model
+
+
+@lru_cache(maxsize=4096)
+def _takes_img_size(timm_name: str) -> bool:
+    """Whether timm makes this architecture for a size given as `img_size`: asked by making it, without memory."""
+    config = get_pretrained_cfg(timm_name)
+    if config is not None and config.fixed_input_size:
+        return True
+    try:
+        with _device_context("meta"):
+            timm.create_model(timm_name, pretrained=False, img_size=native_resolution(timm_name))
+    except TypeError as error:
+        if "img_size" in str(error):
+            return False
+        raise
+    return True
+
+
+def _hybrid_embedding(channels: int) -> Callable[..., nn.Module]:
+    """Patch embedding on a BiT-style ResNet stem of `channels` channels and stride 4, as in R+ViT-Ti/16.
+
+    The same parts as timm's vit_tiny_r_s16_p8_224, whose stem is fixed at 64 channels: a 7 x 7 weight-standardised
+    convolution, group norm (8 groups here, so that channels may be multiples of 8), 3 x 3 max pooling.
+    """
+    stem = create_resnetv2_stem(
+        3,
+        out_chs=channels,
+        stem_type="same",
+        preact=False,
+        conv_layer=partial(StdConv2dSame, eps=1e-8),
+        norm_layer=partial(GroupNormAct, num_groups=8),
+    )
+    return partial(HybridEmbed, backbone=stem)
+
+
+def patch_size(model: nn.Module) -> int | None:
+    """Side in pixels of the square patches an image is cut into, or None if it is not cut into whole patches."""
+    embedding = getattr(model, "patch_embed", None)
+    if embedding is None or hasattr(embedding, "backbone"):  # a hybrid's patches lie on a feature map
+        return None
+    if getattr(embedding, "dynamic_img_pad", False):  # it pads instead of cutting off
+        return None
+    projection = getattr(embedding, "proj", None)
+    if not isinstance(projection, nn.Conv2d) or projection.kernel_size != projection.stride:
+        return None
+    side = projection.stride[0]
+    return side if isinstance(side, int) and side > 1 and projection.stride[1] == side else None
+
+
+def _require_whole_patches(model: nn.Module, name: str, resolution_px: int) -> None:
+    """Refuse sizes whose last row of patches timm would cut off in silence."""
+    side = patch_size(model)
+    if side is None or resolution_px % side == 0:
+        return
+    lower, upper = resolution_px // side * side, (resolution_px // side + 1) * side
+    nearest = f"{lower} or {upper}" if lower else str(upper)
+    raise ResolutionError(
+        f"Model {name!r} cannot take {resolution_px} px images: its patches are {side} px wide, "
+        f"so it takes multiples of {side}. Nearest: {nearest}."
+    )
+
+
+class _SizeRefusedError(ValueError):
+    """Making a network failed for a size that is not its own."""
+
+
+def _refusal(name: str, resolution_px: int, reason: str) -> ResolutionError:
+    first = reason.strip().splitlines()[0].rstrip(".") if reason.strip() else "a shape does not fit"
+    hint = _sizes_that_work(name, resolution_px)
+    return ResolutionError(f"Model {name!r} cannot take {resolution_px} px images: {first}. {hint}")
+
+
+@lru_cache(maxsize=1024)
+def _why_not(name: str, resolution_px: int) -> str | None:
+    """What the model raises for images of that size, or None if it takes them."""
+    try:
+        model = _build(name, None, resolution_px, "meta").eval().requires_grad_(False)
+        with ShapesOnly():
+            model(torch.empty(1, 3, resolution_px, resolution_px, device="meta"))
+    except ResolutionError:
+        raise  # it says already which sizes work
+    except SHAPE_ERRORS as error:
+        return str(error) or type(error).__name__
+    return None
+
+
+def _sizes_that_work(name: str, resolution_px: int) -> str:
+    """A sentence with the smallest size above resolution_px that was tried and works."""
+    native = native_resolution(name)
+    steps = (4, 8, 14, 16, 28, 32, 56, 64, 96, 112, 128)  # strides and windows in use
+    above = sorted({math.ceil((resolution_px + 1) / step) * step for step in steps} | {native})
+    for size in above:
+        if size > resolution_px and _takes(name, size):
+            return f"The next size that works is {_smallest(name, resolution_px, size)} px; its own is {native} px."
+    return f"Its own size is {native} px."
+
+
+def _takes(name: str, resolution_px: int) -> bool:
+    try:
+        return _why_not(name, resolution_px) is None
+    except ResolutionError:
+        return False
+
+
+def _smallest(name: str, fails: int, works: int) -> int:
+    """The smallest size that works, by bisection, for models that take any size from some size up."""
+    row = find_model(name)
+    if is_user_model(name) or _takes_img_size(row.timm_name if row is not None else name):
+        return works  # made for one size: those between need not be alike
+    while works - fails > 1:
+        middle = (works + fails) // 2
+        fails, works = (fails, middle) if _takes(name, middle) else (middle, works)
+    return works
+
+
+def _build_user_model(name: str, num_classes: int | None, resolution_px: int | None, device: str) -> nn.Module:
+    """Call the user's function with those of num_classes and resolution_px that it accepts and that were given."""
+    function = _user_function(name)
+    offered = {"num_classes": num_classes, "resolution_px": resolution_px}
+    parameters = inspect.signature(function).parameters
+    # A module without its own __init__ shows nn.Module's, which takes **kwargs and refuses them.
+    inherits_init = isinstance(function, type) and function.__init__ is nn.Module.__init__  # type: ignore[misc]
+    takes_any = not inherits_init and any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
+    given = {k: v for k, v in offered.items() if v is not None and (takes_any or k in parameters)}
+    with _device_context(device):
+        model = function(**given)
+    if not isinstance(model, nn.Module):
+        raise RequestError(f"{name!r} returned {type(model).__name__}, expected a torch.nn.Module.")
+    return model if device == "meta" else model.to(device)
+
+
+def _user_function(name: str) -> Callable[..., Any]:
+    """The function that `path/to/file.py:function` names. The file is run anew each time, as an import would."""
+    file, _, attribute = name.rpartition(":")
+    path = Path(file)
+    if not path.is_file():
+        raise RequestError(f"No file {file!r} for model {name!r}. Write it as path/to/file.py:function.")
+    spec = importlib.util.spec_from_file_location(f"vitbench_user_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise RequestError(f"{file!r} cannot be imported as Python.")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except (ImportError, SyntaxError) as error:
+        raise RequestError(f"{file!r} cannot be imported: {error}") from error
+    function = getattr(module, attribute, None)
+    if not callable(function):
+        known = [k for k, v in vars(module).items() if callable(v) and not k.startswith("_")]
+        raise UnknownNameError("function", attribute, known, where=file)
+    return function  # type: ignore[no-any-return]
+
+
+def _is_timm_name(name: str) -> bool:
+    arch, tag = split_model_name_tag(name)
+    if not timm.is_model(arch):
+        return False
+    return not tag or is_model_pretrained(name) or tag in _tags(arch)
+
+
+@lru_cache(maxsize=4096)
+def _tags(arch: str) -> frozenset[str]:
+    """Tags of an architecture, those without weights included."""
+    return frozenset(split_model_name_tag(name)[1] for name in get_arch_pretrained_cfgs(arch))
+
+
+def _require_timm(name: str) -> None:
+    if not _is_timm_name(name):
+        raise UnknownNameError("model", name, [*model_rows(), *timm.list_models(), *timm.list_pretrained()])

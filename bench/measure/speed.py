@@ -1,0 +1,133 @@
+"""A speed cell: one model, one process, throughput and latency under the cell's settings."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bench.errors import CellFailedError
+from bench.measure.clock import Clock, clock_for
+from bench.measure.images import make_images
+from bench.measure.latency import Latency, measure_latency
+from bench.measure.oom import memory_limit_named
+from bench.measure.settings import Applied, apply_settings
+from bench.measure.throughput import Throughput, measure_throughput
+from bench.suite.cell import SpeedCell
+
+# Some 4 s for a small model, so that a suite of a dozen models in several processes each stays a matter of minutes.
+THROUGHPUT_BLOCKS = 8
+BLOCK_SECONDS = 0.25  # a scheduler's time slice of a few ms is then below 2 % of a block
+MAX_WARMUP_SECONDS = 2.0
+LATENCY_ITERATIONS = 1_000  # what a p99 needs
+MAX_LATENCY_SECONDS = 1.5
+
+
+def measure_speed(
+    cell: SpeedCell, model: nn.Module, *, clock: Clock | None = None
+) -> tuple[dict[str, Any], dict[str, list[float]]]:
+    """Values and samples of a speed cell, as records hold them. What cell.metrics does not ask for is None.
+
+    model: on the CPU, in evaluation mode; changed in place. compile_s is the first call at each batch size used,
+    compilation and one run, None without compilation. Latency is at batch size 1 whatever cell.batch_size.
+
+    Raises UnsupportedError, OutOfMemoryError, and CellFailedError if compiling fails.
+    """
+    size = f"{cell.model} at batch size {cell.batch_size}, {cell.resolution_px} px"
+    with memory_limit_named(f"Inference with {size}"):
+        applied = apply_settings(model, cell.settings, cell.device)
+        clock = clock or clock_for(cell.device)
+        with applied.context, torch.inference_mode(), _collector_paused():
+            steps = {
+                metric: _make_step(cell, applied, 1 if metric == "latency" else cell.batch_size)
+                for metric in cell.metrics
+            }
+            compile_s = sum(_compile(step, clock) for step in steps.values()) if cell.settings.compile else None
+            throughput = _throughput(steps["throughput"], cell, clock) if "throughput" in steps else None
+            latency = _latency(steps["latency"], clock) if "latency" in steps else None
+    return _values(throughput, latency, compile_s), _samples(throughput, latency)
+
+
+def _make_step(cell: SpeedCell, applied: Applied, batch_size: int) -> Callable[[], Tensor]:
+    """One forward pass of images that are on the device already."""
+    images = make_images(
+        batch_size,
+        cell.resolution_px,
+        dtype=applied.input_dtype,
+        channels_last=cell.settings.memory_format == "channels_last",
+        device=cell.device,
+    )
+    network = applied.model
+
+    def step() -> Tensor:
+        return network(images)  # type: ignore[no-any-return]
+
+    return step
+
+
+def _compile(step: Callable[[], object], clock: Clock) -> float:
+    """Seconds of the first call, which compiles."""
+    from torch._dynamo.exc import TorchDynamoException
+
+    started = clock.now()
+    try:
+        step()
+    except TorchDynamoException as error:
+        cause = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        raise CellFailedError(f"torch.compile failed: {cause}") from error
+    return clock.now() - started
+
+
+def _throughput(step: Callable[[], object], cell: SpeedCell, clock: Clock) -> Throughput:
+    return measure_throughput(
+        step,
+        images_per_step=cell.batch_size,
+        clock=clock,
+        block_seconds=BLOCK_SECONDS,
+        blocks=THROUGHPUT_BLOCKS,
+        max_warmup_seconds=MAX_WARMUP_SECONDS,
+    )
+
+
+def _latency(step: Callable[[], object], clock: Clock) -> Latency:
+    return measure_latency(step, clock=clock, iterations=LATENCY_ITERATIONS, max_seconds=MAX_LATENCY_SECONDS)
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """No cyclic garbage collection inside: it would fall into some samples and not into others."""
+    was_enabled = gc.isenabled()
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def _values(throughput: Throughput | None, latency: Latency | None, compile_s: float | None) -> dict[str, Any]:
+    return {
+        "throughput_img_per_s": throughput.img_per_s if throughput else None,
+        "throughput_blocks": len(throughput.block_img_per_s) if throughput else None,
+        "warmup_iters": throughput.warmup_iters if throughput else None,
+        "warmup_settled": throughput.warmup_settled if throughput else None,
+        "latency_p50_ms": latency.p50_ms if latency else None,
+        "latency_p90_ms": latency.p90_ms if latency else None,
+        "latency_p99_ms": latency.p99_ms if latency else None,
+        "latency_samples": len(latency.latency_ms) if latency else None,
+        "compile_s": compile_s,
+    }
+
+
+def _samples(throughput: Throughput | None, latency: Latency | None) -> dict[str, list[float]]:
+    samples = {}
+    if throughput:
+        samples["block_img_per_s"] = list(throughput.block_img_per_s)
+    if latency:
+        samples["latency_ms"] = list(latency.latency_ms)
+    return samples

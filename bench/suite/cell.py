@@ -1,0 +1,123 @@
+"""Cells: one model under one set of conditions for one protocol. Pure data; nothing here runs anything.
+
+A cell holds everything that can change its number and nothing else, so that its id is the same
+wherever and whenever the same question is asked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+Device = Literal["cpu", "cuda", "mps"]
+Precision = Literal["fp32", "tf32", "fp16", "bf16"]
+MemoryFormat = Literal["contiguous", "channels_last"]
+SpeedMetric = Literal["throughput", "latency"]
+
+# Raise a task's number when a change to the code moves its values: old records then no longer count as done.
+METRIC_VERSION = {"complexity": 1, "train": 1, "speed": 1, "memory": 1}
+
+
+class Frozen(BaseModel):
+    """Base of everything that is parsed once and never changed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Settings(Frozen):
+    """How a model is run, apart from which device it is run on."""
+
+    precision: Precision = "fp32"
+    memory_format: MemoryFormat = "contiguous"
+    compile: bool = False
+
+
+class Recipe(Frozen):
+    """How a model is trained: everything but the model, the data, the seed and the compute budget.
+
+    learning_rate is the peak, reached after `warmup_fraction` of the steps and decayed by `schedule` to zero
+    at the last one. batch_size is in images. augmentation `shift` moves each training image by up to
+    `resolution / 16` pixels either way, edges repeated; it is the same for every model.
+    """
+
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    learning_rate: float = Field(gt=0)
+    weight_decay: float = Field(default=0.05, ge=0)
+    batch_size: int = Field(default=64, gt=0)
+    warmup_fraction: float = Field(default=0.1, ge=0, lt=1)
+    schedule: Literal["cosine", "linear"] = "cosine"
+    label_smoothing: float = Field(default=0.1, ge=0, lt=1)
+    grad_clip_norm: float | None = Field(default=1.0, gt=0)
+    augmentation: Literal["none", "shift"] = "none"
+    validations: int = Field(default=6, ge=1)  # looks at the validation part; the best one's weights are scored
+
+
+class _Cell(Frozen):
+    metric_version: int
+    model: str
+    num_classes: int | None = None  # None: the model's own head
+    resolution_px: int
+
+    @property
+    def cell_id(self) -> str:
+        """First 16 hexadecimal digits of SHA-256 over the canonical JSON of the cell."""
+        return cell_id_of(self.model_dump(mode="json"))
+
+
+class ComplexityCell(_Cell):
+    """Parameters, MACs and activations of one model at one resolution. No device: nothing is computed."""
+
+    task: Literal["complexity"] = "complexity"
+
+
+class TrainCell(_Cell):
+    """One training from scratch to one compute budget, scored once on `scored_part`."""
+
+    task: Literal["train"] = "train"
+    dataset: str
+    fingerprint: str
+    train_images: int  # a class-balanced subset, redrawn by the seed
+    seed: int
+    budget_gflop: float  # training compute: 3 x FLOPs x images seen, in 1e9 FLOPs
+    recipe: Recipe
+    scored_part: Literal["test", "validation"]
+    device: Device
+    settings: Settings
+
+
+class SpeedCell(_Cell):
+    """Throughput and latency of one model in one fresh process."""
+
+    task: Literal["speed"] = "speed"
+    batch_size: int
+    metrics: tuple[SpeedMetric, ...]
+    repeat: int  # the process pair index: intervals are over repeats
+    device: Device
+    settings: Settings
+
+
+class MemoryCell(_Cell):
+    """Peak memory of one inference at one batch size, in a fresh process and a pass of its own."""
+
+    task: Literal["memory"] = "memory"
+    batch_size: int
+    device: Device
+    settings: Settings
+
+
+Cell = ComplexityCell | TrainCell | SpeedCell | MemoryCell
+_ADAPTER: TypeAdapter[Cell] = TypeAdapter(Annotated[Cell, Field(discriminator="task")])
+
+
+def parse_cell(data: dict[str, Any]) -> Cell:
+    """The cell that a stored or transmitted JSON object describes. Raises pydantic.ValidationError."""
+    return _ADAPTER.validate_python(data)
+
+
+def cell_id_of(cell: dict[str, Any]) -> str:
+    """First 16 hexadecimal digits of SHA-256 over canonical JSON: sorted keys, no spaces, ASCII."""
+    canonical = json.dumps(cell, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:16]

@@ -1,0 +1,208 @@
+"""A suite becomes an ordered list of cells. Knows the catalog and finished records; never imports torch.
+
+Models that are in no catalog need timm to say their own resolution, so that question is passed in.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from bench.catalog.datasets import DatasetRow
+from bench.catalog.models import select_models
+from bench.catalog.tuned import tuned_learning_rate
+from bench.errors import RequestError
+from bench.suite.cell import (
+    METRIC_VERSION,
+    Cell,
+    ComplexityCell,
+    Device,
+    MemoryCell,
+    SpeedCell,
+    TrainCell,
+)
+from bench.suite.spec import ComplexityBlock, SpeedBlock, Suite, Sweep, TrainBlock
+
+SAME_RATE = 1.02  # learning rates within 2 % of one another are one trial
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a plan needs to know of the world: which device, which data sets, which resolutions, what is done.
+
+    native_resolution: model name -> pixels; raises UnknownNameError for a model that does not exist.
+    validation_top1: cell id -> validation accuracy of a finished cell; sweeps choose their next trials by it.
+    """
+
+    device: Device
+    find_dataset: Callable[[str], DatasetRow]
+    native_resolution: Callable[[str], int]
+    extra_datasets: tuple[str, ...] = ()  # added to every train block that scores the test part
+    validation_top1: Mapping[str, float] = field(default_factory=dict)
+
+
+def plan(suite: Suite, world: Surroundings) -> list[Cell]:
+    """Every cell that the suite asks for, each once, in the order in which they should run.
+
+    Complexity first, then training with the longest cells of each seed first (so that workers finish
+    together), then timing in rounds of random order. A sweep shows the trials that are known so far.
+    """
+    cells: list[Cell] = []
+    for complexity in suite.complexity:
+        cells += _complexity_cells(complexity, world)
+    training: list[TrainCell] = []
+    for train in suite.train:
+        training += _train_cells(train, suite, world)
+    training.sort(key=lambda cell: (cell.seed, -cell.budget_gflop))
+    cells += training
+    for speed in suite.speed:
+        cells += _speed_cells(speed, suite, world)
+    return list({cell.cell_id: cell for cell in cells}.values())
+
+
+def _complexity_cells(block: ComplexityBlock, world: Surroundings) -> Iterable[Cell]:
+    for model, resolution in _models_at(block.models, block.resolution_px, world):
+        yield ComplexityCell(
+            metric_version=METRIC_VERSION["complexity"],
+            model=model,
+            num_classes=block.num_classes,
+            resolution_px=resolution,
+        )
+
+
+def _train_cells(block: TrainBlock, suite: Suite, world: Surroundings) -> Iterable[TrainCell]:
+    names = list(block.datasets)
+    if block.scored_part == "test":
+        names += [name for name in world.extra_datasets if name not in names]
+    for name in names:
+        dataset = world.find_dataset(name)
+        for model in select_models(block.models):
+            world.native_resolution(model)  # an unknown name stops here
+            for images in block.train_images:
+                for budget in block.budgets_gflop:
+                    for seed in block.seeds:
+                        at = _cell_at(model, dataset, images, budget, seed, block, suite, world)
+                        yield from (at(rate) for rate in _learning_rates(block, model, at, world))
+
+
+def _cell_at(
+    model: str,
+    dataset: DatasetRow,
+    images: int | str,
+    budget: float,
+    seed: int,
+    block: TrainBlock,
+    suite: Suite,
+    world: Surroundings,
+) -> Callable[[float], TrainCell]:
+    """The training cell as a function of its learning rate."""
+    count = dataset.train_images if images == "all" else int(images)
+    if count > dataset.train_images:
+        raise RequestError(
+            f"Suite '{suite.name}' asks for {count} training images of '{dataset.name}', which has "
+            f'{dataset.train_images}. Ask for fewer, or for "all".'
+        )
+
+    def at(learning_rate: float) -> TrainCell:
+        return TrainCell(
+            metric_version=METRIC_VERSION["train"],
+            model=model,
+            num_classes=dataset.num_classes,
+            resolution_px=dataset.resolution_px,
+            dataset=dataset.name,
+            fingerprint=dataset.fingerprint,
+            train_images=count,
+            seed=seed,
+            budget_gflop=budget,
+            recipe=suite.recipe.at(learning_rate),
+            scored_part=block.scored_part,
+            device=world.device,
+            settings=suite.settings,
+        )
+
+    return at
+
+
+def _learning_rates(
+    block: TrainBlock, model: str, at: Callable[[float], TrainCell], world: Surroundings
+) -> Sequence[float]:
+    if isinstance(block.learning_rate, Sweep):
+
+        def result(rate: float) -> float | None:
+            return world.validation_top1.get(at(rate).cell_id)
+
+        return sweep_trials(block.learning_rate, result)
+    if block.learning_rate == "tuned":
+        return [tuned_learning_rate(model)]
+    return [block.learning_rate]
+
+
+def sweep_trials(sweep: Sweep, result: Callable[[float], float | None]) -> list[float]:
+    """The learning rates to try, given what the earlier ones gave; grows until all trials are known.
+
+    result: learning rate -> validation accuracy, None while unknown or when that trial failed.
+    An optimum at an edge extends the grid on that side by its step; an interior one is refined halfway
+    (in the logarithm) towards the better of its neighbours, then towards the other.
+    """
+    rates = list(sweep.learning_rates)
+    step = (max(rates) / min(rates)) ** (1 / (len(rates) - 1))
+    for _ in range(sweep.extra_trials):
+        known = {rate: value for rate in rates if (value := result(rate)) is not None}
+        if len(known) < len(rates):
+            return rates  # wait: the next trial depends on these
+        rates.append(_next_rate(sorted(known), known, step))
+    return rates
+
+
+def _next_rate(rates: list[float], known: Mapping[float, float], step: float) -> float:
+    best = max(rates, key=lambda rate: (known[rate], -rate))
+    place = rates.index(best)
+    if place == len(rates) - 1:
+        return _three_digits(best * step)
+    if place == 0:
+        return _three_digits(best / step)
+    neighbours = sorted((rates[place - 1], rates[place + 1]), key=lambda rate: -known[rate])
+    widest = max(neighbours, key=lambda rate: abs(math.log(rate / best)))
+    for neighbour in neighbours:
+        between = _three_digits(math.sqrt(best * neighbour))
+        if abs(math.log(neighbour / best)) > math.log(step) / 2 and not _is_tried(between, rates):
+            return between
+    return _three_digits(math.sqrt(best * widest))
+
+
+def _is_tried(rate: float, rates: Iterable[float]) -> bool:
+    return any(max(rate / other, other / rate) < SAME_RATE for other in rates)
+
+
+def _three_digits(rate: float) -> float:
+    return float(f"{rate:.3g}")
+
+
+def _speed_cells(block: SpeedBlock, suite: Suite, world: Surroundings) -> Iterable[Cell]:
+    timed = tuple(metric for metric in block.metrics if metric != "peak_memory")
+    points: list[dict[str, Any]] = [
+        {"model": model, "resolution_px": resolution, "batch_size": batch, "num_classes": block.num_classes}
+        for model, resolution in _models_at(block.models, block.resolution_px, world)
+        for batch in block.batch_sizes
+    ]
+    common: dict[str, Any] = {"device": world.device, "settings": suite.settings}
+    for repeat in range(block.processes if timed else 0):
+        order = list(points)
+        random.Random(f"{suite.name}:{repeat}").shuffle(order)  # the machine's drift must not follow the model order
+        for point in order:
+            yield SpeedCell(metric_version=METRIC_VERSION["speed"], metrics=timed, repeat=repeat, **point, **common)
+    if "peak_memory" in block.metrics:
+        for point in points:
+            yield MemoryCell(metric_version=METRIC_VERSION["memory"], **point, **common)
+
+
+def _models_at(
+    names: Sequence[str], resolutions: Sequence[int] | str, world: Surroundings
+) -> Iterable[tuple[str, int]]:
+    for model in select_models(names):
+        native = world.native_resolution(model)
+        for resolution in [native] if isinstance(resolutions, str) else resolutions:
+            yield model, resolution

@@ -1,0 +1,184 @@
+"""A suite file (TOML) becomes frozen models here; unknown keys and bad values stop here, with file, key and line."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError
+
+from bench.errors import SuiteFileError, UnknownNameError
+from bench.suite.cell import Frozen, Recipe, Settings, SpeedMetric
+
+Names = Annotated[tuple[str, ...], Field(min_length=1)]
+Positive = Annotated[int, Field(gt=0)]
+
+
+class ComplexityBlock(Frozen):
+    """Count parameters, MACs and activations of models, at their own resolution or at the given ones."""
+
+    models: Names
+    resolution_px: Annotated[tuple[Positive, ...], Field(min_length=1)] | Literal["native"] = "native"
+    num_classes: Positive | None = None
+
+
+class Sweep(Frozen):
+    """A search for the learning rate with the same number of trials for every model.
+
+    It starts from `learning_rates`, a geometric grid. Each of `extra_trials` further trials extends the grid
+    on the side where the best value sits on the edge, or else halves a step (in the logarithm) next to the best.
+    """
+
+    learning_rates: Annotated[tuple[float, ...], Field(min_length=2)]
+    extra_trials: Annotated[int, Field(ge=0)] = 0
+
+
+class TrainBlock(Frozen):
+    """Train every model on every data set, at every subset size, to every compute budget, for every seed."""
+
+    models: Names
+    datasets: Names
+    train_images: Annotated[tuple[Positive | Literal["all"], ...], Field(min_length=1)] = ("all",)
+    budgets_gflop: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)]
+    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
+    scored_part: Literal["test", "validation"] = "test"
+    learning_rate: Annotated[float, Field(gt=0)] | Literal["tuned"] | Sweep = "tuned"
+
+
+class SpeedBlock(Frozen):
+    """Time every model in `processes` fresh processes, in an order drawn at random for each round."""
+
+    models: Names
+    metrics: Annotated[tuple[SpeedMetric | Literal["peak_memory"], ...], Field(min_length=1)]
+    batch_sizes: Annotated[tuple[Positive, ...], Field(min_length=1)] = (64,)
+    resolution_px: Annotated[tuple[Positive, ...], Field(min_length=1)] | Literal["native"] = "native"
+    num_classes: Positive | None = None
+    processes: Annotated[int, Field(ge=1)] = 5
+
+
+class RecipeDefaults(Frozen):
+    """The recipe of a suite without its learning rate, which each train block says."""
+
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    weight_decay: Annotated[float, Field(ge=0)] = 0.05
+    batch_size: Positive = 64
+    warmup_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    schedule: Literal["cosine", "linear"] = "cosine"
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    grad_clip_norm: Annotated[float, Field(gt=0)] | None = 1.0
+    augmentation: Literal["none", "shift"] = "none"
+    validations: Positive = 6
+
+    def at(self, learning_rate: float) -> Recipe:
+        return Recipe(learning_rate=learning_rate, **self.model_dump())
+
+
+class Suite(Frozen):
+    """What is asked: models x data sets x protocol x measurements x conditions, and the question they answer."""
+
+    name: str
+    question: str
+    settings: Settings = Settings()
+    recipe: RecipeDefaults = RecipeDefaults()
+    complexity: tuple[ComplexityBlock, ...] = ()
+    train: tuple[TrainBlock, ...] = ()
+    speed: tuple[SpeedBlock, ...] = ()
+
+
+def builtin_suites() -> dict[str, Path]:
+    """Suite name -> file, for the suites that ship with the package."""
+    folder = Path(str(resources.files("bench.suite") / "builtin"))
+    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+
+
+def load_suite(name_or_path: str) -> Suite:
+    """The suite of that name, or of that TOML file when the argument ends in `.toml`.
+
+    Raises UnknownNameError for a name that does not ship, SuiteFileError for a file that is not a suite.
+    """
+    if not name_or_path.endswith(".toml"):
+        shipped = builtin_suites()
+        if name_or_path not in shipped:
+            raise UnknownNameError("suite", name_or_path, shipped)
+        return parse_suite(shipped[name_or_path].read_text(encoding="utf-8"), shipped[name_or_path])
+    path = Path(name_or_path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise SuiteFileError(f"Suite file {name_or_path!r} does not exist.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SuiteFileError(f"Suite file {name_or_path!r} cannot be read: {error}") from None
+    return parse_suite(text, path)
+
+
+def parse_suite(text: str, path: Path) -> Suite:
+    """The suite that this TOML text describes; its name is the file's stem unless the text gives one."""
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise SuiteFileError(f"Suite file '{path.name}' is not TOML: {error}") from None
+    data.setdefault("name", path.stem)
+    try:
+        suite = Suite.model_validate(data)
+    except ValidationError as error:
+        raise SuiteFileError(_explain(error, text, path)) from None
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", suite.name) or suite.name == "local":
+        raise SuiteFileError(
+            f"Suite file '{path.name}': name {suite.name!r} cannot name a folder. "
+            "Use letters, digits, '.', '_' and '-', and not 'local'."
+        )
+    if not (suite.complexity or suite.train or suite.speed):
+        raise SuiteFileError(f"Suite file '{path.name}' asks for nothing. Add [[complexity]], [[train]] or [[speed]].")
+    return suite
+
+
+def _explain(error: ValidationError, text: str, path: Path) -> str:
+    """One line for the first thing that is wrong, with how many more there are."""
+    first, *others = error.errors()
+    location = [part for part in first["loc"] if not _is_type_name(part)]
+    key = ".".join(str(part) for part in location) or "(top level)"
+    line = _line_of(location, text)
+    where = f"{path.name}:{line}" if line else path.name
+    more = f" (and {len(others)} more)" if others and first["type"] == "extra_forbidden" else ""
+    return f"Suite file {where}: {key}: {_wording(first)}{more}"
+
+
+def _wording(problem: Any) -> str:
+    kind, got = problem["type"], problem.get("input")
+    if kind == "extra_forbidden":
+        return "unknown key."
+    if kind == "missing":
+        return "is missing."
+    if kind == "too_short":
+        return "must not be empty."
+    if kind == "literal_error":
+        return f"{got!r} is not known; expected {problem['ctx']['expected']}."
+    return f"{problem['msg']}, got {got!r}."
+
+
+def _is_type_name(part: str | int) -> bool:
+    # pydantic puts the tried member of a union into the location; the user wrote no such key
+    return isinstance(part, str) and not re.fullmatch(r"[a-z_]+", part)
+
+
+def _line_of(location: Sequence[str | int], text: str) -> int | None:
+    """Line of the key in TOML text, following `[[block]]` counts; None where it cannot be told."""
+    if not location:
+        return None
+    keys = [part for part in location if isinstance(part, str)]
+    index = next((part for part in location if isinstance(part, int)), 0)
+    lines = text.splitlines()
+    start = 0
+    if len(keys) > 1 or (len(location) > 1 and isinstance(location[1], int)):
+        headers = [i for i, line in enumerate(lines) if re.match(rf"\s*\[\[?\s*{keys[0]}\s*\]\]?", line)]
+        if index < len(headers):
+            start = headers[index]
+    wanted = keys[1] if len(keys) > 1 else keys[0]
+    for number, line in enumerate(lines[start:], start + 1):
+        if re.match(rf"\s*\[*\s*{re.escape(wanted)}\s*(=|\])", line):
+            return number
+    return start + 1 if start else None
