@@ -27,6 +27,7 @@ from bench.suite.cell import (
 from bench.suite.spec import ComplexityBlock, SpeedBlock, Suite, Sweep, TrainBlock
 
 SAME_RATE = 1.02  # learning rates within 2 % of one another are one trial
+REFINE_ABOVE = 0.75  # of a grid step: a neighbour that far away leaves room for a trial halfway
 
 
 @dataclass(frozen=True)
@@ -168,7 +169,7 @@ def _next_rate(rates: list[float], known: Mapping[float, float], step: float) ->
     widest = max(neighbours, key=lambda rate: abs(math.log(rate / best)))
     for neighbour in neighbours:
         between = _three_digits(math.sqrt(best * neighbour))
-        if abs(math.log(neighbour / best)) > math.log(step) / 2 and not _is_tried(between, rates):
+        if abs(math.log(neighbour / best)) > REFINE_ABOVE * math.log(step) and not _is_tried(between, rates):
             return between
     return _three_digits(math.sqrt(best * widest))
 

@@ -1,0 +1,138 @@
+"""Plans: which cells, in which order, and how a sweep grows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bench.catalog.datasets import find_dataset
+from bench.catalog.tuned import tuned_learning_rate
+from bench.errors import RequestError, UnknownNameError
+from bench.suite.cell import MemoryCell, SpeedCell, TrainCell, cell_id_of, parse_cell
+from bench.suite.plan import Surroundings, plan, sweep_trials
+from bench.suite.spec import Sweep, load_suite, parse_suite
+
+WORLD = Surroundings(device="cpu", find_dataset=find_dataset, native_resolution=lambda _: 32)
+
+
+def cells_of(text: str, world: Surroundings = WORLD) -> list[object]:
+    return list(plan(parse_suite("question = 'Why?'\n" + text, Path("mine.toml")), world))
+
+
+TRAIN = """
+[[train]]
+models = ["vit_32px_s", "resnet_32px_s"]
+datasets = ["digits"]
+train_images = ["all", 100]
+budgets_gflop = [5, 10]
+seeds = [0, 1, 2]
+learning_rate = 0.002
+"""
+
+
+def test_a_train_block_is_the_product_of_its_axes() -> None:
+    cells = cells_of(TRAIN)
+    assert len(cells) == 2 * 2 * 2 * 3
+    assert {cell.train_images for cell in cells if isinstance(cell, TrainCell)} == {798, 100}
+
+
+def test_the_same_cell_asked_for_twice_runs_once() -> None:
+    assert len(cells_of(TRAIN + TRAIN)) == len(cells_of(TRAIN))
+
+
+def test_larger_budgets_of_a_seed_come_first() -> None:
+    order = [(cell.seed, -cell.budget_gflop) for cell in cells_of(TRAIN) if isinstance(cell, TrainCell)]
+    assert order == sorted(order)
+
+
+def test_timing_comes_in_rounds_of_random_order_and_memory_last() -> None:
+    text = """
+[[speed]]
+models = ["@small"]
+metrics = ["throughput", "latency", "peak_memory"]
+processes = 3
+"""
+    cells = cells_of(text)
+    speed = [cell for cell in cells if isinstance(cell, SpeedCell)]
+    assert [cell.repeat for cell in speed] == [0] * 12 + [1] * 12 + [2] * 12
+    rounds = [[cell.model for cell in speed if cell.repeat == repeat] for repeat in range(3)]
+    assert rounds[0] != rounds[1]
+    assert sorted(rounds[0]) == sorted(rounds[1])
+    assert all(isinstance(cell, MemoryCell) for cell in cells[36:])
+
+
+def test_a_cell_id_is_the_same_after_a_round_trip_and_differs_by_seed() -> None:
+    first, second, *_ = cells_of(TRAIN)
+    assert isinstance(first, TrainCell)
+    assert isinstance(second, TrainCell)
+    assert parse_cell(first.model_dump(mode="json")).cell_id == first.cell_id
+    assert first.cell_id != second.cell_id
+    assert len(first.cell_id) == 16
+
+
+def test_a_cell_id_is_sha256_of_canonical_json() -> None:
+    # sha256 of '{"a":1,"b":[2,"x"]}'
+    assert cell_id_of({"b": [2, "x"], "a": 1}) == cell_id_of({"a": 1, "b": [2, "x"]}) == "454597f51f0e5988"
+
+
+def test_tuned_is_the_catalogs_learning_rate() -> None:
+    cells = cells_of(TRAIN.replace("0.002", '"tuned"'))
+    assert {cell.recipe.learning_rate for cell in cells if isinstance(cell, TrainCell)} == {
+        tuned_learning_rate("vit_32px_s"),
+        tuned_learning_rate("resnet_32px_s"),
+    }
+
+
+def test_too_many_training_images_are_refused() -> None:
+    with pytest.raises(RequestError, match="5000 training images of 'digits', which has 798"):
+        cells_of(TRAIN.replace("100", "5000"))
+
+
+def test_an_unknown_data_set_is_refused() -> None:
+    with pytest.raises(UnknownNameError, match="Did you mean 'digits'"):
+        cells_of(TRAIN.replace('"digits"', '"digts"'))
+
+
+def test_a_users_data_set_joins_every_block_that_scores_the_test_part() -> None:
+    world = Surroundings("cpu", lambda name: find_dataset("digits"), lambda _: 32, extra_datasets=("mine",))
+    assert len(cells_of(TRAIN, world)) == len(cells_of(TRAIN))  # the same row here, so the same cells
+    assert len(cells_of(TRAIN + 'scored_part = "validation"\n', world)) == len(cells_of(TRAIN))
+
+
+def test_pocket_asks_for_seventy_two_trainings() -> None:
+    cells = plan(load_suite("pocket"), WORLD)
+    assert sum(isinstance(cell, TrainCell) for cell in cells) == 72
+
+
+def peak_at(best: float) -> Callable[[float], float]:
+    return lambda rate: 100 - abs(best - rate) / best
+
+
+def test_a_sweep_waits_until_its_first_trials_are_known() -> None:
+    sweep = Sweep(learning_rates=(0.001, 0.003, 0.009), extra_trials=2)
+    assert sweep_trials(sweep, lambda _: None) == [0.001, 0.003, 0.009]
+
+
+@pytest.mark.parametrize(("best", "expected"), [(1.0, [0.027, 0.081]), (1e-5, [0.000333, 0.000111])])
+def test_an_optimum_at_an_edge_extends_the_grid(best: float, expected: list[float]) -> None:
+    sweep = Sweep(learning_rates=(0.001, 0.003, 0.009), extra_trials=2)
+    assert sweep_trials(sweep, peak_at(best))[3:] == expected
+
+
+def test_an_optimum_inside_is_refined_on_both_sides() -> None:
+    sweep = Sweep(learning_rates=(0.001, 0.003, 0.009), extra_trials=2)
+    assert sorted(sweep_trials(sweep, peak_at(0.003))[3:]) == [0.00173, 0.0052]
+
+
+def test_every_model_gets_the_same_number_of_trials_whatever_its_results() -> None:
+    sweep = Sweep(learning_rates=(0.001, 0.003, 0.009), extra_trials=4)
+    for best in (1e-5, 0.0011, 0.003, 0.004, 1.0):
+        trials = sweep_trials(sweep, peak_at(best))
+        assert len(trials) == len(set(trials)) == 7
+
+
+def test_a_diverged_trial_ends_the_search_instead_of_guessing() -> None:
+    sweep = Sweep(learning_rates=(0.001, 0.003, 0.009), extra_trials=2)
+    assert len(sweep_trials(sweep, lambda rate: None if rate > 0.005 else rate)) == 3
