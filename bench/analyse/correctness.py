@@ -24,7 +24,7 @@ class Correctness:
 
     def mean_over_seeds(self) -> npt.NDArray[np.float64]:
         """Share of the seeds that got each image right; (N,), in [0, 1]."""
-        return self.right.mean(axis=0, dtype=np.float64)
+        return np.asarray(self.right.mean(axis=0, dtype=np.float64))
 
     def residual_variance(self) -> float:
         """Variance that seeds' disagreement on single images adds to `mean_over_seeds`; 0 for one seed.
@@ -36,7 +36,7 @@ class Correctness:
             return 0.0
         table = self.right.astype(np.float64)
         residual = table - table.mean(axis=0) - table.mean(axis=1, keepdims=True) + table.mean()
-        return float((residual**2).sum() / ((seeds - 1) * (images - 1))) / seeds
+        return float(np.sum(residual**2) / ((seeds - 1) * (images - 1) * seeds))
 
 
 def read_correctness(cell_ids: Sequence[str], predictions: Predictions) -> Correctness | None:

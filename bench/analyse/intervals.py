@@ -15,7 +15,7 @@ from scipy import stats
 from bench.analyse.correctness import Correctness
 
 LEVEL = 0.95
-SAMPLES_FOR_OWN_VARIANCE = 8  # below this a spread of one's own has t quantiles so wide that pooling is the better guess
+SAMPLES_FOR_OWN_VARIANCE = 8  # with fewer, a spread of one's own needs t quantiles above 2.4: pooling guesses better
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def spread_of(values: Sequence[float], pooled: Spread | None, name: str) -> Spre
 
 
 def t_interval(values: Sequence[float], spread: Spread | None = None, level: float = LEVEL) -> Interval | None:
-    """Interval of the mean of independent values, in their unit, by the t distribution; None if nothing says the spread.
+    """Interval of the mean of independent values, in their unit, by t; None if nothing says their spread.
 
     spread: a pooled variance to use instead of the values' own.
     """
@@ -105,9 +105,7 @@ def t_interval(values: Sequence[float], spread: Spread | None = None, level: flo
     return Interval(mean, mean - half, mean + half, len(values), f"t, {spread.df} degrees of freedom")
 
 
-def process_interval(
-    rates: Sequence[float], relative: Spread | None = None, level: float = LEVEL
-) -> Interval | None:
+def process_interval(rates: Sequence[float], relative: Spread | None = None, level: float = LEVEL) -> Interval | None:
     """Interval of a rate or a time over fresh processes, in its unit, by t on its logarithm's scale.
 
     rates: one per process. relative: pooled variance of the logarithms, used when the processes are few;
@@ -118,7 +116,9 @@ def process_interval(
     inner = t_interval([math.log(rate) for rate in rates], relative, level)
     if inner is None:
         return None
-    return Interval(*(math.exp(x) for x in (inner.estimate, inner.low, inner.high)), inner.n, inner.method)
+    return Interval(
+        math.exp(inner.estimate), math.exp(inner.low), math.exp(inner.high), inner.n, f"{inner.method}, of logarithms"
+    )
 
 
 def t_quantile(df: float, level: float = LEVEL) -> float:

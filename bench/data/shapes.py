@@ -24,13 +24,13 @@ FORMS: dict[str, dict[int, tuple[float, float]]] = {
 }
 CLASSES = 2 * len(FORMS)  # each form filled, then each as a line
 MOST_LOBES = 5
-SIZES_PX = (8.0, 12.0)  # mean radius
-SHIFT_PX = 3.0
-DEPTHS = (0.8, 1.15)
-TURNS = 0.08
-INK = (0.2, 0.5)
-NOISE = 0.05  # standard deviation per channel, 1 being full white
-BACKGROUND_WAVE = 0.06
+SIZES_PX = (9.0, 12.0)  # mean radius
+SHIFT_PX = 0.3
+DEPTH = 1.3
+TURNS = 0.5
+INK = (0.4, 0.5)
+NOISE = 0.08  # standard deviation per channel, 1 being full white
+BACKGROUND_WAVE = 0.03
 
 
 def make_shapes() -> Parts:
@@ -60,8 +60,10 @@ def _outside(labels: NDArray[np.int64], streams: Streams) -> Floats:
     radius = np.sqrt(x * x + y * y) + np.float32(1e-3)
     c1 = (x * cosine(turn) + y * sine(turn)) / radius
     s1 = (y * cosine(turn) - x * sine(turn)) / radius
-    strength = per_image(style.uniform(count, low=DEPTHS[0], high=DEPTHS[1]))
-    outside = radius - size * (np.float32(1) + strength * _wobble(labels % len(FORMS), c1, s1))
+    flatness = style.uniform(count)
+    flatness = flatness * flatness
+    depth = per_image(np.float32(DEPTH) * (np.float32(1) - flatness * flatness))
+    outside = radius - size * (np.float32(1) + depth * _wobble(labels % len(FORMS), c1, s1))
     half_line = per_image(style.uniform(count, low=0.6, high=1.2))
     is_line = per_image(labels) >= len(FORMS)
     return np.where(is_line, np.abs(outside) - half_line, outside)

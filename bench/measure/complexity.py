@@ -6,6 +6,7 @@ as a multiply-add: norm layers (kept apart), activation functions, additions, po
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import gc
 from dataclasses import dataclass, replace
@@ -84,7 +85,8 @@ def _count_named(name: str, resolution_px: int, num_classes: int | None) -> Comp
         model = build_model(name, num_classes=num_classes, resolution_px=resolution_px, device="meta")
         return _count(model, resolution_px, "other")
     except CellFailedError as error:
-        check_takes_resolution(name, resolution_px)  # the size's fault, if this raises
+        with contextlib.suppress(TypeError, AttributeError, KeyError, ImportError):
+            check_takes_resolution(name, resolution_px)  # the size's fault, if this raises
         raise CellFailedError(f"Model {name!r} cannot be counted: {error}") from error
     except _COUNT_ERRORS as error:
         raise CellFailedError(f"Model {name!r} cannot be made: {_one_line(error)}") from error

@@ -58,6 +58,7 @@ class Recipe(Frozen):
 class _Cell(Frozen):
     metric_version: int
     model: str
+    definition: str | None = None  # what the name stands for where timm does not say it: arguments, or a file's hash
     num_classes: int | None = None  # None: the model's own head
     resolution_px: int
 

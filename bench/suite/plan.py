@@ -5,14 +5,16 @@ Models that are in no catalog need timm to say their own resolution, so that que
 
 from __future__ import annotations
 
+import hashlib
 import math
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from bench.catalog.datasets import DatasetRow
-from bench.catalog.models import select_models
+from bench.catalog.models import find_model, select_models
 from bench.catalog.tuned import tuned_learning_rate
 from bench.errors import RequestError
 from bench.suite.cell import (
@@ -64,11 +66,27 @@ def plan(suite: Suite, world: Surroundings) -> list[Cell]:
     return list({cell.cell_id: cell for cell in cells}.values())
 
 
+def definition_of(model: str) -> str | None:
+    """What a name stands for beyond timm's own names, so that changing it changes the cell's id.
+
+    A small model's arguments; the hash of a user's file; None for a timm name, whose version a record states.
+    """
+    row = find_model(model)
+    if row is not None and row.arguments:
+        arguments = ", ".join(f"{key}={value}" for key, value in sorted(row.arguments.items()))
+        return f"{row.timm_name}({arguments})"
+    path = Path(model.rpartition(":")[0])
+    if path.suffix == ".py" and path.is_file():
+        return f"sha256 {hashlib.sha256(path.read_bytes()).hexdigest()[:16]}"
+    return None
+
+
 def _complexity_cells(block: ComplexityBlock, world: Surroundings) -> Iterable[Cell]:
     for model, resolution in _models_at(block.models, block.resolution_px, world):
         yield ComplexityCell(
             metric_version=METRIC_VERSION["complexity"],
             model=model,
+            definition=definition_of(model),
             num_classes=block.num_classes,
             resolution_px=resolution,
         )
@@ -111,6 +129,7 @@ def _cell_at(
         return TrainCell(
             metric_version=METRIC_VERSION["train"],
             model=model,
+            definition=definition_of(model),
             num_classes=dataset.num_classes,
             resolution_px=dataset.resolution_px,
             dataset=dataset.name,
@@ -185,7 +204,13 @@ def _three_digits(rate: float) -> float:
 def _speed_cells(block: SpeedBlock, suite: Suite, world: Surroundings) -> Iterable[Cell]:
     timed = tuple(metric for metric in block.metrics if metric != "peak_memory")
     points: list[dict[str, Any]] = [
-        {"model": model, "resolution_px": resolution, "batch_size": batch, "num_classes": block.num_classes}
+        {
+            "model": model,
+            "definition": definition_of(model),
+            "resolution_px": resolution,
+            "batch_size": batch,
+            "num_classes": block.num_classes,
+        }
         for model, resolution in _models_at(block.models, block.resolution_px, world)
         for batch in block.batch_sizes
     ]

@@ -11,7 +11,7 @@ from bench.catalog.datasets import find_dataset
 from bench.catalog.tuned import tuned_learning_rate
 from bench.errors import RequestError, UnknownNameError
 from bench.suite.cell import MemoryCell, SpeedCell, TrainCell, cell_id_of, parse_cell
-from bench.suite.plan import Surroundings, plan, sweep_trials
+from bench.suite.plan import Surroundings, definition_of, plan, sweep_trials
 from bench.suite.spec import Sweep, load_suite, parse_suite
 
 WORLD = Surroundings(device="cpu", find_dataset=find_dataset, native_resolution=lambda _: 32)
@@ -75,6 +75,16 @@ def test_a_cell_id_is_the_same_after_a_round_trip_and_differs_by_seed() -> None:
 def test_a_cell_id_is_sha256_of_canonical_json() -> None:
     # sha256 of '{"a":1,"b":[2,"x"]}'
     assert cell_id_of({"b": [2, "x"], "a": 1}) == cell_id_of({"a": 1, "b": [2, "x"]}) == "454597f51f0e5988"
+
+
+def test_what_a_name_stands_for_is_part_of_the_cell(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.py"
+    mine.write_text("def net(): ...")
+    before = definition_of(f"{mine}:net")
+    mine.write_text("def net(): return 1")
+    assert before != definition_of(f"{mine}:net")
+    assert definition_of("vit_32px_s") == "vit_tiny_patch16_224(depth=3, embed_dim=48, num_heads=3, patch_size=8)"
+    assert definition_of("resnet18") is None
 
 
 def test_tuned_is_the_catalogs_learning_rate() -> None:

@@ -1,0 +1,184 @@
+"""Throughput, latency and memory of each model, over fresh processes; never two machines in one number."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from statistics import median
+
+import pandas as pd
+
+from bench.analyse.intervals import Interval, Spread, pooled_spread, process_interval, spread_of
+from bench.analyse.scores import RunKey
+
+_KEY = ["model", "resolution_px", "device", "precision", "memory_format", "compile"]
+
+
+@dataclass(frozen=True)
+class Speed:
+    """One model timed at one batch size on one machine. Latency is at batch 1."""
+
+    key: RunKey
+    machine: str
+    batch_size: int
+    processes: int
+    throughput_img_per_s: Interval | None  # None with no throughput, or with one process and nothing to pool
+    throughput_median: float | None
+    latency_p50_ms: Interval | None
+    latency_p50_median: float | None
+    latency_p99_median: float | None
+    latency_samples: int  # in all processes
+    is_settled: bool  # every process's warm-up reached its steady state
+    compile_s: float | None
+    cell_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SpeedRatio:
+    """How many times as many images per second as `reference`, process by process."""
+
+    key: RunKey
+    reference: RunKey
+    machine: str
+    batch_size: int
+    ratio: Interval | None
+    ratio_mean: float  # geometric
+    processes: int
+    cell_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Peak memory of one inference. `kind` says what was measured; kinds are never ranked together."""
+
+    key: RunKey
+    machine: str
+    batch_size: int
+    kind: str  # process (resident set, above what it was before) or device (allocated)
+    peak_mib: float
+    cell_ids: tuple[str, ...]
+
+
+def home_machine(frame: pd.DataFrame) -> str:
+    """The machine with the most rows; with as many, the one that measured last."""
+    if frame.empty:
+        return ""
+    counts = frame.groupby("machine").agg(rows=("cell_id", "size"), last=("started_at", "max"))
+    best = max(counts.index, key=lambda machine: (counts.loc[machine, "rows"], counts.loc[machine, "last"]))
+    return str(best)
+
+
+def _key(row: pd.Series) -> RunKey:
+    return RunKey(
+        str(row["model"]),
+        int(row["resolution_px"]),
+        str(row["device"]),
+        str(row["precision"]),
+        str(row["memory_format"]),
+        bool(row["compile"]),
+    )
+
+
+def speeds(frame: pd.DataFrame) -> list[Speed]:
+    """Speed of every model, batch size and machine, in order of key.
+
+    With few processes the relative spread is pooled over the models timed on the same machine at the same batch.
+    """
+    parts = [part for _, part in frame.groupby([*_KEY, "batch_size", "machine"], sort=True)]
+    throughput = _relative_spreads(parts, "throughput_img_per_s")
+    latency = _relative_spreads(parts, "latency_p50_ms")
+    return [_speed(part, throughput, latency) for part in parts]
+
+
+def _site(part: pd.DataFrame) -> str:
+    first = part.iloc[0]
+    return f"{first['machine']} {first['device']} {first['batch_size']}"
+
+
+def _numbers(part: pd.DataFrame, column: str) -> list[float]:
+    return [float(value) for value in part[column].dropna()]
+
+
+def _relative_spreads(parts: list[pd.DataFrame], column: str) -> dict[str, Spread | None]:
+    logs: dict[str, list[list[float]]] = defaultdict(list)
+    for part in parts:
+        logs[_site(part)].append([math.log(value) for value in _numbers(part, column) if value > 0])
+    return {site: pooled_spread(groups, site) for site, groups in logs.items()}
+
+
+def _rate(part: pd.DataFrame, column: str, pools: Mapping[str, Spread | None]) -> Interval | None:
+    values = _numbers(part, column)
+    if not values or min(values) <= 0:
+        return None
+    spread = spread_of([math.log(value) for value in values], pools[_site(part)], "own")
+    return process_interval(values, spread)
+
+
+def _middle(part: pd.DataFrame, column: str) -> float | None:
+    values = _numbers(part, column)
+    return median(values) if values else None
+
+
+def _speed(part: pd.DataFrame, throughput: Mapping[str, Spread | None], latency: Mapping[str, Spread | None]) -> Speed:
+    first = part.iloc[0]
+    return Speed(
+        key=_key(first),
+        machine=str(first["machine"]),
+        batch_size=int(first["batch_size"]),
+        processes=len(part),
+        throughput_img_per_s=_rate(part, "throughput_img_per_s", throughput),
+        throughput_median=_middle(part, "throughput_img_per_s"),
+        latency_p50_ms=_rate(part, "latency_p50_ms", latency),
+        latency_p50_median=_middle(part, "latency_p50_ms"),
+        latency_p99_median=_middle(part, "latency_p99_ms"),
+        latency_samples=int(sum(_numbers(part, "latency_samples"))),
+        is_settled=all(value is None or bool(value) for value in part["warmup_settled"]),
+        compile_s=_middle(part, "compile_s"),
+        cell_ids=tuple(str(cell_id) for cell_id in part["cell_id"]),
+    )
+
+
+def speed_ratios(frame: pd.DataFrame, references: Mapping[RunKey, RunKey]) -> list[SpeedRatio]:
+    """Throughput over that of each key's reference, paired by process round on one machine and batch size.
+
+    Rounds visit the models in random order one after the other, so slow spells of the machine fall on both.
+    """
+    rates: dict[tuple[RunKey, str, int], dict[int, tuple[float, str]]] = defaultdict(dict)
+    for _, row in frame[frame["throughput_img_per_s"].notna()].iterrows():
+        site = (_key(row), str(row["machine"]), int(row["batch_size"]))
+        rates[site][int(row["repeat"])] = (float(row["throughput_img_per_s"]), str(row["cell_id"]))
+    logs: dict[tuple[RunKey, str, int], list[float]] = {}
+    ids: dict[tuple[RunKey, str, int], tuple[str, ...]] = {}
+    for (key, machine, batch), mine in sorted(rates.items()):
+        reference = references.get(key)
+        theirs = rates.get((reference, machine, batch), {}) if reference is not None else {}
+        shared = sorted(set(mine) & set(theirs))
+        if reference == key or not shared:
+            continue
+        logs[key, machine, batch] = [math.log(mine[r][0] / theirs[r][0]) for r in shared]
+        ids[key, machine, batch] = tuple(side[r][1] for r in shared for side in (mine, theirs))
+    pools = {(m, b): pooled_spread([v for (_, mm, bb), v in logs.items() if (mm, bb) == (m, b)], "pair")
+             for m, b in {(m, b) for _, m, b in logs}}  # fmt: skip
+    found = []
+    for (key, machine, batch), values in logs.items():
+        ratios = [math.exp(value) for value in values]
+        interval = process_interval(ratios, spread_of(values, pools[machine, batch], "own"))
+        mean = math.exp(sum(values) / len(values))
+        site = (key, machine, batch)
+        found.append(SpeedRatio(key, references[key], machine, batch, interval, mean, len(values), ids[site]))
+    return found
+
+
+def memories(frame: pd.DataFrame) -> list[Memory]:
+    """Peak memory of every model, batch size and machine, in order of key."""
+    found = []
+    for _, row in frame.sort_values([*_KEY, "batch_size", "machine"], kind="stable").iterrows():
+        for kind, column in (("process", "peak_rss_delta_mib"), ("device", "peak_allocated_mib")):
+            if pd.notna(row[column]):
+                found.append(
+                    Memory(_key(row), str(row["machine"]), int(row["batch_size"]), kind, float(row[column]),
+                           (str(row["cell_id"]),))
+                )  # fmt: skip
+    return found

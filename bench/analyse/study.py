@@ -1,0 +1,262 @@
+"""Everything that a report says about one suite, computed once from its records. Pure data; nothing is worded here."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+import pandas as pd
+
+from bench.analyse.compare import Comparison, compare_families
+from bench.analyse.correctness import Predictions
+from bench.analyse.frame import (
+    complexity_frame,
+    memory_frame,
+    speed_frame,
+    training_frame,
+    unfinished_records,
+)
+from bench.analyse.identity import (
+    DatasetIdentity,
+    ModelIdentity,
+    dataset_rank,
+    family_rank,
+    identify_dataset,
+    identify_model,
+)
+from bench.analyse.published import (
+    ScalingComparison,
+    SotaComparison,
+    TimmComparison,
+    compare_scaling,
+    compare_sota,
+    compare_timm,
+)
+from bench.analyse.scores import RunKey, Score, main_scores, trained_scores
+from bench.analyse.speeds import Memory, Speed, SpeedRatio, home_machine, memories, speed_ratios, speeds
+from bench.analyse.trials import SweptModel, swept_models
+from bench.store.record import Record
+
+T = TypeVar("T", Speed, Memory)
+
+
+@dataclass(frozen=True)
+class Count:
+    """Parameters and compute of one model at one resolution, with the counters' certificate."""
+
+    params: int
+    macs: int
+    norm_macs: int
+    activations: int
+    attention_macs: int
+    certificate: str
+    certificate_note: str
+    cell_id: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the main table: a model under one set of conditions, and what is known of it."""
+
+    key: RunKey
+    identity: ModelIdentity
+    label: str  # the title, with what tells it from other rows of the same title
+    count: Count | None
+    scores: Mapping[str, Score]  # by data set, at its largest training set and budget
+    speed: Speed | None
+    memory: Memory | None
+
+    @property
+    def macs(self) -> float | None:
+        """Multiply-adds of one image: counted, or as the training run was told."""
+        if self.count is not None:
+            return float(self.count.macs)
+        return next((score.macs for score in self.scores.values()), None)
+
+    @property
+    def params(self) -> float | None:
+        """Learnable scalars."""
+        if self.count is not None:
+            return float(self.count.params)
+        return next((score.params for score in self.scores.values()), None)
+
+
+@dataclass(frozen=True)
+class Study:
+    """One suite's records, analysed."""
+
+    suite: str
+    records: tuple[Record, ...]
+    datasets: tuple[DatasetIdentity, ...]  # those scored on the test part, findings first
+    rows: tuple[Row, ...]  # families grouped, rising MACs
+    scores: tuple[Score, ...]  # every regime
+    comparisons: tuple[Comparison, ...]
+    speeds: tuple[Speed, ...]  # every batch size and machine
+    ratios: tuple[SpeedRatio, ...]
+    memories: tuple[Memory, ...]
+    home: str  # the machine whose timings the main table shows
+    swept: tuple[SweptModel, ...]
+    scaling: tuple[ScalingComparison, ...]
+    sota: tuple[SotaComparison, ...]
+    timm: tuple[TimmComparison, ...]
+    failures: tuple[Record, ...]
+    training: pd.DataFrame
+    labels: Mapping[RunKey, str]
+
+    @property
+    def main(self) -> list[Score]:
+        """Scores at the largest training set and budget, in order of rows and data sets."""
+        return [row.scores[d.name] for row in self.rows for d in self.datasets if d.name in row.scores]
+
+
+def study(suite: str, records: Sequence[Record], predictions: Predictions) -> Study:
+    """Analyse the records of one suite. predictions: cell id -> per-image predictions, None where there are none."""
+    training, timing = training_frame(records), speed_frame(records)
+    counted, memory = complexity_frame(records), memory_frame(records)
+    families = {str(model): str(family) for model, family in zip(counted["model"], counted["family"], strict=True)}
+    names = sorted({str(name) for frame in (training, timing, counted, memory) for name in frame["model"]})
+    identities = {name: identify_model(name, families.get(name)) for name in names}
+    scores = trained_scores(training, identities, predictions)
+    main = main_scores(scores)
+    home = home_machine(timing if len(timing) else memory)
+    rows = _rows(identities, counted, main, speeds(timing), memories(memory), home)
+    references = _references(rows)
+    datasets = sorted((identify_dataset(name) for name in {score.dataset for score in scores}), key=dataset_rank)
+    return Study(
+        suite=suite,
+        records=tuple(records),
+        datasets=tuple(datasets),
+        rows=tuple(rows),
+        scores=tuple(scores),
+        comparisons=tuple(compare_families(main)),
+        speeds=tuple(speeds(timing)),
+        ratios=tuple(speed_ratios(timing, references)),
+        memories=tuple(memories(memory)),
+        home=home,
+        swept=tuple(swept_models(training, identities)),
+        scaling=tuple(compare_scaling(counted)),
+        sota=tuple(compare_sota(counted)),
+        timm=tuple(compare_timm(counted)),
+        failures=tuple(unfinished_records(records)),
+        training=training,
+        labels={row.key: row.label for row in rows},
+    )
+
+
+def _counts(frame: pd.DataFrame) -> dict[tuple[str, int], Count]:
+    """(model, resolution) -> count; of several class counts, the smallest head."""
+    counts: dict[tuple[str, int], Count] = {}
+    ordered = frame[frame["macs"].notna()].sort_values(["model", "resolution_px", "params", "cell_id"], kind="stable")
+    for row in ordered.to_dict("records"):
+        counts.setdefault(
+            (str(row["model"]), int(row["resolution_px"])),
+            Count(
+                params=_whole(row["params"]),
+                macs=_whole(row["macs"]),
+                norm_macs=_whole(row["norm_macs"]),
+                activations=_whole(row["activations"]),
+                attention_macs=_whole(row["attention_macs"]),
+                certificate=str(row["certificate"]),
+                certificate_note=str(row["certificate_note"] or ""),
+                cell_id=str(row["cell_id"]),
+            ),
+        )
+    return counts
+
+
+def _whole(value: Any) -> int:
+    return 0 if pd.isna(value) else int(value)
+
+
+def _rows(
+    identities: Mapping[str, ModelIdentity],
+    counted: pd.DataFrame,
+    scores: Iterable[Score],
+    timed: Iterable[Speed],
+    weighed: Iterable[Memory],
+    home: str,
+) -> list[Row]:
+    counts = _counts(counted)
+    by_key: dict[RunKey, dict[str, Score]] = defaultdict(dict)
+    for score in scores:
+        by_key[score.key][score.dataset] = score
+    speed = _at_common_batch([one for one in timed if one.machine == home])
+    memory = _at_common_batch([one for one in weighed if one.machine == home])
+    keys = {*by_key, *speed, *memory}
+    covered = {(key.model, key.resolution_px) for key in keys}
+    keys |= {RunKey(*model) for model in counts if model not in covered}
+    labels = _labels(keys, identities)
+    rows = [
+        Row(
+            key=key,
+            identity=identities[key.model],
+            label=labels[key],
+            count=counts.get((key.model, key.resolution_px)),
+            scores=by_key.get(key, {}),
+            speed=speed.get(key),
+            memory=memory.get(key),
+        )
+        for key in keys
+    ]
+    return sorted(rows, key=lambda row: (family_rank(row.identity.family), row.macs or 0.0, row.label, row.key))
+
+
+def _at_common_batch(found: Sequence[T]) -> dict[RunKey, T]:
+    """One measurement per key: at the batch size that most models have, the larger of equals; others where it lacks."""
+    popular = Counter(one.batch_size for one in found)
+    best: dict[RunKey, T] = {}
+    for one in found:
+        rank = (popular[one.batch_size], one.batch_size)
+        other = best.get(one.key)
+        if other is None or rank > (popular[other.batch_size], other.batch_size):
+            best[one.key] = one
+    return best
+
+
+def _labels(keys: Iterable[RunKey], identities: Mapping[str, ModelIdentity]) -> dict[RunKey, str]:
+    """Titles; the model's own name where two models share a title, and the settings where one model has several."""
+    keys = sorted(keys)
+    titles = Counter(title for title in {k.model: identities[k.model].title for k in keys}.values())
+    by_model: dict[str, list[RunKey]] = defaultdict(list)
+    for key in keys:
+        by_model[key.model].append(key)
+    labels = {}
+    for key in keys:
+        title = identities[key.model].title
+        name = title if titles[title] == 1 else key.model
+        labels[key] = " ".join([name, *_distinguishing(key, by_model[key.model])])
+    return labels
+
+
+def _distinguishing(key: RunKey, siblings: Sequence[RunKey]) -> list[str]:
+    words = []
+    for field, word in (
+        ("resolution_px", f"@{key.resolution_px}"),
+        ("device", key.device),
+        ("precision", key.precision),
+        ("memory_format", key.memory_format),
+        ("compile", "compiled" if key.compile else "eager"),
+    ):
+        if len({getattr(sibling, field) for sibling in siblings}) > 1 and word:
+            words.append(word)
+    return words
+
+
+def _references(rows: Sequence[Row]) -> dict[RunKey, RunKey]:
+    """For each timed row, the ViT that its speed is told against: of its size class, else the nearest in MACs."""
+    references = {}
+    vits = [row for row in rows if row.identity.family == "vit" and row.speed is not None]
+    for row in rows:
+        same = [vit for vit in vits if replace(vit.key, model="") == replace(row.key, model="") and vit.macs]
+        if row.speed is None or not same or not row.macs:
+            continue
+        sized = [vit for vit in same if vit.identity.size_class == row.identity.size_class] or same
+        references[row.key] = min(sized, key=lambda vit: (abs(_ratio(vit, row) - 1), vit.key)).key
+    return references
+
+
+def _ratio(vit: Row, row: Row) -> float:
+    a, b = vit.macs or 1.0, row.macs or 1.0
+    return max(a, b) / min(a, b)

@@ -1,0 +1,327 @@
+"""Which figures a study has, and the points each one plots. Drawing is panels.py's work."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from bench.analyse.identity import DatasetIdentity, family_rank
+from bench.analyse.intervals import Interval, contrast_interval
+from bench.analyse.scores import Score
+from bench.analyse.study import Row, Study
+from bench.catalog.papers import ScalingRow, paper_scaling
+from bench.report.formats import Scale, counted, fixed, flop_scale, learning_rate, listed, mac_scale
+from bench.report.panels import MOST_LABELS, MOST_PANELS, Line, Panel, Point
+from bench.report.wording import (
+    accuracy_conditions,
+    budget_words,
+    dataset_words,
+    seeds_words,
+    speed_conditions,
+)
+from bench.units import EXA
+
+_MOST_LINES = 8  # per panel of lines; with more, only the first that differ in family are labelled
+
+
+@dataclass(frozen=True)
+class FigureSpec:
+    """One figure: its file name, what it shows in words (Markdown), and its panels."""
+
+    name: str
+    alternative: str  # for readers who cannot see it
+    caption: str
+    panels: tuple[Panel, ...]
+
+
+def all_figures(study: Study) -> list[FigureSpec]:
+    """The figures that this study has data for, in the order of the page; the first carries the argument."""
+    makers: tuple[Callable[[Study], FigureSpec | None], ...] = (
+        accuracy_against_macs,
+        accuracy_against_training,
+        accuracy_against_throughput,
+        accuracy_against_latency,
+        accuracy_against_training_images,
+        learning_rates,
+        paper_figure_5,
+    )
+    return [figure for maker in makers if (figure := maker(study)) is not None]
+
+
+def _interval_bar(interval: Interval | None) -> tuple[float, float] | None:
+    return None if interval is None else (interval.low, interval.high)
+
+
+def _scored_rows(study: Study, dataset: DatasetIdentity) -> list[tuple[Row, Score]]:
+    return [(row, row.scores[dataset.name]) for row in study.rows if dataset.name in row.scores]
+
+
+def _per_dataset(study: Study, panel: Callable[[DatasetIdentity], Panel | None]) -> tuple[Panel, ...]:
+    panels = [made for dataset in study.datasets if (made := panel(dataset)) is not None]
+    return tuple(panels[:MOST_PANELS])
+
+
+def _title(dataset: DatasetIdentity) -> str:
+    return f"{dataset.title} ({dataset.kind})"
+
+
+def _thinned(panels: Sequence[Panel]) -> str:
+    """What the caption must say where not everything is labelled or shown."""
+    if any(len(panel.points) > MOST_LABELS for panel in panels):
+        return f" Beyond {MOST_LABELS} points a panel labels only those on the front of their family."
+    return ""
+
+
+def accuracy_against_macs(study: Study) -> FigureSpec | None:
+    """Top-1 against multiply-adds of one image, one panel per data set."""
+    scale = mac_scale(row.macs or 0.0 for row in study.rows if row.scores)
+
+    def panel(dataset: DatasetIdentity) -> Panel | None:
+        points = tuple(
+            Point(
+                row.macs / scale.factor, s.interval.estimate, row.identity.family, row.label, _interval_bar(s.interval)
+            )
+            for row, s in _scored_rows(study, dataset)
+            if row.macs
+        )
+        axis = f"MACs of one image [{scale.unit}], log"
+        return Panel(_title(dataset), axis, "Top-1 [%]", points, front="low x") if points else None
+
+    panels = _per_dataset(study, panel)
+    if not panels:
+        return None
+    caption = (
+        f"**Accuracy against inference compute.** Top-1 on the test part by multiply-adds of one image; bars: 95 % "
+        f"intervals over seeds and test images; grey line: Pareto front. Measured here: "
+        f"{accuracy_conditions(study)}.{_thinned(panels)}"
+    )
+    return FigureSpec("accuracy_vs_macs", "Top-1 against inference MACs, one panel per data set", caption, panels)
+
+
+def accuracy_against_training(study: Study) -> FigureSpec | None:
+    """Top-1 against training compute at the largest training set: every budget is a run of its own."""
+    main_sizes = {(score.dataset, score.train_images) for score in study.main}
+    scores = [score for score in study.scores if (score.dataset, score.train_images) in main_sizes]
+    if len({round(score.budget_gflop, 6) for score in scores}) < 2:
+        return None
+    scale = flop_scale(score.train_flop for score in scores)
+
+    def panel(dataset: DatasetIdentity) -> Panel | None:
+        by_model: dict[str, list[Score]] = defaultdict(list)
+        for score in scores:
+            if score.dataset == dataset.name and score.key in study.labels:
+                by_model[study.labels[score.key]].append(score)
+        lines = [
+            Line(_training_points(found, scale), found[0].identity.family, label)
+            for label, found in sorted(
+                by_model.items(), key=lambda item: (family_rank(item[1][0].identity.family), item[0])
+            )
+        ]
+        if all(len(line.points) == 1 for line in lines):
+            points = tuple(Point(p.x, p.y, line.family, line.label, p.y_bar) for line in lines for p in line.points)
+            return Panel(_title(dataset), _training_axis(scale), "Top-1 [%]", points) if points else None
+        return Panel(_title(dataset), _training_axis(scale), "Top-1 [%]", lines=tuple(lines)) if lines else None
+
+    panels = _per_dataset(study, panel)
+    caption = (
+        "**Accuracy against training compute** (3 × FLOPs × images seen, no sweeps included). Each point is a run of "
+        f"its own whose schedule decays to that budget. Measured here: {accuracy_conditions(study)}.{_thinned(panels)}"
+    )
+    return FigureSpec("accuracy_vs_training", "Top-1 against training compute, one panel per data set", caption, panels)
+
+
+def _training_axis(scale: Scale) -> str:
+    return f"Training compute of one run [{scale.unit}], log"
+
+
+def _training_points(scores: Sequence[Score], scale: Scale) -> tuple[Point, ...]:
+    ordered = sorted(scores, key=lambda score: score.train_flop)
+    return tuple(
+        Point(s.train_flop / scale.factor, s.interval.estimate, s.identity.family, "", _interval_bar(s.interval))
+        for s in ordered
+    )
+
+
+def _against_speed(
+    study: Study, axis: str, front: str, measure: Callable[[Row], tuple[float, tuple[float, float] | None] | None]
+) -> tuple[Panel, ...]:
+    def panel(dataset: DatasetIdentity) -> Panel | None:
+        points = []
+        for row, score in _scored_rows(study, dataset):
+            found = measure(row)
+            if found is not None:
+                bars = (_interval_bar(score.interval), found[1])
+                points.append(Point(found[0], score.interval.estimate, row.identity.family, row.label, *bars))
+        return Panel(_title(dataset), axis, "Top-1 [%]", tuple(points), front=front) if points else None
+
+    return _per_dataset(study, panel)
+
+
+def accuracy_against_throughput(study: Study) -> FigureSpec | None:
+    """Top-1 against images per second, with the Pareto front."""
+
+    def measure(row: Row) -> tuple[float, tuple[float, float] | None] | None:
+        if row.speed is None or row.speed.throughput_median is None:
+            return None
+        interval = row.speed.throughput_img_per_s
+        return (interval.estimate if interval else row.speed.throughput_median), _interval_bar(interval)
+
+    batches = listed(sorted({str(row.speed.batch_size) for row in study.rows if row.speed is not None}))
+    panels = _against_speed(study, f"Throughput at batch {batches} [img/s], log", "high x", measure)
+    if not panels:
+        return None
+    caption = (
+        "**Accuracy against throughput.** Right and up is better; grey line: Pareto front of the estimates; bars: 95 % "
+        f"intervals. Measured here: {speed_conditions(study)}; accuracies as in the first figure.{_thinned(panels)}"
+    )
+    return FigureSpec("accuracy_vs_throughput", "Top-1 against throughput with the Pareto front", caption, panels)
+
+
+def accuracy_against_latency(study: Study) -> FigureSpec | None:
+    """Top-1 against the median latency at batch 1, with the Pareto front."""
+
+    def measure(row: Row) -> tuple[float, tuple[float, float] | None] | None:
+        if row.speed is None or row.speed.latency_p50_median is None:
+            return None
+        interval = row.speed.latency_p50_ms
+        return (interval.estimate if interval else row.speed.latency_p50_median), _interval_bar(interval)
+
+    panels = _against_speed(study, "Latency p50 at batch 1 [ms], log", "low x", measure)
+    if not panels:
+        return None
+    caption = (
+        "**Accuracy against latency.** Left and up is better; grey line: Pareto front of the estimates; bars: 95 % "
+        f"intervals. Measured here: {speed_conditions(study)}; accuracies as in the first figure.{_thinned(panels)}"
+    )
+    return FigureSpec("accuracy_vs_latency", "Top-1 against latency with the Pareto front", caption, panels)
+
+
+def accuracy_against_training_images(study: Study) -> FigureSpec | None:
+    """Top-1 against the number of training images at equal training compute, a line per model."""
+
+    def panel(dataset: DatasetIdentity) -> Panel | None:
+        by_model: dict[str, list[Score]] = defaultdict(list)
+        for score in study.scores:
+            if score.dataset == dataset.name and score.budget_rank == 0:
+                by_model[study.labels[score.key]].append(score)
+        curves = {label: found for label, found in by_model.items() if len({s.train_images for s in found}) > 1}
+        if not curves:
+            return None
+        ordered = sorted(curves.items(), key=lambda item: (family_rank(item[1][0].identity.family), item[0]))
+        lines = [_size_line(label, found, len(ordered) <= _MOST_LINES) for label, found in ordered]
+        return Panel(_title(dataset), "Training images, log", "Top-1 [%]", lines=tuple(lines), log_base=2)
+
+    panels = _per_dataset(study, panel)
+    if not panels:
+        return None
+    caption = (
+        "**Accuracy against training-set size, at equal training compute.** Bars: 95 % intervals over seeds (each draws "
+        f"its own subset) and test images. Measured here: {accuracy_conditions(study, sizes=False)}."
+    )
+    return FigureSpec("accuracy_vs_training_images", "Top-1 against training images, by family", caption, panels)
+
+
+def _size_line(label: str, scores: Sequence[Score], is_labelled: bool) -> Line:
+    ordered = sorted(scores, key=lambda score: score.train_images)
+    points = tuple(
+        Point(s.train_images, s.interval.estimate, s.identity.family, "", _interval_bar(s.interval)) for s in ordered
+    )
+    return Line(points, scores[0].identity.family, label if is_labelled else "")
+
+
+def learning_rates(study: Study) -> FigureSpec | None:
+    """Validation accuracy against learning rate, one panel per data set and size class."""
+    by_panel: dict[tuple[str, str], list[Line]] = defaultdict(list)
+    for swept in study.swept:
+        family, best = swept.identity.family, swept.best_rate
+        points = tuple(Point(rate, top1, family, "") for rate, top1 in swept.top1_pct.items())
+        place = list(swept.top1_pct).index(best)
+        label = f"{swept.identity.title}: {learning_rate(best)}"
+        by_panel[swept.dataset, swept.identity.size_class].append(Line(points, family, label, place))
+    if not by_panel:
+        return None
+    titles = {dataset: dataset_words([dataset]) for dataset, _ in by_panel}
+    order = sorted(by_panel, key=lambda key: (key[0], "SML".find(key[1]), key[1]))
+    panels = tuple(
+        Panel(
+            f"{titles[key[0]]}{f', size {key[1]}' if key[1] else ''}",
+            "Peak learning rate, log",
+            "Validation top-1 [%]",
+            lines=tuple(by_panel[key]),
+        )
+        for key in order[:MOST_PANELS]
+    )
+    seeds = counted(max(swept.seeds for swept in study.swept), "seed")
+    caption = (
+        "**Learning-rate sweep.** Top-1 on the validation part, never on the test part; each model is labelled at its "
+        f"best rate. Measured here: {seeds} per rate, {budget_words(study.swept)}."
+    )
+    return FigureSpec("learning_rates", "Validation top-1 against learning rate", caption, panels)
+
+
+def paper_figure_5(study: Study) -> FigureSpec | None:
+    """The paper's Figure 5 from its Table 6, beside ours where there is a compute axis."""
+    ours = _our_figure_5(study)
+    counts_paper_models = any(one.macs is not None for one in study.scaling)
+    if ours is None and not counts_paper_models and not study.main:
+        return None
+    panels = [
+        _paper_panel("Published: mean of 5 data sets", lambda row: row.average5_pct),
+        _paper_panel("Published: ImageNet", lambda row: row.top1_pct["imagenet"]),
+    ]
+    caption = (
+        "**The paper's Figure 5 redrawn from its Table 6** (published, arXiv 2010.11929v2: pre-trained on JFT-300M, "
+        "fine-tuned; no weights of these runs were released; mean over ImageNet, CIFAR-10, CIFAR-100, Pets and "
+        "Flowers). /14: 14 epochs, else 7."
+    )
+    if ours is not None:
+        panels.append(ours)
+        caption += (
+            f" **Right: measured here**, mean over {dataset_words(_finding_sets(study))}, trained from scratch: another "
+            f"regime, some {_orders_apart(study)} orders of magnitude below in compute; shapes may be compared, "
+            f"values may not. {seeds_words(study.main).capitalize()}, 95 % intervals."
+        )
+    elif study.main:
+        caption += " No panel of our own: all runs here had one training budget, so there is no compute axis."
+    return FigureSpec("paper_figure_5", "The paper's Figure 5 from its Table 6", caption, tuple(panels))
+
+
+def _paper_panel(title: str, value: Callable[[ScalingRow], float]) -> Panel:
+    points = tuple(Point(row.exaflops, value(row), row.family, _paper_label(row)) for row in paper_scaling())
+    return Panel(title, "Pre-training compute [exaFLOP], log", "Top-1 [%]", points)
+
+
+def _paper_label(row: ScalingRow) -> str:
+    short = row.name.replace("ResNet", "R").replace("R50x1+ViT-", "R50+").replace("ViT-", "")
+    return short if row.epochs == 7 else f"{short} /{row.epochs}"
+
+
+def _finding_sets(study: Study) -> list[str]:
+    sets = [dataset.name for dataset in study.datasets if dataset.carries_findings]
+    return sets or [dataset.name for dataset in study.datasets]
+
+
+def _our_figure_5(study: Study) -> Panel | None:
+    names = _finding_sets(study)
+    rows = [row for row in study.rows if row.scores and all(name in row.scores for name in names)]
+    if not rows or len({round(row.scores[names[0]].budget_gflop, 6) for row in rows}) < 2:
+        return None
+    scale = flop_scale(row.scores[names[0]].train_flop for row in rows)
+    points = []
+    for row in rows:
+        scores = [row.scores[name] for name in names]
+        interval = contrast_interval([(1 / len(scores), score.group) for score in scores])
+        mean = sum(score.interval.estimate for score in scores) / len(scores)
+        compute = sum(score.train_flop for score in scores) / len(scores) / scale.factor
+        points.append(Point(compute, mean, row.identity.family, row.label, _interval_bar(interval)))
+    title = "Measured here: mean of sets" if len(names) > 1 else f"Measured here: {dataset_words(names)}"
+    return Panel(title, _training_axis(scale), "Top-1 [%]", tuple(points))
+
+
+def _orders_apart(study: Study) -> str:
+    from math import log10
+
+    largest = max(score.train_flop for score in study.main)
+    smallest = min(row.exaflops for row in paper_scaling()) * EXA
+    return fixed(log10(smallest / largest), 0)

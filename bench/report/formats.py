@@ -1,0 +1,135 @@
+"""How stored numbers are shown: the only place that rounds and scales for a reader."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from bench.analyse.intervals import Interval
+from bench.units import EXA, GIGA, MEGA, TERA
+
+THIN = "\u202f"  # narrow no-break space: groups thousands and never wraps
+PETA = 1e15
+SMALLEST_SHOWN = 0.1  # a scale is chosen so that no value of a column falls below this
+
+
+@dataclass(frozen=True)
+class Scale:
+    """A unit for a column or an axis, and how many stored units it holds."""
+
+    factor: float
+    unit: str
+
+
+_FLOP_SCALES = (
+    Scale(EXA, "exaFLOP"),
+    Scale(PETA, "PFLOP"),
+    Scale(TERA, "TFLOP"),
+    Scale(GIGA, "GFLOP"),
+    Scale(MEGA, "MFLOP"),
+)
+_COUNT_SCALES = (Scale(GIGA, "G"), Scale(MEGA, "M"))
+
+
+def flop_scale(values: Iterable[float]) -> Scale:
+    """The largest unit of training compute in which the smallest of the values still shows."""
+    return _scale(values, _FLOP_SCALES)
+
+
+def mac_scale(values: Iterable[float]) -> Scale:
+    """G or M, for multiply-adds of one image."""
+    return _scale(values, _COUNT_SCALES)
+
+
+def _scale(values: Iterable[float], scales: tuple[Scale, ...]) -> Scale:
+    smallest = min((value for value in values if value > 0), default=0.0)
+    return next((scale for scale in scales if smallest / scale.factor >= SMALLEST_SHOWN), scales[-1])
+
+
+def fixed(value: float, decimals: int) -> str:
+    """Rounded to so many decimals, thousands grouped; a true minus sign, and never a minus zero."""
+    text = f"{value:,.{decimals}f}".replace(",", THIN)
+    return minus(text)
+
+
+def minus(text: str) -> str:
+    """The same number with a typographic minus; `-0.0` loses its sign."""
+    if not text.startswith("-"):
+        return text
+    return text[1:] if not text.strip("-0.,") else f"−{text[1:]}"
+
+
+def significant(value: float, digits: int) -> str:
+    """Rounded to so many significant digits, written without an exponent."""
+    if value == 0:
+        return "0"
+    decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+    return fixed(round(value, digits - 1 - math.floor(math.log10(abs(value)))), decimals)
+
+
+def signed(value: float, decimals: int) -> str:
+    """Like `fixed`, with a plus where it is above zero."""
+    text = fixed(value, decimals)
+    return text if text.startswith("−") or not text.strip("0.") else f"+{text}"
+
+
+def percent(value: float) -> str:
+    """Top-1 and its like: one decimal."""
+    return fixed(value, 1)
+
+
+def plus_minus(interval: Interval, decimals: int) -> str:
+    """`estimate ± half width`."""
+    return f"{fixed(interval.estimate, decimals)} ± {fixed(interval.half_width, decimals)}"
+
+
+def bracketed(interval: Interval, decimals: int = 1) -> str:
+    """`[low, high]`."""
+    return f"[{fixed(interval.low, decimals)}, {fixed(interval.high, decimals)}]"
+
+
+def points(value: float) -> str:
+    """A size in percentage points, for a sentence."""
+    return f"{fixed(abs(value), 1)} point{'' if fixed(abs(value), 1) == '1.0' else 's'}"
+
+
+def rate(interval: Interval) -> str:
+    """Images per second with its half width, both to three or four significant digits of the rate."""
+    decimals = 0 if interval.estimate >= 100 else 1
+    return plus_minus(interval, decimals)
+
+
+def bare_rate(value: float) -> str:
+    """Images per second without an interval."""
+    return fixed(value, 0 if value >= 100 else 1)
+
+
+def seconds(value: float) -> str:
+    """A duration: seconds below two minutes, then minutes, then hours."""
+    if value < 120:
+        return f"{fixed(value, 0)} s"
+    return f"{fixed(value / 60, 1)} min" if value < 7200 else f"{fixed(value / 3600, 1)} h"
+
+
+def learning_rate(value: float) -> str:
+    """A learning rate as it is written in a suite file."""
+    return f"{value:.3g}"
+
+
+def counted(number: int, noun: str, plural: str | None = None) -> str:
+    """`1 seed`, `3 seeds`."""
+    return f"{fixed(number, 0)} {noun if number == 1 else plural or noun + 's'}"
+
+
+def listed(words: Iterable[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    items = list(words)
+    return items[0] if len(items) == 1 else ", ".join(items[:-1]) + (f" and {items[-1]}" if items else "")
+
+
+def span(values: Iterable[float], decimals: int = 0) -> str:
+    """One number, or the first and last of several as `a–b`."""
+    shown = sorted({float(value) for value in values})
+    low, high = fixed(shown[0], decimals), fixed(shown[-1], decimals)
+    return low if low == high else f"{low}–{high}"

@@ -1,0 +1,133 @@
+"""Markdown made of data: escaped text, tables with footnotes, and the CSV that stands beside each table."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+_SPECIAL = re.compile(r"([\\`*_#|~$])")
+_ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
+_WORD_UNDERSCORE = re.compile(r"(?<=\w)\\_(?=\w)")  # inside a word it is plain text already
+
+
+def escape(text: str) -> str:
+    """The text as Markdown that shows exactly it, on one line: no markup, no HTML, no link, no mathematics."""
+    flat = " ".join(text.split())
+    entities = "".join(_ENTITIES.get(character, character) for character in flat)
+    escaped = _WORD_UNDERSCORE.sub("_", _SPECIAL.sub(r"\\\1", entities))
+    escaped = re.sub(r"^(\d+)([.)])(?= |$)", r"\1\\\2", escaped)  # a numbered list, at the start of a line
+    escaped = re.sub(r"^([-=])", r"\\\1", escaped)
+    if "](" in escaped:
+        escaped = escaped.replace("[", r"\[").replace("]", r"\]")
+    for opener in ("://", "www."):  # bare addresses become links by themselves
+        escaped = escaped.replace(opener, opener[0] + "&#8203;" + opener[1:])
+    return escaped
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One entry of a table: what is shown, the unrounded value, and the records it comes from."""
+
+    text: str  # plain; escaped when the table is rendered
+    value: object = None
+    records: tuple[str, ...] = ()
+    is_bold: bool = False
+    mark: int | None = None  # number of a footnote
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column's heading, plain, and whether it holds numbers."""
+
+    heading: str
+    is_number: bool = True
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table that can be written twice: as Markdown for reading, as CSV for tracing each number to its records."""
+
+    name: str  # of the CSV file
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    notes: tuple[str, ...] = ()  # footnotes, numbered from 1; Markdown
+
+
+@dataclass
+class Notes:
+    """Footnotes of one table, numbered as they are first used."""
+
+    texts: list[str] = field(default_factory=list)
+
+    def number(self, text: str) -> int:
+        """The number of this footnote, new or known."""
+        if text not in self.texts:
+            self.texts.append(text)
+        return self.texts.index(text) + 1
+
+    def missing(self, why: str) -> Cell:
+        """An entry that has no value, with the reason at the foot."""
+        return Cell("n/a", mark=self.number(why))
+
+
+_SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def superscript(number: int) -> str:
+    """The number as a footnote mark."""
+    return str(number).translate(_SUPERSCRIPTS)
+
+
+def render_table(table: Table) -> str:
+    """GitHub-flavoured Markdown: numbers right-aligned, footnotes under the table."""
+    head = "| " + " | ".join(escape(column.heading) for column in table.columns) + " |"
+    rule = "|" + "|".join("---:" if column.is_number else ":---" for column in table.columns) + "|"
+    body = ["| " + " | ".join(_render_cell(cell) for cell in row) + " |" for row in table.rows]
+    lines = [head, rule, *body]
+    if table.notes:
+        lines += ["", "<br>".join(f"{superscript(i)} {note}" for i, note in enumerate(table.notes, 1))]
+    return "\n".join(lines)
+
+
+def _render_cell(cell: Cell) -> str:
+    text = escape(cell.text)
+    if cell.is_bold and text:
+        text = f"**{text}**"
+    return text + (superscript(cell.mark) if cell.mark is not None else "")
+
+
+def table_csv(table: Table) -> str:
+    """One line per entry: row, column, what is shown, the unrounded value, and the ids of the records behind it."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(["row", "column", "shown", "value", "record_ids"])
+    for number, row in enumerate(table.rows, 1):
+        title = _plain(row[0].text) or str(number)
+        for column, cell in zip(table.columns[1:], row[1:], strict=True):
+            value = "" if cell.value is None else cell.value
+            writer.writerow([title, column.heading, _plain(cell.text), value, " ".join(sorted(set(cell.records)))])
+    return stream.getvalue()
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.split())
+
+
+def bullets(items: Iterable[str]) -> str:
+    """A list, one line each; items are Markdown."""
+    return "\n".join(f"- {item}" for item in items)
+
+
+def fenced(text: str) -> str:
+    """A block of code that shows the text as it is."""
+    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}\n{text}\n{fence}"
+
+
+def joined(blocks: Sequence[str]) -> str:
+    """Blocks of Markdown as one document: an empty line between, one newline at the end, empty blocks left out."""
+    return "\n\n".join(block.strip("\n") for block in blocks if block.strip()) + "\n"

@@ -1,0 +1,265 @@
+"""Sentences of a report, each made from the numbers and claiming no more than their intervals allow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from bench.analyse.compare import Comparison, FamilyBest, flipped
+from bench.analyse.identity import DatasetIdentity, identify_dataset
+from bench.analyse.scores import Score
+from bench.analyse.study import Study
+from bench.analyse.trials import SweptModel
+from bench.report.formats import (
+    bracketed,
+    counted,
+    fixed,
+    flop_scale,
+    learning_rate,
+    listed,
+    percent,
+    points,
+    signed,
+    span,
+)
+from bench.report.markdown import escape
+from bench.report.style import family_style
+from bench.units import GIGA
+
+_PLURALS = {"vit": "ViTs", "cnn": "CNNs", "hybrid": "hybrids"}
+
+
+def family_plural(family: str) -> str:
+    """`ViTs`, `CNNs`, `hybrids`, or the escaped name of another family."""
+    return _PLURALS.get(family, escape(family))
+
+
+def dataset_words(names: Iterable[str]) -> str:
+    """Titles of data sets, escaped, as a list."""
+    return listed(escape(identify_dataset(name).title) for name in names)
+
+
+def seeds_words(scores: Sequence[Score]) -> str:
+    """`3 seeds`, or the range."""
+    counts = {len(score.seeds) for score in scores}
+    return counted(counts.pop(), "seed") if len(counts) == 1 else f"{span(counts)} seeds"
+
+
+def _distinct(scores: Sequence[Score], attribute: str) -> list[str]:
+    return sorted({str(getattr(score.key, attribute)) for score in scores})
+
+
+def accuracy_conditions(study: Study, *, sizes: bool = True) -> str:
+    """Device, precision, batch, resolution, images and seeds behind the accuracies; Markdown, no full stop."""
+    scores = study.main
+    images = "; ".join(
+        f"{escape(d.title)}: {_train_words(scores, d.name) if sizes else ''}{_test_words(scores, d.name)}"
+        for d in study.datasets
+    )
+    devices, precisions = listed(_distinct(scores, "device")), listed(_distinct(scores, "precision"))
+    batch = span({score.batch_size for score in scores})
+    resolution = span({score.key.resolution_px for score in scores})
+    return (
+        f"trained from scratch on {devices} in {precisions}, training batch {batch}, {resolution} px, "
+        f"{seeds_words(scores)}; images: {images}"
+    )
+
+
+def _train_words(scores: Sequence[Score], dataset: str) -> str:
+    return f"{span({s.train_images for s in scores if s.dataset == dataset})} training, "
+
+
+def _test_words(scores: Sequence[Score], dataset: str) -> str:
+    return f"{span({s.group.test_images for s in scores if s.dataset == dataset})} test"
+
+
+def speed_conditions(study: Study) -> str:
+    """Device, precision, memory format, resolution and processes behind the timings; Markdown, no full stop."""
+    timed = [row.speed for row in study.rows if row.speed is not None]
+    keys = [speed.key for speed in timed]
+    batches = span({speed.batch_size for speed in timed})
+    compiled = (
+        "compiled" if all(key.compile for key in keys) else "eager" if not any(k.compile for k in keys) else "both"
+    )
+    return (
+        f"{device_words(study)}, {listed(sorted({key.precision for key in keys}))}, "
+        f"{listed(sorted({key.memory_format for key in keys}))}, {compiled}, {span({k.resolution_px for k in keys})} px, "
+        f"throughput at batch {batches}, latency at batch 1, "
+        f"{span({speed.processes for speed in timed})} fresh processes per model"
+    )
+
+
+def device_words(study: Study) -> str:
+    """The processor (or GPU) of the home machine's timings with its threads."""
+    conditions = next(
+        (r.conditions for r in study.records if str(r.conditions.get("machine") or "") == study.home and r.status == "ok"
+         and r.cell.get("task") in ("speed", "memory")), {},
+    )  # fmt: skip
+    name = conditions.get("gpu_model") or conditions.get("cpu_model") or "unknown device"
+    threads = conditions.get("threads")
+    on_cpu = conditions.get("gpu_model") is None and threads is not None
+    return escape(str(name)) + (f" ({counted(int(threads), 'thread')})" if on_cpu else "")
+
+
+def budget_words(swept: Sequence[SweptModel]) -> str:
+    """Training compute of one trial."""
+    scale = flop_scale(one.budget_gflop * GIGA for one in swept)
+    budgets = {one.budget_gflop * GIGA / scale.factor for one in swept}
+    images = {one.train_images for one in swept}
+    return f"{span(budgets, 2)} {scale.unit} per trial by size class, {span(images)} training images"
+
+
+def finding(study: Study) -> str:
+    """The finding in one sentence of Markdown, whatever the suite holds."""
+    if study.datasets and study.comparisons:
+        return _accuracy_finding(study)
+    if study.datasets:
+        return _single_family_finding(study)
+    if study.swept:
+        return _sweep_finding(study.swept)
+    if any(row.speed is not None for row in study.rows):
+        return _speed_finding(study)
+    if study.rows:
+        return _count_finding(study)
+    if study.records:
+        return f"Nothing finished: none of {counted(len(study.failures), 'cell')} gave a result, for the reasons below."
+    return "This suite has no results yet."
+
+
+def headline_pair(study: Study) -> tuple[str, str] | None:
+    """The two families that the finding is about: CNN and ViT where both were measured."""
+    pairs = [(c.first.family, c.second.family) for c in study.comparisons]
+    for wanted in (("cnn", "vit"), ("hybrid", "vit"), ("cnn", "hybrid")):
+        if wanted in pairs:
+            return wanted
+    return pairs[0] if pairs else None
+
+
+def _accuracy_finding(study: Study) -> str:
+    pair = headline_pair(study)
+    found = {c.dataset: c for c in study.comparisons if (c.first.family, c.second.family) == pair}
+    main = [d for d in study.datasets if d.name in found and d.carries_findings]
+    side = [d for d in study.datasets if d.name in found and not d.carries_findings]
+    if not main:
+        clauses = _clauses([found[d.name] for d in side])
+        return f"{_regime(study, side)}, {clauses}; {_caution(side)}, so nothing follows for other images."
+    sentence = f"{_regime(study, main)}, {_clauses([found[d.name] for d in main])}"
+    if side:
+        sentence += f"; {_clauses([found[d.name] for d in side])}, which carries nothing alone ({_caution(side)})"
+    return f"{sentence}."
+
+
+def _caution(datasets: Sequence[DatasetIdentity]) -> str:
+    texts = [dataset.caution.rstrip(".") for dataset in datasets]
+    return escape("; ".join(dict.fromkeys(text[:1].lower() + text[1:] for text in texts)))
+
+
+def _regime(study: Study, datasets: Sequence[DatasetIdentity]) -> str:
+    """`Trained from scratch at equal compute (0.25–0.45 TFLOP per run) on 8 190 generated images of 32 px`."""
+    names = {dataset.name for dataset in datasets}
+    scores = [score for score in study.main if score.dataset in names]
+    scale = flop_scale(score.budget_gflop * GIGA for score in scores)
+    budgets = span({score.budget_gflop * GIGA / scale.factor for score in scores}, 2)
+    kinds = listed(sorted({"your own" if d.kind == "given" else d.kind for d in datasets}))
+    images = span({score.train_images for score in scores})
+    pixels = span({score.key.resolution_px for score in scores})
+    return (
+        f"Trained from scratch on {images} {kinds} images of {pixels} px with equal training compute "
+        f"({budgets} {scale.unit} by size, {seeds_words(scores)})"
+    )
+
+
+def _clauses(comparisons: Sequence[Comparison]) -> str:
+    """One clause per verdict, the leading family first: `CNNs are ahead of ViTs by ... on ...`."""
+    decided = [c if c.verdict == "ahead" else flipped(c) for c in comparisons if c.verdict != "not decided"]
+    clauses = []
+    for first in dict.fromkeys(c.first.family for c in decided):
+        mine = [c for c in decided if c.first.family == first]
+        amounts = listed(
+            f"{points(c.delta_pp)} {bracketed(c.interval)} on {dataset_words([c.dataset])}"
+            for c in mine
+            if c.interval is not None
+        )
+        clauses.append(f"{family_plural(first)} are ahead of {family_plural(mine[0].second.family)} by {amounts}")
+    open_ones = [c for c in comparisons if c.verdict == "not decided"]
+    if open_ones:
+        clauses.append(_open_clause(open_ones))
+    return "; ".join(clauses)
+
+
+def _open_clause(comparisons: Sequence[Comparison]) -> str:
+    first = comparisons[0]
+    names = f"{family_plural(first.first.family)} and {family_plural(first.second.family)}"
+    amounts = listed(
+        f"{dataset_words([c.dataset])} ({signed(c.delta_pp, 1)} {bracketed(c.interval)})"
+        if c.interval is not None
+        else f"{dataset_words([c.dataset])} ({signed(c.delta_pp, 1)}, one seed)"
+        for c in comparisons
+    )
+    return f"the order of {names} is not decided on {amounts}"
+
+
+def best_words(best: FamilyBest) -> str:
+    """Who stands for a family: a model, or the expectation over equally many candidates. Plain text."""
+    shown = [(weight, score) for weight, score in best.weights if weight >= 0.005]
+    if len(shown) == 1:
+        return f"{shown[0][1].identity.title} (of {best.candidates})"
+    names = ", ".join(f"{score.identity.title} {fixed(100 * weight, 0)} %" for weight, score in shown)
+    return f"best of {best.drawn} drawn from {best.candidates}: {names}"
+
+
+def _single_family_finding(study: Study) -> str:
+    best = max(study.main, key=lambda score: (score.validation_pct or 0.0, score.key))
+    alone = "" if identify_dataset(best.dataset).carries_findings else ", a set that carries nothing alone"
+    return (
+        f"{_regime(study, study.datasets)}, the best on validation is {escape(study.labels[best.key])} with "
+        f"{percent(best.interval.estimate)} % top-1 {bracketed(best.interval)} on {dataset_words([best.dataset])}{alone}; "
+        f"only one family was measured at this compute, so families are not compared."
+    )
+
+
+def _sweep_finding(swept: Sequence[SweptModel]) -> str:
+    inside = [one for one in swept if not one.edge]
+    rates = listed(f"{escape(one.identity.title)} {learning_rate(one.best_rate)}" for one in swept[:12])
+    return (
+        f"By top-1 on the validation part of {dataset_words(sorted({one.dataset for one in swept}))}, the best peak "
+        f"learning rate lies inside the range tried for {len(inside)} of {counted(len(swept), 'model')} ({rates})."
+    )
+
+
+def _speed_finding(study: Study) -> str:
+    timed = [row for row in study.rows if row.speed is not None and row.speed.throughput_median is not None]
+    if not timed:
+        return f"Timed without throughput: {counted(len(study.speeds), 'measurement')}, and no accuracy."
+    best = max(timed, key=lambda row: (row.speed.throughput_median or 0.0) if row.speed else 0.0)
+    assert best.speed is not None and best.speed.throughput_median is not None
+    return (
+        f"Of {counted(len(timed), 'model')} timed at batch {best.speed.batch_size} on {device_words(study)}, "
+        f"{escape(best.label)} has the highest throughput, {fixed(best.speed.throughput_median, 0)} img/s; no accuracy "
+        "was measured."
+    )
+
+
+def _count_finding(study: Study) -> str:
+    counts = [row.count for row in study.rows if row.count is not None]
+    certified = sum(count.certificate == "ok" for count in counts)
+    sentence = (
+        f"Counted, not trained: both counters agree on the MACs of {certified} of {counted(len(counts), 'model')}"
+    )
+    for family, whose in (("vit", "ViT"), ("hybrid", "hybrid"), ("cnn", "BiT ResNet")):
+        gaps = [c.difference_pct for c in study.scaling if c.row.family == family and c.difference_pct is not None]
+        if gaps:
+            sentence += f", {len(gaps)} {whose} rows of the paper's Table 6 come out {_gap_words(gaps)}"
+    if study.timm:
+        near = sum(one.is_within_tolerance for one in study.timm)
+        sentence += f", and {near} of {len(study.timm)} MACs published by timm are met"
+    return f"{sentence}."
+
+
+def _gap_words(gaps: Sequence[float]) -> str:
+    low, high = signed(min(gaps), 1), signed(max(gaps), 1)
+    return f"{low} %" if low == high else f"{low} to {high} %"
+
+
+def style_name(family: str) -> str:
+    """A family's name for a table."""
+    return family_style(family).name

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bench.execute.resume import finished_cells
+from bench.store.record import Record
+
+HERE = {"device": "cpu", "cpu_model": "X", "gpu_model": None, "torch": "2.15", "timm": "1.0"}
+THREADS = {"train": 1, "speed": 2, "memory": 2}
+
+
+def make_record(status: str = "ok", task: str = "train", at: int = 0, **conditions: Any) -> Record:
+    return Record(
+        suite="s",
+        cell_id="a" * 16,
+        cell={"task": task},
+        status=status,  # type: ignore[arg-type]
+        conditions={**HERE, "threads": 1, **conditions},
+        started_at=f"2026-01-01T00:00:{at:02d}.000+00:00",
+        wall_s=0.0,
+    )
+
+
+def test_a_finished_cell_of_this_machine_counts() -> None:
+    assert len(finished_cells([make_record()], HERE, THREADS, "resume")) == 1
+
+
+@pytest.mark.parametrize("key", ["device", "cpu_model", "gpu_model", "torch", "timm", "threads"])
+def test_a_record_under_another_condition_does_not_count(key: str) -> None:
+    assert finished_cells([make_record(**{key: "other"})], HERE, THREADS, "resume") == {}
+
+
+def test_the_commit_is_not_matched() -> None:
+    assert finished_cells([make_record(git_commit="other")], HERE, THREADS, "resume")
+
+
+def test_a_count_needs_no_machine_only_the_same_libraries() -> None:
+    assert finished_cells([make_record(task="complexity", cpu_model="Y", threads=9)], HERE, THREADS, "resume")
+    assert not finished_cells([make_record(task="complexity", torch="2.11")], HERE, THREADS, "resume")
+
+
+def test_a_failed_cell_counts_until_it_is_retried() -> None:
+    records = [make_record("failed")]
+    assert len(finished_cells(records, HERE, THREADS, "resume")) == 1
+    assert finished_cells(records, HERE, THREADS, "retry-failed") == {}
+
+
+def test_an_ok_record_is_not_hidden_by_a_later_failure() -> None:
+    records = [make_record("ok", at=1), make_record("failed", at=2)]
+    assert finished_cells(records, HERE, THREADS, "retry-failed")["a" * 16].status == "ok"
+
+
+def test_rerun_counts_nothing() -> None:
+    assert finished_cells([make_record()], HERE, THREADS, "rerun") == {}

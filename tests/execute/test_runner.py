@@ -1,0 +1,154 @@
+"""The runner, with a worker that a test scripts: what is run, recorded, resumed and replaced."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.execute import runner
+from bench.execute.runner import Resources, run_plan
+from bench.store.files import open_run, read_records
+from bench.store.record import Record
+from bench.suite.cell import Cell, ComplexityCell, Settings, SpeedCell
+
+
+class ScriptedWorker:
+    """Answers at once; dies on the model `killer`."""
+
+    alive: list[ScriptedWorker] = []
+    most_alive = 0
+
+    def __init__(self, threads: int) -> None:
+        self.threads, self.current = threads, None
+        self.request: dict[str, Any] = {}
+        self.alive.append(self)
+        type(self).most_alive = max(self.most_alive, len(self.alive))
+
+    def send(self, request: dict[str, Any]) -> None:
+        self.request = request
+
+    def receive(self) -> dict[str, Any] | None:
+        model = self.request["cell"]["model"]
+        if model == "killer":
+            return None
+        return {
+            "status": "failed" if model == "broken" else "ok",
+            "reason": "it is broken" if model == "broken" else None,
+            "values": {"macs": 1},
+            "conditions": {"threads": self.threads},
+            "started_at": "2026-01-01T00:00:00.000+00:00",
+            "wall_s": 1.0,
+        }
+
+    def cause_of_death(self) -> str:
+        return "The worker was killed (SIGKILL)."
+
+    def stop(self) -> None:
+        self.alive.remove(self)
+
+
+class Silent:
+    def __init__(self) -> None:
+        self.totals: list[tuple[int, int]] = []
+
+    def planned(self, waiting: int, done: int) -> None:
+        self.totals.append((waiting, done))
+
+    def started(self, cell: Cell) -> None:
+        return
+
+    def finished(self, record: Record) -> None:
+        return
+
+
+@pytest.fixture(autouse=True)
+def _scripted(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(runner, "Worker", ScriptedWorker)
+    monkeypatch.setattr(runner, "wait_for_any", lambda workers: list(workers))
+    ScriptedWorker.most_alive = 0
+    yield
+    assert ScriptedWorker.alive == []  # no worker outlives its run
+
+
+def counted(model: str) -> ComplexityCell:
+    return ComplexityCell(metric_version=1, model=model, resolution_px=32)
+
+
+def timed(model: str, repeat: int = 0) -> SpeedCell:
+    return SpeedCell(
+        metric_version=1, model=model, resolution_px=32, batch_size=1, metrics=("latency",), repeat=repeat,
+        device="cpu", settings=Settings(),
+    )  # fmt: skip
+
+
+def run(
+    cells: list[Cell], results: Path, done: Iterable[Record] = (), workers: int = 2
+) -> tuple[runner.Summary, list[Record]]:
+    with open_run(results, "s", "abcd", local=True) as writer:
+        summary = run_plan(
+            "s",
+            lambda _: cells,
+            {record.cell_id: record for record in done},
+            Resources(workers, timing_threads=4),
+            writer,
+            Silent(),
+        )
+    return summary, read_records(writer.folder).records
+
+
+def test_every_cell_gets_one_record(tmp_path: Path) -> None:
+    cells: list[Cell] = [counted("a"), counted("b"), counted("c"), timed("a")]
+    summary, records = run(cells, tmp_path)
+    assert sorted(record.cell_id for record in records) == sorted(cell.cell_id for cell in cells)
+    assert summary.counts == {"ok": 4, "failed": 0, "oom": 0, "skipped": 0}
+
+
+def test_finished_cells_are_not_run_again(tmp_path: Path) -> None:
+    _, first = run([counted("a")], tmp_path)
+    summary, records = run([counted("a"), counted("b")], tmp_path, done=first)
+    assert summary.resumed == 1
+    assert [record.cell["model"] for record in records] == ["a", "b"]
+
+
+def test_trainings_share_workers_and_timings_have_the_machine_alone(tmp_path: Path) -> None:
+    run([counted(name) for name in "abcdef"], tmp_path / "side", workers=2)
+    assert ScriptedWorker.most_alive == 2
+    ScriptedWorker.most_alive = 0
+    run([timed(name) for name in "abc"], tmp_path / "alone", workers=2)
+    assert ScriptedWorker.most_alive == 1
+
+
+def test_timed_cells_get_their_own_threads_and_trainings_one(tmp_path: Path) -> None:
+    _, records = run([counted("a"), timed("a")], tmp_path)
+    assert [record.conditions["threads"] for record in records] == [1, 4]
+
+
+def test_a_failed_cell_is_a_record_and_the_run_goes_on(tmp_path: Path) -> None:
+    summary, records = run([counted("broken"), counted("a")], tmp_path)
+    assert summary.counts["failed"] == 1
+    assert {record.reason for record in records} == {"it is broken", None}
+
+
+def test_a_worker_that_dies_is_recorded_and_replaced(tmp_path: Path) -> None:
+    summary, records = run([counted("killer"), counted("a"), timed("killer"), timed("a")], tmp_path, workers=1)
+    assert summary.counts == {"ok": 2, "failed": 2, "oom": 0, "skipped": 0}
+    assert {record.reason for record in records} == {"The worker was killed (SIGKILL).", None}
+
+
+def test_a_plan_that_grows_is_followed_to_its_end(tmp_path: Path) -> None:
+    def plan(finished: Iterable[Record]) -> list[Cell]:
+        return [counted(name) for name in "abcd"[: len(list(finished)) + 1]]
+
+    with open_run(tmp_path, "s", "abcd", local=True) as writer:
+        run_plan("s", plan, {}, Resources(1, 1), writer, Silent())
+    assert [record.cell["model"] for record in read_records(writer.folder).records] == ["a", "b", "c", "d"]
+
+
+def test_overhead_counts_training_with_all_workers_and_timing_with_one() -> None:
+    summary = runner.Summary(workers=2, training_wall_s=11.0, training_in_cell_s=20.0, timing_wall_s=3.0)
+    summary.timing_in_cell_s = 2.0
+    assert summary.overhead_ratio == pytest.approx((2 * 11 + 3) / 22)
+    assert runner.Summary().overhead_ratio is None
