@@ -21,7 +21,7 @@ DIRECTION_JITTER_TURNS = 0.02
 LENGTH_JITTER = 0.12
 DISTRACTOR = 0.8  # its contrast is 0 to this share of the wave's
 SWING = (0.05, 0.2)
-NOISE = 0.20
+NOISE = 0.24
 
 
 def make_textures() -> Parts:
