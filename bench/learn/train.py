@@ -26,6 +26,7 @@ from bench.errors import CellFailedError, UnsupportedError
 from bench.learn.augment import shift
 from bench.learn.order import batches
 from bench.measure.accuracy import Predictions, predict, score
+from bench.measure.settings import require_supported, tf32_allowed
 from bench.suite.cell import Recipe, Settings, TrainCell
 
 LOSSES_KEPT = 50  # points of the loss curve in a record; enough to see divergence, 1 KB
@@ -42,17 +43,24 @@ class Training:
 
 
 @dataclass
-class _Best:
-    """The weights with the best validation accuracy so far; a tie goes to the later ones."""
+class _Fit:
+    """A training as it goes: its losses, its looks at validation, and the best weights so far."""
 
-    top1_pct: float = -1.0
-    step: int = 0
+    losses: list[float] = field(default_factory=list)
+    look_steps: list[int] = field(default_factory=list)
+    look_top1_pct: list[float] = field(default_factory=list)
+    best_step: int = 0
     weights: dict[str, Tensor] = field(default_factory=dict)
+    train_seconds: float = 0.0
+    eval_seconds: float = 0.0
 
-    def offer(self, top1_pct: float, step: int, model: nn.Module) -> None:
-        if top1_pct >= self.top1_pct:
-            self.top1_pct, self.step = top1_pct, step
+    def look(self, step: int, top1_pct: float, model: nn.Module) -> None:
+        """Remember a look; keep the weights if none was better. A tie goes to the later one."""
+        if not self.look_top1_pct or top1_pct >= max(self.look_top1_pct):
+            self.best_step = step
             self.weights = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+        self.look_steps.append(step)
+        self.look_top1_pct.append(top1_pct)
 
 
 def steps_for_budget(budget_gflop: float, macs: int, batch_size: int) -> int:
@@ -67,64 +75,78 @@ def train_from_scratch(cell: TrainCell, model: nn.Module, dataset: Dataset, macs
     """Train `model` to the cell's budget, keep the best weights on validation, score the cell's part once.
 
     model: freshly initialised from the cell's seed, on the CPU. macs: per image at the cell's resolution.
-    Raises CellFailedError when the loss stops being a number, UnsupportedError for a precision that
-    cannot train.
+    Raises CellFailedError when the loss stops being a number, UnsupportedError for settings that cannot train here.
     """
-    recipe, device = cell.recipe, torch.device(cell.device)
-    steps = steps_for_budget(cell.budget_gflop, macs, recipe.batch_size)
-    model = model.to(device).to(memory_format=_memory_format(cell.settings))
-    pool = training_subset(dataset, cell.train_images, cell.seed)
-    best, losses, looks = _Best(), [], []
-    train_seconds = eval_seconds = 0.0
-    look_steps = {round(steps * (i + 1) / recipe.validations) for i in range(recipe.validations)}
-    training = _steps(cell, model, dataset.train, pool, steps)
+    _require_trainable(cell)
+    steps = steps_for_budget(cell.budget_gflop, macs, cell.recipe.batch_size)
+    with tf32_allowed(cell.settings.precision == "tf32") if cell.device == "cuda" else nullcontext():
+        model = model.to(cell.device).to(memory_format=_memory_format(cell.settings))
+        fit = _fit(cell, model, dataset, steps)
+        started = time.perf_counter()
+        model.load_state_dict(fit.weights)
+        scored = dataset.test if cell.scored_part == "test" else dataset.validation
+        predictions = _predict(model, scored, cell)
+        fit.eval_seconds += time.perf_counter() - started
+    values = _values(fit, predictions, steps * cell.recipe.batch_size) | {
+        "test_images": len(dataset.test.labels) if cell.scored_part == "test" else 0,
+        "validation_images": len(dataset.validation.labels),
+        "steps": steps,
+        "macs": macs,
+        "params": sum(parameter.numel() for parameter in model.parameters()),
+        "train_flop": units.training_flops(macs, steps * cell.recipe.batch_size),
+    }
+    samples = {
+        "loss": fit.losses,
+        "validation_step": [float(step) for step in fit.look_steps],
+        "validation_top1_pct": fit.look_top1_pct,
+    }
+    return Training(values, samples, predictions)
+
+
+def _fit(cell: TrainCell, model: nn.Module, dataset: Dataset, steps: int) -> _Fit:
+    """All optimiser steps and all looks at the validation part."""
+    fit = _Fit()
+    validations = cell.recipe.validations
+    look_steps = {round(steps * (i + 1) / validations) for i in range(validations)}
+    training = _steps(cell, model, dataset.train, training_subset(dataset, cell.train_images, cell.seed), steps)
     for step in range(1, steps + 1):
         started = time.perf_counter()
         loss = next(training)
         if step % max(1, steps // LOSSES_KEPT) == 0 or step == steps:
-            losses.append(loss.item())  # waits for the device, so not at every step
-            if not math.isfinite(losses[-1]):
-                raise CellFailedError(f"The training loss is {losses[-1]} at step {step} of {steps}.")
-        train_seconds += time.perf_counter() - started
+            fit.losses.append(loss.item())  # waits for the device, so not at every step
+            if not math.isfinite(fit.losses[-1]):
+                raise CellFailedError(f"The training loss is {fit.losses[-1]} at step {step} of {steps}.")
+        fit.train_seconds += time.perf_counter() - started
         if step in look_steps:
             started = time.perf_counter()
-            top1 = score(_predict(model, dataset.validation, cell)).top1_pct
-            looks.append((step, top1))
-            best.offer(top1, step, model)
-            eval_seconds += time.perf_counter() - started
-    started = time.perf_counter()
-    model.load_state_dict(best.weights)
-    scored = dataset.test if cell.scored_part == "test" else dataset.validation
-    predictions = _predict(model, scored, cell)
-    eval_seconds += time.perf_counter() - started
+            fit.look(step, score(_predict(model, dataset.validation, cell)).top1_pct, model)
+            fit.eval_seconds += time.perf_counter() - started
+    return fit
+
+
+def _values(fit: _Fit, predictions: Predictions, images_seen: int) -> dict[str, float | int | None]:
     accuracy = score(predictions)
-    images_seen = steps * recipe.batch_size
-    return Training(
-        values={
-            "top1_pct": accuracy.top1_pct,
-            "top5_pct": accuracy.top5_pct,
-            "mean_per_class_pct": accuracy.mean_per_class_pct,
-            "validation_top1_pct": best.top1_pct,
-            "test_images": len(dataset.test.labels) if cell.scored_part == "test" else 0,
-            "validation_images": len(dataset.validation.labels),
-            "steps": steps,
-            "images_seen": images_seen,
-            "macs": macs,
-            "params": sum(parameter.numel() for parameter in model.parameters()),
-            "train_flop": units.training_flops(macs, images_seen),
-            "train_img_per_s": images_seen / train_seconds,
-            "train_seconds": train_seconds,
-            "eval_seconds": eval_seconds,
-            "best_validation_step": best.step,
-            "final_loss": losses[-1],
-        },
-        samples={
-            "loss": losses,
-            "validation_step": [float(step) for step, _ in looks],
-            "validation_top1_pct": [top1 for _, top1 in looks],
-        },
-        predictions=predictions,
-    )
+    return {
+        "top1_pct": accuracy.top1_pct,
+        "top5_pct": accuracy.top5_pct,
+        "mean_per_class_pct": accuracy.mean_per_class_pct,
+        "validation_top1_pct": max(fit.look_top1_pct),
+        "images_seen": images_seen,
+        "train_img_per_s": images_seen / fit.train_seconds,
+        "train_seconds": fit.train_seconds,
+        "eval_seconds": fit.eval_seconds,
+        "best_validation_step": fit.best_step,
+        "final_loss": fit.losses[-1],
+    }
+
+
+def _require_trainable(cell: TrainCell) -> None:
+    """Raise UnsupportedError for settings that would otherwise be ignored or go wrong."""
+    require_supported(cell.settings, cell.device)
+    if cell.settings.precision == "fp16":
+        raise UnsupportedError("Training in fp16 needs loss scaling, which is not implemented. Use bf16, tf32 or fp32.")
+    if cell.settings.compile:
+        raise UnsupportedError("Training with torch.compile is not implemented. Set compile = false.")
 
 
 def _steps(cell: TrainCell, model: nn.Module, part: ImageSet, pool: NDArray[np.int64], steps: int) -> Iterator[Tensor]:
@@ -193,12 +215,10 @@ def _predict(model: nn.Module, part: ImageSet, cell: TrainCell) -> Predictions:
 
 
 def _autocast(cell: TrainCell) -> AbstractContextManager[object]:
-    """Mixed precision for bf16; nothing for fp32 and tf32. fp16 would need loss scaling, which no suite asks for."""
-    if cell.settings.precision in ("fp32", "tf32"):
-        return nullcontext()
+    """Mixed precision for bf16; nothing for fp32 and tf32."""
     if cell.settings.precision == "bf16":
         return torch.autocast(cell.device, dtype=torch.bfloat16)
-    raise UnsupportedError("Training in fp16 needs loss scaling, which is not implemented. Use bf16, tf32 or fp32.")
+    return nullcontext()
 
 
 def _memory_format(settings: Settings) -> torch.memory_format:

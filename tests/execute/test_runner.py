@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -18,7 +18,7 @@ from bench.suite.cell import Cell, ComplexityCell, Settings, SpeedCell
 class ScriptedWorker:
     """Answers at once; dies on the model `killer`."""
 
-    alive: list[ScriptedWorker] = []
+    alive: ClassVar[list[ScriptedWorker]] = []
     most_alive = 0
 
     def __init__(self, threads: int) -> None:

@@ -126,9 +126,17 @@ def test_the_weights_with_the_best_validation_are_scored() -> None:
     assert training.samples["validation_top1_pct"][-1] == 0.0
 
 
-def test_training_in_fp16_is_refused_with_the_reason() -> None:
-    with pytest.raises(UnsupportedError, match="loss scaling"):
-        train_from_scratch(make_cell(settings=Settings(precision="fp16")), tiny_model(), brightness_set(), MACS)
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        (Settings(precision="tf32"), "tf32 on cpu"),
+        (Settings(precision="fp16"), "fp16"),
+        (Settings(compile=True), "compile"),
+    ],
+)
+def test_settings_that_cannot_train_are_refused_with_the_reason(settings: Settings, reason: str) -> None:
+    with pytest.raises(UnsupportedError, match=reason):
+        train_from_scratch(make_cell(settings=settings), tiny_model(), brightness_set(), MACS)
 
 
 def test_plain_sgd_and_linear_decay_train_too() -> None:
