@@ -142,3 +142,13 @@ def test_settings_that_cannot_train_are_refused_with_the_reason(settings: Settin
 def test_plain_sgd_and_linear_decay_train_too() -> None:
     recipe = Recipe(learning_rate=0.05, optimizer="sgd", schedule="linear", batch_size=16, label_smoothing=0)
     assert train_from_scratch(make_cell(recipe=recipe), tiny_model(), brightness_set(), MACS).values["top1_pct"] == 100
+
+
+def test_a_classifier_starts_at_zero_so_that_the_first_loss_is_that_of_guessing() -> None:
+    import timm
+
+    torch.manual_seed(0)
+    model = timm.create_model("test_efficientnet", num_classes=2)
+    one_step = make_cell(budget_gflop=1e-9, recipe=Recipe(learning_rate=1e-9, batch_size=16, label_smoothing=0))
+    training = train_from_scratch(one_step, model, brightness_set(), MACS)
+    assert training.samples["loss"] == [pytest.approx(math.log(2))]
