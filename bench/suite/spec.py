@@ -71,7 +71,7 @@ class RecipeDefaults(Frozen):
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.1
     grad_clip_norm: Annotated[float, Field(gt=0)] | None = 1.0
     augmentation: Literal["none", "shift"] = "none"
-    head_init: Literal["zero", "own"] = "zero"
+    head_init: Literal["small", "own"] = "small"
     validations: Positive = 6
 
     def at(self, learning_rate: float) -> Recipe:

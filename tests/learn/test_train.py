@@ -144,11 +144,11 @@ def test_plain_sgd_and_linear_decay_train_too() -> None:
     assert train_from_scratch(make_cell(recipe=recipe), tiny_model(), brightness_set(), MACS).values["top1_pct"] == 100
 
 
-def test_a_classifier_starts_at_zero_so_that_the_first_loss_is_that_of_guessing() -> None:
+def test_a_classifier_starts_small_so_that_the_first_loss_is_that_of_guessing() -> None:
     import timm
 
     torch.manual_seed(0)
     model = timm.create_model("test_efficientnet", num_classes=2)
     one_step = make_cell(budget_gflop=1e-9, recipe=Recipe(learning_rate=1e-9, batch_size=16, label_smoothing=0))
     training = train_from_scratch(one_step, model, brightness_set(), MACS)
-    assert training.samples["loss"] == [pytest.approx(math.log(2))]
+    assert training.samples["loss"] == [pytest.approx(math.log(2), rel=0.1)]
