@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from statistics import fmean
+from typing import Any
 
 import pandas as pd
 
@@ -50,7 +52,19 @@ class Score:
 
 
 _REGIME = ["dataset", "train_images", "budget_gflop"]
-_KEY = ["model", "resolution_px", "device", "precision", "memory_format", "compile"]
+KEY_COLUMNS = ["model", "resolution_px", "device", "precision", "memory_format", "compile"]
+
+
+def run_key(row: Mapping[str, Any]) -> RunKey:
+    """The key of a row of a training, speed or memory frame."""
+    return RunKey(
+        str(row["model"]),
+        int(row["resolution_px"]),
+        str(row["device"]),
+        str(row["precision"]),
+        str(row["memory_format"]),
+        bool(row["compile"]),
+    )
 
 
 def trained_scores(
@@ -62,8 +76,12 @@ def trained_scores(
     The seed variance of few seeds is pooled within the family: models of one family on the same set, training
     images and rank of budget share it (three seeds alone would need a t quantile of 4.3).
     """
-    tested = frame[frame["scored_part"] == "test"]
-    groups = [_Group.of(part) for _, part in tested.groupby([*_KEY, *_REGIME, "recipe"], sort=True)]
+    by_recipe: dict[tuple[Any, ...], list[dict[str, Any]]] = defaultdict(list)
+    for row in frame[frame["scored_part"] == "test"].to_dict("records"):
+        by_recipe[tuple(row[column] for column in (*KEY_COLUMNS, *_REGIME, "recipe"))].append(
+            {str(column): value for column, value in row.items()}
+        )
+    groups = [_Group.of(by_recipe[key]) for key in sorted(by_recipe)]
     chosen = _best_recipes(groups)
     ranks = _budget_ranks(chosen, identities)
     spreads = _pooled_spreads(chosen, ranks, identities)
@@ -87,22 +105,14 @@ class _Group:
     dataset: str
     train_images: int
     budget_gflop: float
-    frame: pd.DataFrame
+    rows: tuple[Mapping[str, Any], ...]  # one per seed, in order of seeds
 
     @classmethod
-    def of(cls, part: pd.DataFrame) -> _Group:
-        # two learning-rate records of one seed cannot be here: the recipe is part of the grouping
-        part = part.sort_values(["seed", "started_at"], kind="stable").drop_duplicates("seed", keep="last")
-        first = part.iloc[0]
-        key = RunKey(
-            str(first["model"]),
-            int(first["resolution_px"]),
-            str(first["device"]),
-            str(first["precision"]),
-            str(first["memory_format"]),
-            bool(first["compile"]),
-        )
-        return cls(key, str(first["dataset"]), int(first["train_images"]), float(first["budget_gflop"]), part)
+    def of(cls, rows: Sequence[Mapping[str, Any]]) -> _Group:
+        by_seed = {row["seed"]: row for row in sorted(rows, key=lambda row: (row["seed"], row["started_at"]))}
+        first = rows[0]
+        regime = (str(first["dataset"]), int(first["train_images"]), float(first["budget_gflop"]))
+        return cls(run_key(first), *regime, tuple(by_seed.values()))
 
     @property
     def regime(self) -> tuple[RunKey, str, int, float]:
@@ -110,15 +120,15 @@ class _Group:
 
     @property
     def validation_pct(self) -> float | None:
-        known = self.frame["validation_top1_pct"].dropna()
-        return float(known.mean()) if len(known) else None
+        known = [row["validation_top1_pct"] for row in self.rows if pd.notna(row["validation_top1_pct"])]
+        return fmean(known) if known else None
 
     @property
     def values(self) -> tuple[float, ...]:
-        return tuple(float(value) for value in self.frame["top1_pct"])
+        return tuple(float(row["top1_pct"]) for row in self.rows)
 
     def mean(self, column: str) -> float:
-        return float(pd.to_numeric(self.frame[column]).mean())
+        return fmean(float(row[column]) for row in self.rows)
 
 
 def _best_recipes(groups: Sequence[_Group]) -> list[_Group]:
@@ -171,15 +181,15 @@ def _score(
     identities: Mapping[str, ModelIdentity],
     predictions: Predictions,
 ) -> Score:
-    cell_ids = tuple(str(cell_id) for cell_id in group.frame["cell_id"])
+    cell_ids = tuple(str(row["cell_id"]) for row in group.rows)
     pooled = spreads[_pool_name(group, rank, identities)]
     seeds = SeedGroup(
         values_pct=group.values,
         spread=spread_of(group.values, pooled, f"{group.regime}"),
-        test_images=int(group.frame["test_images"].min()),
+        test_images=min(int(row["test_images"]) for row in group.rows),
         correctness=read_correctness(cell_ids, predictions),
     )
-    first = group.frame.iloc[0]
+    first = group.rows[0]
     return Score(
         key=group.key,
         identity=identities[group.key.model],
@@ -197,6 +207,6 @@ def _score(
         train_img_per_s=group.mean("train_img_per_s"),
         params=group.mean("params"),
         macs=group.mean("macs"),
-        seeds=tuple(int(seed) for seed in group.frame["seed"]),
+        seeds=tuple(int(row["seed"]) for row in group.rows),
         cell_ids=cell_ids,
     )

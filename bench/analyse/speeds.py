@@ -7,13 +7,14 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import median
+from typing import Any
 
 import pandas as pd
 
 from bench.analyse.intervals import Interval, Spread, pooled_spread, process_interval, spread_of
-from bench.analyse.scores import RunKey
+from bench.analyse.scores import RunKey, run_key
 
-_KEY = ["model", "resolution_px", "device", "precision", "memory_format", "compile"]
+Rows = list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -70,45 +71,41 @@ def home_machine(frame: pd.DataFrame) -> str:
     return str(best)
 
 
-def _key(row: pd.Series) -> RunKey:
-    return RunKey(
-        str(row["model"]),
-        int(row["resolution_px"]),
-        str(row["device"]),
-        str(row["precision"]),
-        str(row["memory_format"]),
-        bool(row["compile"]),
-    )
-
-
 def speeds(frame: pd.DataFrame) -> list[Speed]:
     """Speed of every model, batch size and machine, in order of key.
 
     With few processes the relative spread is pooled over the models timed on the same machine at the same batch.
     """
-    parts = [part for _, part in frame.groupby([*_KEY, "batch_size", "machine"], sort=True)]
+    by_site: dict[tuple[RunKey, int, str], Rows] = defaultdict(list)
+    for row in _rows(frame):
+        by_site[run_key(row), int(row["batch_size"]), str(row["machine"])].append(row)
+    parts = [by_site[site] for site in sorted(by_site)]
     throughput = _relative_spreads(parts, "throughput_img_per_s")
     latency = _relative_spreads(parts, "latency_p50_ms")
     return [_speed(part, throughput, latency) for part in parts]
 
 
-def _site(part: pd.DataFrame) -> str:
-    first = part.iloc[0]
+def _rows(frame: pd.DataFrame) -> Rows:
+    return [{str(column): value for column, value in row.items()} for row in frame.to_dict("records")]
+
+
+def _site(part: Rows) -> str:
+    first = part[0]
     return f"{first['machine']} {first['device']} {first['batch_size']}"
 
 
-def _numbers(part: pd.DataFrame, column: str) -> list[float]:
-    return [float(value) for value in part[column].dropna()]
+def _numbers(part: Rows, column: str) -> list[float]:
+    return [float(row[column]) for row in part if pd.notna(row[column])]
 
 
-def _relative_spreads(parts: list[pd.DataFrame], column: str) -> dict[str, Spread | None]:
+def _relative_spreads(parts: list[Rows], column: str) -> dict[str, Spread | None]:
     logs: dict[str, list[list[float]]] = defaultdict(list)
     for part in parts:
         logs[_site(part)].append([math.log(value) for value in _numbers(part, column) if value > 0])
     return {site: pooled_spread(groups, site) for site, groups in logs.items()}
 
 
-def _rate(part: pd.DataFrame, column: str, pools: Mapping[str, Spread | None]) -> Interval | None:
+def _rate(part: Rows, column: str, pools: Mapping[str, Spread | None]) -> Interval | None:
     values = _numbers(part, column)
     if not values or min(values) <= 0:
         return None
@@ -116,15 +113,15 @@ def _rate(part: pd.DataFrame, column: str, pools: Mapping[str, Spread | None]) -
     return process_interval(values, spread)
 
 
-def _middle(part: pd.DataFrame, column: str) -> float | None:
+def _middle(part: Rows, column: str) -> float | None:
     values = _numbers(part, column)
     return median(values) if values else None
 
 
-def _speed(part: pd.DataFrame, throughput: Mapping[str, Spread | None], latency: Mapping[str, Spread | None]) -> Speed:
-    first = part.iloc[0]
+def _speed(part: Rows, throughput: Mapping[str, Spread | None], latency: Mapping[str, Spread | None]) -> Speed:
+    first = part[0]
     return Speed(
-        key=_key(first),
+        key=run_key(first),
         machine=str(first["machine"]),
         batch_size=int(first["batch_size"]),
         processes=len(part),
@@ -134,9 +131,9 @@ def _speed(part: pd.DataFrame, throughput: Mapping[str, Spread | None], latency:
         latency_p50_median=_middle(part, "latency_p50_ms"),
         latency_p99_median=_middle(part, "latency_p99_ms"),
         latency_samples=int(sum(_numbers(part, "latency_samples"))),
-        is_settled=all(value is None or bool(value) for value in part["warmup_settled"]),
+        is_settled=all(row["warmup_settled"] in (None, True) for row in part),
         compile_s=_middle(part, "compile_s"),
-        cell_ids=tuple(str(cell_id) for cell_id in part["cell_id"]),
+        cell_ids=tuple(str(row["cell_id"]) for row in part),
     )
 
 
@@ -146,8 +143,8 @@ def speed_ratios(frame: pd.DataFrame, references: Mapping[RunKey, RunKey]) -> li
     Rounds visit the models in random order one after the other, so slow spells of the machine fall on both.
     """
     rates: dict[tuple[RunKey, str, int], dict[int, tuple[float, str]]] = defaultdict(dict)
-    for _, row in frame[frame["throughput_img_per_s"].notna()].iterrows():
-        site = (_key(row), str(row["machine"]), int(row["batch_size"]))
+    for row in _rows(frame[frame["throughput_img_per_s"].notna()]):
+        site = (run_key(row), str(row["machine"]), int(row["batch_size"]))
         rates[site][int(row["repeat"])] = (float(row["throughput_img_per_s"]), str(row["cell_id"]))
     logs: dict[tuple[RunKey, str, int], list[float]] = {}
     ids: dict[tuple[RunKey, str, int], tuple[str, ...]] = {}
@@ -174,11 +171,9 @@ def speed_ratios(frame: pd.DataFrame, references: Mapping[RunKey, RunKey]) -> li
 def memories(frame: pd.DataFrame) -> list[Memory]:
     """Peak memory of every model, batch size and machine, in order of key."""
     found = []
-    for _, row in frame.sort_values([*_KEY, "batch_size", "machine"], kind="stable").iterrows():
+    for row in sorted(_rows(frame), key=lambda row: (run_key(row), row["batch_size"], row["machine"])):
         for kind, column in (("process", "peak_rss_delta_mib"), ("device", "peak_allocated_mib")):
-            if pd.notna(row[column]):
-                found.append(
-                    Memory(_key(row), str(row["machine"]), int(row["batch_size"]), kind, float(row[column]),
-                           (str(row["cell_id"]),))
-                )  # fmt: skip
+            for peak in _numbers([row], column):
+                site = (run_key(row), str(row["machine"]), int(row["batch_size"]))
+                found.append(Memory(*site, kind, peak, (str(row["cell_id"]),)))
     return found

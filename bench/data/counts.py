@@ -19,10 +19,10 @@ MOST_DISCS = 8  # classes 1 .. 8
 SIDE = 5
 FIELD_PX = RESOLUTION_PX / SIDE
 FIELDS = SIDE * SIDE
-BARS = (0, 4)
-RADIUS_PX = (1.9, 2.5)
-INK = (0.25, 0.5)
-NOISE = 0.06
+BARS = (0, 2)  # fewest and most
+RADIUS_PX = (2.2, 2.6)
+INK = (0.35, 0.5)  # how much lighter than the ground
+NOISE = 0.15  # standard deviation in each channel, 1 being black to white
 
 
 def make_counts() -> Parts:

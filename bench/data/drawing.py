@@ -21,8 +21,8 @@ def pixel_grid(size_px: int) -> tuple[Floats, Floats]:
 
 def sine(turns: Floats) -> Floats:
     """sin(2 pi turns) to within 0.0012, from two parabolas; any shape, float32."""
-    phase = turns - np.floor(turns + np.float32(0.5))  # in [-0.5, 0.5)
-    rough = phase * (np.float32(8) - np.float32(16) * np.abs(phase))
+    phase: Floats = turns - np.floor(turns + np.float32(0.5))  # in [-0.5, 0.5)
+    rough: Floats = phase * (np.float32(8) - np.float32(16) * np.abs(phase))
     return rough * (np.float32(0.775) + np.float32(0.225) * np.abs(rough))
 
 
@@ -33,7 +33,8 @@ def cosine(turns: Floats) -> Floats:
 
 def coverage(outside_px: Floats) -> Floats:
     """Share of each pixel that a figure covers, given how far the pixel's centre lies outside its outline."""
-    return np.clip(np.float32(0.5) - outside_px, np.float32(0), np.float32(1))
+    share: Floats = np.clip(np.float32(0.5) - outside_px, np.float32(0), np.float32(1))
+    return share
 
 
 def per_image(values: Floats) -> Floats:
@@ -54,4 +55,5 @@ def ink_steps(stream: Stream, *shape: int, low: float, high: float) -> Floats:
 def to_pixels(colours: Floats) -> NDArray[np.uint8]:
     """Colours, 0 black and 1 full, as 0 .. 255, rounded half up and cut at the ends."""
     scaled = np.floor(colours * np.float32(255) + np.float32(0.5))
-    return np.clip(scaled, np.float32(0), np.float32(255)).astype(np.uint8)
+    pixels: NDArray[np.uint8] = np.clip(scaled, np.float32(0), np.float32(255)).astype(np.uint8)
+    return pixels

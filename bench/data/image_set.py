@@ -15,7 +15,7 @@ FINGERPRINT_DIGITS = 16
 class ImageSet:
     """N labelled images.
 
-    images: (N, H, W, 3), uint8. labels: (N,), int64 class indices in [0, C). keys: one name per image, unique in the set.
+    images: (N, H, W, 3), uint8. labels: (N,), int64 class indices in [0, C). keys: a name per image, unique.
     """
 
     images: NDArray[np.uint8]

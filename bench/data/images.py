@@ -31,11 +31,11 @@ LOADERS: dict[str, Callable[[], Parts]] = {
 }
 
 
-@functools.lru_cache(maxsize=2)
+@functools.lru_cache(maxsize=4)
 def load_dataset(name: str) -> Dataset:
     """The data set of this name, its pixels and labels checked against the catalog.
 
-    Arrays are read-only, since the two sets asked for last are kept and shared.
+    Arrays are read-only, since the four sets asked for last are kept and shared.
     Raises UnknownNameError for a name that is not in the catalog, and DataError if the pixels or labels
     are not those that the catalog's fingerprint stands for.
     """

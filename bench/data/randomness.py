@@ -48,7 +48,8 @@ class Stream:
         total = (words & mask) + (words >> np.uint64(16) & mask) + (words >> np.uint64(32) & mask)
         total += words >> np.uint64(48)
         # The sum of four uniforms on [0, 65535] has mean 131070 and variance 4 * 65536**2 / 12.
-        return (total.astype(np.float32) - np.float32(131070)) * np.float32(math.sqrt(3) / 65536)
+        numbers: Floats = (total.astype(np.float32) - np.float32(131070)) * np.float32(math.sqrt(3) / 65536)
+        return numbers
 
 
 def uniform_of_words(words: Words) -> Floats:

@@ -20,8 +20,8 @@ CLASSES = DIRECTIONS * len(WAVELENGTHS_PX)
 DIRECTION_JITTER_TURNS = 0.02
 LENGTH_JITTER = 0.12
 DISTRACTOR = 0.8  # its contrast is 0 to this share of the wave's
-SWING = (0.05, 0.2)
-NOISE = 0.24
+SWING = (0.05, 0.2)  # amplitude in each channel
+NOISE = 0.24  # standard deviation in each channel, 1 being black to white
 
 
 def make_textures() -> Parts:
@@ -55,4 +55,5 @@ def _wave(stream: Stream, direction_turns: Floats, length_px: Floats) -> Floats:
     along, across = x * cos + y * sin, y * cos - x * sin
     bend = sine(across * np.float32(1 / 24) + per_image(stream.uniform(count)))
     bend = bend * per_image(stream.uniform(count, high=0.15))
-    return sine(along / per_image(length_px) + per_image(stream.uniform(count)) + bend)
+    periods: Floats = np.divide(along, per_image(length_px))
+    return sine(periods + per_image(stream.uniform(count)) + bend)

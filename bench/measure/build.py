@@ -223,9 +223,9 @@ def patch_size(model: nn.Module) -> int | None:
 
 
 def _require_whole_patches(model: nn.Module, name: str, resolution_px: int) -> None:
-    """Refuse sizes whose last row of patches timm would cut off in silence."""
+    """Refuse sizes whose last row of patches timm would cut off in silence, unless the model was trained that way."""
     side = patch_size(model)
-    if side is None or resolution_px % side == 0:
+    if side is None or resolution_px % side == 0 or resolution_px == native_resolution(name):
         return
     lower, upper = resolution_px // side * side, (resolution_px // side + 1) * side
     nearest = f"{lower} or {upper}" if lower else str(upper)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,8 @@ from bench.analyse.scores import Score
 from bench.analyse.study import Row, Study
 from bench.catalog.papers import ScalingRow, paper_scaling
 from bench.report.formats import Scale, counted, fixed, flop_scale, learning_rate, listed, mac_scale
-from bench.report.panels import MOST_LABELS, MOST_PANELS, Line, Panel, Point
+from bench.report.panels import MOST_LABELS, MOST_LINE_LABELS, MOST_PANELS, Line, Panel, Point
+from bench.report.style import family_style
 from bench.report.wording import (
     accuracy_conditions,
     budget_words,
@@ -22,7 +24,7 @@ from bench.report.wording import (
 )
 from bench.units import EXA
 
-_MOST_LINES = 8  # per panel of lines; with more, only the first that differ in family are labelled
+_MOST_CURVES = 8  # models per panel of training sizes; with more, each family's mean is drawn instead
 
 
 @dataclass(frozen=True)
@@ -68,9 +70,14 @@ def _title(dataset: DatasetIdentity) -> str:
 
 def _thinned(panels: Sequence[Panel]) -> str:
     """What the caption must say where not everything is labelled or shown."""
+    words = ""
     if any(len(panel.points) > MOST_LABELS for panel in panels):
-        return f" Beyond {MOST_LABELS} points a panel labels only those on the front of their family."
-    return ""
+        words += f" Beyond {MOST_LABELS} points a panel draws no bars and labels only the front of each family."
+    if any(len(panel.lines) > MOST_LINE_LABELS for panel in panels):
+        words += f" Beyond {MOST_LINE_LABELS} models a panel of lines names none; the table does."
+    if len(panels) == MOST_PANELS:
+        words += f" At most {MOST_PANELS} panels are drawn."
+    return words
 
 
 def accuracy_against_macs(study: Study) -> FigureSpec | None:
@@ -209,25 +216,45 @@ def accuracy_against_training_images(study: Study) -> FigureSpec | None:
         if not curves:
             return None
         ordered = sorted(curves.items(), key=lambda item: (family_rank(item[1][0].identity.family), item[0]))
-        lines = [_size_line(label, found, len(ordered) <= _MOST_LINES) for label, found in ordered]
+        if len(ordered) > _MOST_CURVES:
+            lines = _family_means([found for _, found in ordered])
+        else:
+            lines = [_size_line(label, found) for label, found in ordered]
         return Panel(_title(dataset), "Training images, log", "Top-1 [%]", lines=tuple(lines), log_base=2)
 
     panels = _per_dataset(study, panel)
     if not panels:
         return None
     caption = (
-        "**Accuracy against training-set size, at equal training compute.** Bars: 95 % intervals over seeds (each draws "
-        f"its own subset) and test images. Measured here: {accuracy_conditions(study, sizes=False)}."
+        "**Accuracy against training-set size, at equal training compute.** Bars: 95 % intervals over seeds (each "
+        f"draws its own subset) and test images; with more than {_MOST_CURVES} models, "
+        f"family means without bars. Measured here: {accuracy_conditions(study, sizes=False)}."
     )
     return FigureSpec("accuracy_vs_training_images", "Top-1 against training images, by family", caption, panels)
 
 
-def _size_line(label: str, scores: Sequence[Score], is_labelled: bool) -> Line:
+def _size_line(label: str, scores: Sequence[Score]) -> Line:
     ordered = sorted(scores, key=lambda score: score.train_images)
     points = tuple(
         Point(s.train_images, s.interval.estimate, s.identity.family, "", _interval_bar(s.interval)) for s in ordered
     )
-    return Line(points, scores[0].identity.family, label if is_labelled else "")
+    return Line(points, scores[0].identity.family, label)
+
+
+def _family_means(curves: Sequence[Sequence[Score]]) -> list[Line]:
+    """The mean curve of each family, over its models that were trained at every size that any of them was."""
+    by_family: dict[str, list[dict[int, float]]] = defaultdict(list)
+    for scores in curves:
+        by_family[scores[0].identity.family].append({s.train_images: s.interval.estimate for s in scores})
+    lines = []
+    for family in sorted(by_family, key=family_rank):
+        sizes = sorted({size for curve in by_family[family] for size in curve})
+        whole = [curve for curve in by_family[family] if len(curve) == len(sizes)]
+        points = tuple(Point(size, sum(curve[size] for curve in whole) / len(whole), family, "") for size in sizes
+                       if whole)  # fmt: skip
+        if points:
+            lines.append(Line(points, family, f"{family_style(family).name}: mean of {len(whole)}"))
+    return lines
 
 
 def learning_rates(study: Study) -> FigureSpec | None:
@@ -278,9 +305,9 @@ def paper_figure_5(study: Study) -> FigureSpec | None:
     if ours is not None:
         panels.append(ours)
         caption += (
-            f" **Right: measured here**, mean over {dataset_words(_finding_sets(study))}, trained from scratch: another "
-            f"regime, some {_orders_apart(study)} orders of magnitude below in compute; shapes may be compared, "
-            f"values may not. {seeds_words(study.main).capitalize()}, 95 % intervals."
+            f" **Right: measured here**, mean over {dataset_words(_finding_sets(study))}, trained from scratch: "
+            f"another regime, some {_orders_apart(study)} orders of magnitude below in compute; shapes may be "
+            f"compared, values may not. {seeds_words(study.main).capitalize()}, 95 % intervals."
         )
     elif study.main:
         caption += " No panel of our own: all runs here had one training budget, so there is no compute axis."
@@ -320,8 +347,6 @@ def _our_figure_5(study: Study) -> Panel | None:
 
 
 def _orders_apart(study: Study) -> str:
-    from math import log10
-
     largest = max(score.train_flop for score in study.main)
     smallest = min(row.exaflops for row in paper_scaling()) * EXA
-    return fixed(log10(smallest / largest), 0)
+    return fixed(math.log10(smallest / largest), 0)

@@ -38,8 +38,8 @@ def flop_scale(values: Iterable[float]) -> Scale:
 
 
 def mac_scale(values: Iterable[float]) -> Scale:
-    """G or M, for multiply-adds of one image."""
-    return _scale(values, _COUNT_SCALES)
+    """G or M, for multiply-adds of one image: G as soon as one model needs it."""
+    return _COUNT_SCALES[0] if max(values, default=0.0) >= GIGA else _COUNT_SCALES[1]
 
 
 def _scale(values: Iterable[float], scales: tuple[Scale, ...]) -> Scale:
@@ -64,8 +64,8 @@ def significant(value: float, digits: int) -> str:
     """Rounded to so many significant digits, written without an exponent."""
     if value == 0:
         return "0"
-    decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
-    return fixed(round(value, digits - 1 - math.floor(math.log10(abs(value)))), decimals)
+    rounded = round(value, digits - 1 - math.floor(math.log10(abs(value))))
+    return fixed(rounded, max(0, digits - 1 - math.floor(math.log10(abs(rounded)))))
 
 
 def signed(value: float, decimals: int) -> str:
@@ -85,7 +85,9 @@ def plus_minus(interval: Interval, decimals: int) -> str:
 
 
 def bracketed(interval: Interval, decimals: int = 1) -> str:
-    """`[low, high]`."""
+    """`[low, high]`, with one decimal more where an end that is not zero would be shown as zero."""
+    if any(end != 0 and round(end, decimals) == 0 for end in (interval.low, interval.high)):
+        decimals += 1
     return f"[{fixed(interval.low, decimals)}, {fixed(interval.high, decimals)}]"
 
 

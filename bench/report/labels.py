@@ -13,6 +13,7 @@ PADDING = 1.5  # kept free around each label
 _DIRECTIONS = ((1, 0), (1, 1), (0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1))
 _DISTANCES = (5.0, 9.0, 15.0, 22.0, 30.0, 40.0, 52.0, 66.0, 82.0, 100.0)
 _LEADER_FROM = 12.0  # farther than this from its point, a label gets a line to it
+_CLEARLY = 1.4  # a label without a line is so many times nearer to its own point than to any other
 
 
 @dataclass(frozen=True)
@@ -56,20 +57,31 @@ class Placement:
     leader: tuple[float, float] | None
 
 
+@dataclass(frozen=True)
+class Surroundings:
+    """What labels have to get along with.
+
+    bounds: the frame that they must stay in. blocked: what none may cover (markers, interval bars).
+    lines: what they should not cover if there is another place. points: every marker, labelled or not.
+    """
+
+    bounds: Box
+    blocked: Sequence[Box] = ()
+    lines: Sequence[Box] = ()
+    points: Sequence[tuple[float, float]] = ()
+
+
 def place_labels(
-    anchors: Sequence[tuple[float, float]],
-    sizes: Sequence[tuple[float, float]],
-    obstacles: Sequence[Box],
-    bounds: Box,
+    anchors: Sequence[tuple[float, float]], sizes: Sequence[tuple[float, float]], around: Surroundings
 ) -> list[Placement | None]:
     """A place for each label: the nearest one that is free, in a fixed order of tries; None where nothing is free.
 
-    anchors: the labelled points. sizes: width and height of each label. obstacles: what no label may cover
-    (markers, interval bars). bounds: the frame. Points with the most company are served first.
+    anchors: the labelled points. sizes: width and height of each label. A label that lies nearer to another point
+    than to its own gets a line to its own. Points with the most company are served first.
     """
     placed: dict[int, Placement] = {}
     for index in sorted(range(len(anchors)), key=lambda i: (-_company(i, anchors), anchors[i], i)):
-        spot = _first_free(anchors[index], sizes[index], index, anchors, obstacles, bounds, placed)
+        spot = _best_spot(anchors[index], sizes[index], anchors, around, placed)
         if spot is not None:
             placed[index] = spot
     return [placed.get(index) for index in range(len(anchors))]
@@ -80,27 +92,36 @@ def _company(index: int, anchors: Sequence[tuple[float, float]], radius: float =
     return sum(abs(x - other[0]) < radius and abs(y - other[1]) < radius / 2 for other in anchors)
 
 
-def _first_free(
+def _best_spot(
     anchor: tuple[float, float],
     size: tuple[float, float],
-    index: int,
     anchors: Sequence[tuple[float, float]],
-    obstacles: Sequence[Box],
-    bounds: Box,
+    around: Surroundings,
     placed: dict[int, Placement],
 ) -> Placement | None:
-    crossing: Placement | None = None  # free, but its line crosses something: taken only if all else fails
+    """The first place with nothing against it; failing that, the nearest of the least bad."""
+    fallback: tuple[int, Placement] | None = None
     for distance in _DISTANCES:
         for direction in _DIRECTIONS:
             box = _box_at(anchor, size, direction, distance)
-            if not bounds.contains(box) or _is_covered(box.grown(PADDING), obstacles, placed):
+            wide = box.grown(PADDING)
+            if not around.bounds.contains(box) or _is_covered(wide, around.blocked, placed):
                 continue
-            leader = box.nearest(*anchor) if distance > _LEADER_FROM else None
-            spot = Placement(box, leader)
-            if leader is None or not _leader_crosses(anchor, leader, index, anchors, placed):
+            needs_leader = distance > _LEADER_FROM or _is_nearer_to_another(box, anchor, around.points)
+            spot = Placement(box, box.nearest(*anchor) if needs_leader else None)
+            faults = int(any(wide.overlaps(line) for line in around.lines))
+            if spot.leader is not None and _leader_crosses(anchor, spot.leader, anchors, around, placed):
+                faults += 2
+            if faults == 0:
                 return spot
-            crossing = crossing or spot
-    return crossing
+            if fallback is None or faults < fallback[0]:
+                fallback = (faults, spot)
+    return None if fallback is None else fallback[1]
+
+
+def _is_nearer_to_another(box: Box, anchor: tuple[float, float], points: Sequence[tuple[float, float]]) -> bool:
+    own = math.dist(box.nearest(*anchor), anchor)
+    return any(math.dist(box.nearest(*p), p) < _CLEARLY * own for p in points if math.dist(p, anchor) > 0.5)
 
 
 def _box_at(anchor: tuple[float, float], size: tuple[float, float], direction: tuple[int, int], distance: float) -> Box:
@@ -120,8 +141,8 @@ def _is_covered(box: Box, obstacles: Sequence[Box], placed: dict[int, Placement]
 def _leader_crosses(
     anchor: tuple[float, float],
     end: tuple[float, float],
-    index: int,
     anchors: Sequence[tuple[float, float]],
+    around: Surroundings,
     placed: dict[int, Placement],
 ) -> bool:
     for other, spot in placed.items():
@@ -129,7 +150,7 @@ def _leader_crosses(
             return True
         if spot.leader is not None and _segments_cross(anchor, end, anchors[other], spot.leader):
             return True
-    others = (anchors[i] for i in range(len(anchors)) if i != index and anchors[i] != anchor)
+    others = (point for point in around.points if math.dist(point, anchor) > 0.5)
     return any(_segment_meets_box(anchor, end, Box(x, y, x, y).grown(3.0)) for x, y in others)
 
 

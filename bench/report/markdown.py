@@ -9,13 +9,19 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 _SPECIAL = re.compile(r"([\\`*_#|~$])")
+_WHITE = re.compile(r"[^\S\u202f]+")
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 _WORD_UNDERSCORE = re.compile(r"(?<=\w)\\_(?=\w)")  # inside a word it is plain text already
 
 
+def one_line(text: str) -> str:
+    """The text with every run of white space as one blank; narrow no-break spaces inside numbers stay."""
+    return _WHITE.sub(" ", text).strip()
+
+
 def escape(text: str) -> str:
     """The text as Markdown that shows exactly it, on one line: no markup, no HTML, no link, no mathematics."""
-    flat = " ".join(text.split())
+    flat = one_line(text)
     entities = "".join(_ENTITIES.get(character, character) for character in flat)
     escaped = _WORD_UNDERSCORE.sub("_", _SPECIAL.sub(r"\\\1", entities))
     escaped = re.sub(r"^(\d+)([.)])(?= |$)", r"\1\\\2", escaped)  # a numbered list, at the start of a line
@@ -105,15 +111,11 @@ def table_csv(table: Table) -> str:
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(["row", "column", "shown", "value", "record_ids"])
     for number, row in enumerate(table.rows, 1):
-        title = _plain(row[0].text) or str(number)
+        title = one_line(row[0].text) or str(number)
         for column, cell in zip(table.columns[1:], row[1:], strict=True):
             value = "" if cell.value is None else cell.value
-            writer.writerow([title, column.heading, _plain(cell.text), value, " ".join(sorted(set(cell.records)))])
+            writer.writerow([title, column.heading, one_line(cell.text), value, " ".join(sorted(set(cell.records)))])
     return stream.getvalue()
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.split())
 
 
 def bullets(items: Iterable[str]) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import matplotlib.patheffects as effects
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
@@ -15,13 +16,15 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from bench.analyse.front import pareto_front
 from bench.analyse.identity import family_rank
 from bench.report.formats import fixed, significant
-from bench.report.labels import Box, place_labels
+from bench.report.labels import Box, Surroundings, place_labels
 from bench.report.style import GREY, INK, family_style, new_figure
 
-MOST_LABELS = 40  # per panel; with more points only the fronts of the families are labelled
+MOST_LABELS = 40  # per panel; with more points no bars are drawn and only the fronts of the families are labelled
+MOST_LINE_LABELS = 16  # per panel of lines; with more, none is labelled
 MOST_PANELS = 6
-_LABEL_POINTS = 7.5
+_LABEL_POINTS = 8.0
 _MARKER_POINTS = 6.5
+_WIDE, _NARROW, _HEIGHT, _LEGEND_STRIP = 475.0, 320.0, 255.0, 18.0  # of a panel, points
 
 
 @dataclass(frozen=True)
@@ -80,18 +83,17 @@ def front_points(points: Sequence[Point], front: str) -> list[Point]:
 
 
 def draw_panels(panels: Sequence[Panel]) -> Figure:
-    """One figure with the panels in rows of two (three when there are three), a legend of families above them."""
+    """One figure with the panels in rows of two, and a legend of families above them."""
     panels = panels[:MOST_PANELS]
-    columns = {1: 1, 2: 2, 3: 3}.get(len(panels), 2 if len(panels) == 4 else 3)
+    columns = min(len(panels), 2)
     rows = math.ceil(len(panels) / columns)
-    width, height = (6.6, 3.9) if columns == 1 else (4.4 if columns == 2 else 3.9, 3.5)
-    figure = new_figure(columns * width, rows * height + 0.35)
-    total_w, total_h = columns * width * 72, (rows * height + 0.35) * 72
+    width, height = (_WIDE if columns == 1 else _NARROW), _HEIGHT
+    total_w, total_h = columns * width, rows * height + _LEGEND_STRIP
+    figure = new_figure(total_w / 72, total_h / 72)
     for index, panel in enumerate(panels):
         row, column = divmod(index, columns)
-        left = column * width * 72 + 50
-        bottom = (rows - 1 - row) * height * 72 + 40
-        box = (left / total_w, bottom / total_h, (width * 72 - 62) / total_w, (height * 72 - 66) / total_h)
+        left, bottom = column * width + 46, (rows - 1 - row) * height + 38
+        box = (left / total_w, bottom / total_h, (width - 60) / total_w, (height - 60) / total_h)
         _draw_panel(figure.add_axes(box), panel)
     _draw_legend(figure, panels)
     return figure
@@ -105,7 +107,7 @@ def _draw_legend(figure: Figure, panels: Sequence[Panel]) -> None:
     ]
     if any(panel.front for panel in panels):
         handles.append(Line2D([], [], color=GREY, linewidth=1.0, label="Pareto front"))
-    figure.legend(handles=handles, loc="upper center", ncols=len(handles), borderaxespad=0.3)
+    figure.legend(handles=handles, loc="upper center", ncols=len(handles), borderaxespad=0.2, handlelength=2.8)
 
 
 def _legend_handle(family: str, has_lines: bool) -> Line2D:
@@ -134,34 +136,38 @@ def _draw_panel(axes: Any, panel: Panel) -> None:
     _set_limits(axes, everything)
     _set_ticks(axes, panel, everything)
     if panel.front and len(panel.points) > 1:
-        best = front_points(panel.points, panel.front)
-        where = "post" if panel.front == "low x" else "pre"
-        axes.step([p.x for p in best], [p.y for p in best], where=where, color=GREY, linewidth=1.0, zorder=1.5)
+        corners = front_corners(panel.points, panel.front)
+        axes.plot([x for x, _ in corners], [y for _, y in corners], color=GREY, linewidth=1.0, zorder=1.5)
     for line in panel.lines:
         _draw_line(axes, line)
-    for point in panel.points:
-        _draw_point(axes, point)
+    _draw_points(axes, panel.points)
     labelled = labelled_points(panel.points, panel.front)
-    ends = [(line.points[line.label_at], line.label) for line in panel.lines if line.label]
-    _draw_labels(axes, [*((point, point.label) for point in labelled), *ends], everything)
+    named = panel.lines if len(panel.lines) <= MOST_LINE_LABELS else ()
+    ends = [(line.points[line.label_at], line.label) for line in named if line.label]
+    _draw_labels(axes, [*((point, point.label) for point in labelled), *ends], panel)
 
 
-def _draw_point(axes: Any, point: Point) -> None:
-    colour = family_style(point.family).colour
-    if point.y_bar is not None:
-        axes.plot([point.x, point.x], point.y_bar, color=colour, linewidth=1.0, zorder=2)
-    if point.x_bar is not None:
-        axes.plot(point.x_bar, [point.y, point.y], color=colour, linewidth=1.0, zorder=2)
-    axes.plot([point.x], [point.y], linestyle="none", zorder=3, **_marker(point.family))
+def _draw_points(axes: Any, points: Sequence[Point]) -> None:
+    """All points of a panel, a family at a time, with their interval bars below them."""
+    for family in sorted({point.family for point in points}, key=family_rank):
+        own = [point for point in points if point.family == family]
+        if len(points) <= MOST_LABELS:
+            _draw_bars(axes, own, family_style(family).colour)
+        axes.plot([p.x for p in own], [p.y for p in own], linestyle="none", zorder=3, **_marker(family))
+
+
+def _draw_bars(axes: Any, points: Sequence[Point], colour: str) -> None:
+    upright = [((p.x, p.y_bar[0]), (p.x, p.y_bar[1])) for p in points if p.y_bar is not None]
+    lying = [((p.x_bar[0], p.y), (p.x_bar[1], p.y)) for p in points if p.x_bar is not None]
+    if upright or lying:
+        axes.add_collection(LineCollection([*upright, *lying], colors=colour, linewidths=1.0, zorder=2))
 
 
 def _draw_line(axes: Any, line: Line) -> None:
     style = family_style(line.family)
     xs, ys = [point.x for point in line.points], [point.y for point in line.points]
     axes.plot(xs, ys, linestyle=style.line, linewidth=1.1, zorder=2, **_marker(line.family))
-    for point in line.points:
-        if point.y_bar is not None:
-            axes.plot([point.x, point.x], point.y_bar, color=style.colour, linewidth=1.0, zorder=2)
+    _draw_bars(axes, line.points, style.colour)
 
 
 def _ends(points: Sequence[Point], axis: str) -> tuple[float, float]:
@@ -185,9 +191,10 @@ def _set_limits(axes: Any, points: Sequence[Point]) -> None:
 def _set_ticks(axes: Any, panel: Panel, points: Sequence[Point]) -> None:
     low, high = axes.get_xlim()
     decades = math.log10(high / low)
-    if panel.log_base == 2:
-        ticks = sorted({point.x for point in points})
-        axes.set_xticks(ticks if len(ticks) <= 8 else ticks[:: math.ceil(len(ticks) / 8)])
+    values = sorted({float(f"{point.x:.3g}") if panel.log_base == 10 else point.x for point in points})
+    if panel.log_base == 2 or _are_apart(values, decades):
+        axes.set_xticks(values if len(values) <= 8 else values[:: math.ceil(len(values) / 8)])
+        axes.set_xticks([], minor=True)
     else:
         subs = (1, 2, 3, 5, 7) if decades < 0.8 else (1, 2, 5) if decades < 2 else (1, 3) if decades < 3.2 else (1,)
         axes.xaxis.set_major_locator(LogLocator(base=10, subs=subs, numticks=20))
@@ -196,11 +203,19 @@ def _set_ticks(axes: Any, panel: Panel, points: Sequence[Point]) -> None:
     axes.tick_params(which="minor", length=0)
 
 
+def _are_apart(values: Sequence[float], decades: float) -> bool:
+    """Whether the values themselves can be the ticks: few, and none so near another that their numbers touch."""
+    gaps = [math.log10(after / before) for before, after in itertools.pairwise(values)]
+    return len(values) <= 4 and all(gap > 0.15 * decades for gap in gaps)
+
+
 def _tick_text(value: float) -> str:
-    return fixed(value, 0) if value >= 10 else significant(value, 1 if value < 1 else 2).removesuffix(".0")
+    """A tick's number, as short as three significant digits allow."""
+    text = fixed(value, 0) if value >= 100 else significant(value, 3)
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def _draw_labels(axes: Any, labelled: Sequence[tuple[Point, str]], everything: Sequence[Point]) -> None:
+def _draw_labels(axes: Any, labelled: Sequence[tuple[Point, str]], panel: Panel) -> None:
     """Labels beside their points, moved apart, with a thin line where they had to go far."""
     renderer = axes.figure.canvas.get_renderer()
     anchors = [_position(axes, point.x, point.y) for point, _ in labelled]
@@ -212,9 +227,9 @@ def _draw_labels(axes: Any, labelled: Sequence[tuple[Point, str]], everything: S
         extent = artist.get_window_extent(renderer)
         sizes.append((extent.width, extent.height))
     frame = axes.get_window_extent(renderer)
-    bounds = Box(frame.x0 + 2, frame.y0 + 2, frame.x1 + 8, frame.y1 + 2)
-    spots = place_labels(anchors, sizes, _obstacles(axes, everything), bounds)
-    halo = [effects.withStroke(linewidth=2.2, foreground="white")]
+    bounds = Box(frame.x0 + 2, frame.y0 + 2, frame.x1 + 10, frame.y1 + 2)
+    spots = place_labels(anchors, sizes, _surroundings(axes, panel, bounds))
+    paper = {"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 0.4}
     for artist, (point, _), spot, anchor, size in zip(artists, labelled, spots, anchors, sizes, strict=True):
         if spot is None:
             artist.remove()
@@ -235,7 +250,7 @@ def _draw_labels(axes: Any, labelled: Sequence[tuple[Point, str]], everything: S
             va="center",
             fontsize=_LABEL_POINTS,
             color=INK,
-            path_effects=halo,
+            bbox=paper,
             zorder=4,
             annotation_clip=False,
         )
@@ -246,14 +261,37 @@ def _position(axes: Any, x: float, y: float) -> tuple[float, float]:
     return float(placed[0]), float(placed[1])
 
 
-def _obstacles(axes: Any, points: Sequence[Point]) -> list[Box]:
-    """What labels must not cover: every marker and every interval bar."""
-    boxes = []
-    for point in points:
+def _surroundings(axes: Any, panel: Panel, bounds: Box) -> Surroundings:
+    """What labels must not cover (markers and interval bars) and should not (lines), in points."""
+    everything = [*panel.points, *(point for line in panel.lines for point in line.points)]
+    blocked = []
+    for point in everything:
         x, y = _position(axes, point.x, point.y)
-        boxes.append(Box(x, y, x, y).grown(_MARKER_POINTS / 2 + 0.5))
+        blocked.append(Box(x, y, x, y).grown(_MARKER_POINTS / 2 + 0.5))
         for bar, is_vertical in ((point.y_bar, True), (point.x_bar, False)):
             if bar is not None:
                 ends = [_position(axes, point.x, end) if is_vertical else _position(axes, end, point.y) for end in bar]
-                boxes.append(Box(ends[0][0], ends[0][1], ends[1][0], ends[1][1]).grown(0.8))
-    return boxes
+                blocked.append(Box(*ends[0], *ends[1]).grown(0.8))
+    lines = [[_position(axes, point.x, point.y) for point in line.points] for line in panel.lines]
+    if panel.front and len(panel.points) > 1:
+        lines.append([_position(axes, *corner) for corner in front_corners(panel.points, panel.front)])
+    beads = [bead for line in lines for start, end in itertools.pairwise(line) for bead in _beads(start, end)]
+    return Surroundings(bounds, blocked, beads, [_position(axes, point.x, point.y) for point in everything])
+
+
+def front_corners(points: Sequence[Point], front: str) -> list[tuple[float, float]]:
+    """The Pareto front as a line of steps: what accuracy is to be had at each cost, in rising x."""
+    best = front_points(points, front)
+    corners = [(best[0].x, best[0].y)]
+    for before, after in itertools.pairwise(best):
+        corners.append((after.x, before.y) if front == "low x" else (before.x, after.y))
+        corners.append((after.x, after.y))
+    return corners
+
+
+def _beads(start: tuple[float, float], end: tuple[float, float], every: float = 5.0) -> list[Box]:
+    """Small boxes along a straight line, so that boxes can be tested against it."""
+    count = max(1, math.ceil(math.dist(start, end) / every))
+    steps = [i / count for i in range(count + 1)]
+    centres = [(start[0] + (end[0] - start[0]) * t, start[1] + (end[1] - start[1]) * t) for t in steps]
+    return [Box(x, y, x, y).grown(1.0) for x, y in centres]

@@ -25,7 +25,7 @@ class FamilyStyle:
     name: str
     colour: str
     marker: str
-    line: str
+    line: Any  # as matplotlib names it
     is_filled: bool
 
 
@@ -41,7 +41,7 @@ def family_style(family: str) -> FamilyStyle:
     return _FAMILIES.get(family, FamilyStyle(family or "other", GREY, "D", ":", False))
 
 
-_RC: dict[str, Any] = {
+_RC: Any = {
     "font.family": "DejaVu Sans",
     "font.size": 9,
     "axes.titlesize": 10,

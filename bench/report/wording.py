@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from bench.analyse.compare import Comparison, FamilyBest, flipped
+from bench.analyse.frame import machine_of
 from bench.analyse.identity import DatasetIdentity, identify_dataset
 from bench.analyse.scores import Score
 from bench.analyse.study import Study
@@ -25,6 +26,7 @@ from bench.report.markdown import escape
 from bench.report.style import family_style
 from bench.units import GIGA
 
+_MOST_NAMED = 4  # candidates named for one family
 _PLURALS = {"vit": "ViTs", "cnn": "CNNs", "hybrid": "hybrids"}
 
 
@@ -82,7 +84,8 @@ def speed_conditions(study: Study) -> str:
     )
     return (
         f"{device_words(study)}, {listed(sorted({key.precision for key in keys}))}, "
-        f"{listed(sorted({key.memory_format for key in keys}))}, {compiled}, {span({k.resolution_px for k in keys})} px, "
+        f"{listed(sorted({key.memory_format for key in keys}))}, {compiled}, "
+        f"{span({k.resolution_px for k in keys})} px, "
         f"throughput at batch {batches}, latency at batch 1, "
         f"{span({speed.processes for speed in timed})} fresh processes per model"
     )
@@ -90,14 +93,14 @@ def speed_conditions(study: Study) -> str:
 
 def device_words(study: Study) -> str:
     """The processor (or GPU) of the home machine's timings with its threads."""
-    conditions = next(
-        (r.conditions for r in study.records if str(r.conditions.get("machine") or "") == study.home and r.status == "ok"
-         and r.cell.get("task") in ("speed", "memory")), {},
-    )  # fmt: skip
+    timed = (record for record in study.records if record.cell.get("task") in ("speed", "memory"))
+    at_home = (record for record in timed if record.status == "ok" and machine_of(record) == study.home)
+    conditions = next((record.conditions for record in at_home), {})
     name = conditions.get("gpu_model") or conditions.get("cpu_model") or "unknown device"
     threads = conditions.get("threads")
-    on_cpu = conditions.get("gpu_model") is None and threads is not None
-    return escape(str(name)) + (f" ({counted(int(threads), 'thread')})" if on_cpu else "")
+    if conditions.get("gpu_model") is not None or threads is None:
+        return escape(str(name))
+    return f"{escape(str(name))} ({counted(int(threads), 'thread')})"
 
 
 def budget_words(swept: Sequence[SweptModel]) -> str:
@@ -105,7 +108,7 @@ def budget_words(swept: Sequence[SweptModel]) -> str:
     scale = flop_scale(one.budget_gflop * GIGA for one in swept)
     budgets = {one.budget_gflop * GIGA / scale.factor for one in swept}
     images = {one.train_images for one in swept}
-    return f"{span(budgets, 2)} {scale.unit} per trial by size class, {span(images)} training images"
+    return f"{span(budgets, 2)} {scale.unit} per trial, {span(images)} training images"
 
 
 def finding(study: Study) -> str:
@@ -118,8 +121,10 @@ def finding(study: Study) -> str:
         return _sweep_finding(study.swept)
     if any(row.speed is not None for row in study.rows):
         return _speed_finding(study)
-    if study.rows:
+    if any(row.count is not None for row in study.rows):
         return _count_finding(study)
+    if study.memories:
+        return f"Peak memory alone was measured, of {counted(len(study.rows), 'model')}; no accuracy and no speed."
     if study.records:
         return f"Nothing finished: none of {counted(len(study.failures), 'cell')} gave a result, for the reasons below."
     return "This suite has no results yet."
@@ -141,7 +146,7 @@ def _accuracy_finding(study: Study) -> str:
     side = [d for d in study.datasets if d.name in found and not d.carries_findings]
     if not main:
         clauses = _clauses([found[d.name] for d in side])
-        return f"{_regime(study, side)}, {clauses}; {_caution(side)}, so nothing follows for other images."
+        return f"{_regime(study, side)}, {clauses}; nothing follows from this alone ({_caution(side)})."
     sentence = f"{_regime(study, main)}, {_clauses([found[d.name] for d in main])}"
     if side:
         sentence += f"; {_clauses([found[d.name] for d in side])}, which carries nothing alone ({_caution(side)})"
@@ -159,12 +164,13 @@ def _regime(study: Study, datasets: Sequence[DatasetIdentity]) -> str:
     scores = [score for score in study.main if score.dataset in names]
     scale = flop_scale(score.budget_gflop * GIGA for score in scores)
     budgets = span({score.budget_gflop * GIGA / scale.factor for score in scores}, 2)
-    kinds = listed(sorted({"your own" if d.kind == "given" else d.kind for d in datasets}))
+    kinds = listed(sorted({"user-given" if d.kind == "given" else d.kind for d in datasets}))
     images = span({score.train_images for score in scores})
     pixels = span({score.key.resolution_px for score in scores})
+    by_size = " by model size" if len({score.budget_gflop for score in scores}) > 1 else ""
     return (
         f"Trained from scratch on {images} {kinds} images of {pixels} px with equal training compute "
-        f"({budgets} {scale.unit} by size, {seeds_words(scores)})"
+        f"({budgets} {scale.unit}{by_size}, {seeds_words(scores)})"
     )
 
 
@@ -203,7 +209,9 @@ def best_words(best: FamilyBest) -> str:
     shown = [(weight, score) for weight, score in best.weights if weight >= 0.005]
     if len(shown) == 1:
         return f"{shown[0][1].identity.title} (of {best.candidates})"
-    names = ", ".join(f"{score.identity.title} {fixed(100 * weight, 0)} %" for weight, score in shown)
+    names = ", ".join(f"{score.identity.title} {fixed(100 * weight, 0)} %" for weight, score in shown[:_MOST_NAMED])
+    if len(shown) > _MOST_NAMED:
+        names += f", others {fixed(100 * sum(weight for weight, _ in best.weights[_MOST_NAMED:]), 0)} %"
     return f"best of {best.drawn} drawn from {best.candidates}: {names}"
 
 
@@ -212,8 +220,8 @@ def _single_family_finding(study: Study) -> str:
     alone = "" if identify_dataset(best.dataset).carries_findings else ", a set that carries nothing alone"
     return (
         f"{_regime(study, study.datasets)}, the best on validation is {escape(study.labels[best.key])} with "
-        f"{percent(best.interval.estimate)} % top-1 {bracketed(best.interval)} on {dataset_words([best.dataset])}{alone}; "
-        f"only one family was measured at this compute, so families are not compared."
+        f"{percent(best.interval.estimate)} % top-1 {bracketed(best.interval)} on {dataset_words([best.dataset])}"
+        f"{alone}; only one family was measured at this compute, so families are not compared."
     )
 
 
@@ -227,15 +235,14 @@ def _sweep_finding(swept: Sequence[SweptModel]) -> str:
 
 
 def _speed_finding(study: Study) -> str:
-    timed = [row for row in study.rows if row.speed is not None and row.speed.throughput_median is not None]
-    if not timed:
-        return f"Timed without throughput: {counted(len(study.speeds), 'measurement')}, and no accuracy."
-    best = max(timed, key=lambda row: (row.speed.throughput_median or 0.0) if row.speed else 0.0)
-    assert best.speed is not None and best.speed.throughput_median is not None
+    timed = [row.speed for row in study.rows if row.speed is not None]
+    rates = [(speed.throughput_median, speed) for speed in timed if speed.throughput_median is not None]
+    if not rates:
+        return f"Timed without throughput: {counted(len(timed), 'model')}, and no accuracy."
+    best, speed = max(rates, key=lambda pair: (pair[0], pair[1].key))
     return (
-        f"Of {counted(len(timed), 'model')} timed at batch {best.speed.batch_size} on {device_words(study)}, "
-        f"{escape(best.label)} has the highest throughput, {fixed(best.speed.throughput_median, 0)} img/s; no accuracy "
-        "was measured."
+        f"Of {counted(len(rates), 'model')} timed at batch {speed.batch_size} on {device_words(study)}, "
+        f"{escape(study.labels[speed.key])} has the highest throughput, {fixed(best, 0)} img/s; no accuracy was taken."
     )
 
 

@@ -39,10 +39,10 @@ def test_every_row_names_a_timm_model_with_published_weights_or_an_architecture(
 
 
 def test_the_resolution_of_a_system_is_timms_default_for_its_weights() -> None:
-    rows = [row for row in model_rows().values() if not row.arguments]
-    assert {row.name: row.resolution_px for row in rows} == {
-        row.name: timm.get_pretrained_cfg(row.name).input_size[-1] for row in rows
-    }
+    for row in model_rows().values():
+        config = timm.get_pretrained_cfg(row.timm_name)
+        assert config is not None
+        assert row.arguments or row.resolution_px == config.input_size[-1], row.name
 
 
 def test_every_model_that_timm_publishes_numbers_for_is_a_row() -> None:

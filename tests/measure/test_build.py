@@ -121,7 +121,11 @@ def test_a_resolution_that_a_model_can_take_passes(name: str, resolution_px: int
     check_takes_resolution(name, resolution_px)
 
 
-def test_building_refuses_a_size_that_cuts_patches(user_file: str) -> None:
+def test_a_model_keeps_its_own_size_even_if_that_cuts_patches() -> None:
+    check_takes_resolution("vit_so400m_patch14_siglip_384", 384)  # 27 patches of 14 px, 6 px cut off: timm's weights
+
+
+def test_building_refuses_a_size_that_cuts_patches() -> None:
     with pytest.raises(ResolutionError, match="multiples of 16"):
         build_model("vit_tiny_patch16_224", resolution_px=33)
 

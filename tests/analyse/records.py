@@ -1,0 +1,77 @@
+"""Short records for tests of the analysis."""
+
+from typing import Any
+
+from bench.store.record import Record
+from bench.suite.cell import cell_id_of
+
+SETTINGS = {"precision": "fp32", "memory_format": "contiguous", "compile": False}
+
+
+def record(cell: dict[str, Any], values: dict[str, Any] | None = None, **more: Any) -> Record:
+    machine = more.pop("machine", "m1")
+    fields = {"status": "ok", "started_at": "2026-01-01T00:00:00Z", **more}
+    return Record(
+        suite="s",
+        cell_id=cell_id_of(cell),
+        cell=cell,
+        values=values or {},
+        conditions={"machine": machine, "device": "cpu", "side_by_side": 1, "threads": 1},
+        wall_s=1.0,
+        **fields,
+    )
+
+
+def trained(model: str, seed: int, top1: float, dataset: str = "textures", validation: float | None = None,
+            budget: float = 1.0, images: int = 1000, rate: float = 0.001, part: str = "test",
+            **more: Any) -> Record:  # fmt: skip
+    cell = {
+        "task": "train",
+        "model": model,
+        "resolution_px": 32,
+        "dataset": dataset,
+        "train_images": images,
+        "seed": seed,
+        "budget_gflop": budget,
+        "recipe": {"learning_rate": rate, "batch_size": 64},
+        "scored_part": part,
+        "device": "cpu",
+        "settings": SETTINGS,
+    }
+    values = {
+        "top1_pct": top1,
+        "validation_top1_pct": top1 if validation is None else validation,
+        "test_images": 1000,
+        "images_seen": 100,
+        "macs": 1e6,
+        "params": 1e5,
+        "train_flop": budget * 1e9,
+        "train_img_per_s": 100.0,
+    }
+    return record(cell, values, **more)
+
+
+def timed(model: str, repeat: int, rate: float, **more: Any) -> Record:
+    cell = {
+        "task": "speed",
+        "model": model,
+        "resolution_px": 32,
+        "batch_size": 64,
+        "repeat": repeat,
+        "device": "cpu",
+        "settings": SETTINGS,
+    }
+    values = {
+        "throughput_img_per_s": rate,
+        "warmup_settled": True,
+        "latency_p50_ms": 1000 / rate,
+        "latency_p99_ms": None,
+        "latency_samples": 300,
+    }
+    return record(cell, values, **more)
+
+
+def counted(model: str, macs: int, resolution: int = 224, **values: Any) -> Record:
+    cell = {"task": "complexity", "model": model, "num_classes": None, "resolution_px": resolution}
+    known = {"params": 10, "macs": macs, "norm_macs": 0, "activations": 1, "attention_macs": 0}
+    return record(cell, {**known, "certificate": "ok", "certificate_note": "", "family": "vit", **values})

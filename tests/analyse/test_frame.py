@@ -1,0 +1,54 @@
+from records import counted, record, timed, trained
+
+from bench.analyse.frame import (
+    COMPLEXITY_COLUMNS,
+    SPEED_COLUMNS,
+    TRAINING_COLUMNS,
+    complexity_frame,
+    memory_frame,
+    speed_frame,
+    training_frame,
+    unfinished_records,
+)
+
+
+def test_the_latest_ok_record_of_a_cell_wins():
+    old = trained("vit_32px_s", 0, 80.0, started_at="2026-01-01T00:00:00Z")
+    new = trained("vit_32px_s", 0, 81.0, started_at="2026-01-02T00:00:00Z")
+    failed = trained("vit_32px_s", 0, 0.0, started_at="2026-01-03T00:00:00Z", status="failed", reason="NaN")
+    assert training_frame([new, failed, old])["top1_pct"].tolist() == [81.0]
+
+
+def test_one_training_on_two_machines_is_one_draw():
+    records = [trained("vit_32px_s", 0, 80.0, machine=machine) for machine in ("m1", "m2")]
+    assert len(training_frame(records)) == 1
+
+
+def test_timings_of_two_machines_stay_apart():
+    records = [timed("vit_32px_s", 0, 100.0, machine=machine) for machine in ("m1", "m2")]
+    assert speed_frame(records)["machine"].tolist() == ["m1", "m2"]
+
+
+def test_frames_of_nothing_have_their_columns():
+    assert list(training_frame([]).columns) == TRAINING_COLUMNS
+    assert list(speed_frame([]).columns) == SPEED_COLUMNS
+    assert list(complexity_frame([]).columns) == COMPLEXITY_COLUMNS
+    assert memory_frame([]).empty
+
+
+def test_a_row_says_where_it_comes_from():
+    one = counted("vit_base_patch16_224", 10)
+    row = complexity_frame([one]).iloc[0]
+    assert (row["cell_id"], row["machine"], row["macs"]) == (one.cell_id, "m1", 10)
+
+
+def test_a_failure_that_a_later_run_mended_is_no_failure():
+    failed = trained("vit_32px_s", 0, 0.0, status="failed", reason="NaN")
+    assert unfinished_records([failed, trained("vit_32px_s", 0, 80.0)]) == []
+
+
+def test_each_cell_that_never_finished_is_listed_once():
+    cell = {"task": "speed", "model": "x"}
+    first = record(cell, status="oom", reason="no memory", started_at="2026-01-01T00:00:00Z")
+    again = record(cell, status="oom", reason="still none", started_at="2026-01-02T00:00:00Z")
+    assert [one.reason for one in unfinished_records([again, first])] == ["still none"]

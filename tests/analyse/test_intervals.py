@@ -1,0 +1,156 @@
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from bench.analyse.correctness import Correctness
+from bench.analyse.intervals import (
+    SeedGroup,
+    Spread,
+    accuracy_interval,
+    contrast_interval,
+    pooled_spread,
+    process_interval,
+    t_interval,
+    wilson_interval,
+)
+
+
+def group(values, spread=None, images=1000, correctness=None):
+    spread = spread or pooled_spread([values], f"own {values}")
+    return SeedGroup(tuple(values), spread, images, correctness)
+
+
+def test_wilson_interval_is_scipys():
+    expected = stats.binomtest(180, 200).proportion_ci(method="wilson")
+    interval = wilson_interval(180, 200)
+    assert interval.estimate == pytest.approx(90.0)
+    assert (interval.low, interval.high) == pytest.approx((100 * expected.low, 100 * expected.high))
+
+
+def test_wilson_interval_refuses_no_images():
+    with pytest.raises(ValueError, match="no images"):
+        wilson_interval(0, 0)
+
+
+def test_pooled_spread_takes_each_group_around_its_own_mean():
+    spread = pooled_spread([(1.0, 3.0), (10.0, 11.0, 12.0), (50.0,)], "pool")
+    assert spread == Spread(variance=(2.0 + 2.0) / 3, df=3, pool="pool")
+
+
+def test_pooled_spread_of_single_values_is_unknown():
+    assert pooled_spread([(1.0,), (2.0,)], "pool") is None
+
+
+def test_t_interval_is_scipys():
+    values = [90.0, 91.0, 93.5]
+    expected = stats.ttest_1samp(values, 0).confidence_interval(0.95)
+    interval = t_interval(values)
+    assert (interval.low, interval.high) == pytest.approx((expected.low, expected.high))
+
+
+def test_process_interval_is_a_t_interval_of_logarithms():
+    rates = [1000.0, 1030.0, 990.0, 1010.0, 1005.0]
+    logs = np.log(rates)
+    half = stats.t.ppf(0.975, 4) * logs.std(ddof=1) / math.sqrt(5)
+    interval = process_interval(rates)
+    assert interval.estimate == pytest.approx(math.exp(logs.mean()))
+    assert interval.low == pytest.approx(math.exp(logs.mean() - half))
+    assert interval.high == pytest.approx(math.exp(logs.mean() + half))
+
+
+def test_process_interval_of_one_process_is_unknown_unless_pooled():
+    assert process_interval([1000.0]) is None
+    pooled = process_interval([1000.0], Spread(0.0001, 10, "machine"))
+    assert pooled.high == pytest.approx(1000 * math.exp(stats.t.ppf(0.975, 10) * 0.01))
+
+
+def test_difference_of_seeds_alone_is_welchs():
+    # 10^9 test images: their share of the variance vanishes and Welch's interval is left
+    first, second = (90.0, 92.0, 91.0), (88.0, 88.5, 87.0, 89.5)
+    expected = stats.ttest_ind(first, second, equal_var=False).confidence_interval(0.95)
+    interval = contrast_interval([(1, group(first, images=10**9)), (-1, group(second, images=10**9))])
+    assert (interval.low, interval.high) == pytest.approx((expected.low, expected.high), rel=1e-4)
+
+
+def test_difference_without_a_known_seed_spread_has_no_interval():
+    alone = SeedGroup((90.0,), None, 1000)
+    assert contrast_interval([(1, alone), (-1, group((88.0, 89.0)))]) is None
+
+
+def test_groups_of_one_pool_share_its_degrees_of_freedom():
+    spread = Spread(1.0, 4, "vit")
+    interval = contrast_interval([(1, group((90.0, 91.0), spread, 10**9)), (-1, group((80.0, 82.0), spread, 10**9))])
+    assert interval.half_width == pytest.approx(stats.t.ppf(0.975, 4) * math.sqrt(1.0 / 2 + 1.0 / 2), rel=1e-4)
+
+
+def test_shared_test_images_narrow_a_difference():
+    rng = np.random.default_rng(0)
+    hard = rng.random(2000) < 0.2
+    right = np.array([~hard, ~hard])
+    other = right.copy()
+    other[:, :40] = False
+    keys = tuple(str(i) for i in range(2000))
+    spread = Spread(1e-6, 4, "both")
+    pairs = [(1.0, right), (-1.0, other)]
+    means = [tuple(100 * table.mean(axis=1)) for _, table in pairs]
+    joint = [(w, group(m, spread, 2000, Correctness(keys, t))) for (w, t), m in zip(pairs, means, strict=True)]
+    apart = [(w, group(m, spread, 2000)) for (w, _), m in zip(pairs, means, strict=True)]
+    assert contrast_interval(joint).half_width < 0.5 * contrast_interval(apart).half_width
+
+
+def test_joint_image_variance_is_the_variance_of_the_per_image_difference():
+    # both seeds agree on every image, so nothing is taken off for their disagreement
+    right = np.array([[True] * 90 + [False] * 10] * 2)
+    other = np.array([[True] * 80 + [False] * 20] * 2)
+    keys = tuple(str(i) for i in range(100))
+    spread = Spread(0.0, 5, "p")
+    interval = contrast_interval(
+        [
+            (1.0, group((90.0, 90.0), spread, 100, Correctness(keys, right))),
+            (-1.0, group((80.0, 80.0), spread, 100, Correctness(keys, other))),
+        ]
+    )
+    difference = np.array([0.0] * 80 + [1.0] * 10 + [0.0] * 10)
+    half = stats.t.ppf(0.975, 99) * 100 * difference.std(ddof=1) / math.sqrt(100)
+    assert interval.half_width == pytest.approx(half)
+
+
+def test_accuracy_of_one_seed_is_wilsons_and_says_so():
+    interval = accuracy_interval(SeedGroup((90.0,), None, 200))
+    wilson = wilson_interval(180, 200)
+    assert (interval.low, interval.high, interval.method) == (wilson.low, wilson.high, "test images alone")
+
+
+def test_accuracy_without_predictions_adds_binomial_to_seed_variance():
+    interval = accuracy_interval(group((90.0, 90.0, 90.0), Spread(0.75, 6, "vit"), images=900))
+    seed, image = 0.75 / 3, 1e4 * 0.9 * 0.1 / 900
+    df = (seed + image) ** 2 / (seed**2 / 6 + image**2 / 899)
+    assert interval.half_width == pytest.approx(stats.t.ppf(0.975, df) * math.sqrt(seed + image))
+
+
+def test_intervals_of_accuracies_stay_between_0_and_100():
+    assert accuracy_interval(group((99.9, 99.8, 100.0), Spread(4.0, 2, "vit"), images=100)).high == 100.0
+
+
+@pytest.mark.parametrize("seeds", [3, 5])
+def test_difference_covers_the_truth_about_as_often_as_it_says(seeds):
+    # two families of two models, seed spread 1 point, images of shared difficulty; 400 draws
+    rng = np.random.default_rng(seeds)
+    hits, draws, images = 0, 400, 300
+    for _ in range(draws):
+        difficulty = rng.normal(size=images)
+        keys = tuple(map(str, range(images)))
+        sides = []
+        for family in ("a", "b"):
+            tables = []
+            for _model in range(2):
+                shift = rng.normal(1.2, 0.05, size=(seeds, 1))
+                tables.append(difficulty + 0.6 * rng.normal(size=(seeds, images)) < shift)
+            values = [tuple(100 * table.mean(axis=1)) for table in tables]
+            spread = pooled_spread(values, family)
+            sides.append(SeedGroup(values[0], spread, images, Correctness(keys, tables[0])))
+        interval = contrast_interval([(1.0, sides[0]), (-1.0, sides[1])])
+        hits += interval.low <= 0.0 <= interval.high
+    assert 0.92 <= hits / draws <= 0.985

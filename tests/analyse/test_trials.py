@@ -1,0 +1,24 @@
+from records import trained
+
+from bench.analyse.frame import training_frame
+from bench.analyse.identity import identify_model
+from bench.analyse.trials import swept_models
+
+
+def sweep(*rates_and_scores):
+    records = [trained("vit_32px_s", 0, top1, rate=rate, part="validation") for rate, top1 in rates_and_scores]
+    return swept_models(training_frame(records), {"vit_32px_s": identify_model("vit_32px_s")})
+
+
+def test_the_best_rate_is_the_one_with_the_best_validation_accuracy():
+    (swept,) = sweep((0.001, 80.0), (0.003, 85.0), (0.009, 70.0))
+    assert (swept.best_rate, swept.edge) == (0.003, "")
+
+
+def test_an_optimum_at_an_end_of_the_grid_is_an_edge():
+    assert sweep((0.001, 90.0), (0.003, 85.0))[0].edge == "low"
+    assert sweep((0.001, 80.0), (0.003, 85.0))[0].edge == "high"
+
+
+def test_one_rate_is_no_sweep():
+    assert sweep((0.001, 80.0)) == []
