@@ -32,8 +32,8 @@ class DatasetIdentity:
 
     @property
     def carries_findings(self) -> bool:
-        """Whether a finding may rest on this set alone."""
-        return not self.caution
+        """Whether a finding may rest on this set alone: not on a real one with a flaw, such as shared writers."""
+        return not (self.kind == "real" and self.caution)
 
 
 def identify_model(name: str, counted_family: str | None = None) -> ModelIdentity:

@@ -12,15 +12,15 @@ from bench.analyse.intervals import Interval, contrast_interval
 from bench.analyse.scores import Score
 from bench.analyse.study import Row, Study
 from bench.catalog.papers import ScalingRow, paper_scaling
-from bench.report.formats import Scale, counted, fixed, flop_scale, learning_rate, listed, mac_scale
+from bench.report.formats import Scale, fixed, flop_scale, learning_rate, listed, mac_scale
 from bench.report.panels import MOST_LABELS, MOST_LINE_LABELS, MOST_PANELS, Line, Panel, Point
 from bench.report.style import family_style
 from bench.report.wording import (
     accuracy_conditions,
-    budget_words,
     dataset_words,
     seeds_words,
     speed_conditions,
+    sweep_conditions,
 )
 from bench.units import EXA
 
@@ -279,10 +279,9 @@ def learning_rates(study: Study) -> FigureSpec | None:
         )
         for key in order[:MOST_PANELS]
     )
-    seeds = counted(max(swept.seeds for swept in study.swept), "seed")
     caption = (
         "**Learning-rate sweep.** Top-1 on the validation part, never on the test part; each model is labelled at its "
-        f"best rate. Measured here: {seeds} per rate, {budget_words(study.swept)}."
+        f"best rate. Measured here: {sweep_conditions(study)}."
     )
     return FigureSpec("learning_rates", "Validation top-1 against learning rate", caption, panels)
 

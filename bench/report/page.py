@@ -36,7 +36,7 @@ from bench.report.tables import (
     main_table_caption,
     training_sizes_table,
 )
-from bench.report.wording import finding
+from bench.report.wording import accuracy_conditions, finding, speed_conditions, sweep_conditions
 from bench.store.record import Record
 
 _FINDING = "**Finding.** "
@@ -137,9 +137,9 @@ def _page(
 def _render_section(section: _Section) -> str:
     if section.table is None and not section.figures and not section.text:
         return ""
-    blocks = [f"## {section.heading}" if section.heading else "", section.text]
-    if section.table is not None and section.table.rows:
-        blocks.append(render_table(section.table))
+    table = render_table(section.table) if section.table is not None and section.table.rows else ""
+    # on the first screen, which has no heading, the table comes before what must be said about it
+    blocks = [f"## {section.heading}", section.text, table] if section.heading else [table, section.text]
     for figure in section.figures:
         blocks.append(f"![{figure.alternative}](figures/{figure.name}.png)")
         blocks.append(f"{figure.caption} [SVG](figures/{figure.name}.svg)")
@@ -152,17 +152,18 @@ def _sections(analysed: Study, figures: Mapping[str, FigureSpec], shipped: Seque
     def drawn(*names: str) -> tuple[FigureSpec, ...]:
         return tuple(figures[name] for name in names if name in figures)
 
+    trained = f"Measured here: {accuracy_conditions(analysed)}." if analysed.main else ""
     counted_only = not (analysed.datasets or analysed.speeds or analysed.memories or analysed.swept)
     sections = [_first_screen(analysed, drawn)]
     shipped_study = study(analysed.suite, shipped, lambda cell_id: None) if shipped else None
     candidates = [
-        _Section("Families compared", _FAMILIES_TEXT, families_table(analysed)),
-        _Section("Accuracy and training compute", "", budgets_table(analysed), drawn("accuracy_vs_training")),
-        _Section("Accuracy and training-set size", "", training_sizes_table(analysed),
+        _Section("Families compared", f"{_FAMILIES_TEXT} {trained}", families_table(analysed)),
+        _Section("Accuracy and training compute", trained, budgets_table(analysed), drawn("accuracy_vs_training")),
+        _Section("Accuracy and training-set size", _sizes_text(analysed), training_sizes_table(analysed),
                  drawn("accuracy_vs_training_images")),
-        _Section("Accuracy and speed", _SPEED_TEXT if analysed.speeds else "", speed_table(analysed),
+        _Section("Accuracy and speed", _speed_text(analysed), speed_table(analysed),
                  drawn("accuracy_vs_throughput", "accuracy_vs_latency")),
-        _Section("Learning rates", _SWEEP_TEXT, learning_rates_table(analysed), drawn("learning_rates")),
+        _Section("Learning rates", _sweep_text(analysed), learning_rates_table(analysed), drawn("learning_rates")),
         _Section("Training compute beside the paper's Table 6", _TABLE_6_TEXT, scaling_table(analysed),
                  drawn("paper_figure_5")),
         _Section("The paper's Table 2 with computed columns", _TABLE_2_TEXT, sota_table(analysed)),
@@ -183,13 +184,27 @@ def _sections(analysed: Study, figures: Mapping[str, FigureSpec], shipped: Seque
     return sections
 
 
+def _sizes_text(analysed: Study) -> str:
+    if not analysed.main:
+        return ""
+    return f"Measured here, at equal training compute: {accuracy_conditions(analysed, sizes=False)}."
+
+
+def _speed_text(analysed: Study) -> str:
+    return f"{_SPEED_TEXT} Conditions: {speed_conditions(analysed)}." if analysed.speeds else ""
+
+
+def _sweep_text(analysed: Study) -> str:
+    return f"{_SWEEP_TEXT} Conditions: {sweep_conditions(analysed)}." if analysed.swept else ""
+
+
 def _first_screen(analysed: Study, drawn: Callable[..., tuple[FigureSpec, ...]]) -> _Section:
     """The main table and the one figure that carries it."""
     if not analysed.rows and not analysed.swept:
         return _Section("")
     if not analysed.datasets and not analysed.speeds and not analysed.memories:
         if analysed.swept:
-            return _Section("", _SWEEP_TEXT, learning_rates_table(analysed), drawn("learning_rates"))
+            return _Section("", _sweep_text(analysed), learning_rates_table(analysed), drawn("learning_rates"))
         table = scaling_table(analysed)
         if table is not None:
             return _Section("", _TABLE_6_TEXT, table, drawn("paper_figure_5"))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from bench.analyse.compare import difference, verdict_of
 from bench.analyse.identity import DatasetIdentity, family_rank, identify_dataset
 from bench.analyse.scores import Score
@@ -26,7 +24,7 @@ from bench.report.formats import (
 from bench.report.markdown import Cell, Column, Notes, Table, escape
 from bench.report.speed_tables import Maker, speed_columns
 from bench.report.style import family_style
-from bench.report.wording import best_words
+from bench.report.wording import accuracy_conditions, best_words, speed_conditions
 from bench.units import GIGA, MEGA
 
 
@@ -54,7 +52,7 @@ def main_table_caption(study: Study) -> str:
         seeds = span({len(score.seeds) for score in study.main})
         words.append(
             f"Top-1 on the test part, {_interval_words(seeds)}; bold: ahead of every other model beyond noise "
-            "(pairwise, uncorrected)."
+            f"(pairwise, uncorrected). Accuracies: {accuracy_conditions(study)}."
         )
         together = {int(n) for n in study.training["side_by_side"].dropna()}
         if any(n > 1 for n in together):
@@ -63,7 +61,8 @@ def main_table_caption(study: Study) -> str:
             )
     if any(row.speed for row in study.rows):
         words.append(
-            "Throughput ± half of the 95 % interval over fresh processes; bold: its interval above all others."
+            "Throughput ± half of the 95 % interval over fresh processes; bold: its interval above all others. "
+            f"Timings: {speed_conditions(study)}."
         )
     return " ".join(words)
 
@@ -309,8 +308,3 @@ def learning_rates_table(study: Study) -> Table | None:
 
 def _edge_words(edge: str) -> str:
     return {"low": "at the lower edge: extend the grid", "high": "at the upper edge: extend the grid"}.get(edge, "")
-
-
-def present(tables: Iterable[Table | None]) -> list[Table]:
-    """The tables that there are."""
-    return [table for table in tables if table is not None]

@@ -23,7 +23,6 @@ from bench.report.formats import (
     span,
 )
 from bench.report.markdown import escape
-from bench.report.style import family_style
 from bench.units import GIGA
 
 _MOST_NAMED = 4  # candidates named for one family
@@ -103,12 +102,20 @@ def device_words(study: Study) -> str:
     return f"{escape(str(name))} ({counted(int(threads), 'thread')})"
 
 
-def budget_words(swept: Sequence[SweptModel]) -> str:
-    """Training compute of one trial."""
-    scale = flop_scale(one.budget_gflop * GIGA for one in swept)
-    budgets = {one.budget_gflop * GIGA / scale.factor for one in swept}
-    images = {one.train_images for one in swept}
-    return f"{span(budgets, 2)} {scale.unit} per trial, {span(images)} training images"
+def sweep_conditions(study: Study) -> str:
+    """Device, precision, batch, resolution, images, seeds and compute of one trial; Markdown, no full stop."""
+    frame = study.training[study.training["scored_part"] == "validation"]
+    scale = flop_scale(one.budget_gflop * GIGA for one in study.swept)
+    budgets = {one.budget_gflop * GIGA / scale.factor for one in study.swept}
+    images = span({one.train_images for one in study.swept})
+    seeds = counted(max(one.seeds for one in study.swept), "seed")
+    return (
+        f"{seeds} per rate on {listed(sorted(set(frame['device'])))} in "
+        f"{listed(sorted(set(frame['precision'])))}, training batch {span(frame['batch_size'])}, "
+        f"{span(frame['resolution_px'])} px, {images} training images, "
+        f"{span(frame['validation_images'])} validation images, "
+        f"{span(budgets, 2)} {scale.unit} per trial"
+    )
 
 
 def finding(study: Study) -> str:
@@ -265,8 +272,3 @@ def _count_finding(study: Study) -> str:
 def _gap_words(gaps: Sequence[float]) -> str:
     low, high = signed(min(gaps), 1), signed(max(gaps), 1)
     return f"{low} %" if low == high else f"{low} to {high} %"
-
-
-def style_name(family: str) -> str:
-    """A family's name for a table."""
-    return family_style(family).name
