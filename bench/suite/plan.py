@@ -137,7 +137,7 @@ def _cell_at(
             train_images=count,
             seed=seed,
             budget_gflop=budget,
-            recipe=suite.recipe.at(learning_rate),
+            recipe=suite.recipe.at(learning_rate, block.augmentation),
             scored_part=block.scored_part,
             device=world.device,
             settings=suite.settings,

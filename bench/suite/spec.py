@@ -47,6 +47,7 @@ class TrainBlock(Frozen):
     seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
     scored_part: Literal["test", "validation"] = "test"
     learning_rate: Annotated[float, Field(gt=0)] | Literal["tuned"] | Sweep = "tuned"
+    augmentation: Literal["none", "shift"] | None = None  # None: the suite's
 
 
 class SpeedBlock(Frozen):
@@ -74,8 +75,10 @@ class RecipeDefaults(Frozen):
     head_init: Literal["small", "own"] = "small"
     validations: Positive = 6
 
-    def at(self, learning_rate: float) -> Recipe:
-        return Recipe(learning_rate=learning_rate, **self.model_dump())
+    def at(self, learning_rate: float, augmentation: Literal["none", "shift"] | None = None) -> Recipe:
+        """The whole recipe; `augmentation` replaces the suite's own unless it is None."""
+        own = self.model_dump()
+        return Recipe(learning_rate=learning_rate, **(own | {"augmentation": augmentation or self.augmentation}))
 
 
 class Suite(Frozen):
