@@ -254,6 +254,7 @@ def _write_one(name: str, roots: list[Path], out: Path, shipped: bool) -> Path:
                 return pd.read_parquet(path)
         return None
 
+    committed = [] if shipped else [suite_folder(root, name, local=False) for root in roots]
     summaries = [summary for one in read for summary in one.summaries]
     flags = " --shipped" if shipped else ""
     return write_report(
@@ -264,6 +265,7 @@ def _write_one(name: str, roots: list[Path], out: Path, shipped: bool) -> Path:
         out=out,
         rebuild_command=f"vitbench report {name}{flags}",
         warnings=[warning for one in read for warning in one.warnings],
+        shipped=[record for folder in committed for record in read_records(folder).records],
         run_summary=summaries[-1] if summaries else None,
     )
 

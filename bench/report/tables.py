@@ -32,7 +32,7 @@ def main_table(study: Study) -> Table:
     """One row per model, families grouped, rising MACs within a family; columns only for what was measured."""
     notes = Notes()
     columns: list[tuple[Column, Maker]] = [
-        (Column("Model", is_number=False), lambda row, _: Cell(row.label, row.key.model)),
+        (Column("Model", is_number=False), lambda row, _: Cell(_label_and_name(row), row.key.model)),
         (Column("Family", is_number=False), lambda row, _: Cell(family_style(row.identity.family).name)),
     ]
     columns += _count_columns(study)
@@ -43,6 +43,11 @@ def main_table(study: Study) -> Table:
     columns += speed_columns(study)
     rows = tuple(tuple(make(row, notes) for _, make in columns) for row in study.rows)
     return Table("main", tuple(column for column, _ in columns), rows, tuple(notes.texts))
+
+
+def _label_and_name(row: Row) -> str:
+    """The label that figures carry, and the name that a suite would ask for."""
+    return row.label if row.key.model in row.label else f"{row.label} ({row.key.model})"
 
 
 def main_table_caption(study: Study) -> str:

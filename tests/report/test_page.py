@@ -106,7 +106,8 @@ def test_every_measured_number_traces_to_its_records(desk):
     traced = [row for row in rows if row["column"] not in ("Family",)]
     assert traced
     assert all(set(row["record_ids"].split()) <= known and row["record_ids"] for row in traced)
-    accuracy = next(row for row in rows if row["row"] == "ViT S" and row["column"] == "Contours: top-1 [%]")
+    column, model = "Contours: top-1 [%]", "ViT S (vit_32px_s)"
+    accuracy = next(row for row in rows if row["row"] == model and row["column"] == column)
     assert len(accuracy["record_ids"].split()) == 3
 
 

@@ -38,9 +38,10 @@ def test_main_table_whole():
             "| Model | Family | Params [M] | MACs [M] | Certificate | Wave textures: top-1 [%] | Training [TFLOP] | "
             "Training [img/s] | Throughput, batch 64 [img/s] | Latency p50 / p99 [ms] | Peak memory [MiB] |",
             "|:---|:---|---:|---:|:---|---:|---:|---:|---:|---:|---:|",
-            "| ViT S | ViT | 0.160 | 1.60 | ok | 80.0 ± 1.8 | 0.25 | 2\u202f000 | "
+            "| ViT S (vit_32px_s) | ViT | 0.160 | 1.60 | ok | 80.0 ± 1.8 | 0.25 | 2\u202f000 | "
             "1\u202f000 ± 0 | 2.50 / 3.30 | 12.3¹ |",
-            "| ResNet S | CNN | 0.150 | 1.50 | differs² | **90.0 ± 1.3** | 0.25 | 2\u202f000 | n/a³ | n/a³ | n/a⁴ |",
+            "| ResNet S (resnet_32px_s) | CNN | 0.150 | 1.50 | differs² | **90.0 ± 1.3** | 0.25 | 2\u202f000 | "
+            "n/a³ | n/a³ | n/a⁴ |",
             "",
             "¹ CPU: growth of the process's resident memory, at batch 64, in a pass of its own<br>² conv_x<br>"
             "³ not timed on this machine<br>⁴ memory not measured on this machine",
