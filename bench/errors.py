@@ -69,4 +69,5 @@ class DataError(BenchError):
 def _list_hint(kind: str, known: list[str]) -> str:
     if len(known) <= 12:
         return f"Known: {', '.join(known)}."
-    return f"{len(known)} are known; `vitbench {kind.replace(' ', '')}s` lists them."
+    command = {"data set": "datasets", "suite": "suites"}.get(kind, "models")
+    return f"{len(known)} are known; `vitbench {command}` lists them."

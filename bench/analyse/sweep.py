@@ -9,6 +9,7 @@ from statistics import fmean
 from bench.catalog.tuned import TunedRate
 from bench.errors import RequestError
 from bench.store.record import Record
+from bench.suite.plan import definition_of
 
 
 def choose_rates(records: Iterable[Record]) -> list[TunedRate]:
@@ -19,9 +20,12 @@ def choose_rates(records: Iterable[Record]) -> list[TunedRate]:
     """
     tried: dict[str, set[float]] = defaultdict(set)
     results: dict[str, dict[float, list[Record]]] = defaultdict(lambda: defaultdict(list))
-    for record in records:
+    latest = {record.cell_id: record for record in sorted(records, key=lambda record: record.started_at)}
+    for record in latest.values():
         if record.cell["task"] != "train" or record.cell["scored_part"] != "validation":
             continue
+        if record.cell.get("definition") != definition_of(record.cell["model"]):
+            continue  # of what the name stood for before
         rate = float(record.cell["recipe"]["learning_rate"])
         tried[record.cell["model"]].add(rate)
         if record.status == "ok":

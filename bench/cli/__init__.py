@@ -70,4 +70,9 @@ def main() -> None:
     except BrokenPipeError:  # `vitbench models | head`
         sys.stderr.close()
         code = 0
+    except OSError as error:  # a file or folder that the request named: absent, or not ours to read or write
+        if debug:
+            raise
+        typer.echo(f"Error: {error}", err=True)
+        code = EXIT_BAD_REQUEST
     sys.exit(code if isinstance(code, int) else 0)

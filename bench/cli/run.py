@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
+import shlex
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -85,6 +88,7 @@ class _Job:
         from bench.measure.settings import resolve_device
         from bench.store.files import read_records, suite_folder
 
+        started = time.monotonic()
         self.suite, self.results, self.local = suite, results, not shipped
         self.device = resolve_device(device)
         self.folders = _folders(data)
@@ -99,7 +103,10 @@ class _Job:
         stored = read_records(suite_folder(results, suite.name, local=self.local))
         for warning in stored.warnings:
             typer.echo(f"Warning: {warning}", err=True)
-        self.done = finished_cells(stored.records, self.here, per_task, mode)
+        done = finished_cells(stored.records, self.here, per_task, mode)
+        planned = {cell.cell_id for cell in self.plan(done.values())}
+        self.done = {cell_id: record for cell_id, record in done.items() if cell_id in planned}
+        self.preparing_s = time.monotonic() - started
 
     def plan(self, finished: Iterable[Record]) -> list[Cell]:
         from bench.suite.plan import plan as plan_cells
@@ -113,29 +120,36 @@ class _Job:
         """Raise for anything wrong with the request while nothing has been written."""
         from bench.measure.build import check_takes_resolution, native_resolution
 
+        started = time.monotonic()
         points = {(cell.model, cell.resolution_px) for cell in self.waiting()}
         for model, resolution in sorted(points):
             if resolution != native_resolution(model):
                 check_takes_resolution(model, resolution)
+        self.preparing_s += time.monotonic() - started
 
     def run(self) -> int:
-        """Run what is waiting; the number of cells that failed."""
+        """Run what is waiting; how many of the suite's cells stand as failed now, earlier runs included."""
         from bench.cli.progress import make_progress
         from bench.execute.runner import run_plan
         from bench.store.files import open_run
 
         if not self.waiting():
             typer.echo(f"{self.suite.name}: all {len(self.done)} cells are in the store. --rerun runs them again.")
-            return sum(record.status == "failed" for record in self.done.values())
+            return self._failed(self.done.values())
         with open_run(self.results, self.suite.name, self.here["machine"], local=self.local) as writer:
             progress = make_progress()
             try:
-                summary = run_plan(self.suite.name, self.plan, self.done, self.resources, writer, progress)
+                summary, finished = run_plan(self.suite.name, self.plan, self.done, self.resources, writer, progress)
             finally:
                 progress.close()
+            summary.preparing_s = self.preparing_s
             writer.append_summary(summary.as_json())
         _print_summary(self.suite.name, summary, self.local)
-        return summary.counts["failed"]
+        return self._failed(finished.values())
+
+    @staticmethod
+    def _failed(records: Iterable[Record]) -> int:
+        return sum(record.status == "failed" for record in records)
 
 
 def plan(
@@ -181,9 +195,9 @@ def surroundings(device: str, folders: Mapping[str, Path], finished: Iterable[Re
         native_resolution=native_resolution,
         extra_datasets=tuple(folders),
         validation_top1={
-            record.cell_id: record.values["validation_top1_pct"]
+            record.cell_id: record.values["validation_top1_pct"] if record.status == "ok" else -math.inf
             for record in finished
-            if record.status == "ok" and record.cell["task"] == "train"
+            if record.cell["task"] == "train"
         },
     )
 
@@ -234,8 +248,10 @@ def _write_one(name: str, roots: list[Path], out: Path, shipped: bool) -> Path:
     from bench.errors import RequestError
     from bench.report.page import write_report
     from bench.store.files import predictions_path, read_records, suite_folder
+    from bench.suite.spec import load_suite
 
-    name = Path(name).stem if name.endswith(".toml") else name
+    question = _question(name)
+    name = load_suite(name).name if name.endswith(".toml") else name
     folders = [suite_folder(root, name, local=not shipped) for root in roots]
     read = [read_records(folder) for folder in folders]
     records = [record for one in read for record in one.records]
@@ -256,12 +272,13 @@ def _write_one(name: str, roots: list[Path], out: Path, shipped: bool) -> Path:
 
     committed = [] if shipped else [suite_folder(root, name, local=False) for root in roots]
     summaries = [summary for one in read for summary in one.summaries]
-    flags = " --shipped" if shipped else ""
+    flags = "".join(f" --results {shlex.quote(str(root))}" for root in roots if roots != [Path("results")])
+    flags += " --shipped" if shipped else ""
     return write_report(
         name,
         records,
         predictions,
-        question=_question(name),
+        question=question,
         out=out,
         rebuild_command=f"vitbench report {name}{flags}",
         warnings=[warning for one in read for warning in one.warnings],
@@ -271,10 +288,10 @@ def _write_one(name: str, roots: list[Path], out: Path, shipped: bool) -> Path:
 
 
 def _question(name: str) -> str:
-    """The question of a suite that ships; none for a suite whose file is elsewhere."""
+    """The question of a suite that ships or whose file was given; none for a name that only the store knows."""
     from bench.suite.spec import builtin_suites, load_suite
 
-    return load_suite(name).question if name in builtin_suites() else ""
+    return load_suite(name).question if name in builtin_suites() or name.endswith(".toml") else ""
 
 
 def adopt(
@@ -283,12 +300,12 @@ def adopt(
 ) -> None:
     """Take the learning rates that the sweep `tune` chose into the catalog, for suites that say "tuned"."""
     from bench.analyse.sweep import choose_rates
-    from bench.catalog.tuned import tuned_path, write_tuned_rates
+    from bench.catalog.tuned import tuned_path, tuned_rates, write_tuned_rates
     from bench.cli.words import table
     from bench.store.files import read_records, suite_folder
 
     rates = choose_rates(read_records(suite_folder(results, "tune", local=not shipped)).records)
-    write_tuned_rates(rates, tuned_path())
+    write_tuned_rates(({**tuned_rates(), **{rate.model: rate for rate in rates}}).values(), tuned_path())
     rows = [
         [rate.model, f"{rate.learning_rate:g}", f"{rate.validation_top1_pct:.1f}", str(rate.trials),
          "at the edge of what was tried" if rate.at_edge else ""]

@@ -37,7 +37,7 @@ def load_folder(name: str, path: Path) -> Dataset:
     parts that do not hold the same classes.
     """
     classes, files = _find_files(name, path)
-    parts = Parts(**{split: _read(path, files[split], classes) for split in ("train", "validation", "test")})
+    parts = Parts(**{split: _read(path, files[split]) for split in ("train", "validation", "test")})
     return Dataset(
         name=name,
         class_names=classes,
@@ -82,8 +82,8 @@ def parse_data_option(option: str) -> tuple[str, Path]:
     return name, path
 
 
-def _find_files(name: str, path: Path) -> tuple[tuple[str, ...], dict[str, list[Path]]]:
-    """Class names, and the image files of each part in a fixed order."""
+def _find_files(name: str, path: Path) -> tuple[tuple[str, ...], dict[str, list[tuple[Path, int]]]]:
+    """Class names, and the image files of each part with their class indices, in a fixed order."""
     folders = sorted(entry for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith("."))
     named = {_SPLITS[folder.name]: folder for folder in folders if folder.name in _SPLITS}
     found = (
@@ -100,19 +100,25 @@ def _find_files(name: str, path: Path) -> tuple[tuple[str, ...], dict[str, list[
     for split, part in found.items():
         if unknown := sorted(set(part) - set(classes)):
             raise DataError(f"Data set {name!r}: class {unknown[0]!r} is in '{split}' and not in 'train'.")
-    files: dict[str, list[Path]] = {split: [] for split in ("train", "validation", "test")}
-    for label in classes:
+    files: dict[str, list[tuple[Path, int]]] = {split: [] for split in ("train", "validation", "test")}
+    for index, label in enumerate(classes):
         rest = sorted(found["train"][label], key=lambda file: hashlib.sha256(file.name.encode()).digest())
         for split, share in (("test", TEST_SHARE), ("validation", VALIDATION_SHARE)):
             if split in found:
-                files[split] += found[split].get(label, [])
+                files[split] += [(file, index) for file in found[split].get(label, [])]
             else:
                 count = max(1, round(len(rest) * share))
-                files[split] += rest[:count]
+                files[split] += [(file, index) for file in rest[:count]]
                 rest = rest[count:]
         if not rest:
             raise DataError(f"Data set {name!r}: class {label!r} has too few images to split. Give it at least three.")
-        files["train"] += rest
+        files["train"] += [(file, index) for file in rest]
+    for split, part_files in files.items():
+        if not part_files:
+            raise DataError(
+                f"Data set {name!r}: '{split}' holds no images in class folders. Expected {split}/<class>/*.jpg; "
+                f"without a folder '{split}', a part of 'train' is used."
+            )
     return classes, files
 
 
@@ -126,17 +132,12 @@ def _by_class(folder: Path) -> dict[str, list[Path]]:
     return found
 
 
-def _read(root: Path, files: Sequence[Path], classes: tuple[str, ...]) -> ImageSet:
-    images = np.stack([_read_image(file) for file in files])
-    keys = tuple(file.relative_to(root).as_posix() for file in files)
-    index = {label: number for number, label in enumerate(classes)}
-    labels = np.array([index[_class_of(key, index)] for key in keys], dtype=np.int64)
-    return ImageSet(images=images, labels=labels, keys=keys)
-
-
-def _class_of(key: str, index: dict[str, int]) -> str:
-    parts = key.split("/")
-    return parts[1] if parts[0] in _SPLITS and parts[0] not in index else parts[0]
+def _read(root: Path, files: Sequence[tuple[Path, int]]) -> ImageSet:
+    return ImageSet(
+        images=np.stack([_read_image(file) for file, _ in files]),
+        labels=np.array([index for _, index in files], dtype=np.int64),
+        keys=tuple(file.relative_to(root).as_posix() for file, _ in files),
+    )
 
 
 def _read_image(file: Path) -> NDArray[np.uint8]:

@@ -45,6 +45,7 @@ class Summary:
     counts: dict[Status, int] = field(default_factory=lambda: {"ok": 0, "failed": 0, "oom": 0, "skipped": 0})
     resumed: int = 0
     workers: int = 1
+    preparing_s: float = 0.0  # reading the store, planning, checking; counted with all workers, which it keeps waiting
     training_wall_s: float = 0.0
     training_in_cell_s: float = 0.0
     timing_wall_s: float = 0.0
@@ -52,17 +53,20 @@ class Summary:
 
     @property
     def overhead_ratio(self) -> float | None:
-        """(training wall x workers + timing wall) / in-cell seconds; None when nothing ran."""
+        """((preparing + training wall) x workers + timing wall) / in-cell seconds; None when nothing ran."""
         inside = self.training_in_cell_s + self.timing_in_cell_s
-        return (self.training_wall_s * self.workers + self.timing_wall_s) / inside if inside else None
+        if not inside:
+            return None
+        return ((self.preparing_s + self.training_wall_s) * self.workers + self.timing_wall_s) / inside
 
     def as_json(self) -> dict[str, Any]:
         return {
             "counts": dict(self.counts),
             "resumed": self.resumed,
             "workers": self.workers,
-            "wall_s": self.training_wall_s + self.timing_wall_s,
+            "wall_s": self.preparing_s + self.training_wall_s + self.timing_wall_s,
             "in_cell_s": self.training_in_cell_s + self.timing_in_cell_s,
+            "preparing_s": self.preparing_s,
             "training_wall_s": self.training_wall_s,
             "training_in_cell_s": self.training_in_cell_s,
             "timing_wall_s": self.timing_wall_s,
@@ -83,11 +87,12 @@ def run_plan(
     resources: Resources,
     writer: RunWriter,
     listener: Listener,
-) -> Summary:
+) -> tuple[Summary, dict[str, Record]]:
     """Run what the plan asks for and `done` does not hold, until the plan has nothing new to ask.
 
     plan: finished records -> every cell known so far; a sweep asks for more once its first trials are in.
     done: cell id -> record of an earlier run that counts. Each record is on the disk before the next cell starts.
+    Returns what the run took, and cell id -> record of everything finished, earlier runs included.
     """
     finished = dict(done)
     summary = Summary(workers=resources.training_workers)
@@ -100,7 +105,7 @@ def run_plan(
         listener.planned(len(waiting), len(finished))
         run.side_by_side([cell for cell in waiting if not is_timing(cell)])
         run.one_at_a_time([cell for cell in waiting if is_timing(cell)])
-    return summary
+    return summary, finished
 
 
 @dataclass
@@ -206,4 +211,6 @@ def _obituary(worker: Worker) -> dict[str, Any]:
 
 def default_workers(device: str) -> int:
     """Trainings side by side: one per core on a CPU machine, one at a time on an accelerator."""
-    return len(os.sched_getaffinity(0)) if device == "cpu" and hasattr(os, "sched_getaffinity") else 1
+    if device != "cpu":
+        return 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

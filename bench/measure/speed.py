@@ -129,5 +129,6 @@ def _samples(throughput: Throughput | None, latency: Latency | None) -> dict[str
     if throughput:
         samples["block_img_per_s"] = list(throughput.block_img_per_s)
     if latency:
-        samples["latency_ms"] = list(latency.latency_ms)
+        # the clock ticks in nanoseconds: further digits are those of its conversion, and half of a record's size
+        samples["latency_ms"] = [round(sample, 6) for sample in latency.latency_ms]
     return samples

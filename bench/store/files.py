@@ -25,6 +25,7 @@ from bench.store.record import FORMAT_VERSION, Record
 
 LOCAL = "local"
 LOCK = ".lock"
+PART_BYTES = 900_000
 HEADROOM_BYTES = 1 << 20  # a run starts only if this much can be written; a record is a few KB
 
 
@@ -111,10 +112,23 @@ def _parse_record(path: Path, number: int, data: dict[str, Any]) -> Record:
 
 
 class RunWriter:
-    """The one writer of one run: holds the lock, appends whole lines, syncs each."""
+    """The one writer of one run: holds the lock, appends whole lines, syncs each.
 
-    def __init__(self, folder: Path, path: Path, stream: IO[bytes]) -> None:
-        self.folder, self.path, self._stream = folder, path, stream
+    A run that outgrows PART_BYTES goes on in `<run>-2.jsonl` and so on, so that no file grows past what a
+    repository or a diff can take.
+    """
+
+    def __init__(self, folder: Path, path: Path) -> None:
+        self.folder, self.path = folder, path
+        self._first, self._parts = path, 1
+        self._stream: IO[bytes] = open(path, "xb", buffering=0)  # noqa: SIM115 - closed by close()
+
+    def close(self) -> None:
+        """Close the file; one that holds no line is removed."""
+        is_empty = os.fstat(self._stream.fileno()).st_size == 0
+        self._stream.close()
+        if is_empty:
+            self.path.unlink()
 
     def append(self, record: Record) -> None:
         """Add one record; it is on the disk when this returns. Raises StoreError and leaves no torn line."""
@@ -126,7 +140,13 @@ class RunWriter:
 
     def _append_line(self, data: Mapping[str, Any]) -> None:
         line = json.dumps(data, allow_nan=False, separators=(",", ":")).encode() + b"\n"
-        whole = os.fstat(self._stream.fileno()).st_size
+        try:
+            whole = os.fstat(self._stream.fileno()).st_size
+            if whole and whole + len(line) > PART_BYTES:
+                self._open_next_part()
+                whole = 0
+        except OSError as error:
+            raise _disk_error(self.path, error) from None
         try:
             _write_all(self._stream.fileno(), line)
             os.fsync(self._stream.fileno())
@@ -134,6 +154,12 @@ class RunWriter:
             with contextlib.suppress(OSError):
                 os.ftruncate(self._stream.fileno(), whole)
             raise _disk_error(self.path, error) from None
+
+    def _open_next_part(self) -> None:
+        path = self._first.with_name(f"{self._first.stem}-{self._parts + 1}.jsonl")
+        stream = open(path, "xb", buffering=0)  # noqa: SIM115 - closed by close()
+        self._stream.close()
+        self._stream, self.path, self._parts = stream, path, self._parts + 1
 
     def write_predictions(self, cell_id: str, columns: Mapping[str, Any]) -> None:
         """Per-image predictions of one cell, whole or not at all (temporary name, then renamed).
@@ -185,16 +211,18 @@ def open_run(results: Path, suite: str, machine: str, *, local: bool) -> Iterato
             held.enter_context(_lock(results))
             _check_headroom(folder)
             path = folder / f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}Z-{machine}.jsonl"
-            stream = held.enter_context(open(path, "xb", buffering=0))
+            writer = RunWriter(folder, path)
         except OSError as error:
             _remove_empty(created)
             raise _disk_error(folder, error) from None
+        except StoreError:
+            _remove_empty(created)
+            raise
         try:
-            yield RunWriter(folder, path, stream)
+            yield writer
         finally:
-            if os.fstat(stream.fileno()).st_size == 0:
-                path.unlink()
-                _remove_empty(created)
+            writer.close()
+            _remove_empty(created)
 
 
 def _remove_empty(folders: list[Path]) -> None:

@@ -37,13 +37,14 @@ class Surroundings:
     """What a plan needs to know of the world: which device, which data sets, which resolutions, what is done.
 
     native_resolution: model name -> pixels; raises UnknownNameError for a model that does not exist.
-    validation_top1: cell id -> validation accuracy of a finished cell; sweeps choose their next trials by it.
+    validation_top1: cell id -> validation accuracy of a finished cell, minus infinity for one that failed; sweeps
+    choose their next trials by it.
     """
 
     device: Device
     find_dataset: Callable[[str], DatasetRow]
     native_resolution: Callable[[str], int]
-    extra_datasets: tuple[str, ...] = ()  # added to every train block that scores the test part
+    extra_datasets: tuple[str, ...] = ()  # trained on wherever the first data set of the suite is, in full
     validation_top1: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -93,14 +94,13 @@ def _complexity_cells(block: ComplexityBlock, world: Surroundings) -> Iterable[C
 
 
 def _train_cells(block: TrainBlock, suite: Suite, world: Surroundings) -> Iterable[TrainCell]:
-    names = list(block.datasets)
-    if block.scored_part == "test":
-        names += [name for name in world.extra_datasets if name not in names]
-    for name in names:
+    joins = block.scored_part == "test" and suite.train[0].datasets[0] in block.datasets
+    extra = [name for name in world.extra_datasets if joins and name not in block.datasets]
+    for name in [*block.datasets, *extra]:
         dataset = world.find_dataset(name)
         for model in select_models(block.models):
             world.native_resolution(model)  # an unknown name stops here
-            for images in block.train_images:
+            for images in block.train_images if name not in extra else ("all",):
                 for budget in block.budgets_gflop:
                     for seed in block.seeds:
                         at = _cell_at(model, dataset, images, budget, seed, block, suite, world)
@@ -163,7 +163,7 @@ def _learning_rates(
 def sweep_trials(sweep: Sweep, result: Callable[[float], float | None]) -> list[float]:
     """The learning rates to try, given what the earlier ones gave; grows until all trials are known.
 
-    result: learning rate -> validation accuracy, None while unknown or when that trial failed.
+    result: learning rate -> validation accuracy, minus infinity for a trial that failed, None while unknown.
     An optimum at an edge extends the grid on that side by its step; an interior one is refined halfway
     (in the logarithm) towards the better of its neighbours, then towards the other.
     """

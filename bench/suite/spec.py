@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from bench.suite.cell import Frozen, Recipe, Settings, SpeedMetric
 
 Names = Annotated[tuple[str, ...], Field(min_length=1)]
 Positive = Annotated[int, Field(gt=0)]
+PositiveNumber = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class ComplexityBlock(Frozen):
@@ -33,7 +35,7 @@ class Sweep(Frozen):
     on the side where the best value sits on the edge, or else halves a step (in the logarithm) next to the best.
     """
 
-    learning_rates: Annotated[tuple[float, ...], Field(min_length=2)]
+    learning_rates: Annotated[tuple[PositiveNumber, ...], Field(min_length=2)]
     extra_trials: Annotated[int, Field(ge=0)] = 0
 
 
@@ -43,10 +45,10 @@ class TrainBlock(Frozen):
     models: Names
     datasets: Names
     train_images: Annotated[tuple[Positive | Literal["all"], ...], Field(min_length=1)] = ("all",)
-    budgets_gflop: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)]
+    budgets_gflop: Annotated[tuple[PositiveNumber, ...], Field(min_length=1)]
     seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
     scored_part: Literal["test", "validation"] = "test"
-    learning_rate: Annotated[float, Field(gt=0)] | Literal["tuned"] | Sweep = "tuned"
+    learning_rate: PositiveNumber | Literal["tuned"] | Sweep = "tuned"
     augmentation: Literal["none", "shift"] | None = None  # None: the suite's
 
 
@@ -127,7 +129,8 @@ def parse_suite(text: str, path: Path) -> Suite:
         raise SuiteFileError(f"Suite file '{path.name}' is not TOML: {error}") from None
     data.setdefault("name", path.stem)
     try:
-        suite = Suite.model_validate(data)
+        # through JSON, where strict means no "64" for 64 and still lets an array be a tuple
+        suite = Suite.model_validate_json(json.dumps(data, default=str), strict=True)
     except ValidationError as error:
         raise SuiteFileError(_explain(error, text, path)) from None
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", suite.name) or suite.name == "local":

@@ -78,6 +78,24 @@ def test_a_class_that_only_the_test_part_has_is_refused(tmp_path: Path) -> None:
         load_folder("mine", tmp_path)
 
 
+def test_a_class_may_be_called_like_a_split(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        for name, brightness in (("car", 10), ("train", 200)):
+            write_images(tmp_path / split / name, 6, brightness)
+    dataset = load_folder("mine", tmp_path)
+    bright = dataset.train.images.mean(axis=(1, 2, 3)) > 100
+    assert dataset.class_names == ("car", "train")
+    assert dataset.train.labels.tolist() == bright.astype(int).tolist()
+
+
+def test_a_test_folder_without_classes_is_refused(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        write_images(tmp_path / "train" / name, 6, 10)
+    write_images(tmp_path / "test", 3, 10)
+    with pytest.raises(DataError, match="'test' holds no images in class folders"):
+        load_folder("mine", tmp_path)
+
+
 def test_a_folder_without_classes_is_refused(tmp_path: Path) -> None:
     write_images(tmp_path / "only", 4, 10)
     with pytest.raises(RequestError, match="1 class folders"):

@@ -88,7 +88,7 @@ def run(
     cells: list[Cell], results: Path, done: Iterable[Record] = (), workers: int = 2
 ) -> tuple[runner.Summary, list[Record]]:
     with open_run(results, "s", "abcd", local=True) as writer:
-        summary = run_plan(
+        summary, _ = run_plan(
             "s",
             lambda _: cells,
             {record.cell_id: record for record in done},
@@ -148,7 +148,9 @@ def test_a_plan_that_grows_is_followed_to_its_end(tmp_path: Path) -> None:
 
 
 def test_overhead_counts_training_with_all_workers_and_timing_with_one() -> None:
-    summary = runner.Summary(workers=2, training_wall_s=11.0, training_in_cell_s=20.0, timing_wall_s=3.0)
+    summary = runner.Summary(
+        workers=2, preparing_s=1.0, training_wall_s=10.0, training_in_cell_s=20.0, timing_wall_s=3.0
+    )
     summary.timing_in_cell_s = 2.0
     assert summary.overhead_ratio == pytest.approx((2 * 11 + 3) / 22)
     assert runner.Summary().overhead_ratio is None

@@ -183,8 +183,8 @@ class file_size_limit:  # noqa: N801 - reads as the statement it is
 def test_a_full_disk_is_named_as_such(tmp_path: Path) -> None:
     with open_run(tmp_path, "s", "abcd", local=True) as writer:
         writer.append(make_record())
-        with open("/dev/full", "wb", buffering=0) as full:
-            writer._stream = full
+        with open("/dev/full", "wb", buffering=0) as full, pytest.MonkeyPatch.context() as patch:
+            patch.setattr(writer, "_stream", full)
             with pytest.raises(StoreError, match="No space left"):
                 writer.append(make_record())
 
@@ -200,6 +200,16 @@ def test_a_results_path_under_a_file_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "results").write_text("not a folder")
     with pytest.raises(StoreError, match="cannot be written"):
         write(tmp_path / "results", make_record())
+
+
+def test_a_long_run_goes_on_in_a_second_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.store.files.PART_BYTES", 500)
+    records = [make_record(f"{i:016x}") for i in range(5)]
+    path = write(tmp_path, *records)
+    parts = sorted(path.parent.glob("*.jsonl"))
+    assert len(parts) > 1
+    assert all(part.stat().st_size <= 500 for part in parts)
+    assert sorted(record.cell_id for record in read_records(path.parent).records) == [r.cell_id for r in records]
 
 
 def test_predictions_are_whole_files_with_small_types(tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -105,10 +107,25 @@ def test_an_unknown_data_set_is_refused() -> None:
         cells_of(TRAIN.replace('"digits"', '"digts"'))
 
 
-def test_a_users_data_set_joins_every_block_that_scores_the_test_part() -> None:
-    world = Surroundings("cpu", lambda name: find_dataset("digits"), lambda _: 32, extra_datasets=("mine",))
-    assert len(cells_of(TRAIN, world)) == len(cells_of(TRAIN))  # the same row here, so the same cells
-    assert len(cells_of(TRAIN + 'scored_part = "validation"\n', world)) == len(cells_of(TRAIN))
+def users_world(train_images: int) -> Surroundings:
+    mine = replace(find_dataset("digits"), name="mine", train_images=train_images)
+    return Surroundings(
+        "cpu", lambda name: mine if name == "mine" else find_dataset(name), lambda _: 32, extra_datasets=("mine",)
+    )
+
+
+@pytest.mark.parametrize("suite", ["pocket", "desk"])
+def test_a_users_small_data_set_joins_in_full_and_on_no_size_axis(suite: str) -> None:
+    cells = plan(load_suite(suite), users_world(train_images=90))
+    mine = [cell for cell in cells if isinstance(cell, TrainCell) and cell.dataset == "mine"]
+    assert {cell.train_images for cell in mine} == {90}
+    small = [cell for cell in cells if isinstance(cell, TrainCell) and cell.dataset == "digits"]
+    assert len(mine) == len(small)
+
+
+def test_a_users_data_set_stays_out_of_a_sweep() -> None:
+    text = TRAIN + 'scored_part = "validation"\n'
+    assert len(cells_of(text, users_world(90))) == len(cells_of(text))
 
 
 def test_pocket_asks_for_seventy_two_trainings() -> None:
@@ -143,6 +160,8 @@ def test_every_model_gets_the_same_number_of_trials_whatever_its_results() -> No
         assert len(trials) == len(set(trials)) == 7
 
 
-def test_a_diverged_trial_ends_the_search_instead_of_guessing() -> None:
+def test_a_failed_trial_counts_as_the_worst_and_the_search_goes_on() -> None:
     sweep = Sweep(learning_rates=(0.001, 0.003, 0.009), extra_trials=2)
-    assert len(sweep_trials(sweep, lambda rate: None if rate > 0.005 else rate)) == 3
+    trials = sweep_trials(sweep, lambda rate: -math.inf if rate > 0.005 else peak_at(0.003)(rate))
+    assert len(trials) == 5
+    assert max(trials) == 0.009
