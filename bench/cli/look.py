@@ -171,4 +171,39 @@ def _facts() -> dict[str, dict[str, tuple[str, str | None]]]:
         "FlopCounterMode": ("no" if torch_problem() else "yes", torch_problem()),
     }
     sets: dict[str, tuple[str, str | None]] = {name: ("yes", row.how_to_get) for name, row in dataset_rows().items()}
-    return {"machine": machine, "device": devices, "setting": precisions, "counter": counters, "data set": sets}
+    return {
+        "machine": machine,
+        "device": devices,
+        "setting": precisions,
+        "counter": counters,
+        "data set": sets,
+        "extra": _extras(),
+    }
+
+
+def _extras() -> dict[str, tuple[str, str | None]]:
+    """Optional parts of the package -> whether all that they need is installed."""
+    import re
+    from importlib.metadata import PackageNotFoundError, distribution
+
+    try:
+        requirements = distribution("vitbench").requires or []
+    except PackageNotFoundError:
+        return {"vitbench": ("not installed", "pip install . in the project's folder")}
+    needed: dict[str, list[str]] = {}
+    for requirement in requirements:
+        if match := re.match(r"([\w.-]+).*extra == ['\"](\w+)['\"]", requirement):
+            needed.setdefault(match[2], []).append(match[1])
+    return {extra: _extra_state(extra, packages) for extra, packages in needed.items()}
+
+
+def _extra_state(extra: str, packages: list[str]) -> tuple[str, str | None]:
+    from importlib.metadata import PackageNotFoundError, distribution
+
+    missing = []
+    for package in packages:
+        try:
+            distribution(package)
+        except PackageNotFoundError:
+            missing.append(package)
+    return ("no", f"pip install '.[{extra}]' ({', '.join(missing)})") if missing else ("yes", None)

@@ -30,7 +30,7 @@ class PlainProgress:
     def finished(self, record: Record) -> None:
         self._done += 1
         left = _left(self._started, self._done, self._total)
-        typer.echo(f"[{self._done}/{self._total}{left}] {describe_result(record)}")
+        typer.echo(f"[{self._done}/{self._total}, {left}] {describe_result(record)}")
 
     def close(self) -> None:
         return
@@ -44,18 +44,23 @@ class BarProgress:
 
     def __init__(self) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+        from rich.progress import BarColumn, Progress, TextColumn
+        from rich.table import Column
 
+        whole = {"no_wrap": True, "overflow": "ignore"}  # a narrow terminal cuts the cell's name, not the numbers
         self._bar = Progress(
-            BarColumn(bar_width=30),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[left]}"),
-            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=12),
+            TextColumn("{task.fields[done]}", table_column=Column(min_width=7, **whole)),  # type: ignore[arg-type]
+            TextColumn("{task.fields[left]}", table_column=Column(min_width=14, **whole)),  # type: ignore[arg-type]
+            TextColumn(
+                "{task.description}", markup=False, table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")
+            ),
             console=Console(stderr=True),
             auto_refresh=False,
             transient=True,
+            expand=True,
         )
-        self._task = self._bar.add_task("", total=None, left="")
+        self._task = self._bar.add_task("", total=None, done="", left="")
         self._started = time.monotonic()
         self._done = self._total = 0
         self._bar.start()
@@ -63,7 +68,7 @@ class BarProgress:
     def planned(self, waiting: int, done: int) -> None:
         self._total = self._done + waiting
         self._bar.console.print(f"{waiting} cells to run, {done} already in the store.")
-        self._bar.update(self._task, total=self._total, refresh=True)
+        self._bar.update(self._task, total=self._total, done=self._fraction(), refresh=True)
 
     def started(self, cell: Cell) -> None:
         phase = "timing" if is_timing(cell) else "running"
@@ -74,7 +79,10 @@ class BarProgress:
         if record.status != "ok":
             self._bar.console.print(describe_result(record), markup=False, highlight=False)
         left = _left(self._started, self._done, self._total)
-        self._bar.update(self._task, completed=self._done, left=left, refresh=True)
+        self._bar.update(self._task, completed=self._done, done=self._fraction(), left=left, refresh=True)
+
+    def _fraction(self) -> str:
+        return f"{self._done}/{self._total}"
 
     def close(self) -> None:
         self._bar.stop()
@@ -87,4 +95,4 @@ def make_progress() -> PlainProgress | BarProgress:
 
 def _left(started: float, done: int, total: int) -> str:
     seconds = (time.monotonic() - started) / done * (total - done)
-    return f", about {seconds / 60:.0f} min left" if seconds >= 90 else f", about {seconds:.0f} s left"
+    return f"{seconds / 60:.0f} min left" if seconds >= 90 else f"{seconds:.0f} s left"
