@@ -1,4 +1,4 @@
-"""Which family is ahead on a data set: the best of each, chosen on validation from equally many candidates."""
+"""Which family is ahead on a data set at one training budget: the best of each, chosen on validation."""
 
 from __future__ import annotations
 
@@ -46,10 +46,19 @@ class Comparison:
     verdict: Verdict
 
     @property
+    def scores(self) -> tuple[Score, ...]:
+        """The scores of both sides, all at one budget."""
+        return tuple(score for _, score in (*self.first.weights, *self.second.weights))
+
+    @property
+    def budget_gflop(self) -> float:
+        """Training compute of every run behind the difference, in 1e9 FLOPs."""
+        return self.first.weights[0][1].budget_gflop
+
+    @property
     def cell_ids(self) -> tuple[str, ...]:
         """The records behind the difference."""
-        sides = (*self.first.weights, *self.second.weights)
-        return tuple(sorted({cell_id for _, score in sides for cell_id in score.cell_ids}))
+        return tuple(sorted({cell_id for score in self.scores for cell_id in score.cell_ids}))
 
 
 def best_of_weights(candidates: int, drawn: int) -> list[float]:
@@ -64,18 +73,21 @@ def best_of_weights(candidates: int, drawn: int) -> list[float]:
 
 
 def compare_families(scores: Iterable[Score]) -> list[Comparison]:
-    """Every pair of families on every data set, at training budgets that both have, in order of families and set.
+    """Every pair of families on every data set at its full training size, in order of families and set.
 
-    scores: those of `main_scores`. Only models of one setting (device, precision, resolution) meet: the one that
-    most scores on the set have.
+    scores: those of `trained_scores`, every budget. A pair meets at one training budget, the largest that both
+    families have; pairs without one are not compared. Only models of one setting (device, precision, resolution)
+    and of one version of the data meet: the one that most scores on the set have.
     """
     found = []
     scores = list(scores)
     for dataset in sorted({score.dataset for score in scores}):
-        here = _one_setting([score for score in scores if score.dataset == dataset])
+        on_set = [score for score in scores if score.dataset == dataset]
+        largest = max(score.train_images for score in on_set)
+        here = _one_setting([score for score in on_set if score.train_images == largest])
         families = sorted({score.identity.family for score in here}, key=family_rank, reverse=True)
         for first, second in itertools.combinations(families, 2):
-            pair = _equal_budgets(here, first, second)
+            pair = _at_largest_common_budget(here, first, second)
             if all(pair):
                 found.append(_comparison(dataset, *pair))
     return found
@@ -84,7 +96,7 @@ def compare_families(scores: Iterable[Score]) -> list[Comparison]:
 def _one_setting(scores: Sequence[Score]) -> list[Score]:
     def setting(score: Score) -> tuple[object, ...]:
         key = score.key
-        return key.resolution_px, key.device, key.precision, key.memory_format, key.compile
+        return key.resolution_px, key.device, key.precision, key.memory_format, key.compile, *score.kind[1:]
 
     counts: dict[tuple[object, ...], int] = {}
     for score in scores:
@@ -93,10 +105,10 @@ def _one_setting(scores: Sequence[Score]) -> list[Score]:
     return [score for score in scores if setting(score) == most]
 
 
-def _equal_budgets(scores: Sequence[Score], first: str, second: str) -> tuple[list[Score], list[Score]]:
+def _at_largest_common_budget(scores: Sequence[Score], first: str, second: str) -> tuple[list[Score], list[Score]]:
     sides = [[score for score in scores if score.identity.family == family] for family in (first, second)]
     common = {s.budget_gflop for s in sides[0]} & {s.budget_gflop for s in sides[1]}
-    ours, theirs = ([score for score in side if score.budget_gflop in common] for side in sides)
+    ours, theirs = ([score for score in side if score.budget_gflop == max(common, default=0.0)] for side in sides)
     return ours, theirs
 
 

@@ -16,24 +16,36 @@ SETTING_COLUMNS = ["device", "precision", "memory_format", "compile"]
 _ORIGIN = ["cell_id", "machine", "started_at", "suite"]
 
 TRAINING_COLUMNS = [
-    *["model", "resolution_px", *SETTING_COLUMNS, "num_classes", "dataset", "train_images", "seed", "budget_gflop"],
+    *[
+        "model",
+        "definition",
+        "resolution_px",
+        *SETTING_COLUMNS,
+        "num_classes",
+        "dataset",
+        "fingerprint",
+        "train_images",
+        "seed",
+        "budget_gflop",
+    ],
     *["learning_rate", "batch_size", "recipe", "scored_part", "top1_pct", "top5_pct", "mean_per_class_pct"],
     *["validation_top1_pct", "test_images", "validation_images", "steps", "images_seen", "macs", "params"],
     *["train_flop", "train_img_per_s", "train_seconds", "eval_seconds", "best_validation_step", "final_loss"],
     *["side_by_side", *_ORIGIN],
 ]
 SPEED_COLUMNS = [
-    *["model", "resolution_px", *SETTING_COLUMNS, "num_classes", "batch_size", "repeat", "threads"],
+    *["model", "definition", "resolution_px", *SETTING_COLUMNS, "num_classes", "batch_size", "repeat"],
+    *["threads", "torch", "timm"],
     *["throughput_img_per_s", "throughput_blocks", "warmup_iters", "warmup_settled", "latency_p50_ms"],
     *["latency_p90_ms", "latency_p99_ms", "latency_samples", "compile_s", *_ORIGIN],
 ]
 COMPLEXITY_COLUMNS = [
-    *["model", "resolution_px", "num_classes", "params", "macs", "norm_macs", "flops", "activations"],
+    *["model", "definition", "resolution_px", "num_classes", "params", "macs", "norm_macs", "flops", "activations"],
     *["attention_macs", "torch_macs", "closed_form_macs", "certificate", "certificate_note", "family", *_ORIGIN],
 ]
 MEMORY_COLUMNS = [
-    *["model", "resolution_px", *SETTING_COLUMNS, "num_classes", "batch_size"],
-    *["peak_rss_delta_mib", "peak_allocated_mib", *_ORIGIN],
+    *["model", "definition", "resolution_px", *SETTING_COLUMNS, "num_classes", "batch_size"],
+    *["threads", "torch", "timm", "peak_rss_delta_mib", "peak_allocated_mib", *_ORIGIN],
 ]
 
 
@@ -54,14 +66,20 @@ def latest_records(records: Iterable[Record], *, per_machine: bool) -> list[Reco
 
 
 def unfinished_records(records: Sequence[Record]) -> list[Record]:
-    """The newest record of each cell and machine that has no `ok` record there, in order of cell id."""
-    done = {(record.cell_id, machine_of(record)) for record in records if record.status == "ok"}
-    newest: dict[tuple[str, str], Record] = {}
+    """The newest record of each cell where that one is not `ok`, in order of cell id.
+
+    A cell whose failure was followed by a result is not among them; one that failed after its result is.
+    """
+    newest: dict[str, Record] = {}
     for record in records:
-        key = (record.cell_id, machine_of(record))
-        if key not in done and (key not in newest or record.started_at >= newest[key].started_at):
-            newest[key] = record
-    return [newest[key] for key in sorted(newest)]
+        other = newest.get(record.cell_id)
+        if other is None or _recency(record) >= _recency(other):
+            newest[record.cell_id] = record
+    return [newest[key] for key in sorted(newest) if newest[key].status != "ok"]
+
+
+def _recency(record: Record) -> tuple[str, bool, str]:
+    return record.started_at, record.status == "ok", record.reason or ""
 
 
 def machine_of(record: Record) -> str:
@@ -112,6 +130,8 @@ def _settings_row(record: Record) -> dict[str, Any]:
     return {
         "device": record.cell.get("device"),
         "threads": record.conditions.get("threads"),
+        "torch": record.conditions.get("torch"),
+        "timm": record.conditions.get("timm"),
         "precision": settings.get("precision", "fp32"),
         "memory_format": settings.get("memory_format", "contiguous"),
         "compile": bool(settings.get("compile", False)),

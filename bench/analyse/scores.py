@@ -49,9 +49,11 @@ class Score:
     macs: float
     seeds: tuple[int, ...]
     cell_ids: tuple[str, ...]
+    kind: tuple[str, str, str] = ("", "", "")  # model definition, data fingerprint, classes: never pooled over
 
 
 _REGIME = ["dataset", "train_images", "budget_gflop"]
+_KIND = ["definition", "fingerprint", "num_classes"]
 KEY_COLUMNS = ["model", "resolution_px", "device", "precision", "memory_format", "compile"]
 
 
@@ -67,18 +69,25 @@ def run_key(row: Mapping[str, Any]) -> RunKey:
     )
 
 
+def kind_of(row: Mapping[Any, Any]) -> tuple[str, str, str]:
+    """What the names in a row stand for: definition of the model, fingerprint of the data, classes."""
+    definition, fingerprint, classes = ("" if pd.isna(row[column]) else str(row[column]) for column in _KIND)
+    return definition, fingerprint, classes
+
+
 def trained_scores(
     frame: pd.DataFrame, identities: Mapping[str, ModelIdentity], predictions: Predictions
 ) -> list[Score]:
     """Scores of every model and regime that was scored on the test part, in order of key and regime.
 
+    Runs of another definition of the model or of other data are groups of their own (see `current_records`).
     Where one regime was run with several recipes, the one with the best mean validation accuracy counts.
     The seed variance of few seeds is pooled within the family: models of one family on the same set, training
     images and rank of budget share it (three seeds alone would need a t quantile of 4.3).
     """
     by_recipe: dict[tuple[Any, ...], list[dict[str, Any]]] = defaultdict(list)
     for row in frame[frame["scored_part"] == "test"].to_dict("records"):
-        by_recipe[tuple(row[column] for column in (*KEY_COLUMNS, *_REGIME, "recipe"))].append(
+        by_recipe[(*(row[column] for column in (*KEY_COLUMNS, *_REGIME, "recipe")), kind_of(row))].append(
             {str(column): value for column, value in row.items()}
         )
     groups = [_Group.of(by_recipe[key]) for key in sorted(by_recipe)]
@@ -160,7 +169,8 @@ def _budget_ranks(
 
 def _pool_name(group: _Group, rank: int, identities: Mapping[str, ModelIdentity]) -> str:
     family, setting = identities[group.key.model].family, replace(group.key, model="")
-    return f"{family} {group.dataset} {group.train_images} {rank} {setting}"
+    data = kind_of(group.rows[0])[1:]  # the definition differs between the models that share a spread
+    return f"{family} {group.dataset} {data} {group.train_images} {rank} {setting}"
 
 
 def _pooled_spreads(
@@ -209,4 +219,5 @@ def _score(
         macs=group.mean("macs"),
         seeds=tuple(int(row["seed"]) for row in group.rows),
         cell_ids=cell_ids,
+        kind=kind_of(first),
     )

@@ -14,7 +14,10 @@ import pandas as pd
 from bench.analyse.intervals import Interval, Spread, pooled_spread, process_interval, spread_of
 from bench.analyse.scores import RunKey, run_key
 
+_Pair = tuple[RunKey, str, int, "Conditions"]
 Rows = list[dict[str, Any]]
+Conditions = tuple[str, ...]  # definition, classes, threads, torch, timm
+_CONDITIONS = ["definition", "num_classes", "threads", "torch", "timm"]
 
 
 @dataclass(frozen=True)
@@ -29,8 +32,9 @@ class Speed:
     throughput_median: float | None
     latency_p50_ms: Interval | None
     latency_p50_median: float | None
-    latency_p99_median: float | None
+    latency_p99_median: float | None  # None unless every process with a median has one
     latency_samples: int  # in all processes
+    conditions: Conditions
     is_settled: bool  # every process's warm-up reached its steady state
     compile_s: float | None
     cell_ids: tuple[str, ...]
@@ -76,9 +80,9 @@ def speeds(frame: pd.DataFrame) -> list[Speed]:
 
     With few processes the relative spread is pooled over the models timed on the same machine at the same batch.
     """
-    by_site: dict[tuple[RunKey, int, str], Rows] = defaultdict(list)
+    by_site: dict[tuple[RunKey, int, str, Conditions], Rows] = defaultdict(list)
     for row in _rows(frame):
-        by_site[run_key(row), int(row["batch_size"]), str(row["machine"])].append(row)
+        by_site[run_key(row), int(row["batch_size"]), str(row["machine"]), _conditions(row)].append(row)
     parts = [by_site[site] for site in sorted(by_site)]
     throughput = _relative_spreads(parts, "throughput_img_per_s")
     latency = _relative_spreads(parts, "latency_p50_ms")
@@ -89,9 +93,14 @@ def _rows(frame: pd.DataFrame) -> Rows:
     return [{str(column): value for column, value in row.items()} for row in frame.to_dict("records")]
 
 
+def _conditions(row: Mapping[str, Any]) -> Conditions:
+    return tuple("" if pd.isna(row[column]) else str(row[column]) for column in _CONDITIONS)
+
+
 def _site(part: Rows) -> str:
     first = part[0]
-    return f"{first['machine']} {first['device']} {first['batch_size']}"
+    software = _conditions(first)[1:]  # the definition differs between the models that share a spread
+    return f"{first['machine']} {first['device']} {first['batch_size']} {software}"
 
 
 def _numbers(part: Rows, column: str) -> list[float]:
@@ -118,8 +127,14 @@ def _middle(part: Rows, column: str) -> float | None:
     return median(values) if values else None
 
 
+def _all_have(part: Rows, column: str, other: str) -> bool:
+    """Whether every process that measured the other column has this one."""
+    return all(pd.notna(row[column]) for row in part if pd.notna(row[other]))
+
+
 def _speed(part: Rows, throughput: Mapping[str, Spread | None], latency: Mapping[str, Spread | None]) -> Speed:
     first = part[0]
+    timed = "latency_p50_ms"
     return Speed(
         key=run_key(first),
         machine=str(first["machine"]),
@@ -129,8 +144,9 @@ def _speed(part: Rows, throughput: Mapping[str, Spread | None], latency: Mapping
         throughput_median=_middle(part, "throughput_img_per_s"),
         latency_p50_ms=_rate(part, "latency_p50_ms", latency),
         latency_p50_median=_middle(part, "latency_p50_ms"),
-        latency_p99_median=_middle(part, "latency_p99_ms"),
+        latency_p99_median=_middle(part, "latency_p99_ms") if _all_have(part, "latency_p99_ms", timed) else None,
         latency_samples=int(sum(_numbers(part, "latency_samples"))),
+        conditions=_conditions(first),
         is_settled=all(row["warmup_settled"] in (None, True) for row in part),
         compile_s=_middle(part, "compile_s"),
         cell_ids=tuple(str(row["cell_id"]) for row in part),
@@ -138,32 +154,33 @@ def _speed(part: Rows, throughput: Mapping[str, Spread | None], latency: Mapping
 
 
 def speed_ratios(frame: pd.DataFrame, references: Mapping[RunKey, RunKey]) -> list[SpeedRatio]:
-    """Throughput over that of each key's reference, paired by process round on one machine and batch size.
+    """Throughput over that of each key's reference, paired by process round on one machine, batch size and software.
 
     Rounds visit the models in random order one after the other, so slow spells of the machine fall on both.
     """
-    rates: dict[tuple[RunKey, str, int], dict[int, tuple[float, str]]] = defaultdict(dict)
+    rates: dict[_Pair, dict[int, tuple[float, str]]] = defaultdict(dict)
     for row in _rows(frame[frame["throughput_img_per_s"].notna()]):
-        site = (run_key(row), str(row["machine"]), int(row["batch_size"]))
+        site = (run_key(row), str(row["machine"]), int(row["batch_size"]), _conditions(row)[1:])
         rates[site][int(row["repeat"])] = (float(row["throughput_img_per_s"]), str(row["cell_id"]))
-    logs: dict[tuple[RunKey, str, int], list[float]] = {}
-    ids: dict[tuple[RunKey, str, int], tuple[str, ...]] = {}
-    for (key, machine, batch), mine in sorted(rates.items()):
+    logs: dict[_Pair, list[float]] = {}
+    ids: dict[_Pair, tuple[str, ...]] = {}
+    for site, mine in sorted(rates.items()):
+        key, machine, batch, software = site
         reference = references.get(key)
-        theirs = rates.get((reference, machine, batch), {}) if reference is not None else {}
+        theirs = rates.get((reference, machine, batch, software), {}) if reference is not None else {}
         shared = sorted(set(mine) & set(theirs))
         if reference == key or not shared:
             continue
-        logs[key, machine, batch] = [math.log(mine[r][0] / theirs[r][0]) for r in shared]
-        ids[key, machine, batch] = tuple(side[r][1] for r in shared for side in (mine, theirs))
-    pools = {(m, b): pooled_spread([v for (_, mm, bb), v in logs.items() if (mm, bb) == (m, b)], "pair")
-             for m, b in {(m, b) for _, m, b in logs}}  # fmt: skip
+        logs[site] = [math.log(mine[r][0] / theirs[r][0]) for r in shared]
+        ids[site] = tuple(side[r][1] for r in shared for side in (mine, theirs))
+    pools = {where: pooled_spread([v for site, v in logs.items() if site[1:] == where], "pair")
+             for where in {site[1:] for site in logs}}  # fmt: skip
     found = []
-    for (key, machine, batch), values in logs.items():
+    for site, values in logs.items():
         ratios = [math.exp(value) for value in values]
-        interval = process_interval(ratios, spread_of(values, pools[machine, batch], "own"))
+        interval = process_interval(ratios, spread_of(values, pools[site[1:]], "own"))
         mean = math.exp(sum(values) / len(values))
-        site = (key, machine, batch)
+        key, machine, batch, _ = site
         found.append(SpeedRatio(key, references[key], machine, batch, interval, mean, len(values), ids[site]))
     return found
 

@@ -11,6 +11,7 @@ import pandas as pd
 
 from bench.analyse.compare import Comparison, compare_families
 from bench.analyse.correctness import Predictions
+from bench.analyse.current import current_records
 from bench.analyse.frame import (
     complexity_frame,
     memory_frame,
@@ -36,7 +37,7 @@ from bench.analyse.published import (
 )
 from bench.analyse.scores import RunKey, Score, main_scores, trained_scores
 from bench.analyse.speeds import Memory, Speed, SpeedRatio, home_machine, memories, speed_ratios, speeds
-from bench.analyse.trials import SweptModel, swept_models
+from bench.analyse.trials import SweptModel, failed_trials, swept_models
 from bench.store.record import Record
 
 T = TypeVar("T", Speed, Memory)
@@ -101,7 +102,9 @@ class Study:
     scaling: tuple[ScalingComparison, ...]
     sota: tuple[SotaComparison, ...]
     timm: tuple[TimmComparison, ...]
-    failures: tuple[Record, ...]
+    failures: tuple[Record, ...]  # newest records of their cells that are not ok
+    shown: tuple[Record, ...]  # ok, of the newest definition, data and software
+    left_out: tuple[Record, ...]  # ok, but of an older definition, older data or older software
     training: pd.DataFrame
     labels: Mapping[RunKey, str]
 
@@ -113,8 +116,9 @@ class Study:
 
 def study(suite: str, records: Sequence[Record], predictions: Predictions) -> Study:
     """Analyse the records of one suite. predictions: cell id -> per-image predictions, None where there are none."""
-    training, timing = training_frame(records), speed_frame(records)
-    counted, memory = complexity_frame(records), memory_frame(records)
+    shown, left_out = current_records(records)
+    training, timing = training_frame(shown), speed_frame(shown)
+    counted, memory = complexity_frame(shown), memory_frame(shown)
     families = {str(model): str(family) for model, family in zip(counted["model"], counted["family"], strict=True)}
     names = sorted({str(name) for frame in (training, timing, counted, memory) for name in frame["model"]})
     identities = {name: identify_model(name, families.get(name)) for name in names}
@@ -130,16 +134,18 @@ def study(suite: str, records: Sequence[Record], predictions: Predictions) -> St
         datasets=tuple(datasets),
         rows=tuple(rows),
         scores=tuple(scores),
-        comparisons=tuple(compare_families(main)),
+        comparisons=tuple(compare_families(scores)),
         speeds=tuple(speeds(timing)),
         ratios=tuple(speed_ratios(timing, references)),
         memories=tuple(memories(memory)),
         home=home,
-        swept=tuple(swept_models(training, identities)),
+        swept=tuple(swept_models(training, identities, failed_trials(records, shown))),
         scaling=tuple(compare_scaling(counted)),
         sota=tuple(compare_sota(counted)),
         timm=tuple(compare_timm(counted)),
         failures=tuple(unfinished_records(records)),
+        shown=tuple(shown),
+        left_out=tuple(left_out),
         training=training,
         labels={row.key: row.label for row in rows},
     )

@@ -19,6 +19,7 @@ from bench.report.wording import (
     accuracy_conditions,
     dataset_words,
     seeds_words,
+    sizes_compute_words,
     speed_conditions,
     sweep_conditions,
 )
@@ -205,7 +206,7 @@ def accuracy_against_latency(study: Study) -> FigureSpec | None:
 
 
 def accuracy_against_training_images(study: Study) -> FigureSpec | None:
-    """Top-1 against the number of training images at equal training compute, a line per model."""
+    """Top-1 against the number of training images, a line per model at its largest budget."""
 
     def panel(dataset: DatasetIdentity) -> Panel | None:
         by_model: dict[str, list[Score]] = defaultdict(list)
@@ -226,7 +227,7 @@ def accuracy_against_training_images(study: Study) -> FigureSpec | None:
     if not panels:
         return None
     caption = (
-        "**Accuracy against training-set size, at equal training compute.** Bars: 95 % intervals over seeds (each "
+        f"**Accuracy against training-set size**, {sizes_compute_words(study)}. Bars: 95 % intervals over seeds (each "
         f"draws its own subset) and test images; with more than {_MOST_CURVES} models, "
         f"family means without bars. Measured here: {accuracy_conditions(study, sizes=False)}."
     )

@@ -80,8 +80,12 @@ def percent(value: float) -> str:
 
 
 def plus_minus(interval: Interval, decimals: int) -> str:
-    """`estimate ± half width`."""
-    return f"{fixed(interval.estimate, decimals)} ± {fixed(interval.half_width, decimals)}"
+    """`estimate ± reach`: half the width, or the longer arm where the interval is not symmetric.
+
+    An interval that ends at 0 or 100 % is shorter on that side; its other end must not be shown as outside.
+    """
+    reach = max(interval.estimate - interval.low, interval.high - interval.estimate)
+    return f"{fixed(interval.estimate, decimals)} ± {fixed(reach, decimals)}"
 
 
 def bracketed(interval: Interval, decimals: int = 1) -> str:

@@ -16,6 +16,7 @@ import pandas as pd
 from bench.analyse.study import Study, study
 from bench.errors import StoreError
 from bench.report.figures import FigureSpec, all_figures
+from bench.report.formats import span
 from bench.report.markdown import Table, escape, fenced, joined, render_table, table_csv
 from bench.report.panels import draw_panels
 from bench.report.published_tables import (
@@ -36,7 +37,7 @@ from bench.report.tables import (
     main_table_caption,
     training_sizes_table,
 )
-from bench.report.wording import accuracy_conditions, finding, speed_conditions, sweep_conditions
+from bench.report.wording import accuracy_conditions, finding, sizes_compute_words, speed_conditions, sweep_conditions
 from bench.store.record import Record
 
 _FINDING = "**Finding.** "
@@ -77,7 +78,7 @@ def write_report(
     figures = {figure.name: figure for figure in all_figures(analysed)}
     sections = _sections(analysed, figures, shipped)
     tables = [section.table for section in sections if section.table is not None]
-    if analysed.failures:
+    if analysed.failures or analysed.left_out:
         tables.append(failures_table(analysed))
     page = _page(analysed, sections, question, rebuild_command, warnings, run_summary)
     folder = out / suite_name
@@ -187,7 +188,7 @@ def _sections(analysed: Study, figures: Mapping[str, FigureSpec], shipped: Seque
 def _sizes_text(analysed: Study) -> str:
     if not analysed.main:
         return ""
-    return f"Measured here, at equal training compute: {accuracy_conditions(analysed, sizes=False)}."
+    return f"Measured here, {sizes_compute_words(analysed)}: {accuracy_conditions(analysed, sizes=False)}."
 
 
 def _speed_text(analysed: Study) -> str:
@@ -195,7 +196,10 @@ def _speed_text(analysed: Study) -> str:
 
 
 def _sweep_text(analysed: Study) -> str:
-    return f"{_SWEEP_TEXT} Conditions: {sweep_conditions(analysed)}." if analysed.swept else ""
+    if not analysed.swept:
+        return ""
+    trials = span({len(swept.tried) for swept in analysed.swept})
+    return f"{_SWEEP_TEXT} Rates tried per model: {trials}. Conditions: {sweep_conditions(analysed)}."
 
 
 def _first_screen(analysed: Study, drawn: Callable[..., tuple[FigureSpec, ...]]) -> _Section:
@@ -215,17 +219,17 @@ def _first_screen(analysed: Study, drawn: Callable[..., tuple[FigureSpec, ...]])
 
 _FIGURE_HEADINGS = {"paper_figure_5": "The paper's Figure 5 beside ours"}
 _FAMILIES_TEXT = (
-    "Measured here. The best of each family by validation accuracy, among equally many candidates at equal training "
-    "compute, scored on the test part. Interval: t (Welch–Satterthwaite) over seeds and test images drawn once for "
-    "all; every difference is first minus second."
+    "Measured here. The best of each family by validation accuracy, among equally many candidates of one training "
+    "budget (the largest that both families have; its column says which), scored on the test part. Interval: t "
+    "(Welch–Satterthwaite) over seeds and test images drawn once for all; every difference is first minus second."
 )
 _SPEED_TEXT = (
     "Measured here, in fresh processes that had the machine to themselves. The factor compares a model with the ViT of "
-    "its size process by process, on the same machine, batch size and precision (95 % t interval on logarithms)."
+    "its size process by process, on one machine, batch size, precision and software (95 % t interval on logarithms)."
 )
 _SWEEP_TEXT = (
-    "Measured here, on the validation part. Bold: the best rate of a model; –: not tried for it (every model has the "
-    "same number of trials; an optimum at the edge extends the grid)."
+    "Measured here, on the validation part. Bold: the best rate of a model; –: not tried for it; failed: tried "
+    "without a result, and counted as a trial."
 )
 _TABLE_6_TEXT = (
     "*Computed*: 3 × FLOPs × images seen, from MACs counted here of timm's model of that name (a public stand-in for "

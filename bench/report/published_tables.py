@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from bench.analyse.frame import training_frame
 from bench.analyse.published import ScalingComparison
+from bench.analyse.scores import Score
 from bench.analyse.study import Row, Study
 from bench.catalog.papers import SotaRow, paper_sota
 from bench.report.formats import Scale, fixed, mac_scale, percent, plus_minus, signed, significant
@@ -184,6 +185,11 @@ def _complexity_row(row: Row, scale: Scale, notes: Notes) -> tuple[Cell, ...]:
     )
 
 
+def _is_same_question(ours: Score, theirs: Score) -> bool:
+    """Whether two scores of one model and set differ in nothing but who ran them."""
+    return (ours.kind, ours.train_images, ours.budget_gflop) == (theirs.kind, theirs.train_images, theirs.budget_gflop)
+
+
 def shipped_table(study: Study, shipped: Study, shipped_records: Sequence[Record]) -> Table | None:
     """This store's accuracies beside the shipped ones of the same model and set; timings are left out on purpose."""
     theirs = {(row.key.model, name): score for row in shipped.rows for name, score in row.scores.items()}
@@ -191,7 +197,7 @@ def shipped_table(study: Study, shipped: Study, shipped_records: Sequence[Record
         (row, name, score, theirs[row.key.model, name])
         for row in study.rows
         for name, score in row.scores.items()
-        if (row.key.model, name) in theirs
+        if (row.key.model, name) in theirs and _is_same_question(score, theirs[row.key.model, name])
     ]
     if not pairs or training_frame(shipped_records).empty:
         return None

@@ -6,9 +6,15 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bench.analyse.compare import Comparison
+from bench.analyse.current import data_of, definition_of
 from bench.analyse.frame import machine_of
+from bench.analyse.intervals import SAMPLES_FOR_OWN_VARIANCE
+from bench.analyse.scores import Score
 from bench.analyse.study import Study
-from bench.report.formats import counted, fixed, listed, seconds, span
+from bench.analyse.trials import SweptModel
+from bench.catalog.tuned import tuned_rates
+from bench.report.formats import counted, fixed, listed, points, seconds, signed, span
 from bench.report.markdown import Cell, Column, Table, bullets, escape, render_table
 from bench.report.wording import accuracy_conditions, headline_pair, speed_conditions
 from bench.store.record import Record
@@ -40,8 +46,9 @@ def conditions_section(study: Study, run_summary: Mapping[str, Any] | None) -> s
     """Device, versions, precision, batch, resolution, images, commit, dates, and what the run took."""
     if not study.records:
         return ""
-    rows = [(name, _values(study.records, key)) for name, key in _SHOWN_CONDITIONS]
-    rows += [("Commit", _commits(study.records)), ("Measured", _dates(study.records)), ("Records", _statuses(study))]
+    behind = study.shown or study.records
+    rows = [(name, _values(behind, key)) for name, key in _SHOWN_CONDITIONS]
+    rows += [("Commit", _commits(behind)), ("Measured", _dates(behind)), ("Records", _statuses(study))]
     if study.main:
         rows.append(("Accuracy", accuracy_conditions(study)))
         rows.append(("Recipe", _recipe(study)))
@@ -88,7 +95,7 @@ def _statuses(study: Study) -> str:
 
 
 def _recipe(study: Study) -> str:
-    recipes = [r.cell.get("recipe") or {} for r in study.records if r.cell.get("task") == "train" and r.status == "ok"]
+    recipes = [r.cell.get("recipe") or {} for r in study.shown if r.cell.get("task") == "train"]
     words = []
     for key, name in (
         ("optimizer", ""),
@@ -129,11 +136,11 @@ def _run_words(summary: Mapping[str, Any]) -> str:
 
 
 def failures_section(study: Study, warnings: Sequence[str]) -> str:
-    """Every cell without a result, grouped by status and reason, and what was passed over in reading."""
+    """Every cell whose newest record is no result, results left out, and what was passed over in reading."""
     if not study.records and not warnings:
         return ""
     blocks = ["## What failed or was left out, and why"]
-    if study.failures:
+    if study.failures or study.left_out:
         blocks.append(render_table(failures_table(study)))
     elif study.records:
         blocks.append("Nothing: every cell that was run has a result.")
@@ -146,12 +153,16 @@ def failures_section(study: Study, warnings: Sequence[str]) -> str:
 
 
 def failures_table(study: Study) -> Table:
-    """One row per status and reason, with the cells."""
+    """One row per status and reason, with the cells; results of another definition, data or software are `left out`."""
     groups: dict[tuple[str, str, str], list[Record]] = defaultdict(list)
+    shown = {record.cell_id for record in study.shown}
     for record in study.failures:
-        groups[record.status, str(record.cell.get("task", "?")), record.reason or "no reason was recorded"].append(
-            record
-        )
+        reason = record.reason or "no reason was recorded"
+        if record.cell_id in shown:
+            reason += " (an older result is shown)"
+        groups[record.status, str(record.cell.get("task", "?")), reason].append(record)
+    for record in study.left_out:
+        groups["left out", str(record.cell.get("task", "?")), _left_out_words(record, study.shown)].append(record)
     heads = (
         Column("Status", is_number=False),
         Column("Task", is_number=False),
@@ -169,6 +180,23 @@ def failures_table(study: Study) -> Table:
     return Table("failures", heads, tuple(rows))
 
 
+def _left_out_words(record: Record, shown: Sequence[Record]) -> str:
+    """Why a result is not on the page: what newer records of the same name have otherwise."""
+    cell, same = record.cell, [other for other in shown if other.cell.get("task") == record.cell.get("task")]
+    models = [other for other in shown if other.cell.get("model") == cell.get("model")]
+    sets = [other for other in same if other.cell.get("dataset") == cell.get("dataset")]
+    if all(other.cell.get("metric_version") != cell.get("metric_version") for other in same):
+        return "measured by an older version of the protocol"
+    if all(definition_of(other) != definition_of(record) for other in models):
+        return "the model's name stood for another definition"
+    if cell.get("task") == "train" and all(data_of(other) != data_of(record) for other in sets):
+        return "the data set was another one (fingerprint or classes)"
+    versions = ", ".join(f"{key} {record.conditions[key]}" for key in ("torch", "timm") if record.conditions.get(key))
+    threads = record.conditions.get("threads")
+    taken = ", ".join(words for words in (versions, counted(int(threads), "thread") if threads else "") if words)
+    return f"newer timings of the model have other classes, threads or versions; these: {taken or 'not recorded'}"
+
+
 def _cell_words(record: Record) -> str:
     cell = record.cell
     words = [str(cell.get("model", "?"))]
@@ -184,7 +212,7 @@ def _cell_words(record: Record) -> str:
 def limits_section(study: Study) -> str:
     """What a reader might conclude and must not, made from what the suite holds."""
     items = [*_accuracy_limits(study), *_speed_limits(study), *_count_limits(study), *_sweep_limits(study)]
-    machines = {machine_of(record) for record in study.records if record.status == "ok"}
+    machines = {machine_of(record) for record in study.shown}
     if len(machines) > 1:
         items.append(
             f"Records come from {len(machines)} machines. Timings of machines other than `{escape(study.home)}` are in "
@@ -200,42 +228,24 @@ def _accuracy_limits(study: Study) -> list[str]:
     items = []
     pixels, images = max(s.key.resolution_px for s in scores), max(s.train_images for s in scores)
     items.append(
-        f"Images of {pixels} px and at most {fixed(images, 0)} of them, trained from scratch: this regime favours "
-        "CNNs, whose locality need not be learned. The paper's claim is about pre-training on 300 million images, and "
-        "nothing here contradicts or supports it."
+        f"Images of {pixels} px and at most {fixed(images, 0)} of them, trained from scratch: a regime in which "
+        "a CNN's built-in locality is expected to help. The paper's claim is about pre-training on 300 million images, "
+        "and nothing here contradicts or supports it."
     )
     if any(d.kind == "generated" for d in study.datasets):
         items.append("Generated images have rules of their own; an order on them need not hold on photographs.")
     for dataset in study.datasets:
         if dataset.caution:
             items.append(f"{escape(dataset.title)}: {escape(dataset.caution)}")
-    seeds = min(len(s.seeds) for s in scores)
-    if seeds < 5:
-        items.append(
-            f"{counted(seeds, 'seed')} per model where five are wanted for a headline: the seed variance is pooled "
-            "within each family, which assumes that its models vary alike."
-            if seeds > 1
-            else "One seed for some models: their intervals are over test images alone, not over seeds."
-        )
+    items += _seed_limits(scores)
     if any(score.group.correctness is None for score in scores):
         items.append(
             "Some runs have no per-image predictions, so test images count as drawn anew for each model: "
             "intervals of differences are too wide there."
         )
     pair = headline_pair(study)
-    comparisons = [c for c in study.comparisons if (c.first.family, c.second.family) == pair]
-    if len(comparisons) > 1:
-        items.append(f"{len(comparisons)} comparisons at 95 % each: by chance alone one in twenty would seem decided.")
-    if any(c.first.candidates != c.second.candidates for c in comparisons):
-        items.append(
-            "The families have different numbers of models. The larger one is represented by the expected result of "
-            "choosing, on validation, among as many candidates as the smaller one has."
-        )
-    if {s.learning_rate for s in scores}:
-        items.append(
-            "Learning rates come from a sweep on one set; weight decay, augmentation and schedule are common to all "
-            "models and were tuned for none. Sweep compute is not in the training column."
-        )
+    items += _comparison_limits([c for c in study.comparisons if (c.first.family, c.second.family) == pair])
+    items += _tuning_limits(study)
     together = {int(n) for n in study.training["side_by_side"].dropna() if int(n) > 1}
     if together:
         items.append(
@@ -245,17 +255,61 @@ def _accuracy_limits(study: Study) -> list[str]:
     return items
 
 
+def _seed_limits(scores: Sequence[Score]) -> list[str]:
+    counts = sorted(len(score.seeds) for score in scores)
+    items = []
+    if any(score.group.spread is None for score in scores):
+        items.append("One seed for some models: their intervals are over test images alone, not over seeds.")
+    if any(score.group.spread is not None and len(score.seeds) < SAMPLES_FOR_OWN_VARIANCE for score in scores):
+        few = f"{counted(counts[0], 'seed')} per model where five are wanted for a headline: " if counts[0] < 5 else ""
+        pooled = (
+            f"with fewer than {SAMPLES_FOR_OWN_VARIANCE} seeds the seed variance is pooled within each family, which "
+            "assumes that its models vary alike."
+        )
+        items.append(few + (pooled if few else pooled.capitalize()))
+    return items
+
+
+def _comparison_limits(comparisons: Sequence[Comparison]) -> list[str]:
+    items = []
+    if len(comparisons) > 1:
+        items.append(f"{len(comparisons)} comparisons at 95 % each: by chance alone one in twenty would seem decided.")
+    if any(c.first.candidates != c.second.candidates for c in comparisons):
+        items.append(
+            "The families have different numbers of models. The larger one is represented by the expected result of "
+            "choosing, on validation, among as many candidates as the smaller one has."
+        )
+    return items
+
+
+def _tuning_limits(study: Study) -> list[str]:
+    tuned = tuned_rates()
+    rates = {(score.key.model, score.learning_rate) for score in study.scores}
+    swept = all(model in tuned and tuned[model].learning_rate == rate for model, rate in rates)
+    origin = (
+        "from the sweep `tune`, whose compute is not in the training column" if swept else "given in the suite file"
+    )
+    return [
+        f"Learning rates are {origin}.",
+        "Batch size, shifts and the spread of the classifier's initial weights were chosen in pilots on a ViT and "
+        "EfficientNets (`docs/decisions.md`); weight decay and schedule were not tuned.",
+    ]
+
+
 def _speed_limits(study: Study) -> list[str]:
     timed = [row.speed for row in study.rows if row.speed is not None]
     if not timed:
         return []
     items = []
-    fewest = min(speed.processes for speed in timed)
-    if fewest < 5:
+    counts = sorted(speed.processes for speed in timed)
+    few = f"{counted(counts[0], 'process', 'processes')} per model where five are wanted: " if counts[0] < 5 else ""
+    if counts[0] < SAMPLES_FOR_OWN_VARIANCE and counts[-1] > 1:
         items.append(
-            f"{counted(fewest, 'process', 'processes')} per model where five are wanted: the relative spread is pooled "
-            "over all models timed, and the speed intervals are rough."
+            f"{few}{'with' if few else 'With'} fewer than {SAMPLES_FOR_OWN_VARIANCE} processes the relative spread is "
+            "pooled over all models timed on the machine at the batch size."
         )
+    elif few:
+        items.append(f"{few}nothing says how far processes differ.")
     items.append(
         "Throughput is with inputs already on the device, without loading or decoding images; on another processor, "
         "batch size or precision the order may be another."
@@ -268,20 +322,38 @@ def _speed_limits(study: Study) -> list[str]:
 def _count_limits(study: Study) -> list[str]:
     if all(one.macs is None for one in study.scaling):
         return []
+    gaps = [one.difference_pct for one in study.scaling if one.row.family == "cnn" and one.difference_pct is not None]
+    bit = [f"The BiT rows of Table 6 differ from the published compute by {_range_words(gaps)}."] if gaps else []
     return [
         "Published accuracies come from weights pre-trained on JFT-300M, which were never released: what timm offers "
         "under these names are public stand-ins, and their MACs alone are counted here.",
-        "The BiT rows of Table 6 come out 6–8 % high: the paper counts somewhat fewer MACs for its ResNets than timm.",
+        *bit,
         "MACs leave out norms, activations, additions and memory traffic; they are not time.",
     ]
+
+
+def _range_words(gaps: Sequence[float]) -> str:
+    low, high = signed(min(gaps), 1), signed(max(gaps), 1)
+    return f"{low} %" if low == high else f"{low} to {high} %"
+
+
+def _dip_words(swept: Sequence[SweptModel]) -> str:
+    """How far accuracy was seen to fall and rise again between neighbouring rates."""
+    worst = max(swept, key=lambda one: one.largest_dip_pp)
+    if worst.largest_dip_pp == 0.0:
+        return "."
+    return (
+        f": the largest dip of one rate below both of its neighbours is {points(worst.largest_dip_pp)} "
+        f"({escape(worst.identity.title)})."
+    )
 
 
 def _sweep_limits(study: Study) -> list[str]:
     if not study.swept:
         return []
     items = ["Validation accuracies choose a learning rate; they are not results, and no test image was used."]
-    if max(swept.seeds for swept in study.swept) == 1:
-        items.append("One seed per rate: neighbouring rates within a point or two are not told apart.")
+    if min(swept.seeds for swept in study.swept) == 1:
+        items.append("One seed per rate cannot tell neighbouring rates apart" + _dip_words(study.swept))
     edges = [swept.identity.title for swept in study.swept if swept.edge]
     if edges:
         items.append(

@@ -37,7 +37,7 @@ def _clear_best(timed: Sequence[Speed]) -> Speed | None:
         return speed.throughput_img_per_s
 
     # one device, one ranking; a batch of its own is a condition of its own
-    if len(timed) < 2 or len({(s.key.device, s.machine, s.batch_size) for s in timed}) > 1:
+    if len(timed) < 2 or len({(s.key.device, s.machine, s.batch_size, s.conditions[1:]) for s in timed}) > 1:
         return None
     best = max(timed, key=lambda speed: (interval(speed).estimate, speed.key))
     return best if all(s is best or interval(best).low > interval(s).high for s in timed) else None
@@ -61,7 +61,7 @@ def latency_cell(speed: Speed | None, notes: Notes) -> Cell:
         return notes.missing("not timed on this machine")
     median = significant(speed.latency_p50_median, 3)
     if speed.latency_p99_median is None:
-        mark = notes.number("p99 needs 1,000 iterations in one process")
+        mark = notes.number("p99 needs 1,000 iterations in every process")
         return Cell(f"{median} / n/a", speed.latency_p50_median, speed.cell_ids, mark=mark)
     shown = f"{median} / {significant(speed.latency_p99_median, 3)}"
     return Cell(shown, speed.latency_p50_median, speed.cell_ids)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from bench.analyse.compare import difference, verdict_of
 from bench.analyse.identity import DatasetIdentity, family_rank, identify_dataset
 from bench.analyse.scores import Score
@@ -37,7 +39,7 @@ def main_table(study: Study) -> Table:
     ]
     columns += _count_columns(study)
     best = _best_beyond_noise(study)
-    columns += [_accuracy_column(study, dataset, best.get(dataset.name)) for dataset in study.datasets]
+    columns += [_accuracy_column(study, dataset, best) for dataset in study.datasets]
     if study.datasets:
         columns += _training_columns(study)
     columns += speed_columns(study)
@@ -56,8 +58,8 @@ def main_table_caption(study: Study) -> str:
     if study.datasets:
         seeds = span({len(score.seeds) for score in study.main})
         words.append(
-            f"Top-1 on the test part, {_interval_words(seeds)}; bold: ahead of every other model beyond noise "
-            f"(pairwise, uncorrected). Accuracies: {accuracy_conditions(study)}."
+            f"Top-1 on the test part, {_interval_words(seeds)}; bold: ahead of every other model of its "
+            f"training budget beyond noise (pairwise, uncorrected). Accuracies: {accuracy_conditions(study)}."
         )
         together = {int(n) for n in study.training["side_by_side"].dropna()}
         if any(n > 1 for n in together):
@@ -66,16 +68,16 @@ def main_table_caption(study: Study) -> str:
             )
     if any(row.speed for row in study.rows):
         words.append(
-            "Throughput ± half of the 95 % interval over fresh processes; bold: its interval above all others. "
-            f"Timings: {speed_conditions(study)}."
+            "Throughput ± the longer arm of the 95 % interval over fresh processes; bold: its interval above all "
+            f"others. Timings: {speed_conditions(study)}."
         )
     return " ".join(words)
 
 
 def _interval_words(seeds: str) -> str:
     if seeds == "1":
-        return "one seed ± half of the 95 % interval over test images alone"
-    return f"mean over {seeds} seeds ± half of the 95 % interval over seeds and test images"
+        return "one seed ± the longer arm of the 95 % interval over test images alone"
+    return f"mean over {seeds} seeds ± the longer arm of the 95 % interval over seeds and test images"
 
 
 def _count_columns(study: Study) -> list[tuple[Column, Maker]]:
@@ -121,7 +123,7 @@ def _count_ids(row: Row) -> tuple[str, ...]:
     return next((score.cell_ids for score in row.scores.values()), ())
 
 
-def _accuracy_column(study: Study, dataset: DatasetIdentity, best: Score | None) -> tuple[Column, Maker]:
+def _accuracy_column(study: Study, dataset: DatasetIdentity, best: Sequence[Score]) -> tuple[Column, Maker]:
     usual = max((len(row.scores[dataset.name].seeds) for row in study.rows if dataset.name in row.scores), default=0)
 
     def cell(row: Row, notes: Notes) -> Cell:
@@ -132,21 +134,21 @@ def _accuracy_column(study: Study, dataset: DatasetIdentity, best: Score | None)
         if len(score.seeds) < usual:
             mark = notes.number(f"{counted(len(score.seeds), 'seed')} finished, not {usual}")
         text = plus_minus(score.interval, 1)
-        return Cell(text, score.interval.estimate, score.cell_ids, is_bold=score is best, mark=mark)
+        return Cell(text, score.interval.estimate, score.cell_ids, is_bold=any(score is one for one in best), mark=mark)
 
     return Column(f"{dataset.title}: top-1 [%]"), cell
 
 
-def _best_beyond_noise(study: Study) -> dict[str, Score]:
-    """By data set, the score that is ahead of every other, where there is one."""
-    found = {}
-    for dataset in study.datasets:
-        scores = [row.scores[dataset.name] for row in study.rows if dataset.name in row.scores]
-        if len(scores) < 2:
-            continue
+def _best_beyond_noise(study: Study) -> list[Score]:
+    """On each data set and training budget, the score that is ahead of every other, where there is one."""
+    rivals: dict[tuple[str, float], list[Score]] = {}
+    for score in study.main:
+        rivals.setdefault((score.dataset, score.budget_gflop), []).append(score)
+    found = []
+    for scores in rivals.values():
         best = max(scores, key=lambda score: (score.interval.estimate, score.key))
-        if all(other is best or verdict_of(difference(best, other)) == "ahead" for other in scores):
-            found[dataset.name] = best
+        if len(scores) > 1 and all(o is best or verdict_of(difference(best, o)) == "ahead" for o in scores):
+            found.append(best)
     return found
 
 
@@ -177,10 +179,12 @@ def families_table(study: Study) -> Table | None:
     """Every pair of families on every data set, with who stood for each."""
     if not study.comparisons:
         return None
+    scale = flop_scale(one.budget_gflop * GIGA for one in study.comparisons)
     heads = (
         Column("Data set", is_number=False),
         Column("First", is_number=False),
         Column("Second", is_number=False),
+        Column(f"Training [{scale.unit}]"),
         Column("First [%]"),
         Column("Second [%]"),
         Column("Difference [points]"),
@@ -203,6 +207,7 @@ def families_table(study: Study) -> Table | None:
                 Cell(f"{identify_dataset(one.dataset).title}, {title}", one.dataset),
                 Cell(best_words(one.first)),
                 Cell(best_words(one.second)),
+                Cell(fixed(one.budget_gflop * GIGA / scale.factor, 2), one.budget_gflop * GIGA, ids),
                 Cell(percent(one.first.mean_pct), one.first.mean_pct, ids),
                 Cell(percent(one.second.mean_pct), one.second.mean_pct, ids),
                 Cell(signed(one.delta_pp, 1), one.delta_pp, ids),
@@ -279,7 +284,7 @@ def learning_rates_table(study: Study) -> Table | None:
     """Validation top-1 by learning rate, the chosen rate, and whether it sits at the edge of what was tried."""
     if not study.swept:
         return None
-    rates = sorted({tried for swept in study.swept for tried in swept.top1_pct})
+    rates = sorted({tried for swept in study.swept for tried in swept.tried})
     regimes = {(swept.dataset, swept.train_images) for swept in study.swept}
     heads = [Column("Model", is_number=False)]
     if len(regimes) > 1:
@@ -302,9 +307,12 @@ def learning_rates_table(study: Study) -> Table | None:
         for tried in rates:
             top1 = swept.top1_pct.get(tried)
             known = swept.cell_ids.get(tried, ())
-            row.append(Cell("–") if top1 is None else Cell(percent(top1), top1, known, tried == swept.best_rate))
+            if top1 is None:
+                row.append(Cell("failed" if tried in swept.tried else "–"))
+            else:
+                row.append(Cell(percent(top1), top1, known, tried == swept.best_rate))
         ids = tuple(cell_id for known in swept.cell_ids.values() for cell_id in known)
-        row.append(Cell(str(len(swept.top1_pct)), len(swept.top1_pct), ids))
+        row.append(Cell(str(len(swept.tried)), len(swept.tried), ids))
         row.append(Cell(learning_rate(swept.best_rate), swept.best_rate, swept.cell_ids[swept.best_rate]))
         row.append(Cell(_edge_words(swept.edge)))
         rows.append(tuple(row))

@@ -92,8 +92,8 @@ def speed_conditions(study: Study) -> str:
 
 def device_words(study: Study) -> str:
     """The processor (or GPU) of the home machine's timings with its threads."""
-    timed = (record for record in study.records if record.cell.get("task") in ("speed", "memory"))
-    at_home = (record for record in timed if record.status == "ok" and machine_of(record) == study.home)
+    timed = (record for record in study.shown if record.cell.get("task") in ("speed", "memory"))
+    at_home = (record for record in timed if machine_of(record) == study.home)
     conditions = next((record.conditions for record in at_home), {})
     name = conditions.get("gpu_model") or conditions.get("cpu_model") or "unknown device"
     threads = conditions.get("threads")
@@ -152,9 +152,10 @@ def _accuracy_finding(study: Study) -> str:
     main = [d for d in study.datasets if d.name in found and d.carries_findings]
     side = [d for d in study.datasets if d.name in found and not d.carries_findings]
     if not main:
-        clauses = _clauses([found[d.name] for d in side])
-        return f"{_regime(study, side)}, {clauses}; nothing follows from this alone ({_caution(side)})."
-    sentence = f"{_regime(study, main)}, {_clauses([found[d.name] for d in main])}"
+        alone = [found[d.name] for d in side]
+        return f"{_regime(alone, side)}, {_clauses(alone)}; nothing follows from this alone ({_caution(side)})."
+    compared = [found[d.name] for d in (*main, *side)]
+    sentence = f"{_regime(compared, main)}, {_clauses([found[d.name] for d in main])}"
     if side:
         sentence += f"; {_clauses([found[d.name] for d in side])}, which carries nothing alone ({_caution(side)})"
     return f"{sentence}."
@@ -165,20 +166,61 @@ def _caution(datasets: Sequence[DatasetIdentity]) -> str:
     return escape("; ".join(dict.fromkeys(text[:1].lower() + text[1:] for text in texts)))
 
 
-def _regime(study: Study, datasets: Sequence[DatasetIdentity]) -> str:
-    """`Trained from scratch at equal compute (0.25–0.45 TFLOP per run) on 8 190 generated images of 32 px`."""
-    names = {dataset.name for dataset in datasets}
-    scores = [score for score in study.main if score.dataset in names]
-    scale = flop_scale(score.budget_gflop * GIGA for score in scores)
-    budgets = span({score.budget_gflop * GIGA / scale.factor for score in scores}, 2)
+def _regime(compared: Sequence[Comparison], told: Sequence[DatasetIdentity]) -> str:
+    """`Trained from scratch on 8 190 generated images of 32 px with equal training compute (0.25 TFLOP, 3 seeds)`.
+
+    compared: every difference of the sentence. told: the sets whose images it names first.
+    """
+    names = {dataset.name for dataset in told}
+    scores = [score for comparison in compared for score in comparison.scores]
+    images = _images_words([score for score in scores if score.dataset in names], told)
+    return f"Trained from scratch on {images} with {_budgets_words(compared)}"
+
+
+def _images_words(scores: Sequence[Score], datasets: Sequence[DatasetIdentity]) -> str:
     kinds = listed(sorted({"user-given" if d.kind == "given" else d.kind for d in datasets}))
     images = span({score.train_images for score in scores})
     pixels = span({score.key.resolution_px for score in scores})
-    by_size = " by model size" if len({score.budget_gflop for score in scores}) > 1 else ""
-    return (
-        f"Trained from scratch on {images} {kinds} images of {pixels} px with equal training compute "
-        f"({budgets} {scale.unit}{by_size}, {seeds_words(scores)})"
-    )
+    return f"{images} {kinds} images of {pixels} px"
+
+
+def _budgets_words(compared: Sequence[Comparison]) -> str:
+    """One budget for all differences, or the budget on each set; only the first is called equal."""
+    scores = [score for comparison in compared for score in comparison.scores]
+    scale = flop_scale(c.budget_gflop * GIGA for c in compared)
+    sets: dict[float, list[str]] = {}
+    for comparison in compared:
+        sets.setdefault(comparison.budget_gflop * GIGA / scale.factor, []).append(comparison.dataset)
+    if len(sets) == 1:
+        return f"equal training compute ({span(sets, 2)} {scale.unit}, {seeds_words(scores)})"
+    each = listed(f"{fixed(budget, 2)} {scale.unit} on {dataset_words(names)}" for budget, names in sets.items())
+    return f"a training compute per run of {each} ({seeds_words(scores)})"
+
+
+def compute_words(scores: Sequence[Score]) -> str:
+    """Training compute of these runs, called equal only where it is; no full stop."""
+    scale = flop_scale(score.budget_gflop * GIGA for score in scores)
+    budgets = {score.budget_gflop * GIGA / scale.factor for score in scores}
+    if len(budgets) == 1:
+        return f"equal training compute ({span(budgets, 2)} {scale.unit})"
+    return f"training compute that differs between models or sets ({span(budgets, 2)} {scale.unit})"
+
+
+def sizes_compute_words(study: Study) -> str:
+    """Training compute along the axis of training-set sizes: of all lines, or along each one; no full stop."""
+    lines: dict[tuple[str, str], list[Score]] = {}
+    for score in study.scores:
+        if score.budget_rank == 0:
+            lines.setdefault((score.dataset, study.labels[score.key]), []).append(score)
+    several = [line for line in lines.values() if len({score.train_images for score in line}) > 1]
+    scores = [score for line in several for score in line]
+    if not scores or len({score.budget_gflop for score in scores}) == 1:
+        return f"at {compute_words(scores)}" if scores else ""
+    if all(len({score.budget_gflop for score in line}) == 1 for line in several):
+        scale = flop_scale(score.budget_gflop * GIGA for score in scores)
+        budgets = span({score.budget_gflop * GIGA / scale.factor for score in scores}, 2)
+        return f"each model at one training compute, which differs between models or sets ({budgets} {scale.unit})"
+    return f"at {compute_words(scores)}"
 
 
 def _clauses(comparisons: Sequence[Comparison]) -> str:
@@ -225,10 +267,13 @@ def best_words(best: FamilyBest) -> str:
 def _single_family_finding(study: Study) -> str:
     best = max(study.main, key=lambda score: (score.validation_pct or 0.0, score.key))
     alone = "" if identify_dataset(best.dataset).carries_findings else ", a set that carries nothing alone"
+    several = len({score.identity.family for score in study.main}) > 1
+    why = "no two families share a training budget" if several else "only one family was measured"
+    regime = f"{_images_words(study.main, study.datasets)} with {compute_words(study.main)}, {seeds_words(study.main)}"
     return (
-        f"{_regime(study, study.datasets)}, the best on validation is {escape(study.labels[best.key])} with "
+        f"Trained from scratch on {regime}, the best on validation is {escape(study.labels[best.key])} with "
         f"{percent(best.interval.estimate)} % top-1 {bracketed(best.interval)} on {dataset_words([best.dataset])}"
-        f"{alone}; only one family was measured at this compute, so families are not compared."
+        f"{alone}; {why}, so families are not compared."
     )
 
 

@@ -71,3 +71,14 @@ def test_families_meet_only_at_budgets_that_both_have():
 def test_families_without_a_common_budget_are_not_compared():
     records = runs("vit_32px_s", 80.0, budget=1.0) + runs("resnet_32px_m", 99.0, budget=2.0)
     assert compare_families(scores_of(records)) == []
+
+
+def test_a_pair_meets_at_its_largest_common_budget_alone():
+    records = runs("vit_32px_s", 80.0, budget=1.0) + runs("resnet_32px_s", 70.0, budget=1.0)
+    records += runs("vit_32px_s", 90.0, budget=2.0) + runs("resnet_32px_s", 95.0, budget=2.0)
+    records += runs("resnet_32px_m", 99.0, budget=4.0)
+    frame = training_frame(records)
+    identities = {name: identify_model(name) for name in frame["model"].unique()}
+    (found,) = compare_families(trained_scores(frame, identities, lambda cell_id: None))
+    assert (found.budget_gflop, found.delta_pp) == (2.0, pytest.approx(5.0))
+    assert {score.budget_gflop for score in found.scores} == {2.0}

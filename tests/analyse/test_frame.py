@@ -52,3 +52,11 @@ def test_each_cell_that_never_finished_is_listed_once():
     first = record(cell, status="oom", reason="no memory", started_at="2026-01-01T00:00:00Z")
     again = record(cell, status="oom", reason="still none", started_at="2026-01-02T00:00:00Z")
     assert [one.reason for one in unfinished_records([again, first])] == ["still none"]
+
+
+def test_a_failure_after_a_result_is_listed_and_one_before_is_not():
+    failed = trained("vit_32px_s", 0, 0.0, status="failed", reason="NaN", started_at="2026-01-02T00:00:00Z")
+    before = trained("vit_32px_s", 0, 80.0, started_at="2026-01-01T00:00:00Z")
+    after = trained("vit_32px_s", 0, 80.0, started_at="2026-01-03T00:00:00Z", machine="m2")
+    assert unfinished_records([before, failed]) == [failed]
+    assert unfinished_records([failed, after]) == []

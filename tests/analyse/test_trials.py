@@ -2,7 +2,7 @@ from records import trained
 
 from bench.analyse.frame import training_frame
 from bench.analyse.identity import identify_model
-from bench.analyse.trials import swept_models
+from bench.analyse.trials import failed_trials, swept_models
 
 
 def sweep(*rates_and_scores):
@@ -22,3 +22,20 @@ def test_an_optimum_at_an_end_of_the_grid_is_an_edge():
 
 def test_one_rate_is_no_sweep():
     assert sweep((0.001, 80.0)) == []
+
+
+def test_a_failed_trial_counts_as_tried_and_bounds_the_range():
+    done = [
+        trained("vit_32px_s", 0, top1, rate=rate, part="validation") for rate, top1 in ((0.001, 80.0), (0.003, 85.0))
+    ]
+    failed = trained("vit_32px_s", 0, 0.0, rate=0.009, part="validation", status="failed", reason="NaN")
+    (swept,) = swept_models(
+        training_frame(done), {"vit_32px_s": identify_model("vit_32px_s")}, failed_trials([*done, failed], done)
+    )
+    assert (swept.tried, swept.edge) == ((0.001, 0.003, 0.009), "")
+
+
+def test_a_dip_is_told_by_how_far_it_falls_below_both_neighbours():
+    (swept,) = sweep((0.001, 80.0), (0.003, 70.0), (0.009, 85.0))
+    assert swept.largest_dip_pp == 10.0
+    assert sweep((0.001, 80.0), (0.003, 85.0))[0].largest_dip_pp == 0.0

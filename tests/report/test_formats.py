@@ -58,3 +58,7 @@ def test_spans_collapse_when_equal():
 
 def test_points_have_a_singular():
     assert (formats.points(1.0), formats.points(-2.14)) == ("1.0 point", "2.1 points")
+
+
+def test_an_interval_clipped_at_the_end_of_the_scale_holds_its_other_end():
+    assert formats.plus_minus(Interval(99.5, 98.0, 100.0, 3, "t"), 1) == "99.5 ± 1.5"

@@ -17,6 +17,7 @@ from synthetic_store import (
     with_predictions,
 )
 
+from bench.catalog.tuned import tuned_rates
 from bench.errors import StoreError
 from bench.report.page import write_index, write_report
 
@@ -173,7 +174,7 @@ def test_limits_are_made_of_what_is_there(tmp_path):
     text = write(records, tmp_path).read_text(encoding="utf-8")
     assert "2 seeds per model where five are wanted" in text
     assert "2 processes per model where five are wanted" in text
-    assert "this regime favours CNNs" in text
+    assert "locality is expected to help" in text
     assert "Trainings ran 2 at a time" in text
     assert "writers" not in text
 
@@ -237,3 +238,18 @@ def test_ten_thousand_records_take_under_ten_seconds(tmp_path):
     write(records, tmp_path)
     assert len(records) == 10_000
     assert time.process_time() - start < 10
+
+
+def test_results_left_out_and_failures_after_a_result_are_listed(tmp_path):
+    failed = make_record(train_cell("vit_32px_s"), status="failed", reason="NaN", started_at="2026-02-02T03:04:05Z")
+    old = make_record(train_cell("vit_32px_s", seed=5, definition="other"), train_values(10.0), started_at="2025")
+    text = write([*tiny("vit_32px_s", "resnet_32px_s"), failed, old], tmp_path).read_text(encoding="utf-8")
+    assert "| failed | train | NaN (an older result is shown) | 1 | vit_32px_s on textures seed 0 |" in text
+    assert "| left out | train | the model's name stood for another definition | 1 |" in text
+
+
+def test_learning_rates_are_called_swept_only_where_they_are_those_of_the_sweep(tmp_path):
+    rate = tuned_rates()["vit_32px_s"].learning_rate
+    for learning_rate, words in ((rate, "from the sweep `tune`"), (2 * rate, "given in the suite file")):
+        record = make_record(train_cell("vit_32px_s", learning_rate=learning_rate), train_values(80.0))
+        assert f"Learning rates are {words}" in write([record], tmp_path).read_text(encoding="utf-8")

@@ -61,9 +61,11 @@ def test_best_is_bold_only_beyond_noise():
 def test_families_table_whole():
     assert render_table(families_table(study("s", small_store(), none))) == "\n".join(
         [
-            "| Data set | First | Second | First [%] | Second [%] | Difference [points] | 95 % interval | First is |",
-            "|:---|:---|:---|---:|---:|---:|---:|:---|",
-            "| Wave textures, CNN – ViT | ResNet S (of 1) | ViT S (of 1) | 90.0 | 80.0 | +10.0 | [7.8, 12.2] | ahead |",
+            "| Data set | First | Second | Training [TFLOP] | First [%] | Second [%] | Difference [points] | "
+            "95 % interval | First is |",
+            "|:---|:---|:---|---:|---:|---:|---:|---:|:---|",
+            "| Wave textures, CNN – ViT | ResNet S (of 1) | ViT S (of 1) | 0.25 | 90.0 | 80.0 | +10.0 | [7.8, 12.2] | "
+            "ahead |",
         ]
     )
 

@@ -84,3 +84,22 @@ def test_a_users_data_set_is_called_user_given_and_escaped():
     sentence = said(runs("vit_32px_s", "my|cats", 60.0) + runs("resnet_32px_s", "my|cats", 90.0))
     assert "1\u202f000 user-given images" in sentence
     assert r"my\|cats" in sentence
+
+
+def test_budgets_that_differ_between_sets_are_never_called_equal():
+    sentence = said(
+        [
+            record
+            for dataset, gflop in (("textures", 250.0), ("shapes", 500.0))
+            for model, mean in (("vit_32px_s", 80.0), ("resnet_32px_s", 90.0))
+            for record in runs(model, dataset, mean, budget_gflop=gflop)
+        ]
+    )
+    assert "equal" not in sentence
+    assert "0.50 TFLOP on Contours and 0.25 TFLOP on Wave textures" in sentence
+
+
+def test_families_without_a_common_budget_are_not_compared():
+    sentence = said(runs("vit_32px_s", "textures", 80.0) + runs("resnet_32px_m", "textures", 90.0, budget_gflop=500.0))
+    assert "no two families share a training budget, so families are not compared" in sentence
+    assert "equal" not in sentence

@@ -1,0 +1,107 @@
+"""Which records a report may put together: of every model and data set the newest definition, of timings one software.
+
+A model's name can come to stand for another network, a data set's for other images, and a machine's timings for
+another torch: such records measure different things, so only the newest of them are shown and the rest is listed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from bench.store.record import Record
+
+Group = tuple[str, ...]
+_TIMING_CONDITIONS = ("threads", "torch", "timm")
+
+
+def definition_of(record: Record) -> Group:
+    """What the model's name stood for."""
+    return (str(record.cell.get("definition") or ""),)
+
+
+def data_of(record: Record) -> Group:
+    """What the data set's name stood for: fingerprint and number of classes."""
+    return str(record.cell.get("fingerprint") or ""), str(record.cell.get("num_classes") or "")
+
+
+def timing_of(record: Record) -> Group:
+    """What two timings on one machine must share: classes, threads and the versions of torch and timm."""
+    conditions = (str(record.conditions.get(key) or "") for key in _TIMING_CONDITIONS)
+    return str(record.cell.get("num_classes") or ""), *conditions
+
+
+def current_records(records: Sequence[Record]) -> tuple[list[Record], list[Record]]:
+    """The `ok` records of the newest group of each model, data set and timed model, and those of older groups.
+
+    Data are compared by set and not by model, because models trained on other images do not compare. Both lists
+    keep the order of the records; records that are not `ok` are in neither.
+    """
+    kept = [record for record in records if record.status == "ok"]
+    for subject, group in (
+        (_protocol, _metric_version),
+        (_model, definition_of),
+        (_dataset, data_of),
+        (_timed_model, timing_of),
+    ):
+        kept = _newest(kept, subject, group)
+    shown = {id(record) for record in kept}
+    return kept, [record for record in records if record.status == "ok" and id(record) not in shown]
+
+
+def is_of_same_kind(record: Record, shown: Iterable[Record]) -> bool:
+    """Whether a training's model and data are those of a shown training of the same model and set."""
+    return any(
+        _model(other) == _model(record)
+        and _dataset(other) == _dataset(record)
+        and definition_of(other) == definition_of(record)
+        and data_of(other) == data_of(record)
+        for other in shown
+    )
+
+
+def _newest(
+    records: Sequence[Record], subject: Callable[[Record], Group | None], group: Callable[[Record], Group]
+) -> list[Record]:
+    """The records whose group is that of their subject's newest record; all records without a subject."""
+    newest: dict[Group, tuple[str, Group]] = {}
+    for record in records:
+        key = subject(record)
+        if key is not None:
+            newest[key] = max(newest.get(key, ("", ())), (record.started_at, group(record)))
+    return [r for r in records if (key := subject(r)) is None or newest[key][1] == group(r)]
+
+
+def _task(record: Record) -> str:
+    return str(record.cell.get("task"))
+
+
+def _protocol(record: Record) -> Group | None:
+    return (_task(record),)
+
+
+def _metric_version(record: Record) -> Group:
+    return (str(record.cell.get("metric_version") or ""),)
+
+
+def _model(record: Record) -> Group | None:
+    return (str(record.cell.get("model")),)
+
+
+def _dataset(record: Record) -> Group | None:
+    return (str(record.cell.get("dataset")),) if _task(record) == "train" else None
+
+
+def _timed_model(record: Record) -> Group | None:
+    if _task(record) not in ("speed", "memory"):
+        return None
+    cell: dict[str, Any] = record.cell
+    settings = repr(sorted((cell.get("settings") or {}).items()))
+    return (
+        _task(record),
+        str(cell.get("model")),
+        str(cell.get("resolution_px")),
+        str(cell.get("device")),
+        settings,
+        str(record.conditions.get("machine") or ""),
+    )
