@@ -305,7 +305,7 @@ def paper_figure_5(study: Study) -> FigureSpec | None:
     if ours is not None:
         panels.append(ours)
         caption += (
-            f" **Right: measured here**, mean over {dataset_words(_finding_sets(study))}, trained from scratch: "
+            f" **Last panel: measured here**, mean over {dataset_words(_finding_sets(study))}, trained from scratch: "
             f"another regime, some {_orders_apart(study)} orders of magnitude below in compute; shapes may be "
             f"compared, values may not. {seeds_words(study.main).capitalize()}, 95 % intervals."
         )
