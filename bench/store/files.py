@@ -26,6 +26,14 @@ from bench.store.record import FORMAT_VERSION, Record
 LOCAL = "local"
 LOCK = ".lock"
 PART_BYTES = 900_000
+# Keys share long beginnings, and the bytes of probabilities compress better apart: half the size of the defaults.
+_PREDICTIONS_FORMAT: dict[str, Any] = {
+    "compression": "zstd",
+    "compression_level": 19,
+    "use_dictionary": ["label", "prediction"],
+    "column_encoding": {"key": "DELTA_BYTE_ARRAY", "label_probability": "BYTE_STREAM_SPLIT"},
+    "write_statistics": False,
+}
 HEADROOM_BYTES = 1 << 20  # a run starts only if this much can be written; a record is a few KB
 
 
@@ -181,7 +189,7 @@ class RunWriter:
         temporary = path.with_suffix(f".{os.getpid()}.tmp")
         try:
             path.parent.mkdir(exist_ok=True)
-            pq.write_table(table, temporary, compression="zstd")
+            pq.write_table(table, temporary, **_PREDICTIONS_FORMAT)
             with open(temporary, "rb") as stream:
                 os.fsync(stream.fileno())
             temporary.replace(path)
