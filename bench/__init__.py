@@ -1,7 +1,7 @@
 """Vision Transformers against CNNs: one harness for accuracy, compute, speed and memory.
 
 The folders are the stages: catalog -> suite -> data, learn, measure -> execute -> store,
-and for reading: store -> analyse -> report. `docs/design.md` draws the arrows.
+and for reading: store -> analyse -> report. README.md says what each holds.
 """
 
 __version__ = "0.1.0"
