@@ -293,7 +293,8 @@ def _tuning_limits(study: Study) -> list[str]:
         f"Learning rates are {origin}.",
         "Batch size, shifts and the spread of the classifier's initial weights were chosen in pilots on a ViT and "
         "EfficientNets, the shift on digits and the difficulty of the generated sets in pilots scored on the test part "
-        "(`docs/decisions.md`, with the sweeps that were stopped and not kept); weight decay and schedule were not tuned.",
+        "(`docs/decisions.md`, with the sweeps that were stopped and not kept); weight decay and schedule were not "
+        "tuned.",
     ]
 
 
