@@ -18,7 +18,16 @@ MemoryFormat = Literal["contiguous", "channels_last"]
 SpeedMetric = Literal["throughput", "latency"]
 
 # Raise a task's number when a change to the code moves its values: old records then no longer count as done.
-METRIC_VERSION = {"complexity": 1, "train": 1, "speed": 1, "memory": 1}
+METRIC_VERSION = {
+    "complexity": 1,
+    "train": 1,
+    "speed": 1,
+    "memory": 1,
+    "preflight": 1,
+    "evaluate": 1,
+    "fewshot": 1,
+    "finetune": 1,
+}
 
 
 class Frozen(BaseModel):
@@ -55,6 +64,30 @@ class Recipe(Frozen):
     augmentation: Literal["none", "shift"] = "none"
     head_init: Literal["small", "own"] = "small"
     validations: int = Field(default=6, ge=1)  # looks at the validation part; the best one's weights are scored
+
+
+class FinetuneRecipe(Frozen):
+    """How pretrained weights are adapted: everything but model, weights, data, seed and resolution.
+
+    name: `vit` is the ViT paper's recipe, `bit` BiT's HyperRule. learning_rate: the peak, after warmup_steps.
+    schedule: `cosine` to zero, or `stairs`: a tenth each time at 30, 60 and 90 % of the steps. batch_size: images
+    per optimiser step, whatever number fits into memory at once. stored_px: images are kept as squares of this side,
+    and crops are cut from them. crop: `inception` (5 to 100 % of the area, aspect 3/4 to 4/3), `random` (a square of
+    the model's resolution) or `none`. mixup_alpha: 0 for none. The head starts at zero, the momentum is 0.9.
+    """
+
+    name: Literal["vit", "bit"] = "vit"
+    learning_rate: float = Field(gt=0)
+    steps: int = Field(gt=0)
+    batch_size: int = Field(default=512, gt=0)
+    warmup_steps: int = Field(default=500, ge=0)
+    schedule: Literal["cosine", "stairs"] = "cosine"
+    weight_decay: float = Field(default=0.0, ge=0)
+    grad_clip_norm: float | None = Field(default=1.0, gt=0)
+    stored_px: int = Field(gt=0)
+    crop: Literal["inception", "random", "none"] = "inception"
+    flip: bool = True
+    mixup_alpha: float = Field(default=0.0, ge=0)
 
 
 class _Cell(Frozen):
@@ -111,7 +144,75 @@ class MemoryCell(_Cell):
     settings: Settings
 
 
-Cell = ComplexityCell | TrainCell | SpeedCell | MemoryCell
+class PreflightCell(Frozen):
+    """A look at every image of a user's own data set: what is broken, odd, doubled or missing."""
+
+    task: Literal["preflight"] = "preflight"
+    metric_version: int
+    dataset: str
+    fingerprint: str
+
+    @property
+    def cell_id(self) -> str:
+        """First 16 hexadecimal digits of SHA-256 over the canonical JSON of the cell."""
+        return cell_id_of(self.model_dump(mode="json"))
+
+
+class EvaluateCell(_Cell):
+    """Pretrained weights with their own head, scored on the test part with their own preprocessing.
+
+    weights: `public` (those of the timm tag) or `sha256 <16 digits>` of a safetensors file.
+    fingerprint: of the test part.
+    """
+
+    task: Literal["evaluate"] = "evaluate"
+    weights: str
+    dataset: str
+    fingerprint: str
+    device: Device
+    settings: Settings
+
+
+class FewshotCell(_Cell):
+    """Frozen features, a ridge regression on k images a class for every k and draw, scored on the test part.
+
+    resized_px: side of the square that images are resized to before the centre crop to resolution_px.
+    fingerprint: of all parts.
+    """
+
+    task: Literal["fewshot"] = "fewshot"
+    weights: str
+    dataset: str
+    fingerprint: str
+    shots: tuple[int, ...]
+    draws: int
+    l2: float
+    resized_px: int
+    device: Device
+    settings: Settings
+
+
+class FinetuneCell(_Cell):
+    """Pretrained weights adapted to a data set, scored once on `scored_part`.
+
+    A trial of a sweep trains on `train` and is scored on `validation`; the final run trains on both and is scored on
+    `test`. weights: as in EvaluateCell, or `random` for the same recipe from scratch. fingerprint: of all parts.
+    """
+
+    task: Literal["finetune"] = "finetune"
+    weights: str
+    dataset: str
+    fingerprint: str
+    seed: int
+    recipe: FinetuneRecipe
+    scored_part: Literal["test", "validation"]
+    device: Device
+    settings: Settings
+
+
+Cell = (
+    ComplexityCell | TrainCell | SpeedCell | MemoryCell | PreflightCell | EvaluateCell | FewshotCell | FinetuneCell
+)
 _ADAPTER: TypeAdapter[Cell] = TypeAdapter(Annotated[Cell, Field(discriminator="task")])
 
 

@@ -1,0 +1,148 @@
+"""Labelled images as they are stored: encoded files or pixel arrays, read one at a time, in named parts.
+
+Everything that can hold images (folders, lists, tar shards, parquet, torchvision's data sets) becomes one
+ImageCollection; everything that uses images (preflight, cache, evaluation, few-shot, fine-tuning) starts from one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.data.image_set import FINGERPRINT_DIGITS
+from bench.errors import DataError
+
+RawImage = bytes | NDArray[np.uint8]  # an encoded file; or pixels, (H, W) or (H, W, 3)
+PartName = Literal["train", "validation", "test"]
+PART_NAMES: tuple[PartName, ...] = ("train", "validation", "test")
+
+
+class ImageReader(Protocol):
+    """Random access to stored images. Can be pickled, so that loader processes can have their own."""
+
+    def __len__(self) -> int: ...
+
+    def read(self, index: int) -> RawImage:
+        """The image as it is stored. Raises DataError for one that is gone or lies outside its root."""
+        ...
+
+
+@dataclass(frozen=True)
+class LabelledImages:
+    """N stored images. labels: (N,), int64 in [0, C). keys: a name per image, unique in its collection.
+
+    groups: which images belong together (a patient, a video), if anything says so; no split parts a group.
+    """
+
+    reader: ImageReader
+    labels: NDArray[np.int64]
+    keys: tuple[str, ...]
+    groups: tuple[str, ...] | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, index: Sequence[int] | NDArray[np.int64]) -> LabelledImages:
+        """The images at these positions, in this order."""
+        chosen = [int(i) for i in index]
+        return LabelledImages(
+            reader=Taken(self.reader, tuple(chosen)),
+            labels=self.labels[chosen],
+            keys=tuple(self.keys[i] for i in chosen),
+            groups=None if self.groups is None else tuple(self.groups[i] for i in chosen),
+        )
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A reader of some of another reader's images."""
+
+    reader: ImageReader
+    chosen: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.chosen)
+
+    def read(self, index: int) -> RawImage:
+        return self.reader.read(self.chosen[index])
+
+
+@dataclass(frozen=True)
+class Joined:
+    """A reader of several readers' images, one after the other."""
+
+    readers: tuple[ImageReader, ...]
+
+    def __len__(self) -> int:
+        return sum(len(reader) for reader in self.readers)
+
+    def read(self, index: int) -> RawImage:
+        for reader in self.readers:
+            if index < len(reader):
+                return reader.read(index)
+            index -= len(reader)
+        raise IndexError(index)
+
+
+@dataclass(frozen=True)
+class ImageCollection:
+    """A data set as it is stored. parts: those that its source has; `with_all_parts` makes the missing ones.
+
+    notes: what a reader of results must know of how the parts came about (a split made here, an order that
+    differs from the official one); each becomes a line of the report.
+    """
+
+    name: str
+    class_names: tuple[str, ...]
+    parts: Mapping[PartName, LabelledImages]
+    notes: tuple[str, ...] = ()
+
+    def part(self, name: PartName) -> LabelledImages:
+        """The part of this name. Raises DataError if the source has none."""
+        if name not in self.parts:
+            raise DataError(f"Data set {self.name!r} has no '{name}' part; it has {', '.join(sorted(self.parts))}.")
+        return self.parts[name]
+
+    def noted(self, *notes: str) -> ImageCollection:
+        """The same collection with more notes."""
+        return replace(self, notes=(*self.notes, *notes))
+
+
+def joined(parts: Iterable[LabelledImages]) -> LabelledImages:
+    """Several parts as one, in their order."""
+    found = list(parts)
+    grouped = all(part.groups is not None for part in found)
+    return LabelledImages(
+        reader=Joined(tuple(part.reader for part in found)),
+        labels=np.concatenate([part.labels for part in found]),
+        keys=tuple(key for part in found for key in part.keys),
+        groups=tuple(group for part in found for group in part.groups or ()) if grouped else None,
+    )
+
+
+def content_fingerprint(collection: ImageCollection, parts: Sequence[PartName]) -> str:
+    """First 16 hexadecimal digits of SHA-256 over part names, keys, labels and stored bytes of these parts.
+
+    Reads every image once; `bench.data.fingerprints` remembers the answer.
+    """
+    digest = hashlib.sha256()
+    for name in parts:
+        part = collection.part(name)
+        digest.update(f"{name} {len(part)}\n".encode())
+        for index, key in enumerate(part.keys):
+            digest.update(f"{key}\t{collection.class_names[part.labels[index]]}\t".encode())
+            digest.update(raw_digest(part.reader.read(index)))
+    return digest.hexdigest()[:FINGERPRINT_DIGITS]
+
+
+def raw_digest(raw: RawImage) -> bytes:
+    """SHA-256 of one stored image: of its bytes, or of its shape and pixels."""
+    if isinstance(raw, bytes):
+        return hashlib.sha256(raw).digest()
+    pixels = np.ascontiguousarray(raw)
+    return hashlib.sha256(f"{pixels.shape}".encode() + pixels.tobytes()).digest()
