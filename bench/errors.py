@@ -8,8 +8,11 @@ BenchError                  something the user can mend; the command line prints
 |- UnsupportedError         this device or this model cannot do what a cell asks: the cell is `skipped`
 |- OutOfMemoryError         the device has too little memory: the cell is `oom`
 |- CellFailedError          a cell started and could not finish, with the reason
+|- StoppedError             a cell that was asked to stop, has saved what it had, and can go on later
 |- StoreError               the results folder cannot be read or written
 `- DataError                images that cannot be made, read or trusted
+   |- AbsentDataError       images that are not here: the cell is `skipped`, and the message says how to get them
+   `- BadImageError         one image that cannot be decoded
 """
 
 from __future__ import annotations
@@ -58,12 +61,24 @@ class CellFailedError(BenchError):
     """A cell that started and could not finish; becomes a `failed` record."""
 
 
+class StoppedError(BenchError):
+    """The cell was asked to stop and has written a checkpoint; nothing is recorded."""
+
+
 class StoreError(BenchError):
     """The results folder cannot be read or written, or another run holds it."""
 
 
 class DataError(BenchError):
     """Images that cannot be made, read or trusted."""
+
+
+class AbsentDataError(DataError):
+    """Images that are not on this machine; becomes a `skipped` record."""
+
+
+class BadImageError(DataError):
+    """One stored image that cannot be decoded; the message says why."""
 
 
 def _list_hint(kind: str, known: list[str]) -> str:
