@@ -1,0 +1,278 @@
+"""From a stored image to upright RGB pixels: the one way, so that every part of the program sees the same picture.
+
+Only formats on the list are opened. Nothing is guessed: an image is decoded whole or refused with a reason.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import struct
+import warnings
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import (  # each plug-in registers its format
+    BmpImagePlugin,  # noqa: F401
+    GifImagePlugin,  # noqa: F401
+    Image,
+    JpegImagePlugin,  # noqa: F401
+    PngImagePlugin,  # noqa: F401
+    PpmImagePlugin,  # noqa: F401
+    TiffImagePlugin,
+    UnidentifiedImageError,
+    WebPImagePlugin,  # noqa: F401
+)
+
+from bench.data.collection import RawImage
+from bench.errors import BadImageError as BadImageError
+
+MOST_PIXELS = 100_000_000  # 300 MB as RGB, for each decoding process
+CONVERSIONS = ("grey", "16-bit", "CMYK", "palette", "alpha", "EXIF rotation", "first frame")
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
+
+# What Pillow's readers raise on bytes that are not what they claim to be, from fuzzing them.
+_READER_ERRORS = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    EOFError,
+    ArithmeticError,
+    RuntimeError,
+    MemoryError,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+)
+_ORIENTATION_TAG = 0x0112  # EXIF 2.3, section 4.6.4
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_BITS_TAG, _PHOTOMETRIC_TAG, _WHITE_IS_ZERO = 258, 262, 0  # TIFF 6.0, section 8
+_PPM_HEADER = re.compile(rb"P[2356](?:(?:\s|#[^\r\n]*[\r\n])+(\d+)){3}")
+_ALPHA_MODES = {"RGBA", "LA", "PA", "RGBa", "La"}
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """An upright RGB image and what was done to get it.
+
+    conversions: out of CONVERSIONS. content_format: out of FORMATS, by content and not by name; None for pixel arrays.
+    stored_size: (width, height) of the upright image at full scale, whatever scale it was decoded at.
+    """
+
+    image: Image.Image
+    conversions: frozenset[str]
+    content_format: str | None
+    stored_size: tuple[int, int]
+
+
+def decode(raw: RawImage, *, draft_px: int | None = None) -> Decoded:
+    """The stored image as upright RGB.
+
+    raw: an encoded file, or uint8 pixels of shape (H, W) or (H, W, 3). Alpha is composited on white; more than 8 bits
+    are scaled by the full range of their depth; CMYK is converted without its profile, JPEGs read as Adobe writes
+    them (inverted); of an animation or a document the first frame is taken. Colour profiles are not applied.
+    draft_px: a JPEG may come back at 1/2, 1/4 or 1/8 scale, both sides still at least this long.
+
+    Raises BadImageError for bytes that are no image of a known format, are corrupt or truncated, or hold more than
+    MOST_PIXELS, and for pixels without an agreed range (32-bit integers, floats, signed).
+    """
+    if isinstance(raw, np.ndarray):
+        return _from_pixels(raw)
+    content_format = format_of(raw)
+    if content_format is None:
+        raise BadImageError(_what_else(raw))
+    try:
+        # Pillow warns of large images and of broken metadata; neither keeps a picture from being right.
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="PIL")
+            return _from_file(raw, content_format, draft_px)
+    except BadImageError:
+        raise
+    except UnidentifiedImageError:
+        raise BadImageError(f"corrupt {content_format}: its header cannot be read") from None
+    except Image.DecompressionBombError:
+        raise BadImageError(_too_large(content_format)) from None
+    except MemoryError:
+        raise BadImageError(f"corrupt {content_format}: it asks for more memory than there is") from None
+    except _READER_ERRORS as error:
+        text = " ".join(str(error).split())[:200] or type(error).__name__
+        raise BadImageError(f"corrupt or truncated {content_format} ({len(raw)} bytes): {text}") from None
+
+
+def format_of(raw: bytes) -> str | None:
+    """The name in FORMATS that the first bytes stand for, None if they stand for none."""
+    if raw.startswith(b"\xff\xd8\xff"):
+        return "JPEG"
+    if raw.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "PNG"
+    if raw.startswith(b"RIFF") and raw[8:12] == b"WEBP":
+        return "WEBP"
+    if raw.startswith((b"GIF87a", b"GIF89a")):
+        return "GIF"
+    if raw.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):
+        return "TIFF"
+    if raw.startswith(b"BM"):
+        return "BMP"
+    if re.match(rb"P[1-6][\s#]", raw):
+        return "PPM"
+    return None
+
+
+def _from_file(raw: bytes, content_format: str, draft_px: int | None) -> Decoded:
+    opened = Image.open(io.BytesIO(raw), formats=(content_format,))
+    size = opened.size
+    if size[0] * size[1] > MOST_PIXELS:  # before anything is decoded
+        raise BadImageError(f"{_too_large(content_format)}: {size[0]} x {size[1]}")
+    bits, inverted = _depth(opened, raw, content_format)
+    # Pillow turns a TIFF itself while it loads it, and its size before that: ask first, and do not turn it again.
+    orientation = _orientation(opened) if content_format == "TIFF" else 1
+    if draft_px is not None:
+        opened.draft(None, (draft_px, draft_px))
+    opened.load()
+    image, conversions = _rgb(opened, bits, inverted)
+    if content_format != "TIFF":
+        orientation = _orientation(opened)
+        if orientation in _TURNS:
+            image = image.transpose(_TURNS[orientation])
+            size = size if orientation < 5 else (size[1], size[0])
+    if orientation in _TURNS:
+        conversions.add("EXIF rotation")
+    if content_format != "JPEG" and _has_more_frames(opened):  # a phone's JPEG may carry previews: not an animation
+        conversions.add("first frame")
+    return Decoded(image, frozenset(conversions), content_format, size)
+
+
+def _from_pixels(pixels: NDArray[np.uint8]) -> Decoded:
+    shape = pixels.shape
+    if pixels.dtype != np.uint8 or not (len(shape) == 2 or (len(shape) == 3 and shape[2] == 3)) or 0 in shape:
+        raise BadImageError(f"pixels of shape {shape} and type {pixels.dtype}, expected uint8 (H, W) or (H, W, 3)")
+    height, width = shape[:2]
+    if height * width > MOST_PIXELS:
+        raise BadImageError(f"{_too_large('array')}: {width} x {height}")
+    image = Image.fromarray(np.ascontiguousarray(pixels))
+    conversions = frozenset({"grey"}) if len(shape) == 2 else frozenset[str]()
+    return Decoded(image.convert("RGB") if conversions else image, conversions, None, (width, height))
+
+
+def _depth(opened: Image.Image, raw: bytes, content_format: str) -> tuple[int, bool]:
+    """Bits a channel as stored, and whether zero means white in a way that Pillow leaves to its caller."""
+    if content_format == "PNG":
+        return raw[24], False  # IHDR is first; its ninth byte is the depth
+    if content_format == "PPM":
+        header = _PPM_HEADER.match(raw)
+        return (16 if header and int(header[1]) > 255 else 8), False
+    if isinstance(opened, TiffImagePlugin.TiffImageFile):
+        stored = opened.tag_v2.get(_BITS_TAG, (8,))
+        bits = max(stored) if isinstance(stored, tuple) else int(stored)
+        return bits, opened.mode.startswith("I;16") and opened.tag_v2.get(_PHOTOMETRIC_TAG) == _WHITE_IS_ZERO
+    return 8, False
+
+
+def _rgb(image: Image.Image, bits: int, inverted: bool) -> tuple[Image.Image, set[str]]:
+    """The loaded image as RGB, and the conversions that took."""
+    mode = image.mode
+    conversions = {"16-bit"} if bits > 8 else set()
+    transparent = mode in _ALPHA_MODES or "transparency" in image.info
+    if mode == "RGB" and not transparent:
+        return image, conversions
+    if mode.startswith("I;16") or (mode == "I" and image.format in ("PNG", "PPM")):
+        return _eight_bits(image, bits, inverted).convert("RGB"), conversions | {"grey"}
+    if mode in ("I", "F"):
+        raise BadImageError(
+            f"its pixels are {bits}-bit numbers, signed or without an agreed range; store 8 or 16 unsigned bits"
+        )
+    if mode in ("1", "L", "LA", "La"):
+        conversions.add("grey")
+    elif mode in ("P", "PA"):
+        conversions.add("palette")
+    elif mode == "CMYK":
+        conversions.add("CMYK")
+    if not transparent:
+        return image.convert("RGB"), conversions
+    with_alpha = (image.convert("LA") if mode == "La" else image).convert("RGBA")
+    canvas = Image.new("RGB", image.size, "white")
+    canvas.paste(with_alpha, mask=with_alpha.getchannel("A"))
+    return canvas, conversions | {"alpha"}
+
+
+def _eight_bits(image: Image.Image, bits: int, inverted: bool) -> Image.Image:
+    """Deep grey as 8-bit grey: the whole range of its depth onto 0..255, rounded."""
+    full = 2**bits - 1  # Pillow scales what a PPM calls white to 65535
+    pixels = np.asarray(image).astype(np.uint32)
+    scaled = np.minimum((pixels * 255 + full // 2) // full, 255).astype(np.uint8)
+    return Image.fromarray(255 - scaled if inverted else scaled)
+
+
+def _orientation(image: Image.Image) -> int:
+    """The EXIF (or XMP) orientation, 1 where there is none or it cannot be read: broken metadata spoils no picture."""
+    try:
+        value = image.getexif().get(_ORIENTATION_TAG, 1)
+    except _READER_ERRORS:
+        return 1
+    return value if isinstance(value, int) else 1
+
+
+def _has_more_frames(image: Image.Image) -> bool:
+    try:
+        return bool(getattr(image, "is_animated", False))
+    except _READER_ERRORS:  # the next frame is broken; the first one is not
+        return True
+
+
+def _too_large(what: str) -> str:
+    return f"{what} of more than {MOST_PIXELS // 10**6} million pixels, the limit that guards against bombs"
+
+
+def _what_else(raw: bytes) -> str:
+    """Why bytes that are no image are none: what they look like instead."""
+    if not raw:
+        return "empty, 0 bytes"
+    start = raw[:512]
+    text = start.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    if not any(start):
+        return f"{len(raw)} bytes that begin with zeros: a file that was never written?"
+    if text.startswith((b"<!doctype html", b"<html", b"<head", b"<body")):
+        return "an HTML page, not an image: a failed download?"
+    if text.startswith((b"<?xml", b"<svg", b"<!doctype")) or (text.startswith(b"<") and b">" in text):
+        return "an XML or SVG text, not an image"
+    if start[:1] == b"\x80" and start[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
+        return "a Python pickle, not an image; it was not opened"
+    if start[4:8] == b"ftyp":
+        brand = start[8:12].decode("ascii", errors="replace").strip("\0 ")
+        return f"a {brand.upper()} file; convert it to JPEG or PNG, formats read are {', '.join(FORMATS)}"
+    for magic, name in _STRANGERS.items():
+        if start.startswith(magic):
+            return f"{name}; formats read are {', '.join(FORMATS)}"
+    return f"no known image format (begins with {start[:8].hex(' ')}); formats read are {', '.join(FORMATS)}"
+
+
+_STRANGERS = {
+    b"version https://git-lfs": "a Git LFS pointer, not the image: run `git lfs pull`",
+    b"PK\x03\x04": "a ZIP archive",
+    b"\x1f\x8b": "a gzip file",
+    b"%PDF": "a PDF",
+    b"%!PS": "a PostScript program, which is not run",
+    b"\x89HDF": "an HDF5 file",
+    b"\x93NUMPY": "a NumPy array file",
+    b"PAR1": "a Parquet file",
+    b"8BPS": "a Photoshop file",
+    b"\0\0\0\x0cjP  ": "a JPEG 2000 image",
+    b"\xff\x4f\xff\x51": "a JPEG 2000 image",
+    b"\xff\x0a": "a JPEG XL image",
+    b"\0\0\0\x0cJXL ": "a JPEG XL image",
+    b"\0\0\x01\0": "a Windows icon",
+}
