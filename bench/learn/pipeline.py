@@ -1,0 +1,226 @@
+"""From stored squares to batches on the device: order, crops and flips keyed by (seed, epoch, index).
+
+A thread prepares the next batches while the model computes. On the CPU it also crops; elsewhere the device does.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from bench.data.decoded import EncodedImages, SquareImages, StoredImages
+from bench.data.randomness import Words
+from bench.learn.augment import Crop, crop_boxes, flips, image_words, show, show_whole
+from bench.learn.order import keyed_batches
+
+__all__ = ["Batch", "Batches", "EncodedImages", "ScoringBatches", "SquareImages", "StoredImages", "TrainingBatches"]
+
+AHEAD = 2  # batches prepared before they are asked for
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one forward pass sees: a micro-batch of one process.
+
+    images: (B, 3, R, R), float32 in [0, 1], contiguous, on the device. labels: (B,), int64, on the device.
+    index: (B,), positions in the stored images. step: the optimiser step it belongs to, counted from 0.
+    ends_step: no more of this process follow for this step. share: B / (all images of the step, in all processes), so
+    that the step's loss is the sum over micro-batches and processes of share x mean loss.
+    """
+
+    images: Tensor
+    labels: Tensor
+    index: NDArray[np.int64]
+    step: int
+    ends_step: bool
+    share: float
+
+
+@dataclass(frozen=True)
+class _Request:
+    """One micro-batch before its pixels are there. words: (B, WORDS_PER_IMAGE), what its crops and flips follow."""
+
+    index: NDArray[np.int64]
+    words: Words | None
+    step: int
+    ends_step: bool
+    share: float
+
+
+class Batches:
+    """An iterator of Batch, prepared ahead by a thread; use it in a `with` block, which ends thread and processes.
+
+    images: how many images have been handed out. waited_s: seconds that the consumer spent in `next`.
+    """
+
+    def __init__(
+        self,
+        images: SquareImages,
+        labels: NDArray[np.int64],
+        requests: Iterator[_Request],
+        *,
+        resolution_px: int,
+        crop: Crop,
+        flip: bool,
+        device: torch.device | str,
+        workers: int,
+    ) -> None:
+        self.images, self.waited_s = 0, 0.0
+        self._source, self._labels, self._requests = images, torch.from_numpy(np.array(labels)), requests
+        self._resolution_px, self._crop, self._flip, self._device = resolution_px, crop, flip, torch.device(device)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="batches")
+        self._ready: deque[Future[Batch | None]] = deque()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Batch:
+        started = time.perf_counter()
+        while len(self._ready) < AHEAD:
+            self._ready.append(self._thread.submit(self._prepare))
+        batch = self._ready.popleft().result()
+        self.waited_s += time.perf_counter() - started
+        if batch is None:
+            self.close()
+            raise StopIteration
+        self.images += len(batch.labels)
+        return batch
+
+    def _prepare(self) -> Batch | None:
+        request = next(self._requests, None)
+        if request is None:
+            return None
+        pixels = np.empty((len(request.index), *(self._source.stored_px,) * 2, 3), dtype=np.uint8)
+        if isinstance(self._source, EncodedImages):
+            raise NotImplementedError
+        self._source.gather(request.index, pixels)
+        squares = torch.from_numpy(pixels).to(self._device)
+        images = self._show(squares, self._source.original_sizes[request.index], request.words)
+        labels = self._labels[torch.from_numpy(request.index)].to(self._device)
+        return Batch(images, labels, request.index, request.step, request.ends_step, request.share)
+
+    def _show(self, squares: Tensor, original_sizes: NDArray[np.int32], words: Words | None) -> Tensor:
+        """(B, 3, R, R) of (B, S, S, 3): cropped, mirrored and resized on the device that the squares are on."""
+        mirrored = flips(words) if words is not None and self._flip else None
+        if words is None or self._crop == "none":
+            there = None if mirrored is None else torch.from_numpy(mirrored).to(self._device)
+            return show_whole(squares, there, self._resolution_px)
+        boxes = crop_boxes(
+            self._crop, words, original_sizes, stored_px=squares.shape[1], resolution_px=self._resolution_px
+        )
+        if mirrored is not None:
+            boxes[mirrored, 0] += boxes[mirrored, 2]
+            boxes[mirrored, 2] *= -1
+        return show(squares, torch.from_numpy(boxes).to(self._device), self._resolution_px)
+
+    def close(self) -> None:
+        """End the thread and the processes. Nothing can be read afterwards."""
+        self._thread.shutdown(wait=True, cancel_futures=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class TrainingBatches(Batches):
+    """The batches of a training, those of step `start_step` first; bit for bit what a training from step 0 would see.
+
+    images, labels: all that can be drawn from; labels: (N,). pool: (M,), the positions that are, all of them without
+    it. batch_size: images of one optimiser step in all processes; `rank` of `size` processes takes its slice of each.
+    micro_batch_size: at most so many images in one Batch. resolution_px, crop, flip: see bench.learn.augment.
+    workers: processes that decode, for images that are not stored.
+    """
+
+    def __init__(
+        self,
+        images: SquareImages,
+        labels: NDArray[np.int64],
+        *,
+        batch_size: int,
+        steps: int,
+        seed: int,
+        resolution_px: int,
+        crop: Crop,
+        flip: bool,
+        device: torch.device | str,
+        micro_batch_size: int | None = None,
+        start_step: int = 0,
+        pool: NDArray[np.int64] | None = None,
+        workers: int = 0,
+        rank: int = 0,
+        size: int = 1,
+    ) -> None:
+        def requests() -> Iterator[_Request]:
+            drawn = keyed_batches(positions, batch_size, steps, seed, start_step)
+            for step, (index, epochs) in enumerate(drawn, start_step):
+                mine = slice(rank * batch_size // size, (rank + 1) * batch_size // size)
+                words = image_words(seed, epochs[mine], index[mine], len(images))
+                yield from micro_batches(step, index[mine], words)
+
+        def micro_batches(step: int, index: NDArray[np.int64], words: Words) -> Iterator[_Request]:
+            for start in range(0, len(index), most):
+                here = slice(start, start + most)
+                share = len(index[here]) / batch_size
+                yield _Request(index[here], words[here], step, start + most >= len(index), share)
+
+        positions = np.arange(len(images)) if pool is None else pool
+        most = micro_batch_size or batch_size
+        super().__init__(
+            images,
+            labels,
+            requests(),
+            resolution_px=resolution_px,
+            crop=crop,
+            flip=flip,
+            device=device,
+            workers=workers,
+        )
+
+
+class ScoringBatches(Batches):
+    """Every image once, in order, whole, resized to the resolution; `rank` of `size` processes takes its share.
+
+    Process r gets the positions r * N // size to (r + 1) * N // size. The last batch may be smaller.
+    """
+
+    def __init__(
+        self,
+        images: SquareImages,
+        labels: NDArray[np.int64],
+        *,
+        batch_size: int,
+        resolution_px: int,
+        device: torch.device | str,
+        workers: int = 0,
+        rank: int = 0,
+        size: int = 1,
+    ) -> None:
+        mine = np.arange(rank * len(images) // size, (rank + 1) * len(images) // size)
+        requests = (
+            _Request(mine[start : start + batch_size], None, step, True, 1.0)
+            for step, start in enumerate(range(0, len(mine), batch_size))
+        )
+        super().__init__(
+            images,
+            labels,
+            requests,
+            resolution_px=resolution_px,
+            crop="none",
+            flip=False,
+            device=device,
+            workers=workers,
+        )
