@@ -1,0 +1,214 @@
+"""A training that can go on: weights, momentum and progress in one safetensors file, replaced as a whole.
+
+Each folder belongs to one cell. Nothing here is executed on reading: the file holds tensors and JSON.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from bench.errors import StoreError
+from bench.suite.cell import Frozen
+
+LATEST = "latest.safetensors"
+SET_ASIDE = "set-aside.safetensors"
+HEADER = "vitbench_checkpoint"  # key of the JSON in the file's metadata
+MODEL, MOMENTUM = "model.", "momentum."  # how tensors' names begin
+
+Description = Mapping[str, str | int | None]
+
+
+class Progress(BaseModel):
+    """How far a training has come. Changes as it goes on.
+
+    step: optimiser steps done. losses: those that a record keeps. train_seconds, waited_s: in steps that count, so
+    without those that a kill made it repeat. resumed: how often it was continued. rates: images per second of the
+    parts, measured before the first step.
+    """
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    step: int = Field(default=0, ge=0)
+    losses: list[float] = []
+    train_seconds: float = 0.0
+    waited_s: float = 0.0
+    resumed: int = 0
+    rates: dict[str, float] = {}
+
+
+class _Header(Frozen):
+    format_version: Literal[1] = 1
+    description: dict[str, str | int | None]
+    progress: Progress
+    sha256: str  # of all the rest; safetensors itself notices a file cut short, but no changed byte
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A training between two steps, on the CPU.
+
+    description: everything that must be the same for it to continue bit for bit. model: all parameters and buffers.
+    momentum: one tensor for each parameter.
+    """
+
+    description: Description
+    progress: Progress
+    model: dict[str, Tensor]
+    momentum: dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Found:
+    """The checkpoint that can be continued, if there is one; notes: why one that is there cannot be."""
+
+    checkpoint: Checkpoint | None = None
+    notes: tuple[str, ...] = ()
+
+
+def write(folder: Path, checkpoint: Checkpoint) -> None:
+    """Replace the folder's checkpoint by this one; whenever the process dies, a whole one is there.
+
+    Raises StoreError when it cannot be written; then the one before is still there.
+    """
+    tensors = _prefixed(checkpoint)
+    header = _Header(
+        description=dict(checkpoint.description),
+        progress=checkpoint.progress,
+        sha256=_seal(checkpoint.description, checkpoint.progress, tensors),
+    )
+    temporary = folder / f".{LATEST}.{os.getpid()}.tmp"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file(tensors, temporary, metadata={HEADER: header.model_dump_json()})
+        _sync(temporary)
+        temporary.replace(folder / LATEST)
+        _sync(folder)
+    except (OSError, SafetensorError) as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise StoreError(f"Checkpoint '{folder / LATEST}' cannot be written: {_first_line(error)}.") from error
+
+
+def find(folder: Path, description: Description) -> Found:
+    """The checkpoint in this folder, if it is whole and was written under the same conditions.
+
+    description: what has to agree; what it does not name may be anything. A checkpoint of other conditions is set
+    aside, one that cannot be read stays until the next is written over it; a note says which and why.
+    """
+    _remove_leftovers(folder)
+    path = folder / LATEST
+    try:
+        checkpoint = _read(path)
+    except FileNotFoundError:
+        return Found()
+    except _UnreadableError as error:
+        return Found(notes=(f"A checkpoint was ignored, since it cannot be read: {error}.",))
+    differing = [
+        f"{name} was {checkpoint.description.get(name)!r}, is {value!r}"
+        for name, value in description.items()
+        if checkpoint.description.get(name) != value
+    ]
+    if not differing:
+        return Found(checkpoint)
+    with contextlib.suppress(OSError):  # if it cannot be moved, the next one replaces it
+        path.replace(folder / SET_ASIDE)
+    return Found(
+        notes=(
+            f"A checkpoint of step {checkpoint.progress.step} was set aside, because going on from it would not give "
+            f"the numbers of one training under these conditions: {'; '.join(differing)}.",
+        )
+    )
+
+
+def discard(folder: Path) -> None:
+    """Remove the checkpoints of a cell whose record is safely written, and the folder if nothing else is in it."""
+    _remove_leftovers(folder)
+    for name in (LATEST, SET_ASIDE):
+        with contextlib.suppress(OSError):
+            (folder / name).unlink()
+    with contextlib.suppress(OSError):
+        folder.rmdir()
+
+
+def tensors_sha256(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 over names, types, shapes and bytes, in the order of the names. Tensors may be on any device."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        flat = tensor.detach().cpu().contiguous().reshape(-1)
+        digest.update(flat.view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+class _UnreadableError(Exception):
+    """A checkpoint that is torn, changed, or none."""
+
+
+def _read(path: Path) -> Checkpoint:
+    """Raises FileNotFoundError, and _UnreadableError with the reason."""
+    try:
+        with safe_open(path, framework="pt") as stream:
+            metadata = stream.metadata() or {}
+            tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118 - not a dict
+        if HEADER not in metadata:
+            raise _UnreadableError("it is a safetensors file, but none of this program's checkpoints")
+        header = _Header.model_validate_json(metadata[HEADER])
+    except FileNotFoundError:
+        raise
+    except (OSError, SafetensorError) as error:
+        raise _UnreadableError(_first_line(error)) from error
+    except ValidationError as error:
+        raise _UnreadableError(f"its description is not one: {_first_line(error)}") from error
+    if header.sha256 != _seal(header.description, header.progress, tensors):
+        raise _UnreadableError("its content is not what was written")
+    return Checkpoint(header.description, header.progress, _part(tensors, MODEL), _part(tensors, MOMENTUM))
+
+
+def _seal(description: Description, progress: Progress, tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 over everything in a checkpoint."""
+    words = json.dumps([dict(description), progress.model_dump()], sort_keys=True)
+    return hashlib.sha256(f"{words}\n{tensors_sha256(tensors)}".encode()).hexdigest()
+
+
+def _prefixed(checkpoint: Checkpoint) -> dict[str, Tensor]:
+    """All tensors by their names in the file, each with memory of its own, as the format wants it."""
+    named = {MODEL + name: tensor for name, tensor in checkpoint.model.items()}
+    named |= {MOMENTUM + name: tensor for name, tensor in checkpoint.momentum.items()}
+    return {name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in named.items()}
+
+
+def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove what a process left that died while it wrote: `.latest...tmp`, and safetensors' own `.tmp...`."""
+    for path in folder.glob(".*tmp*"):
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(".") if lines else type(error).__name__
