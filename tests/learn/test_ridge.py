@@ -24,16 +24,17 @@ def blobs(images: int, width: int, classes: int, seed: int = 0) -> tuple[Array, 
 def protocol_matrix(train: Array, features: Array) -> Array:
     """X of PROTOCOL section 4: standardised by the training features, then a constant 100."""
     standardised = (features - train.mean(axis=0)) / (train.std(axis=0) + 1e-5)
-    matrix: Array = np.hstack([standardised, np.full((len(features), 1), 100.0)])
-    return matrix
+    return np.asarray(np.hstack([standardised, np.full((len(features), 1), 100.0)]), dtype=np.float64)
 
 
 def targets(labels: NDArray[np.int64], classes: int) -> Array:
-    return np.where(labels[:, None] == np.arange(classes), 1.0, -1.0)
+    signs: Array = np.where(labels[:, None] == np.arange(classes), 1.0, -1.0)
+    return signs
 
 
 def normal_equations(X: Array, Y: Array, l2: float) -> Array:
-    return np.linalg.solve(X.T @ X + l2 * np.eye(X.shape[1]), X.T @ Y)
+    solution = np.linalg.solve(X.T @ X + l2 * np.eye(X.shape[1]), X.T @ Y)
+    return np.asarray(solution, dtype=np.float64)
 
 
 @pytest.mark.parametrize(
