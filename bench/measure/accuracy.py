@@ -53,7 +53,7 @@ def predict(model: nn.Module, part: ImageSet, prepare: Callable[[Tensor], Tensor
             stop = start + EVALUATION_BATCH
             logits = model(prepare(torch.from_numpy(part.images[start:stop]))).float().cpu()  # (B, C)
             num_classes = logits.shape[1]
-            columns.append(_columns(logits, labels[start:stop]))
+            columns.append(columns_of(logits, labels[start:stop]))
     predictions, probability, rank = (torch.cat(parts).numpy() for parts in zip(*columns, strict=True))
     return Predictions(part.keys, part.labels, predictions, probability, rank, num_classes)
 
@@ -72,8 +72,8 @@ def score(predictions: Predictions) -> Accuracy:
     return Accuracy(float(hit.mean() * 100), top5, float(np.mean(per_class) * 100))
 
 
-def _columns(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Prediction (B,), probability of the label (B,), rank of the label (B,)."""
+def columns_of(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Prediction (B,), probability of the label (B,), rank of the label (B,). logits: (B, C). labels: (B,)."""
     of_label = logits.gather(1, labels[:, None])  # (B, 1)
     probability = logits.softmax(dim=1).gather(1, labels[:, None])[:, 0]
     return logits.argmax(dim=1), probability, (logits > of_label).sum(dim=1)

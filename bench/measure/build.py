@@ -1,6 +1,6 @@
 """The one place where a name becomes a network: catalog rows, timm names, and a user's `path/to/file.py:function`.
 
-Weights are always random here; loading public ones is the accuracy suites' work.
+Weights are random, or come out of a file that bench.measure.weights has looked at.
 """
 
 from __future__ import annotations
@@ -69,6 +69,24 @@ def build_model(
         raise _refusal(name, resolution_px or native_resolution(name), str(error)) from error
 
 
+def build_with_weights(name: str, file: Path, *, num_classes: int, resolution_px: int) -> nn.Module:
+    """The named network, on the CPU, with the weights of a safetensors file, loaded as timm loads its own.
+
+    name: a catalog row or a timm name. num_classes: those of the head in the file; 0 if it has none.
+    resolution_px: position embeddings of another grid are interpolated in two dimensions.
+
+    Raises UnknownNameError, ResolutionError, and RuntimeError if tensors are missing, left over or of another shape.
+    """
+    if resolution_px != native_resolution(name):
+        check_takes_resolution(name, resolution_px)  # so that what fails below is not the size
+    timm_name, arguments = _timm_arguments(name, num_classes)
+    wanted = resolution_px if resolution_px != native_resolution(timm_name) else None
+    # timm compares the head's size with its own configuration's and drops the head in silence where they differ.
+    overlay = {"file": str(file), "num_classes": num_classes, "label_offset": None}
+    with _device_context("cpu"):
+        return _create(timm_name, arguments, wanted, pretrained=True, pretrained_cfg_overlay=overlay)
+
+
 def is_user_model(name: str) -> bool:
     """Whether the name has the form `path/to/file.py:function`."""
     return ".py:" in name
@@ -135,17 +153,10 @@ def family_of(name: str) -> ModelFamily:
 def _build(name: str, num_classes: int | None, resolution_px: int | None, device: str) -> nn.Module:
     if is_user_model(name):
         return _build_user_model(name, num_classes, resolution_px, device)
-    row = find_model(name)
-    if row is None:
-        _require_timm(name)
-    timm_name = row.timm_name if row is not None else name
-    arguments = dict(row.arguments) if row is not None else {}
-    arguments["num_classes"] = num_classes if num_classes is not None else own_classes(name)
+    timm_name, arguments = _timm_arguments(name, num_classes)
     native = native_resolution(timm_name)
     wanted = resolution_px or native_resolution(name)
     with _device_context(device):
-        if "stem_channels" in arguments:
-            arguments["embed_layer"] = _hybrid_embedding(arguments.pop("stem_channels"))
         try:
             model = _create(timm_name, arguments, wanted if wanted != native else None)
         except SHAPE_ERRORS as error:
@@ -154,6 +165,16 @@ def _build(name: str, num_classes: int | None, resolution_px: int | None, device
             raise _SizeRefusedError(str(error)) from error
     _require_whole_patches(model, name, wanted)
     return model if device == "meta" else model.to(device)
+
+
+def _timm_arguments(name: str, num_classes: int | None) -> tuple[str, dict[str, Any]]:
+    """timm's name for a catalog row or a timm name, and what _create is told about its shape."""
+    row = find_model(name)
+    if row is None:
+        _require_timm(name)
+    arguments = dict(row.arguments) if row is not None else {}
+    arguments["num_classes"] = num_classes if num_classes is not None else own_classes(name)
+    return (row.timm_name if row is not None else name), arguments
 
 
 @contextmanager
@@ -167,11 +188,17 @@ def _device_context(device: str) -> Iterator[None]:
             yield
 
 
-def _create(timm_name: str, arguments: dict[str, Any], img_size: int | None) -> nn.Module:
-    """A timm model at img_size; models of no fixed size take no such argument, and any image."""
+def _create(timm_name: str, arguments: dict[str, Any], img_size: int | None, **weights: Any) -> nn.Module:
+    """A timm model at img_size; models of no fixed size take no such argument, and any image.
+
+    weights: what timm.create_model is told about where they are; nothing for random ones.
+    """
     if img_size is not None and _takes_img_size(timm_name):
         arguments = {**arguments, "img_size": img_size}
-    model: nn.Module = timm.create_model(timm_name, pretrained=False, **arguments)
+    if "stem_channels" in arguments:
+        embedding = _hybrid_embedding(arguments["stem_channels"])
+        arguments = {k: v for k, v in arguments.items() if k != "stem_channels"} | {"embed_layer": embedding}
+    model: nn.Module = timm.create_model(timm_name, **weights, **arguments)
     return model
 
 

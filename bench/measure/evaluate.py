@@ -1,0 +1,391 @@
+"""Accuracy of weights with their own head on labelled images, prepared as the weights were made to see them.
+
+Every image is scored exactly once, however many processes share the work; the result does not depend on their number.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from timm.data.imagenet_info import ImageNetInfo
+from timm.data.transforms_factory import create_transform
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from bench.data.collection import LabelledImages
+from bench.data.decode import decode
+from bench.errors import BenchError, CellFailedError, DataError, OutOfMemoryError, UnsupportedError
+from bench.learn.team import Team
+from bench.measure.accuracy import Predictions, columns_of, score
+from bench.measure.complexity import count_macs
+from bench.measure.oom import is_out_of_memory
+from bench.measure.real_labels import real_score
+from bench.measure.self_check import DATASET as REAL_DATASET
+from bench.measure.self_check import check_against_published
+from bench.measure.settings import INPUT_DTYPES, apply_settings
+from bench.measure.weights import LoadedModel
+from bench.suite.cell import EvaluateCell, Settings
+
+BATCH = {"cpu": 32, "mps": 32, "cuda": 64}  # images; halved where memory is short, which changes no prediction
+_SYNSET = re.compile(r"n\d{8}")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What one evaluation gave: values and samples as records hold them, and every image's prediction."""
+
+    values: dict[str, Any]
+    samples: dict[str, list[float]]
+    predictions: Predictions
+
+
+@dataclass(frozen=True)
+class _Share:
+    """What one process scored. index: (n,), positions in the part. Other columns: (n,), as in Predictions."""
+
+    index: NDArray[np.int64]
+    predictions: NDArray[np.int64]
+    label_probability: NDArray[np.float32]
+    label_rank: NDArray[np.int64]
+    batch_size: int
+
+
+def evaluate(
+    cell: EvaluateCell,
+    loaded: LoadedModel,
+    part: LabelledImages,
+    class_names: Sequence[str],
+    *,
+    workers: int,
+    team: Team,
+) -> Evaluation:
+    """Score every image of `part` once, with the loaded weights' own preprocessing. All processes get the same answer.
+
+    class_names: of the labels, in their order. workers: loader processes of each process; 0 decodes in the process.
+
+    Raises UnsupportedError if the weights have no head of their own, or one for other classes; CellFailedError,
+    with its name, for an image that cannot be read, and for scores that are not numbers; OutOfMemoryError.
+    """
+    if len(part) == 0:
+        raise DataError(f"Data set '{cell.dataset}' has no images to score.")
+    notes = _class_notes(cell, loaded, class_names)
+    # Counted before apply_settings, which may wrap the model.
+    params = sum(parameter.numel() for parameter in loaded.model.parameters())
+    macs = count_macs(cell.model, cell.resolution_px, cell.num_classes)
+    team.barrier()
+    started = time.perf_counter()
+    shares = _gathered(team, lambda: _score_share(cell, loaded, part, len(class_names), workers, team))
+    seconds = time.perf_counter() - started
+    predictions = _joined(part, shares, len(class_names))
+    batch_size = min(share.batch_size for share in shares)
+    if batch_size < min(BATCH[cell.device], len(part)):
+        notes.append(f"Memory was short: images were scored {batch_size} at a time.")
+    values = _scores(cell, predictions, notes) | {
+        "img_per_s": len(part) / seconds,
+        "weights_sha256": loaded.sha256,
+        "params": params,
+        "macs": macs,
+        "preprocessing": preprocessing_values(loaded.config),
+        "processes": team.size,
+        "notes": notes,
+    }
+    return Evaluation(values, {}, predictions)
+
+
+def preprocessing_values(config: dict[str, Any]) -> dict[str, Any]:
+    """timm's data configuration as records hold it. resized_px: of the shorter side before the crop."""
+    crop_px = int(config["input_size"][-1])
+    return {
+        "resized_px": math.floor(crop_px / config["crop_pct"]),
+        "crop_px": crop_px,
+        "crop_pct": config["crop_pct"],
+        "crop_mode": config["crop_mode"],
+        "interpolation": config["interpolation"],
+        "mean": list(config["mean"]),
+        "std": list(config["std"]),
+    }
+
+
+def _class_notes(cell: EvaluateCell, loaded: LoadedModel, class_names: Sequence[str]) -> list[str]:
+    """What to know of the match between head and labels. Raises UnsupportedError where they do not match."""
+    if not loaded.has_own_head:
+        raise UnsupportedError(
+            f"The weights of '{cell.model}' have no head for {len(class_names)} classes of their own, so there is "
+            "nothing to score. Fine-tune them, or use few-shot."
+        )
+    classes = getattr(loaded.model, "num_classes", None)
+    if isinstance(classes, int):
+        _require_classes(cell, classes, class_names)
+    if loaded.class_names is not None:
+        _require_order(cell, loaded.class_names, class_names)
+        return []
+    if cell.weights == "public" and all(_SYNSET.fullmatch(name) for name in class_names):
+        imagenet: list[str] = ImageNetInfo().label_names()  # type: ignore[no-untyped-call]
+        if len(imagenet) == len(class_names):
+            _require_order(cell, imagenet, class_names)
+            return []
+    return ["The weights do not say what their classes are called: the order of the data set's classes was trusted."]
+
+
+def _require_classes(cell: EvaluateCell, classes: int, class_names: Sequence[str]) -> None:
+    if classes != len(class_names):
+        raise UnsupportedError(
+            f"The head of '{cell.model}' has {classes} classes, data set '{cell.dataset}' has {len(class_names)}: a "
+            "class number would mean two different things. Use weights with a head for this data set, or fine-tune."
+        )
+
+
+def _require_order(cell: EvaluateCell, of_head: Sequence[str], class_names: Sequence[str]) -> None:
+    if list(of_head) == list(class_names):
+        return
+    if len(of_head) != len(class_names):
+        _require_classes(cell, len(of_head), class_names)
+    first = next(i for i, pair in enumerate(zip(of_head, class_names, strict=True)) if pair[0] != pair[1])
+    raise UnsupportedError(
+        f"Class {first} of data set '{cell.dataset}' is '{class_names[first]}', output {first} of '{cell.model}' is "
+        f"'{of_head[first]}': all labels would be taken for others. Name the classes as the weights do."
+    )
+
+
+def _gathered(team: Team, perform: Callable[[], _Share]) -> list[_Share]:
+    """Every process's share; where one fails, all of them raise its error instead of waiting for it."""
+    mine: _Share | BenchError
+    try:
+        mine = perform()
+    except BenchError as error:
+        mine = error
+    shares: list[_Share] = []
+    for other in team.gather([mine]):
+        if isinstance(other, BenchError):
+            raise other
+        shares.append(other)
+    return shares
+
+
+def _score_share(
+    cell: EvaluateCell, loaded: LoadedModel, part: LabelledImages, num_classes: int, workers: int, team: Team
+) -> _Share:
+    """This process's images: those whose position is its rank modulo the number of processes."""
+    index = np.arange(team.rank, len(part), team.size)
+    # The same in every process and for every number of them, so that each image meets the same arithmetic.
+    batch_size = min(BATCH[cell.device], len(part))
+    applied = apply_settings(loaded.model.eval(), cell.settings, cell.device)
+    forward = _Forward(applied.model, loaded.config, cell.settings, cell.device, batch_size)
+    columns: list[tuple[Tensor, Tensor, Tensor]] = []
+    with applied.context, torch.inference_mode():
+        for chosen, pixels in _batches(cell, part, index, loaded.config, batch_size, workers):
+            logits = forward(pixels)
+            _require_logits(cell, logits, num_classes, part, chosen)
+            columns.append(columns_of(logits, torch.from_numpy(part.labels[chosen])))
+    if not columns:  # more processes than images
+        empty = np.empty(0, dtype=np.int64)
+        return _Share(index, empty, empty.astype(np.float32), empty, batch_size)
+    predictions, probability, rank = (torch.cat(column).numpy() for column in zip(*columns, strict=True))
+    return _Share(index, predictions, probability, rank, forward.batch_size)
+
+
+def _require_logits(
+    cell: EvaluateCell, logits: Tensor, num_classes: int, part: LabelledImages, chosen: NDArray[np.int64]
+) -> None:
+    if logits.ndim != 2 or logits.shape[1] != num_classes:
+        raise UnsupportedError(
+            f"'{cell.model}' gives scores of shape {tuple(logits.shape[1:])} for an image, data set '{cell.dataset}' "
+            f"has {num_classes} classes. Use weights with a head for this data set."
+        )
+    is_bad = ~torch.isfinite(logits).all(dim=1)
+    if bool(is_bad.any()):
+        key = part.keys[int(chosen[int(is_bad.nonzero()[0])])]
+        raise CellFailedError(
+            f"'{cell.model}' in {cell.settings.precision} gives scores that are no numbers, first for image '{key}'. "
+            "Try fp32; if it stays, the weights are broken."
+        )
+
+
+class _Forward:
+    """Logits of batches, always computed in groups of one size: the last one is filled up with black images.
+
+    Fixed shapes let one image's result not depend on how many others there are, and compile once.
+    """
+
+    def __init__(
+        self, model: nn.Module, config: dict[str, Any], settings: Settings, device: str, batch_size: int
+    ) -> None:
+        self.model, self.device, self.batch_size = model, device, batch_size
+        self.dtype = INPUT_DTYPES[settings.precision]
+        self.memory_format = (
+            torch.channels_last if settings.memory_format == "channels_last" else torch.contiguous_format
+        )
+        self.mean = torch.tensor(config["mean"], device=device).view(1, 3, 1, 1)
+        self.std = torch.tensor(config["std"], device=device).view(1, 3, 1, 1)
+
+    def __call__(self, pixels: Tensor) -> Tensor:
+        """(B, 3, R, R) uint8 on the CPU to (B, C) float32 on the CPU. Raises OutOfMemoryError when one is too many."""
+        while True:
+            try:
+                groups = torch.split(pixels, self.batch_size)
+                return torch.cat([self._group(group) for group in groups])
+            except (MemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                if self.batch_size == 1:
+                    cause = str(error).strip().partition("\n")[0]
+                    raise OutOfMemoryError(f"One image does not fit into memory: {cause}") from error
+            self.batch_size = (self.batch_size + 1) // 2
+            if self.device == "cuda":
+                torch.cuda.empty_cache()
+
+    def _group(self, pixels: Tensor) -> Tensor:
+        images = pixels.to(self.device, non_blocking=True).float().div_(255).sub_(self.mean).div_(self.std)
+        absent = self.batch_size - len(images)
+        if absent:
+            images = torch.cat([images, images.new_zeros(absent, *images.shape[1:])])
+        images = images.to(self.dtype).contiguous(memory_format=self.memory_format)
+        logits: Tensor = self.model(images)
+        return logits[: len(pixels)].float().cpu()
+
+
+class _Row(NamedTuple):
+    """One image of a loader. pixels: (3, R, R), uint8; None if it cannot be read, for the reason in `problem`."""
+
+    position: int
+    pixels: Tensor | None
+    problem: str
+
+
+@dataclass(frozen=True)
+class _Prepared(Dataset[_Row]):
+    """Images of a part, decoded, resized and cropped.
+
+    What is wrong with one is told, not raised: an exception that leaves a loader process arrives as another.
+    """
+
+    part: LabelledImages
+    index: NDArray[np.int64]
+    transform: Callable[[Image.Image], Tensor]
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, item: int) -> _Row:
+        position = int(self.index[item])
+        try:
+            image = decode(self.part.reader.read(position)).image
+        except DataError as error:
+            return _Row(position, None, str(error))
+        return _Row(position, self.transform(image), "")
+
+
+def _stacked(rows: list[_Row]) -> tuple[NDArray[np.int64], Tensor | None, str]:
+    """Positions (B,) and pixels (B, 3, R, R); or the one position that has none, and why."""
+    for row in rows:
+        if row.pixels is None:
+            return np.array([row.position]), None, row.problem
+    return (
+        np.array([row.position for row in rows]),
+        torch.stack([row.pixels for row in rows if row.pixels is not None]),
+        "",
+    )
+
+
+def _batches(
+    cell: EvaluateCell,
+    part: LabelledImages,
+    index: NDArray[np.int64],
+    config: dict[str, Any],
+    batch_size: int,
+    workers: int,
+) -> Iterator[tuple[NDArray[np.int64], Tensor]]:
+    """Positions (B,) and pixels (B, 3, R, R), uint8, in the order of `index`.
+
+    Raises CellFailedError for an image that cannot be read, and when a loader process dies.
+    """
+    transform = create_transform(
+        config["input_size"],
+        is_training=False,
+        interpolation=config["interpolation"],
+        mean=config["mean"],
+        std=config["std"],
+        crop_pct=config["crop_pct"],
+        crop_mode=config["crop_mode"],
+        normalize=False,  # uint8 is a quarter of the bytes to pass between processes; _Forward does it on the device
+    )
+    loader = DataLoader(
+        _Prepared(part, index, transform),
+        batch_size=batch_size,
+        num_workers=min(workers, math.ceil(len(index) / batch_size)),
+        collate_fn=_stacked,
+        pin_memory=False,
+        generator=torch.Generator(),  # otherwise the loader draws from the global one
+    )
+    batches = iter(loader)
+    while True:
+        try:
+            positions, pixels, problem = next(batches)
+        except StopIteration:
+            return
+        except RuntimeError as error:
+            cause = str(error).strip().partition("\n")[0]
+            raise CellFailedError(f"Loading the images of '{cell.dataset}' broke off: {cause}") from error
+        if pixels is None:
+            raise CellFailedError(
+                f"Image '{part.keys[positions[0]]}' of data set '{cell.dataset}' cannot be read: {problem.rstrip('.')}. "
+                "Mend or remove it: an accuracy without it would be of another set."
+            )
+        yield positions, pixels
+
+
+def _joined(part: LabelledImages, shares: Sequence[_Share], num_classes: int) -> Predictions:
+    """All shares in the order of the part; each image must have come once."""
+    index = np.concatenate([share.index for share in shares])
+    order = np.argsort(index)
+    if not np.array_equal(index[order], np.arange(len(part))):
+        raise CellFailedError(f"{len(index)} predictions for {len(part)} images: each must be scored exactly once.")
+    return Predictions(
+        keys=part.keys,
+        labels=part.labels,
+        predictions=np.concatenate([share.predictions for share in shares])[order],
+        label_probability=np.concatenate([share.label_probability for share in shares])[order],
+        label_rank=np.concatenate([share.label_rank for share in shares])[order],
+        num_classes=num_classes,
+    )
+
+
+def _scores(cell: EvaluateCell, predictions: Predictions, notes: list[str]) -> dict[str, Any]:
+    """Percentages and counts, ReaL where its labels apply, and the comparison with what is published."""
+    accuracy = score(predictions)
+    real = real_score(predictions.keys, predictions.predictions) if cell.dataset == REAL_DATASET else None
+    if isinstance(real, str):
+        notes.append(real)
+        real = None
+    check = check_against_published(
+        cell.model,
+        cell.weights,
+        resolution_px=cell.resolution_px,
+        dataset=cell.dataset,
+        images=len(predictions.labels),
+        top1_pct=accuracy.top1_pct,
+        precision=cell.settings.precision,
+    )
+    return {
+        "top1_pct": accuracy.top1_pct,
+        "top5_pct": accuracy.top5_pct,
+        "mean_per_class_pct": accuracy.mean_per_class_pct,
+        "real_top1_pct": real.top1_pct if real is not None else None,
+        "real_images": real.images if real is not None else None,
+        "images": len(predictions.labels),
+        "correct_top1": int((predictions.predictions == predictions.labels).sum()),
+        "published_top1_pct": check.published_top1_pct,
+        "published_source": check.source,
+        "delta_pp": check.delta_pp,
+        "self_check": check.verdict,
+        "self_check_note": check.note,
+    }
