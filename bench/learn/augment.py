@@ -98,11 +98,11 @@ def _inception_shapes(
     low, high = np.log(ASPECT[0]), np.log(ASPECT[1])
     ratio = np.exp(low + aspect * (high - low)) / image_aspect  # of the fractions, width / height
     attempts = np.stack([np.sqrt(area * ratio), np.sqrt(area / ratio)], axis=2)  # (B, ATTEMPTS, 2)
-    fits = (attempts <= 1).all(axis=2)
+    fits = attempts.max(axis=2) <= 1
     chosen = attempts[np.arange(len(area)), fits.argmax(axis=1)]  # (B, 2)
     nearest = np.clip(image_aspect, *ASPECT) / image_aspect  # torchvision's way out: all of one side
     fallback = np.concatenate([np.minimum(1, nearest), np.minimum(1, 1 / nearest)], axis=1)
-    return np.where(fits.any(axis=1)[:, None], chosen, fallback)
+    return np.where(np.any(fits, axis=1)[:, None], chosen, fallback)
 
 
 def flips(words: Words) -> NDArray[np.bool_]:

@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.data.collection import ImageCollection, LabelledImages, PartName, content_fingerprint, joined
+from bench.data.fingerprints import fingerprint_of_collection
+from bench.data.safe_paths import FileReader, real_root
+from bench.errors import DataError
+
+PARTS: tuple[PartName, ...] = ("train", "test")
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VITBENCH_CACHE", str(tmp_path / "cache"))
+
+
+@dataclass
+class Counted:
+    """Another reader's images, and how often one was read."""
+
+    reader: FileReader
+    reads: int = 0
+    mark: str = ""
+
+    def __len__(self) -> int:
+        return len(self.reader)
+
+    def read(self, index: int) -> bytes:
+        self.reads += 1
+        return self.reader.read(index)
+
+    def stamp(self) -> str:
+        return self.mark
+
+
+def write_files(folder: Path, count: int = 6) -> FileReader:
+    folder.mkdir()
+    for i in range(count):
+        (folder / f"{i}.bin").write_bytes(bytes([i]) * (20 + i * 20_000))  # on both sides of SMALL_BYTES
+    return FileReader(real_root(folder), tuple(f"{i}.bin" for i in range(count)))
+
+
+def collection_of(reader: FileReader | Counted) -> ImageCollection:
+    labels = np.arange(len(reader), dtype=np.int64) % 2
+    whole = LabelledImages(reader, labels, tuple(f"k{i}" for i in range(len(reader))))
+    return ImageCollection("mine", ("a", "b"), {"train": whole.take([0, 1, 2, 4]), "test": whole.take([5, 3])})
+
+
+def remembered(tmp_path: Path) -> list[Path]:
+    return sorted((tmp_path / "cache" / "fingerprints").glob("*"))
+
+
+def test_it_is_the_content_fingerprint_computed_and_remembered(tmp_path: Path) -> None:
+    collection = collection_of(write_files(tmp_path / "images"))
+    expected = content_fingerprint(collection, PARTS)
+    assert fingerprint_of_collection(collection, PARTS) == expected
+    assert fingerprint_of_collection(collection, PARTS) == expected
+    assert fingerprint_of_collection(collection, ("test",)) == content_fingerprint(collection, ("test",)) != expected
+
+
+def test_unchanged_files_are_not_read_again(tmp_path: Path) -> None:
+    reader = Counted(write_files(tmp_path / "images"), mark="same")
+    collection = collection_of(reader)
+    first = fingerprint_of_collection(collection, PARTS)
+    assert reader.reads == 6
+    assert fingerprint_of_collection(collection, PARTS) == first
+    assert reader.reads == 6
+
+
+def test_a_stamp_of_files_is_taken_where_the_reader_is_of_files(tmp_path: Path) -> None:
+    collection = collection_of(write_files(tmp_path / "images"))
+    first = fingerprint_of_collection(collection, PARTS)
+    (file,) = remembered(tmp_path)
+    assert file.read_text() == first
+    file.write_text("0123456789abcdef")  # only to see that it is what the next call reads
+    assert fingerprint_of_collection(collection, PARTS) == "0123456789abcdef"
+
+
+def test_a_changed_file_changes_the_fingerprint(tmp_path: Path) -> None:
+    collection = collection_of(write_files(tmp_path / "images"))
+    first = fingerprint_of_collection(collection, PARTS)
+    changed = tmp_path / "images" / "3.bin"
+    size, when = changed.stat().st_size, changed.stat().st_mtime_ns
+    changed.write_bytes(b"x" * size)
+    os.utime(changed, ns=(when + 1, when + 1))
+    second = fingerprint_of_collection(collection, PARTS)
+    assert second == content_fingerprint(collection, PARTS) != first
+
+
+def test_a_file_that_no_part_has_changes_nothing(tmp_path: Path) -> None:
+    reader = write_files(tmp_path / "images")
+    collection = collection_of(reader)
+    fingerprint_of_collection(collection, ("test",))
+    (tmp_path / "images" / "0.bin").write_bytes(b"another")
+    fingerprint_of_collection(collection, ("test",))
+    assert len(remembered(tmp_path)) == 1
+
+
+def test_a_file_that_changes_while_it_is_read_is_not_remembered(tmp_path: Path) -> None:
+    class Moving(Counted):
+        def stamp(self) -> str:
+            return f"after {self.reads} reads"
+
+    collection = collection_of(Moving(write_files(tmp_path / "images")))
+    assert fingerprint_of_collection(collection, PARTS) == content_fingerprint(collection, PARTS)
+    assert remembered(tmp_path) == []
+
+
+def test_labels_and_order_count_as_content(tmp_path: Path) -> None:
+    whole = collection_of(write_files(tmp_path / "images")).part("train")
+    fingerprints = {
+        fingerprint_of_collection(ImageCollection("mine", names, {"train": part}), ("train",))
+        for names in (("a", "b"), ("b", "a"))
+        for part in (whole, whole.take([1, 0, 2, 3]), joined([whole.take([2]), whole.take([0])]))
+    }
+    assert len(fingerprints) == 6
+
+
+def test_pixels_without_files_are_hashed_each_time(tmp_path: Path) -> None:
+    @dataclass
+    class Pixels:
+        images: np.ndarray
+
+        def __len__(self) -> int:
+            return len(self.images)
+
+        def read(self, index: int) -> np.ndarray:
+            return self.images[index]
+
+    images = np.zeros((3, 128, 128, 3), dtype=np.uint8)
+    part = LabelledImages(Pixels(images), np.zeros(3, dtype=np.int64), ("x", "y", "z"))
+    collection = ImageCollection("mine", ("a",), {"train": part})
+    first = fingerprint_of_collection(collection, ("train",))
+    images[1, 5, 5] = 7
+    assert fingerprint_of_collection(collection, ("train",)) != first
+    assert remembered(tmp_path) == []
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text("a file where the folder would be")
+    collection = collection_of(write_files(tmp_path / "images"))
+    assert fingerprint_of_collection(collection, PARTS) == content_fingerprint(collection, PARTS)
+
+
+def test_an_image_that_is_gone_is_named(tmp_path: Path) -> None:
+    collection = collection_of(write_files(tmp_path / "images"))
+    (tmp_path / "images" / "3.bin").unlink()
+    with pytest.raises(DataError, match=r"3\.bin' does not exist"):
+        fingerprint_of_collection(collection, PARTS)
