@@ -1,16 +1,19 @@
-"""A user's own images: a folder with a sub-folder for each class, with or without split folders above them.
+"""A folder of images with a sub-folder for each class, with or without split folders above them.
 
-    PATH/<class>/*.jpg                      split here, stratified, always the same way
-    PATH/{train,validation,test}/<class>/*  `val` is another name of `validation`; without one, a part of train is it
+    PATH/<class>/**/*.jpg                      one part, `train`
+    PATH/{train,validation,test}/<class>/**/*  `val` is another name of `validation`
 
-Images are converted to RGB, resized on the shorter side and centre-cropped to a square.
+Hidden files are skipped; files that are no images are counted in a note.
 """
 
 from __future__ import annotations
 
 import functools
-import hashlib
-from collections.abc import Sequence
+import io
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -18,29 +21,203 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from bench.catalog.datasets import DatasetRow
+from bench.data.class_labels import SPLIT_NAMES, few, name_split, number_classes
+from bench.data.collection import ImageCollection, LabelledImages, PartName, RawImage
 from bench.data.image_set import Dataset, ImageSet, Parts, fingerprint_of
+from bench.data.safe_paths import FileReader, printable, real_root, resolve_inside, unreadable
+from bench.data.splits import split_parts
 from bench.errors import DataError, RequestError
 
-EXTENSIONS = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm"}
-TEST_SHARE = 0.2  # of each class, where the folder names no test part
-VALIDATION_SHARE = 0.1  # of each class's remaining images, where it names no validation part
+EXTENSIONS = frozenset(
+    (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm", ".pgm")
+)
 RESOLUTION_PX = 32  # what the small models of the shipped suites take
+MAX_LINKED_FOLDERS = 100_000  # folders that link to each other can be walked in very many ways
 
-_SPLITS = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
+_LIKE_A_SPLIT = frozenset((*SPLIT_NAMES, "training", "valid", "dev", "eval", "evaluation", "testing", "holdout"))
+
+
+def open_folder(name: str, path: Path) -> ImageCollection:
+    """The images under `path`, by the folders that they lie in. Keys are paths relative to `path`.
+
+    Raises RequestError for a folder that is not laid out so, DataError for parts that do not hold the same classes
+    and for links that leave the folder.
+    """
+    walk = _Walk(real_root(path))
+    found = _read_layout(name, walk)
+    parts: dict[PartName, list[tuple[str, str]]] = {}  # part -> (class, file)
+    for part, folder in found.items():
+        files = [(label, file) for label, below in _class_folders(walk, folder) for file in walk.images(below)]
+        if not files and folder:
+            raise DataError(
+                f"Data set {name!r}: '{folder}' holds no images in class folders. Expected {folder}/<class>/*.jpg, or "
+                f"no folder '{folder}'."
+            )
+        parts[part] = files
+    held = Counter(label for files in parts.values() for label, _ in files)
+    if len(held) < 2:
+        raise RequestError(
+            f"Data set {name!r}: {len(held)} class folders with images. Expected at least two, as "
+            "PATH/<class>/*.jpg or PATH/train/<class>/*.jpg."
+        )
+    classes = number_classes(
+        name,
+        {part: [printable(label) for label, _ in files] for part, files in parts.items()},
+        lambda part, index: f"'{printable(parts[part][index][1])}'",
+    )
+    return ImageCollection(
+        name=name,
+        class_names=classes.names,
+        parts={
+            part: LabelledImages(
+                reader=FileReader(walk.root, tuple(file for _, file in files)),
+                labels=classes.labels[part],
+                keys=tuple(printable(file) for _, file in files),
+            )
+            for part, files in parts.items()
+        },
+        notes=(*walk.notes(), *classes.notes),
+    )
+
+
+@dataclass
+class _Walk:
+    """Goes through folders below a root, and remembers what it passed by."""
+
+    root: str
+    ignored: Counter[str] = field(default_factory=Counter)  # extension -> files
+    loose: int = 0
+    without_images: list[str] = field(default_factory=list)
+    beside: list[str] = field(default_factory=list)
+    linked: int = 0
+
+    def images(self, folder: str) -> list[str]:
+        """Paths, relative to the root, of the images anywhere below a folder, in order of their names."""
+        files = sorted(self._below(folder, (resolve_inside(self.root, folder),)))
+        if not files:
+            self.without_images.append(folder)
+        return files
+
+    def entries(self, folder: str) -> list[os.DirEntry[str]]:
+        """What lies in a folder and is not hidden, in order of the names."""
+        try:
+            with os.scandir(resolve_inside(self.root, folder) if folder else self.root) as found:
+                return sorted((entry for entry in found if entry.name[0] != "."), key=lambda entry: entry.name)
+        except OSError as error:
+            raise unreadable(folder, error) from None
+
+    def is_folder(self, entry: os.DirEntry[str], relative: str) -> bool:
+        """Whether it is a folder or a link to one. Raises DataError for a link that leaves the root."""
+        if not entry.is_symlink():
+            return entry.is_dir(follow_symlinks=False)
+        return os.path.isdir(resolve_inside(self.root, relative))
+
+    def notes(self) -> Iterator[str]:
+        if self.ignored:
+            kinds = ", ".join(f"{kind} {count:,}" for kind, count in self.ignored.most_common(5))
+            yield f"{self.ignored.total():,} files that are no images were ignored ({kinds})."
+        if self.loose:
+            yield f"{self.loose:,} images that lie in no class folder were ignored."
+        if self.without_images:
+            yield f"Class folders without images: {few(self.without_images)}."
+        if self.beside:
+            yield f"Folders beside the split folders (train, validation or val, test) were ignored: {few(self.beside)}."
+
+    def _below(self, folder: str, above: tuple[str, ...]) -> Iterator[str]:
+        """above: real paths of the folders that lead here; a link to one of them would never end."""
+        folders = []
+        try:
+            with os.scandir(above[-1]) as found:
+                for entry in found:
+                    if entry.name[0] == ".":
+                        continue
+                    relative = f"{folder}/{entry.name}"
+                    if self.is_folder(entry, relative):
+                        folders.append((relative, self._real(entry, relative, above)))
+                    elif self._is_image(entry):
+                        yield relative
+        except OSError as error:
+            raise unreadable(folder, error) from None
+        for relative, real in folders:
+            yield from self._below(relative, (*above, real))
+
+    def _real(self, entry: os.DirEntry[str], relative: str, above: tuple[str, ...]) -> str:
+        if not entry.is_symlink():
+            return f"{above[-1]}/{entry.name}"
+        real = resolve_inside(self.root, relative)
+        self.linked += 1
+        if real in above or self.linked > MAX_LINKED_FOLDERS:
+            raise DataError(f"'{printable(relative)}' is a link back to a folder that it lies in. Take it out.")
+        return real
+
+    def _is_image(self, entry: os.DirEntry[str]) -> bool:
+        extension = os.path.splitext(entry.name)[1].lower()
+        if extension not in EXTENSIONS:
+            self.ignored[extension or "no extension"] += 1
+            return False
+        # A link to nothing stays: it is an image that is gone, and the preflight names it.
+        if not entry.is_file(follow_symlinks=False) and not entry.is_symlink():
+            self.ignored["pipes and devices"] += 1
+            return False
+        return True
+
+
+def _read_layout(name: str, walk: _Walk) -> dict[PartName, str]:
+    """Part -> its folder, relative to the root; {"train": ""} where the root itself holds the classes."""
+    folders = [entry.name for entry in walk.entries("") if walk.is_folder(entry, entry.name)]
+    splits = [folder for folder in folders if name_split(folder)]
+    others = [folder for folder in folders if not name_split(folder)]
+    if folders and all(folder.casefold() in _LIKE_A_SPLIT for folder in folders) and others:
+        raise RequestError(
+            f"Data set {name!r}: {few(others)} looks like a split folder, and those are called train, validation "
+            "(or val) and test. Rename it."
+        )
+    # A class may be called like a split, too: then it holds images and not classes.
+    holds_classes = any(
+        walk.is_folder(entry, f"{split}/{entry.name}") for split in splits for entry in walk.entries(split)
+    )
+    if not splits or (others and not holds_classes):
+        return {"train": ""}
+    walk.beside = others
+    found: dict[PartName, str] = {}
+    for split in splits:
+        part = SPLIT_NAMES[split.casefold()]
+        if part in found:
+            raise RequestError(f"Data set {name!r} has two '{part}' folders, {found[part]!r} and {split!r}. Keep one.")
+        found[part] = split
+    return found
+
+
+def _class_folders(walk: _Walk, folder: str) -> Iterable[tuple[str, str]]:
+    """(class, its folder relative to the root), in order."""
+    for entry in walk.entries(folder):
+        relative = f"{folder}/{entry.name}" if folder else entry.name
+        if relative in walk.beside:
+            continue
+        if walk.is_folder(entry, relative):
+            yield entry.name, relative
+        elif os.path.splitext(entry.name)[1].lower() in EXTENSIONS:
+            walk.loose += 1
+        else:
+            walk.ignored[os.path.splitext(entry.name)[1].lower() or "no extension"] += 1
+
+
+# --- in memory, at 32 px ---
 
 
 @functools.lru_cache(maxsize=2)
 def load_folder(name: str, path: Path) -> Dataset:
-    """The images under `path`, in memory, at 32 px.
+    """The images under `path`, in memory: RGB, resized on the shorter side to 32 px and centre-cropped to a square.
 
+    Parts that the folder does not name are split off `train`, stratified, always the same way.
     Raises RequestError for a folder that is not laid out so, DataError for an image that cannot be read and for
     parts that do not hold the same classes.
     """
-    classes, files = _find_files(name, path)
-    parts = Parts(**{split: _read(path, files[split]) for split in ("train", "validation", "test")})
+    collection = split_parts(open_folder(name, path))
+    parts = Parts(*(_decode(path, collection.part(part)) for part in ("train", "validation", "test")))
     return Dataset(
         name=name,
-        class_names=classes,
+        class_names=collection.class_names,
         train=parts.train,
         validation=parts.validation,
         test=parts.test,
@@ -82,68 +259,18 @@ def parse_data_option(option: str) -> tuple[str, Path]:
     return name, path
 
 
-def _find_files(name: str, path: Path) -> tuple[tuple[str, ...], dict[str, list[tuple[Path, int]]]]:
-    """Class names, and the image files of each part with their class indices, in a fixed order."""
-    folders = sorted(entry for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-    named = {_SPLITS[folder.name]: folder for folder in folders if folder.name in _SPLITS}
-    found = (
-        {split: _by_class(folder) for split, folder in named.items()}
-        if "train" in named
-        else {"train": _by_class(path)}
-    )
-    classes = tuple(sorted(found["train"]))
-    if len(classes) < 2:
-        raise RequestError(
-            f"Data set {name!r}: {len(classes)} class folders with images. Expected at least two, as "
-            "PATH/<class>/*.jpg or PATH/train/<class>/*.jpg."
-        )
-    for split, part in found.items():
-        if unknown := sorted(set(part) - set(classes)):
-            raise DataError(f"Data set {name!r}: class {unknown[0]!r} is in '{split}' and not in 'train'.")
-    files: dict[str, list[tuple[Path, int]]] = {split: [] for split in ("train", "validation", "test")}
-    for index, label in enumerate(classes):
-        rest = sorted(found["train"][label], key=lambda file: hashlib.sha256(file.name.encode()).digest())
-        for split, share in (("test", TEST_SHARE), ("validation", VALIDATION_SHARE)):
-            if split in found:
-                files[split] += [(file, index) for file in found[split].get(label, [])]
-            else:
-                count = max(1, round(len(rest) * share))
-                files[split] += [(file, index) for file in rest[:count]]
-                rest = rest[count:]
-        if not rest:
-            raise DataError(f"Data set {name!r}: class {label!r} has too few images to split. Give it at least three.")
-        files["train"] += [(file, index) for file in rest]
-    for split, part_files in files.items():
-        if not part_files:
-            raise DataError(
-                f"Data set {name!r}: '{split}' holds no images in class folders. Expected {split}/<class>/*.jpg; "
-                f"without a folder '{split}', a part of 'train' is used."
-            )
-    return classes, files
-
-
-def _by_class(folder: Path) -> dict[str, list[Path]]:
-    found = {}
-    for entry in sorted(folder.iterdir()):
-        if entry.is_dir() and not entry.name.startswith("."):
-            images = sorted(file for file in entry.rglob("*") if file.suffix.lower() in EXTENSIONS)
-            if images:
-                found[entry.name] = images
-    return found
-
-
-def _read(root: Path, files: Sequence[tuple[Path, int]]) -> ImageSet:
+def _decode(root: Path, part: LabelledImages) -> ImageSet:
     return ImageSet(
-        images=np.stack([_read_image(file) for file, _ in files]),
-        labels=np.array([index for _, index in files], dtype=np.int64),
-        keys=tuple(file.relative_to(root).as_posix() for file, _ in files),
+        images=np.stack([_read_image(root / key, part.reader.read(index)) for index, key in enumerate(part.keys)]),
+        labels=part.labels,
+        keys=part.keys,
     )
 
 
-def _read_image(file: Path) -> NDArray[np.uint8]:
+def _read_image(file: Path, raw: RawImage) -> NDArray[np.uint8]:
     """(32, 32, 3), uint8."""
     try:
-        with Image.open(file) as image:
+        with Image.open(io.BytesIO(bytes(raw))) as image:
             rgb = image.convert("RGB")
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(f"Image '{file}' cannot be read: {error}. Repair it or take it out of the folder.") from None

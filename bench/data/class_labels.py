@@ -1,0 +1,100 @@
+"""From label texts to class indices, with a word on labels that look mistyped."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.data.collection import PART_NAMES, PartName
+from bench.errors import DataError, RequestError
+
+SPLIT_NAMES: Mapping[str, PartName] = {
+    "train": "train",
+    "validation": "validation",
+    "val": "validation",
+    "test": "test",
+}
+
+_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")  # as an integer is printed; `007` is a text
+Locate = Callable[[PartName, int], str]
+
+
+@dataclass(frozen=True)
+class Classes:
+    """Class names in their order, the labels of each part as indices (N,) into them, and what to note."""
+
+    names: tuple[str, ...]
+    labels: Mapping[PartName, NDArray[np.int64]]
+    notes: tuple[str, ...]
+
+
+def number_classes(name: str, texts: Mapping[PartName, Sequence[str]], locate: Locate) -> Classes:
+    """The classes of a data set: those of `train`, or of all parts where there is no `train`.
+
+    Names that are all integers are ordered as integers, others as texts. locate: says where the i-th label of a part
+    stands (`line 7`), for messages. Labels that differ only by case, spaces, `_` or `-` are noted.
+    Raises DataError for a label that `train` lacks, RequestError for fewer than two classes.
+    """
+    known = set(texts.get("train", ())) or {text for part in texts.values() for text in part}
+    for part in PART_NAMES:
+        unknown = next((i for i, text in enumerate(texts.get(part, ())) if text not in known), None)
+        if unknown is not None:
+            text = texts[part][unknown]
+            raise DataError(
+                f"Data set {name!r}, {locate(part, unknown)}: class {text!r} is in '{part}' and not in 'train'."
+                f"{_did_you_mean(text, known)}"
+            )
+    if len(known) < 2:
+        found = f" ({next(iter(known))!r})" if known else ""
+        raise RequestError(f"Data set {name!r} has {len(known)} class{'' if known else 'es'}{found}; two are needed.")
+    names = in_order(known)
+    index = {text: i for i, text in enumerate(names)}
+    labels = {part: np.array([index[text] for text in part_texts], np.int64) for part, part_texts in texts.items()}
+    return Classes(names, labels, _typo_notes(names, labels))
+
+
+def in_order(names: Iterable[str]) -> tuple[str, ...]:
+    """Class names sorted: as integers if all are, else as texts."""
+    names = tuple(names)
+    return tuple(sorted(names, key=int) if all(_INTEGER.fullmatch(name) for name in names) else sorted(names))
+
+
+def name_split(text: str) -> PartName | None:
+    """The part that a split's name means, in any case; None for a name that means none."""
+    return SPLIT_NAMES.get(text.strip().casefold())
+
+
+def few(texts: Sequence[str], shown: int = 5) -> str:
+    """The first of some names, quoted, and how many more there are."""
+    more = len(texts) - shown
+    return ", ".join(repr(text) for text in islice(texts, shown)) + (f" and {more:,} more" if more > 0 else "")
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"[\s_-]+", "", text.casefold())
+
+
+def _did_you_mean(text: str, known: set[str]) -> str:
+    alike = sorted(other for other in known if _plain(other) == _plain(text))
+    alike = alike or difflib.get_close_matches(text, sorted(known), n=1, cutoff=0.6)
+    return f" Did you mean {alike[0]!r}?" if alike else ""
+
+
+def _typo_notes(names: Sequence[str], labels: Mapping[PartName, NDArray[np.int64]]) -> tuple[str, ...]:
+    alike: dict[str, list[str]] = {}
+    for name in names:
+        alike.setdefault(_plain(name), []).append(name)
+    images = sum(np.bincount(part, minlength=len(names)) for part in labels.values())
+    count = dict(zip(names, np.asarray(images).tolist(), strict=True))
+    return tuple(
+        "Classes that differ only by case, spaces, '_' or '-' are kept apart; is one mistyped? "
+        + ", ".join(f"{name!r} ({count[name]:,} images)" for name in group)
+        for key, group in alike.items()
+        if len(group) > 1 and not all(_INTEGER.fullmatch(name) for name in group)  # -1 is not 1
+    )

@@ -1,0 +1,297 @@
+"""A list of images: a CSV or Parquet file with the columns `path,label[,split,group]`.
+
+Paths are relative to the list's folder, which they cannot leave. Labels are texts or integers. Splits are train,
+validation (or val) and test. Images of one group (a patient, a video) stay together when a split is made.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.data.class_labels import SPLIT_NAMES, few, name_split, number_classes
+from bench.data.collection import PART_NAMES, ImageCollection, LabelledImages, PartName
+from bench.data.safe_paths import FileReader, check_ordinary, inside, real_root, resolve_inside, unreadable
+from bench.errors import DataError
+
+NEEDED = ("path", "label")
+OPTIONAL = ("split", "group")
+SUFFIXES = (".csv", ".parquet")
+
+_EXPECTED = "Expected the header `path,label[,split,group]` in line 1 and a line per image."
+_OTHER_DELIMITERS = {";": "';'", "\t": "tabs", "|": "'|'"}
+_LIKELY_NAMES = {
+    "path": ("image", "file", "filename", "file_name", "filepath", "image_path", "img", "name"),
+    "label": ("class", "target", "category", "class_name", "labels", "y"),
+}
+_OTHER_FORMATS = (
+    (b"PK\x03\x04", "an Excel or zip file"),
+    (b"PAR1", "a Parquet file"),
+    (b"\x1f\x8b", "gzip-compressed"),
+)
+
+
+@dataclass(frozen=True)
+class _Row:
+    line: int
+    path: str
+    label: str
+    split: str
+    group: str
+
+
+@dataclass(frozen=True)
+class _Table:
+    """The cells of a list, as texts; an absent one is empty. line: what a line is called in messages."""
+
+    rows: Sequence[_Row]
+    columns: Sequence[str]
+    line: str
+
+
+def open_listing(name: str, path: Path) -> ImageCollection:
+    """The images that a list names. Keys are their paths.
+
+    Raises DataError, with the line, for a list that cannot be read as one, for paths that leave its folder, are listed
+    twice or are not there, and for labels and splits that make no sense.
+    """
+    table = _read_parquet(path) if path.suffix.lower() == ".parquet" else _read_csv(path)
+    if not table.rows:
+        raise DataError(f"List '{path.name}' has a header and no images.")
+    root = real_root(path.parent)
+    files = _check_paths(path.name, root, table)
+    for row in table.rows:
+        if not row.label or row.label.casefold() == "nan":
+            reason = "has no label" if not row.label else f"has the label {row.label!r}, which is a missing number"
+            raise DataError(f"List '{path.name}', {table.line} {row.line}: image {row.path!r} {reason}.")
+    parts = _rows_by_part(path.name, table)
+    classes = number_classes(
+        name,
+        {part: [table.rows[i].label for i in index] for part, index in parts.items()},
+        lambda part, index: f"list '{path.name}', {table.line} {table.rows[parts[part][index]].line}",
+    )
+    grouped = any(row.group for row in table.rows)
+    return ImageCollection(
+        name=name,
+        class_names=classes.names,
+        parts={
+            part: LabelledImages(
+                reader=FileReader(root, tuple(files[i] for i in index)),
+                labels=classes.labels[part],
+                keys=tuple(files[i] for i in index),
+                groups=tuple(table.rows[i].group or files[i] for i in index) if grouped else None,
+            )
+            for part, index in parts.items()
+        },
+        notes=(*_notes(table, parts), *classes.notes),
+    )
+
+
+# --- what the cells say ---
+
+
+def _check_paths(list_name: str, root: str, table: _Table) -> list[str]:
+    """The plain path of each row's image."""
+    files = []
+    line_of: dict[str, int] = {}
+    missing: list[_Row] = []
+    for row in table.rows:
+        try:
+            file = inside(row.path)
+            status = os.lstat(resolve_inside(root, file))
+            check_ordinary(file, status)
+        except (FileNotFoundError, NotADirectoryError):
+            missing.append(row)
+        except OSError as error:
+            raise _at(list_name, table, row, str(unreadable(row.path, error))) from None
+        except (DataError, UnicodeEncodeError) as error:
+            raise _at(list_name, table, row, str(error)) from None
+        if file in line_of:
+            raise _at(
+                list_name,
+                table,
+                row,
+                f"path {row.path!r} is listed already, in {table.line} {line_of[file]}. Keep one.",
+            )
+        line_of[file] = row.line
+        files.append(file)
+    if missing:
+        others = f" and {len(missing) - 1:,} other files of the list do" if len(missing) > 1 else " does"
+        hint = " Write folders with '/'." if "\\" in missing[0].path else ""
+        raise _at(
+            list_name,
+            table,
+            missing[0],
+            f"file {missing[0].path!r}{others} not exist. Paths are relative to the list's folder.{hint}",
+        )
+    return files
+
+
+def _rows_by_part(list_name: str, table: _Table) -> dict[PartName, list[int]]:
+    """Part -> positions of its rows. All is `train` where no row names a split."""
+    found: dict[PartName, list[int]] = {}
+    named = any(row.split for row in table.rows)
+    for i, row in enumerate(table.rows):
+        part = name_split(row.split) if named else "train"
+        if part is None:
+            wrong = f"split {row.split!r} is unknown" if row.split else "the split is empty, while other rows have one"
+            raise _at(list_name, table, row, f"{wrong}. Use one of {', '.join(SPLIT_NAMES)}.")
+        found.setdefault(part, []).append(i)
+    return {part: found[part] for part in PART_NAMES if part in found}
+
+
+def _notes(table: _Table, parts: dict[PartName, list[int]]) -> Iterable[str]:
+    if "split" in table.columns and not any(row.split for row in table.rows):
+        yield "The list's column 'split' is empty, so all images are taken as one part."
+    if unknown := [column for column in table.columns if column not in NEEDED + OPTIONAL]:
+        yield f"Columns of the list that were ignored: {few(unknown)}."
+    if not any(row.group for row in table.rows):
+        return
+    if alone := sum(not row.group for row in table.rows):
+        yield f"{alone:,} images of the list have no group; each is a group of its own."
+    in_parts = Counter(group for index in parts.values() for group in {table.rows[i].group for i in index} - {""})
+    if shared := sorted(group for group, count in in_parts.items() if count > 1):
+        yield f"{len(shared):,} groups have images in more than one part of the list's split: {few(shared)}."
+
+
+def _at(list_name: str, table: _Table, row: _Row, problem: str) -> DataError:
+    return DataError(f"List '{list_name}', {table.line} {row.line}: {problem}")
+
+
+def _check_header(list_name: str, columns: Sequence[str], hint: str = "") -> None:
+    """Raises DataError unless the needed columns are there, once. hint: what to do if they are not, if known."""
+    if twice := [column for column, count in Counter(columns).items() if count > 1 and column in NEEDED + OPTIONAL]:
+        raise DataError(f"List '{list_name}' has the column {twice[0]!r} twice. Keep one.")
+    for needed in NEEDED:
+        if needed not in columns:
+            likely = [column for column in columns if column in _LIKELY_NAMES[needed]]
+            rename = f" Is it {likely[0]!r}? Rename it." if likely else ""
+            held = few(columns) or "nothing"
+            raise DataError(f"List '{list_name}' has no column '{needed}' but {held}.{hint or rename} {_EXPECTED}")
+
+
+# --- CSV ---
+
+
+def _read_csv(path: Path) -> _Table:
+    text = _read_text(path)
+    rows = csv.reader(io.StringIO(text, newline=""), strict=True)
+    found: list[_Row] = []
+    columns: list[str] = []
+    line = 1
+    try:
+        columns = [cell.strip().casefold() for cell in next(rows)]
+        _check_header(path.name, columns, _wrong_delimiter(text))
+        place = {column: columns.index(column) if column in columns else None for column in NEEDED + OPTIONAL}
+        line = rows.line_num + 1
+        for cells in rows:
+            if any(cell.strip() for cell in cells):
+                if len(cells) != len(columns):
+                    quote = " Put double quotes around cells with a comma in them." if len(cells) > len(columns) else ""
+                    counts = f"{len(cells)} cells, and the header has {len(columns)}"
+                    raise DataError(f"List '{path.name}', line {line}: {counts}.{quote}")
+                texts = {column: "" if i is None else cells[i].strip() for column, i in place.items()}
+                found.append(_Row(line, **texts))
+            line = rows.line_num + 1
+    except csv.Error as error:
+        raise DataError(f"List '{path.name}', line {line}: {error}. Is a double quote not closed?") from None
+    return _Table(found, columns, "line")
+
+
+def _read_text(path: Path) -> str:
+    """The text of a list. Raises DataError for one that is empty or not UTF-8."""
+    try:
+        check_ordinary(path.name, path.stat())
+        raw = path.read_bytes()
+    except OSError as error:
+        raise unreadable(path.name, error) from None
+    if not raw.strip():
+        raise DataError(
+            f"List '{path.name}' is empty. Expected a header `path,label[,split,group]` and a line per image."
+        )
+    for start, kind in _OTHER_FORMATS:
+        if raw.startswith(start):
+            raise DataError(
+                f"List '{path.name}' is {kind} file, not CSV. Save it as CSV, or give it its own extension."
+            )
+    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise DataError(f"List '{path.name}', line 1: the file is UTF-16. Save it as UTF-8.")
+    try:
+        text = raw.decode("utf-8-sig")  # with or without the mark that Excel puts in front
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise DataError(
+            f"List '{path.name}', line {line}: byte 0x{raw[error.start]:02x} is not UTF-8. Save the list as UTF-8."
+        ) from None
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise DataError(f"List '{path.name}', line {line}: a zero byte. The file is damaged, or not a CSV file.")
+    if not text.strip():
+        raise DataError(
+            f"List '{path.name}' is empty. Expected a header `path,label[,split,group]` and a line per image."
+        )
+    return text
+
+
+def _wrong_delimiter(text: str) -> str:
+    header = text.splitlines()[0]
+    for delimiter, shown in _OTHER_DELIMITERS.items():
+        if set(NEEDED) <= {cell.strip(' "').casefold() for cell in header.split(delimiter)}:
+            return f" Its columns are separated by {shown}; separate them by commas."
+    return ""
+
+
+# --- Parquet ---
+
+
+def _read_parquet(path: Path) -> _Table:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        check_ordinary(path.name, path.stat())
+        with pq.ParquetFile(path) as file:
+            columns = [column.strip().casefold() for column in file.schema_arrow.names]
+            _check_header(path.name, columns)
+            wanted = [i for i, column in enumerate(columns) if column in NEEDED + OPTIONAL]
+            table = file.read(columns=[file.schema_arrow.names[i] for i in wanted])
+            cells = {columns[i]: table.column(place).to_pylist() for place, i in enumerate(wanted)}
+    except (pa.ArrowException, OSError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DataError(f"List '{path.name}' cannot be read as Parquet: {reason}") from None
+    count = len(cells["path"])
+    texts = {
+        column: _texts(path.name, column, cells[column]) if column in cells else [""] * count
+        for column in NEEDED + OPTIONAL
+    }
+    rows = [
+        _Row(i + 1, *found)
+        for i, found in enumerate(zip(*(texts[column] for column in NEEDED + OPTIONAL), strict=True))
+    ]
+    return _Table(rows, columns, "row")
+
+
+def _texts(list_name: str, column: str, cells: Iterable[Any]) -> list[str]:
+    """Cells of a column as texts; null and NaN become the empty text."""
+    found = []
+    for i, cell in enumerate(cells):
+        if isinstance(cell, str):
+            found.append(cell.strip())
+        elif cell is None or cell != cell:
+            found.append("")
+        elif column != "path" and isinstance(cell, int) and not isinstance(cell, bool):
+            found.append(str(cell))
+        elif column != "path" and isinstance(cell, float) and cell.is_integer():
+            found.append(str(int(cell)))  # integers become floats in a column that once had a gap
+        else:
+            kind = "a text" if column in ("path", "split") else "a text or an integer"
+            raise DataError(
+                f"List '{list_name}', row {i + 1}: {column} {cell!r} is a {type(cell).__name__}, not {kind}."
+            )
+    return found

@@ -1,0 +1,333 @@
+"""Tar shards as WebDataset writes them: the files of one sample lie together and share the name before the first dot.
+
+    000017.jpg  000017.cls     label as a text or an integer
+    000017.png  000017.json    label under the key `label`
+
+Nothing is unpacked: an index of where each image lies is made once, and a reader seeks and reads. Splits are named by
+sub-folders (train/0000.tar) or in the names of the shards (train-0000.tar). Layout: the WebDataset convention.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import re
+import tarfile
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.data.class_labels import few, name_split, number_classes
+from bench.data.collection import PART_NAMES, ImageCollection, LabelledImages, PartName
+from bench.data.folder import EXTENSIONS
+from bench.data.safe_paths import (
+    MAX_STORED_BYTES,
+    inside,
+    open_inside,
+    printable,
+    real_root,
+    resolve_inside,
+    unreadable,
+)
+from bench.errors import DataError, RequestError
+
+MAX_LABEL_BYTES = 1 << 20
+MAX_SHARDS = 100_000
+
+_IMAGE_FIELDS = frozenset(extension.removeprefix(".") for extension in EXTENSIONS)
+_LABEL_FIELDS = ("cls", "json")
+_AGAIN = "Fetch or make it again."
+_BLOCK = tarfile.BLOCKSIZE
+_RANGE = re.compile(r"(\d+)\.\.(\d+)")
+_COMPRESSED = ((b"\x1f\x8b", "gunzip"), (b"BZh", "bunzip2"), (b"\xfd7zXZ", "unxz"), (b"\x28\xb5\x2f\xfd", "unzstd"))
+_COMPRESSED_SUFFIXES = (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst")
+# What tarfile raises for headers that are no headers, apart from its own errors.
+_NOT_A_TAR = (tarfile.TarError, ValueError, OverflowError, LookupError, EOFError, MemoryError, RecursionError)
+
+
+@dataclass(frozen=True, eq=False)
+class ShardReader:
+    """Images inside tar files. root: real path; shards: relative to it; shard_bytes: their sizes when indexed.
+
+    shard, offset, size: (N,), of each image: which shard, from which byte on, how many bytes.
+    """
+
+    root: str
+    shards: tuple[str, ...]
+    shard_bytes: tuple[int, ...]
+    shard: NDArray[np.int32]
+    offset: NDArray[np.int64]
+    size: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.offset)
+
+    def read(self, index: int) -> bytes:
+        which, size = int(self.shard[index]), int(self.size[index])
+        name = self.shards[which]
+        if size > MAX_STORED_BYTES:
+            raise DataError(f"An image in shard '{printable(name)}' has {size:,} bytes; an image has at most 1 GiB.")
+        descriptor = open_inside(self.root, name)
+        with open(descriptor, "rb", buffering=0) as file:
+            if os.fstat(descriptor).st_size != self.shard_bytes[which]:
+                raise DataError(f"Shard '{printable(name)}' has changed since its images were listed. Start again.")
+            try:
+                file.seek(int(self.offset[index]))
+                return file.read(size)
+            except OSError as error:
+                raise unreadable(name, error) from None
+
+
+@dataclass(frozen=True)
+class _Sample:
+    key: str
+    label: str
+    offset: int
+    size: int
+
+
+@dataclass(frozen=True)
+class _Member:
+    """A file in a shard: where its bytes lie."""
+
+    offset: int
+    size: int
+
+
+def is_compressed_tar(name: str) -> bool:
+    """Whether a file's name says that it is a tar file that has been compressed."""
+    return name.lower().endswith(_COMPRESSED_SUFFIXES)
+
+
+def open_shards(name: str, place: str) -> ImageCollection:
+    """The images in a folder of shards, one shard, or several: `PATH/{0000..0009}.tar`.
+
+    Keys are `shard/sample`. Raises RequestError where there are no shards, DataError for a shard that is empty, cut
+    short, compressed or damaged, for members that are no ordinary files or leave the shard, and for samples that
+    have no image, no label, or two of them.
+    """
+    folder, shards = _find_shards(name, place)
+    root = real_root(folder)
+    ignored: Counter[str] = Counter()
+    by_part: dict[PartName, list[tuple[int, _Sample]]] = {}
+    for which, part in enumerate(_parts_of(name, shards)):
+        by_part.setdefault(part, []).extend((which, sample) for sample in _read_index(root, shards[which], ignored))
+    parts = {part: by_part[part] for part in PART_NAMES if part in by_part}
+    classes = number_classes(
+        name,
+        {part: [sample.label for _, sample in samples] for part, samples in parts.items()},
+        lambda part, i: f"shard '{printable(shards[parts[part][i][0]])}', sample {parts[part][i][1].key!r}",
+    )
+    sizes = tuple(os.stat(resolve_inside(root, shard)).st_size for shard in shards)
+    names = [printable(shard) for shard in shards]
+    return ImageCollection(
+        name=name,
+        class_names=classes.names,
+        parts={
+            part: LabelledImages(
+                reader=ShardReader(
+                    root=root,
+                    shards=tuple(shards),
+                    shard_bytes=sizes,
+                    shard=np.array([which for which, _ in samples], np.int32),
+                    offset=np.array([sample.offset for _, sample in samples], np.int64),
+                    size=np.array([sample.size for _, sample in samples], np.int64),
+                ),
+                labels=classes.labels[part],
+                keys=tuple(f"{names[which]}/{sample.key}" for which, sample in samples),
+            )
+            for part, samples in parts.items()
+        },
+        notes=(*_notes(ignored), *classes.notes),
+    )
+
+
+# --- which shards ---
+
+
+def _find_shards(name: str, place: str) -> tuple[Path, list[str]]:
+    """The folder of the shards, and their paths relative to it."""
+    path = Path(place).expanduser()
+    if path.is_dir():
+        return path, _shards_in(name, path)
+    fixed, brace, pattern = str(path).partition("{")
+    folder = Path(fixed if fixed.endswith("/") else os.path.dirname(fixed) or ".")
+    shards = _expand(name, os.path.basename(fixed) + brace + pattern)
+    for shard in shards:
+        if not os.path.lexists(folder / shard):
+            raise RequestError(f"Data set {name!r}: shard '{folder / shard}' does not exist.")
+    return folder, shards
+
+
+def _shards_in(name: str, folder: Path) -> list[str]:
+    names = []
+    for below in ["", *sorted(entry.name for entry in folder.iterdir() if name_split(entry.name) and entry.is_dir())]:
+        names += [f"{below}/{file}" if below else file for file in sorted(os.listdir(folder / below))]
+    shards = [shard for shard in names if shard.endswith(".tar") and not os.path.basename(shard).startswith(".")]
+    if packed := [shard for shard in names if is_compressed_tar(shard)]:
+        raise RequestError(
+            f"Data set {name!r}: '{printable(packed[0])}' is compressed, so single images cannot be reached. Unpack it "
+            "to a .tar file (gunzip, bunzip2, unxz, unzstd)."
+        )
+    if not shards:
+        raise RequestError(f"Data set {name!r}: no *.tar in '{folder}', nor in its folders train, val and test.")
+    return shards
+
+
+def _expand(name: str, pattern: str) -> list[str]:
+    """`a-{00..02}.tar` -> a-00.tar, a-01.tar, a-02.tar; `{a,b}` likewise; several braces combine."""
+    pieces: list[list[str]] = []
+    for piece in re.split(r"(\{[^{}]*\})", pattern):
+        found = _RANGE.fullmatch(piece[1:-1]) if piece.startswith("{") else None
+        if found:
+            first, last = int(found[1]), int(found[2])
+            if not 0 <= last - first < MAX_SHARDS:
+                raise RequestError(f"Data set {name!r}: the range {piece} is empty, or over {MAX_SHARDS:,} long.")
+            pieces.append([f"{number:0{len(found[1])}d}" for number in range(first, last + 1)])
+        else:
+            pieces.append(piece[1:-1].split(",") if piece.startswith("{") else [piece])
+    if np.prod([float(len(piece)) for piece in pieces]) > MAX_SHARDS:
+        raise RequestError(f"Data set {name!r}: {pattern!r} names more than {MAX_SHARDS:,} shards.")
+    return ["".join(chosen) for chosen in itertools.product(*pieces)]
+
+
+def _parts_of(name: str, shards: Sequence[str]) -> list[PartName]:
+    """The part of each shard: all are `train` where none names a split."""
+    found = [_named_part(shard, words=1) for shard in shards]
+    if not any(found):
+        # `crash-test-000.tar` need not be a test part; but beside `crash-train-000.tar` it is.
+        anywhere = [_named_part(shard, words=None) for shard in shards]
+        found = anywhere if "train" in anywhere else ["train"] * len(shards)
+    parts = [part for part in found if part is not None]
+    if len(parts) < len(shards):
+        raise DataError(
+            f"Data set {name!r}: shard '{printable(shards[found.index(None)])}' names no split and others do. Name it "
+            "train-, val- or test-, or put it into such a folder."
+        )
+    return parts
+
+
+def _named_part(shard: str, words: int | None) -> PartName | None:
+    """The split that a shard's folder, or one of the first words of its name, says."""
+    folder, _, file = shard.rpartition("/")
+    found = {name_split(word) for word in [*folder.split("/"), *re.split(r"[-_.]", file)[:words]]} - {None}
+    return found.pop() if len(found) == 1 else None
+
+
+# --- what is in them ---
+
+
+def _read_index(root: str, shard: str, ignored: Counter[str]) -> list[_Sample]:
+    """The samples of a shard, in their order. ignored: counts fields that are neither image nor label."""
+    with open(open_inside(root, shard), "rb") as file:
+        fields: dict[str, dict[str, _Member]] = {}
+        for key, field, member in _members(shard, file):
+            held = fields.setdefault(key, {})
+            if field in held:
+                raise _bad(shard, f"sample {key!r} has two files '.{field}'. Each sample needs a key of its own.")
+            held[field] = member
+        samples = []
+        for key, held in fields.items():
+            images = [field for field in held if field in _IMAGE_FIELDS]
+            if len(images) != 1:
+                count = f"{len(images)} images ({few(images)})" if images else f"no image, but {few(list(held))}"
+                raise _bad(shard, f"sample {key!r} has {count}. Expected one, as {key}.jpg or {key}.png.")
+            label = _read_label(shard, file, key, held)
+            ignored.update(field for field in held if field not in _IMAGE_FIELDS and field not in _LABEL_FIELDS)
+            samples.append(_Sample(key, label, held[images[0]].offset, held[images[0]].size))
+    if not samples:
+        raise _bad(shard, "it holds no samples. Expected files such as 000017.jpg and 000017.cls.")
+    return samples
+
+
+def _members(shard: str, file: BinaryIO) -> Iterator[tuple[str, str, _Member]]:
+    """(sample, field, where) of each ordinary file in a shard."""
+    start = file.read(6)
+    if not start:
+        raise _bad(shard, f"it is empty (0 bytes). {_AGAIN}")
+    for magic, command in _COMPRESSED:
+        if start.startswith(magic):
+            raise _bad(shard, f"it is compressed, so single images cannot be reached. Unpack it with {command}.")
+    file.seek(0)
+    for member in _headers(shard, file):
+        try:
+            name = inside(printable(member.name))
+        except DataError as error:
+            raise _bad(shard, f"a member's {str(error)[0].lower()}{str(error)[1:]}") from None
+        if member.isdir():
+            continue
+        if not member.isreg() or member.issparse():
+            raise _bad(shard, f"member '{name}' is a link, a device or sparse. Shards hold ordinary files only.")
+        base, _, field = os.path.basename(name).partition(".")
+        if base and field:  # hidden files, such as those of macOS, and files without extension belong to no sample
+            key = os.path.join(os.path.dirname(name), base)
+            yield key, field.lower(), _Member(member.offset_data, member.size)
+
+
+def _headers(shard: str, file: BinaryIO) -> Iterator[tarfile.TarInfo]:
+    """tarfile's members, without keeping them all; it takes a damaged header for the end, and this does not."""
+    end = 0
+    try:
+        with tarfile.open(fileobj=file, mode="r:") as tar:
+            while (member := tar.next()) is not None:
+                tar.members.clear()  # type: ignore[attr-defined]  # of TarFile, and left out of its stub
+                if tar.offset <= end:  # a negative size: reading would go in circles
+                    raise tarfile.ReadError("a member with a negative size")
+                end = tar.offset
+                yield member
+            end = tar.offset
+    except _NOT_A_TAR as error:
+        reason = str(error) or type(error).__name__
+        if end == 0:
+            raise _bad(shard, f"it is not a tar file ({reason}).") from None
+        raise _bad(
+            shard, f"it is cut short or damaged after byte {end:,} ({reason}). Fetch or make it again."
+        ) from None
+    file.seek(end)
+    if file.read(_BLOCK) != bytes(_BLOCK):
+        raise _bad(shard, f"it is cut short or damaged at byte {end:,}. {_AGAIN}")
+    while chunk := file.read(1 << 20):
+        if chunk.count(0) != len(chunk):
+            raise _bad(shard, f"more data follows its end at byte {end:,}. Join archives with `tar --concatenate`.")
+
+
+def _read_label(shard: str, file: BinaryIO, key: str, held: Mapping[str, _Member]) -> str:
+    field = next((field for field in _LABEL_FIELDS if field in held), None)
+    if field is None:
+        raise _bad(
+            shard,
+            f"sample {key!r} has no label. Expected {key}.cls, or {key}.json with the key 'label'; archives of class "
+            "folders have to be unpacked and given as a folder.",
+        )
+    if held[field].size > MAX_LABEL_BYTES:
+        raise _bad(shard, f"'{key}.{field}' has {held[field].size:,} bytes, too many for a label.")
+    file.seek(held[field].offset)
+    try:
+        text = file.read(held[field].size).decode("utf-8-sig")
+        label = json.loads(text) if field == "json" else text
+    except (ValueError, RecursionError) as error:
+        raise _bad(shard, f"'{key}.{field}' cannot be read: {error}.") from None
+    if field == "json":
+        label = label.get("label") if isinstance(label, dict) else None
+    if isinstance(label, bool) or not isinstance(label, str | int):
+        raise _bad(shard, f"'{key}.json' has no text or integer under the key 'label'.")
+    name = str(label).strip()
+    if not name or len(name.splitlines()) > 1:
+        raise _bad(shard, f"the label in '{key}.{field}' is {'empty' if not name else 'more than one line'}.")
+    return name
+
+
+def _notes(ignored: Counter[str]) -> Iterator[str]:
+    if ignored:
+        kinds = ", ".join(f".{field} {count:,}" for field, count in ignored.most_common(5))
+        yield f"Files in the shards that are neither image nor label were ignored ({kinds})."
+
+
+def _bad(shard: str, problem: str) -> DataError:
+    return DataError(f"Shard '{printable(shard)}': {problem}")
