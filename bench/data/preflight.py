@@ -1,0 +1,304 @@
+"""What a look at every image of a data set finds before anything is trained or scored on it.
+
+Broken, odd, doubled and missing images. The looking itself, in processes, is in bench.data.looking.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import PurePosixPath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.data.collection import PART_NAMES, ImageCollection, LabelledImages, PartName
+from bench.data.decode import FORMATS
+from bench.data.duplicates import Twins, exact_twins, near_twins
+from bench.data.looking import NO_FORMAT, Looked, look_at_all
+from bench.data.splits import was_split_here
+from bench.errors import DataError
+
+MOST_BAD_SHARE = 0.01  # more, and what is left may no longer be the data set that its name says
+TINY_CLASS = 5  # images; with fewer, a class's accuracy moves by more than 20 points with one image
+LISTED = 50  # examples kept of each finding that may be long; its count is always whole
+NAMED = 5  # bad files named in an error or a note
+_SUFFIXES = {
+    ".jpg": "JPEG", ".jpeg": "JPEG", ".jpe": "JPEG", ".jfif": "JPEG", ".png": "PNG", ".apng": "PNG", ".webp": "WEBP",
+    ".gif": "GIF", ".bmp": "BMP", ".dib": "BMP", ".tif": "TIFF", ".tiff": "TIFF", ".ppm": "PPM", ".pgm": "PPM",
+    ".pbm": "PPM", ".pnm": "PPM",
+}  # fmt: skip
+_QUANTILES = {"min": 0.0, "p05": 0.05, "p50": 0.5, "p95": 0.95, "max": 1.0}
+
+
+@dataclass(frozen=True)
+class BadImage:
+    """An image that cannot be decoded, and why."""
+
+    key: str
+    part: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A finding that may be long: how many images, and the first of them."""
+
+    count: int
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Duplicates:
+    """Groups of images that are the same picture.
+
+    count: groups. images: in all of them. across_parts: groups that reach over two parts or more. labels_differ: groups
+    whose images do not all have the same label. twins_in_other_parts: part -> its images that another part has too.
+    groups: the first LISTED, those across parts first, as {keys, across_parts, labels_differ}, each with at most LISTED
+    keys.
+    complete: False where too many pictures look alike to compare all pairs; the counts are then lower bounds.
+    """
+
+    count: int
+    images: int
+    across_parts: int
+    labels_differ: int
+    twins_in_other_parts: Mapping[str, int]
+    groups: tuple[Mapping[str, Any], ...]
+    complete: bool = True
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """What was found. Everything is counted over the images that can be decoded, but `images`, `bad` and `parts`.
+
+    images: all. parts: part -> images, as the source has them. missing_parts: those of train, validation and test that
+    it lacks; split_made_here: whether they are split off here, or were. bad_share: in [0, 1]. converted: conversion -> images
+    (bench.data.decode.CONVERSIONS). formats: content format -> images. tiny_classes: {class_name, part, images} with
+    1 to TINY_CLASS - 1 images. classes_missing: part -> class names without an image in it. width_px, height_px:
+    quantiles after turning upright. img_per_s: decoding alone, from when all processes are ready; seconds: all.
+    """
+
+    images: int
+    parts: Mapping[str, int]
+    missing_parts: tuple[str, ...]
+    split_made_here: bool
+    class_names: int
+    bad: tuple[BadImage, ...]
+    bad_share: float
+    converted: Mapping[str, int]
+    formats: Mapping[str, int]
+    wrong_extension: Listed
+    tiny_classes: tuple[Mapping[str, Any], ...]
+    classes_missing: Mapping[str, Sequence[str]]
+    exact_duplicates: Duplicates
+    near_duplicates: Duplicates
+    width_px: Mapping[str, float]
+    height_px: Mapping[str, float]
+    processes: int
+    seconds: float
+    img_per_s: float
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether at most MOST_BAD_SHARE of the images are bad."""
+        return self.bad_share <= MOST_BAD_SHARE
+
+    def as_values(self) -> dict[str, Any]:
+        """As one JSON object."""
+        values: dict[str, Any] = _plain(asdict(self))
+        return values
+
+    @classmethod
+    def from_values(cls, values: Mapping[str, Any]) -> Preflight:
+        """What `as_values` gave. Raises DataError for anything else."""
+        try:
+            found = {each.name: values[each.name] for each in fields(cls)}
+            found["bad"] = tuple(BadImage(**bad) for bad in found["bad"])
+            found["wrong_extension"] = Listed(
+                found["wrong_extension"]["count"], tuple(found["wrong_extension"]["keys"])
+            )
+            for name in ("exact_duplicates", "near_duplicates"):
+                found[name] = Duplicates(**{**found[name], "groups": tuple(found[name]["groups"])})
+            for name in ("missing_parts", "tiny_classes", "notes"):
+                found[name] = tuple(found[name])
+            return cls(**found)
+        except (KeyError, TypeError) as error:
+            raise DataError(f"Stored preflight values cannot be read: {error}. Check the data set again.") from None
+
+
+def check_images(
+    collection: ImageCollection, *, processes: int, progress: Callable[[int, int], None] | None = None
+) -> Preflight:
+    """Decode every image once, in this many processes, and say what was found.
+
+    progress: called with (images done, images in all), in this process.
+    Raises DataError for a set without images, and when a decoding process dies, naming the image it was at.
+    """
+    started = time.perf_counter()
+    parts = {name: collection.parts[name] for name in PART_NAMES if name in collection.parts}
+    total = sum(len(part) for part in parts.values())
+    if not total:
+        raise DataError(f"Data set {collection.name!r} has no images to check.")
+    looked, decoding_s, used = look_at_all(collection.name, parts, processes, progress)
+    bad = tuple(
+        BadImage(part.keys[index], name, _one_line(reason))
+        for name, part in parts.items()
+        for index, reason in sorted(looked[name].bad.items())
+    )
+    missing = tuple(name for name in PART_NAMES if name not in parts)
+    wide = _Wide.of(parts, looked)
+    return Preflight(
+        images=total,
+        parts={name: len(part) for name, part in parts.items()},
+        missing_parts=missing,
+        split_made_here=bool(missing) or was_split_here(collection),
+        class_names=len(collection.class_names),
+        bad=bad,
+        bad_share=len(bad) / total,
+        converted=dict(sum((looked[name].conversions for name in parts), Counter[str]()).most_common()),
+        formats=wide.format_counts(),
+        wrong_extension=_wrong_extensions(wide),
+        tiny_classes=_tiny_classes(collection.class_names, wide),
+        classes_missing=_classes_missing(collection.class_names, wide),
+        exact_duplicates=wide.duplicates(exact_twins(wide.digests)),
+        near_duplicates=wide.duplicates(near_twins(wide.digests, wide.thumbnails, wide.part_index)),
+        width_px=_quantiles(wide.sizes[:, 0]),
+        height_px=_quantiles(wide.sizes[:, 1]),
+        processes=used,
+        seconds=time.perf_counter() - started,
+        img_per_s=total / decoding_s,
+        notes=collection.notes,
+    )
+
+
+def without_bad(collection: ImageCollection, preflight: Preflight) -> ImageCollection:
+    """The collection without the images that cannot be decoded, and a note that says how many those were.
+
+    Raises DataError when they are more than MOST_BAD_SHARE of all.
+    """
+    if not preflight.bad:
+        return collection
+    listed = "; ".join(f"{bad.key!r} ({bad.reason})" for bad in preflight.bad[:NAMED])
+    more = f" and {len(preflight.bad) - NAMED} more" if len(preflight.bad) > NAMED else ""
+    share = f"{len(preflight.bad)} of {preflight.images} images ({100 * preflight.bad_share:.2g} %)"
+    if not preflight.is_usable:
+        raise DataError(
+            f"Data set {collection.name!r}: {share} cannot be decoded, more than {100 * MOST_BAD_SHARE:g} %: "
+            f"{listed}{more}. Repair them or take them out; `vitbench data check` lists all."
+        )
+    bad = {image.key for image in preflight.bad}
+    parts: dict[PartName, LabelledImages] = {}
+    for name, part in collection.parts.items():
+        kept = [index for index, key in enumerate(part.keys) if key not in bad]
+        parts[name] = part if len(kept) == len(part) else part.take(kept)
+    cleaned = ImageCollection(collection.name, collection.class_names, parts, collection.notes)
+    return cleaned.noted(f"{share} cannot be decoded and were left out: {listed}{more}.")
+
+
+@dataclass(frozen=True)
+class _Wide:
+    """All images that can be decoded, of all parts, side by side: M of them."""
+
+    keys: Sequence[str]
+    part_names: Sequence[str]
+    part_index: NDArray[np.int8]
+    labels: NDArray[np.int64]
+    digests: NDArray[np.void]
+    thumbnails: NDArray[np.uint8]
+    sizes: NDArray[np.int32]
+    formats: NDArray[np.int8]
+
+    @classmethod
+    def of(cls, parts: Mapping[PartName, LabelledImages], looked: Mapping[PartName, Looked]) -> _Wide:
+        good = {name: np.setdiff1d(np.arange(len(part)), list(looked[name].bad)) for name, part in parts.items()}
+        return cls(
+            keys=[part.keys[i] for name, part in parts.items() for i in good[name]],
+            part_names=tuple(parts),
+            part_index=np.repeat(np.arange(len(parts), dtype=np.int8), [len(good[name]) for name in parts]),
+            labels=np.concatenate([part.labels[good[name]] for name, part in parts.items()]),
+            digests=np.concatenate([looked[name].digests[good[name]] for name in parts]),
+            thumbnails=np.concatenate([looked[name].thumbnails[good[name]] for name in parts]),
+            sizes=np.concatenate([looked[name].sizes[good[name]] for name in parts]),
+            formats=np.concatenate([looked[name].formats[good[name]] for name in parts]),
+        )
+
+    def format_counts(self) -> dict[str, int]:
+        counts = Counter(FORMATS[code] for code in self.formats if code != NO_FORMAT)
+        return dict(counts.most_common())
+
+    def duplicates(self, twins: Twins) -> Duplicates:
+        across = [len(np.unique(self.part_index[group])) > 1 for group in twins.groups]
+        differ = [len(np.unique(self.labels[group])) > 1 for group in twins.groups]
+        crossing = [group for group, is_across in zip(twins.groups, across, strict=True) if is_across]
+        shared = np.bincount(
+            self.part_index[np.concatenate(crossing)] if crossing else [], minlength=len(self.part_names)
+        )
+        first = sorted(range(len(across)), key=lambda i: not across[i])[:LISTED]
+        return Duplicates(
+            count=len(across),
+            images=sum(len(group) for group in twins.groups),
+            across_parts=sum(across),
+            labels_differ=sum(differ),
+            twins_in_other_parts={name: int(n) for name, n in zip(self.part_names, shared, strict=True)},
+            groups=tuple(
+                {
+                    "keys": [self.keys[index] for index in twins.groups[i][:LISTED]],
+                    "across_parts": across[i],
+                    "labels_differ": differ[i],
+                }
+                for i in first
+            ),
+            complete=twins.complete,
+        )
+
+
+def _classes_missing(class_names: Sequence[str], wide: _Wide) -> dict[str, list[str]]:
+    return {
+        part: [class_names[int(label)] for label in np.flatnonzero(counts == 0)]
+        for part, counts in _class_counts(len(class_names), wide)
+        if (counts == 0).any()
+    }
+
+
+def _tiny_classes(class_names: Sequence[str], wide: _Wide) -> tuple[dict[str, Any], ...]:
+    return tuple(
+        {"class_name": class_names[int(label)], "part": part, "images": int(counts[label])}
+        for part, counts in _class_counts(len(class_names), wide)
+        for label in np.flatnonzero((counts > 0) & (counts < TINY_CLASS))
+    )
+
+
+def _class_counts(classes: int, wide: _Wide) -> Iterator[tuple[str, NDArray[np.intp]]]:
+    for index, part in enumerate(wide.part_names):
+        yield part, np.bincount(wide.labels[wide.part_index == index], minlength=classes)
+
+
+def _wrong_extensions(wide: _Wide) -> Listed:
+    keys = []
+    for key, code in zip(wide.keys, wide.formats, strict=True):
+        if code != NO_FORMAT:
+            content = FORMATS[code]
+            if _SUFFIXES.get(PurePosixPath(key).suffix.lower(), content) != content:
+                keys.append(f"{key} ({content})")
+    return Listed(len(keys), tuple(keys[:LISTED]))
+
+
+def _quantiles(sides: NDArray[np.int32]) -> dict[str, float]:
+    """Of side lengths, in pixels; nothing where no image could be decoded."""
+    return {name: float(np.quantile(sides, q)) for name, q in _QUANTILES.items()} if len(sides) else {}
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _plain(value: Any) -> Any:
+    """With lists for tuples, as JSON gives back."""
+    if isinstance(value, dict):
+        return {key: _plain(held) for key, held in value.items()}
+    return [_plain(held) for held in value] if isinstance(value, list | tuple) else value
