@@ -13,6 +13,8 @@ from bench.store.record import Record
 
 Group = tuple[str, ...]
 _TIMING_CONDITIONS = ("threads", "torch", "timm")
+_OWN_HEAD = ("evaluate", "fewshot", "preflight")  # tasks whose classes are the model's, or nobody's
+_OF_IMAGES = ("train", "evaluate", "fewshot", "finetune", "preflight")
 
 
 def definition_of(record: Record) -> Group:
@@ -21,8 +23,12 @@ def definition_of(record: Record) -> Group:
 
 
 def data_of(record: Record) -> Group:
-    """What the data set's name stood for: fingerprint and number of classes."""
-    return str(record.cell.get("fingerprint") or ""), str(record.cell.get("num_classes") or "")
+    """What the data set's name stood for: fingerprint and number of classes.
+
+    A checkpoint with a head of its own has its own number of classes, which says nothing about the data.
+    """
+    classes = "" if _task(record) in _OWN_HEAD else str(record.cell.get("num_classes") or "")
+    return str(record.cell.get("fingerprint") or ""), classes
 
 
 def timing_of(record: Record) -> Group:
@@ -50,7 +56,7 @@ def current_records(records: Sequence[Record]) -> tuple[list[Record], list[Recor
 
 
 def is_of_same_kind(record: Record, shown: Iterable[Record]) -> bool:
-    """Whether a training's model and data are those of a shown training of the same model and set."""
+    """Whether a training's (or fine-tuning's) model and data are those of a shown one of the same model and set."""
     return any(
         _model(other) == _model(record)
         and _dataset(other) == _dataset(record)
@@ -85,11 +91,12 @@ def _metric_version(record: Record) -> Group:
 
 
 def _model(record: Record) -> Group | None:
-    return (str(record.cell.get("model")),)
+    return (str(record.cell.get("model")),) if _task(record) != "preflight" else None
 
 
 def _dataset(record: Record) -> Group | None:
-    return (str(record.cell.get("dataset")),) if _task(record) == "train" else None
+    """Protocol and set: their fingerprints are of different parts, so each protocol has its own newest images."""
+    return (_task(record), str(record.cell.get("dataset"))) if _task(record) in _OF_IMAGES else None
 
 
 def _timed_model(record: Record) -> Group | None:

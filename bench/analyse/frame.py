@@ -47,6 +47,46 @@ MEMORY_COLUMNS = [
     *["model", "definition", "resolution_px", *SETTING_COLUMNS, "num_classes", "batch_size"],
     *["threads", "torch", "timm", "peak_rss_delta_mib", "peak_allocated_mib", *_ORIGIN],
 ]
+_WEIGHTS = [
+    "model",
+    "definition",
+    "resolution_px",
+    *SETTING_COLUMNS,
+    "num_classes",
+    "weights",
+    "dataset",
+    "fingerprint",
+]
+EVALUATE_COLUMNS = [
+    *[*_WEIGHTS, "top1_pct", "top5_pct", "mean_per_class_pct", "real_top1_pct", "real_images", "images"],
+    *["correct_top1", "img_per_s", "weights_sha256", "params", "macs", "published_top1_pct", "published_source"],
+    *["delta_pp", "self_check", "self_check_note", "preprocessing", "processes", "notes", *_ORIGIN],
+]
+FEWSHOT_COLUMNS = [
+    *[*_WEIGHTS, "fixed_l2", "resized_px", "shots", "rule", "draw", "l2", "top1_pct", "train_images"],
+    *["feature_width", "layer", "test_images", "overlap", "overlap_note", "weights_sha256", "params", "macs"],
+    *["notes", *_ORIGIN],
+]
+FINETUNE_COLUMNS = [
+    *[*_WEIGHTS, "seed", "learning_rate", "recipe_name", "recipe", "batch_size", "scored_part"],
+    *["top1_pct", "top5_pct", "mean_per_class_pct", "scored_images", "train_images", "steps", "images_seen"],
+    *["macs", "params", "train_flop", "train_img_per_s", "pipeline_img_per_s", "model_img_per_s", "wait_share"],
+    *["train_seconds", "eval_seconds", "weights_sha256", "initial_weights_sha256", "resumed", "micro_batch_size"],
+    *["processes", "final_loss", "notes", *_ORIGIN],
+]
+PREFLIGHT_COLUMNS = [
+    *["dataset", "fingerprint", "images", "bad", "bad_share", "converted", "wrong_extension", "tiny_classes"],
+    *[
+        "classes_missing",
+        "exact_duplicates",
+        "near_duplicates",
+        "split_made_here",
+        "parts",
+        "missing_parts",
+        "width_px",
+    ],
+    *["height_px", "notes", "seconds", "img_per_s", "processes", *_ORIGIN],
+]
 
 
 def latest_records(records: Iterable[Record], *, per_machine: bool) -> list[Record]:
@@ -107,6 +147,31 @@ def memory_frame(records: Iterable[Record]) -> pd.DataFrame:
     return _frame(records, "memory", MEMORY_COLUMNS, _settings_row, per_machine=True)
 
 
+def evaluate_frame(records: Iterable[Record]) -> pd.DataFrame:
+    """One row per evaluated checkpoint and data set; see EVALUATE_COLUMNS. Accuracies in percent."""
+    return _frame(records, "evaluate", EVALUATE_COLUMNS, _settings_row, per_machine=False)
+
+
+def fewshot_frame(records: Iterable[Record]) -> pd.DataFrame:
+    """One row per number of shots, rule for lambda and draw of each few-shot cell; see FEWSHOT_COLUMNS."""
+    rows = [
+        row | {"fixed_l2": record.cell.get("l2"), **result}
+        for record, row in _rows(records, "fewshot", _settings_row, per_machine=False)
+        for result in record.values.get("results") or ()
+    ]
+    return pd.DataFrame([[row.get(column) for column in FEWSHOT_COLUMNS] for row in rows], columns=FEWSHOT_COLUMNS)
+
+
+def finetune_frame(records: Iterable[Record]) -> pd.DataFrame:
+    """One row per fine-tuned cell, trials of a sweep included; see FINETUNE_COLUMNS."""
+    return _frame(records, "finetune", FINETUNE_COLUMNS, _finetune_row, per_machine=False)
+
+
+def preflight_frame(records: Iterable[Record]) -> pd.DataFrame:
+    """One row per checked data set; see PREFLIGHT_COLUMNS. There is no model."""
+    return _frame(records, "preflight", PREFLIGHT_COLUMNS, lambda record: {}, per_machine=False)
+
+
 def _frame(
     records: Iterable[Record],
     task: str,
@@ -115,14 +180,22 @@ def _frame(
     *,
     per_machine: bool,
 ) -> pd.DataFrame:
+    rows = [row for _, row in _rows(records, task, more, per_machine=per_machine)]
+    return pd.DataFrame([[row.get(column) for column in columns] for row in rows], columns=columns)
+
+
+def _rows(
+    records: Iterable[Record], task: str, more: Callable[[Record], Mapping[str, Any]], *, per_machine: bool
+) -> list[tuple[Record, dict[str, Any]]]:
+    """The newest records of a task, each with its fields in one dict."""
     of_task = [record for record in records if record.cell.get("task") == task]
     rows = []
     for record in latest_records(of_task, per_machine=per_machine):
         row = {**record.cell, **record.values, **more(record)}
         row |= {"cell_id": record.cell_id, "machine": machine_of(record)}
         row |= {"started_at": record.started_at, "suite": record.suite}
-        rows.append([row.get(column) for column in columns])
-    return pd.DataFrame(rows, columns=columns)
+        rows.append((record, row))
+    return rows
 
 
 def _settings_row(record: Record) -> dict[str, Any]:
@@ -146,4 +219,15 @@ def _training_row(record: Record) -> dict[str, Any]:
         "batch_size": recipe.get("batch_size"),
         "recipe": repr(sorted(recipe.items())),
         "side_by_side": record.conditions.get("side_by_side"),
+    }
+
+
+def _finetune_row(record: Record) -> dict[str, Any]:
+    recipe: Mapping[str, Any] = record.cell.get("recipe") or {}
+    return {
+        **_settings_row(record),
+        "learning_rate": recipe.get("learning_rate"),
+        "batch_size": recipe.get("batch_size"),
+        "recipe_name": recipe.get("name", "vit"),
+        "recipe": repr(sorted(recipe.items())),
     }

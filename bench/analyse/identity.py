@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bench.catalog.datasets import dataset_rows
+from bench.catalog.image_tasks import image_tasks
 from bench.catalog.models import find_model
 
 FAMILY_ORDER = ("vit", "hybrid", "cnn")  # the order of tables and legends; others follow by name
@@ -27,7 +28,7 @@ class DatasetIdentity:
 
     name: str
     title: str
-    kind: str  # generated, real, or given (a user's own)
+    kind: str  # generated, real (embedded), public (of image_tasks.toml), or given (a user's own)
     caution: str
 
     @property
@@ -49,6 +50,9 @@ def identify_dataset(name: str) -> DatasetIdentity:
     row = dataset_rows().get(name)
     if row is not None:
         return DatasetIdentity(name, row.title, row.kind, row.caution)
+    task = image_tasks().get(name)
+    if task is not None:
+        return DatasetIdentity(name, task.title, "public", task.caution)
     return DatasetIdentity(name, name, "given", "")
 
 
@@ -60,5 +64,9 @@ def family_rank(family: str) -> tuple[int, str]:
 
 def dataset_rank(dataset: DatasetIdentity) -> tuple[bool, int, str]:
     """Sort key: sets that carry findings first, generated before real ones, then by name."""
-    kinds = ("generated", "real", "given")
-    return not dataset.carries_findings, kinds.index(dataset.kind) if dataset.kind in kinds else 3, dataset.name
+    kinds = ("generated", "real", "public", "given")
+    return (
+        not dataset.carries_findings,
+        kinds.index(dataset.kind) if dataset.kind in kinds else len(kinds),
+        dataset.name,
+    )

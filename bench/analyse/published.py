@@ -70,7 +70,7 @@ class TimmComparison:
 
 def compare_scaling(complexity: pd.DataFrame) -> list[ScalingComparison]:
     """Table 6 in the paper's order."""
-    counted = _by_architecture(complexity)
+    counted = counts_by_architecture(complexity)
     found = []
     for row in paper_scaling():
         macs, cell_id = counted.get((row.timm_arch or "", row.resolution_px), (None, None))
@@ -81,7 +81,7 @@ def compare_scaling(complexity: pd.DataFrame) -> list[ScalingComparison]:
 
 def compare_sota(complexity: pd.DataFrame) -> list[SotaComparison]:
     """The systems of Table 2 in the paper's order."""
-    counted = _by_architecture(complexity)
+    counted = counts_by_architecture(complexity)
     found = []
     for row in paper_pretraining():
         macs, cell_id = counted.get((row.timm_arch, row.resolution_px), (None, None))
@@ -108,7 +108,7 @@ def compare_timm(complexity: pd.DataFrame) -> list[TimmComparison]:
     return found
 
 
-def _by_architecture(complexity: pd.DataFrame) -> dict[tuple[str, int], tuple[int, str]]:
+def counts_by_architecture(complexity: pd.DataFrame) -> dict[tuple[str, int], tuple[int, str]]:
     """(timm architecture, resolution) -> (MACs, cell id), from a tag with 1,000 classes where one was counted.
 
     A head of 21,843 classes adds up to 0.4 % to the MACs of the smallest ViT.

@@ -27,6 +27,7 @@ from bench.analyse.identity import (
     identify_dataset,
     identify_model,
 )
+from bench.analyse.protocols import Protocols, protocol_study
 from bench.analyse.published import (
     ScalingComparison,
     SotaComparison,
@@ -107,6 +108,7 @@ class Study:
     left_out: tuple[Record, ...]  # ok, but of an older definition, older data or older software
     training: pd.DataFrame
     labels: Mapping[RunKey, str]
+    protocols: Protocols  # evaluated, few-shot and fine-tuned weights, and checked data
 
     @property
     def main(self) -> list[Score]:
@@ -148,6 +150,7 @@ def study(suite: str, records: Sequence[Record], predictions: Predictions) -> St
         left_out=tuple(left_out),
         training=training,
         labels={row.key: row.label for row in rows},
+        protocols=protocol_study(records, shown, counted, predictions),
     )
 
 

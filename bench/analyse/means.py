@@ -1,0 +1,96 @@
+"""Means over data sets and VTAB's score: unweighted, on identical sets for every model, or not at all."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from bench.analyse.intervals import Interval, contrast_interval
+from bench.analyse.leads import Scored
+from bench.analyse.task_sets import VTAB_GROUPS, VTAB_TASKS, averaged_sets, vtab_group, vtab_tasks
+from bench.analyse.weights import Subject
+
+S = TypeVar("S", bound=Scored)
+
+
+@dataclass(frozen=True)
+class SetMean:
+    """The unweighted mean of one model's accuracies over some sets."""
+
+    subject: Subject
+    datasets: tuple[str, ...]
+    mean_pct: float
+    interval: Interval | None  # None where some accuracy has no known spread over seeds
+    cell_ids: tuple[str, ...]
+
+
+def by_subject(scores: Iterable[S]) -> dict[Subject, dict[str, S]]:
+    """Scores by subject and data set."""
+    found: dict[Subject, dict[str, S]] = defaultdict(dict)
+    for score in scores:
+        found[score.subject][score.dataset] = score
+    return dict(found)
+
+
+def set_mean(scores: Mapping[str, Scored], datasets: Sequence[str]) -> SetMean | None:
+    """The mean of one model over these sets, or None where one of them is missing (or there are none).
+
+    Interval: t over seeds (or draws) and test images of all sets, which are independent of each other.
+    """
+    if not datasets or any(name not in scores for name in datasets):
+        return None
+    chosen = [scores[name] for name in datasets]
+    mean = sum(score.group.mean_pct for score in chosen) / len(chosen)
+    interval = contrast_interval([(1 / len(chosen), score.group) for score in chosen])
+    cell_ids = tuple(cell_id for score in chosen for cell_id in score.cell_ids)
+    return SetMean(chosen[0].subject, tuple(datasets), mean, interval, cell_ids)
+
+
+def sets_to_average(scores: Iterable[Scored]) -> tuple[str, ...]:
+    """The sets behind the mean column: shared by all pretrained models (by all models where none is pretrained)."""
+    found = by_subject(scores)
+    pretrained = [names.keys() for subject, names in found.items() if not subject.is_from_scratch]
+    return averaged_sets(pretrained or [names.keys() for names in found.values()])
+
+
+@dataclass(frozen=True)
+class Vtab(Generic[S]):
+    """VTAB-1k of all shown models: tasks in order, accuracies, and the means that may be told."""
+
+    tasks: tuple[str, ...]  # measured for some model
+    scores: Mapping[Subject, Mapping[str, S]]
+    common: tuple[str, ...]  # measured for every model
+
+    @property
+    def subjects(self) -> list[Subject]:
+        """The models, pretrained ones first."""
+        return sorted(self.scores, key=lambda subject: (subject.is_from_scratch, subject))
+
+    def score(self, subject: Subject) -> SetMean | None:
+        """The unweighted mean of all 19 tasks; None for a model that lacks one."""
+        whole = vtab_tasks()
+        return set_mean(self.scores[subject], whole) if len(whole) == VTAB_TASKS else None
+
+    def common_mean(self, subject: Subject) -> SetMean | None:
+        """The mean over the tasks that every model has; None with fewer than two of them."""
+        return set_mean(self.scores[subject], self.common) if len(self.common) > 1 else None
+
+    def group_mean(self, subject: Subject, group: str) -> SetMean | None:
+        """The mean over a whole group; None for a model that lacks a task of it."""
+        return set_mean(self.scores[subject], [name for name in vtab_tasks() if vtab_group(name) == group])
+
+
+def vtab_of(scores: Iterable[S]) -> Vtab[S] | None:
+    """VTAB's part of the scores; None where there is none."""
+    tasks = [score for score in scores if vtab_group(score.dataset) in VTAB_GROUPS]
+    if not tasks:
+        return None
+    found = by_subject(tasks)
+    measured = {name for names in found.values() for name in names}
+    shared = set.intersection(*(set(names) for names in found.values()))
+    order = vtab_tasks()
+    return Vtab(
+        tuple(name for name in order if name in measured), found, tuple(name for name in order if name in shared)
+    )

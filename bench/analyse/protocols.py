@@ -1,0 +1,120 @@
+"""Everything that a report says of evaluated, few-shot and fine-tuned weights and of checked data, computed once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from bench.analyse.correctness import Predictions
+from bench.analyse.evaluated import Evaluation, evaluations
+from bench.analyse.fewshots import FewshotScore, fewshot_scores, headline_setting
+from bench.analyse.finetuned import (
+    FinetuneScore,
+    PretrainingGain,
+    RecipeSweep,
+    failed_recipe_trials,
+    finetune_scores,
+    pretraining_gains,
+    recipe_sweeps,
+)
+from bench.analyse.frame import evaluate_frame, fewshot_frame, finetune_frame, preflight_frame
+from bench.analyse.identity import family_rank
+from bench.analyse.leads import Lead, Scored, leads
+from bench.analyse.means import Vtab, by_subject, sets_to_average, vtab_of
+from bench.analyse.preflights import Checked, preflights
+from bench.analyse.public_scaling import PublicScaling, public_scaling
+from bench.analyse.stand_ins import TableTwoRow, table_two
+from bench.analyse.task_sets import vtab_group
+from bench.analyse.weights import Subject, identify_weights, weights_labels
+from bench.store.record import Record
+
+PROTOCOL_TASKS = ("evaluate", "fewshot", "finetune", "preflight")
+
+
+@dataclass(frozen=True)
+class Protocols:
+    """One suite's results of the protocols that start from stored images and public weights."""
+
+    records: tuple[Record, ...]  # of these protocols, whatever their status
+    evaluated: tuple[Evaluation, ...]
+    fewshot: tuple[FewshotScore, ...]
+    finetuned: tuple[FinetuneScore, ...]
+    sweeps: tuple[RecipeSweep, ...]
+    gains: tuple[PretrainingGain, ...]
+    vtab: Vtab[FinetuneScore] | None
+    averaged: tuple[str, ...]  # sets behind the mean of the fine-tuned models
+    checked: tuple[Checked, ...]
+    evaluated_leads: tuple[Lead, ...]
+    fewshot_leads: tuple[Lead, ...]
+    finetuned_leads: tuple[Lead, ...]
+    table_two: tuple[TableTwoRow, ...]  # empty unless a row of it was measured
+    public: PublicScaling
+    subjects: tuple[Subject, ...]  # in the order of rows
+    labels: Mapping[Subject, str]
+
+    @property
+    def has_accuracy(self) -> bool:
+        """Whether any protocol gave an accuracy on test images."""
+        return bool(self.evaluated or self.fewshot or self.finetuned)
+
+    @property
+    def table_sets(self) -> list[FinetuneScore]:
+        """Fine-tuned scores apart from VTAB's tasks, which have a table of their own."""
+        return [score for score in self.finetuned if vtab_group(score.dataset) is None]
+
+
+def protocol_study(
+    records: Sequence[Record], shown: Sequence[Record], complexity: pd.DataFrame, predictions: Predictions
+) -> Protocols:
+    """Analyse the protocols' records. shown: those that may be put together; complexity: the suite's counts."""
+    frames = evaluate_frame(shown), fewshot_frame(shown), finetune_frame(shown)
+    counted = {str(m): str(f) for m, f in zip(complexity["model"], complexity["family"], strict=True)}
+    names = sorted({str(name) for frame in frames for name in frame["model"]})
+    identities = {name: identify_weights(name, counted.get(name)) for name in names}
+    evaluated = evaluations(frames[0], identities, predictions)
+    fewshot = fewshot_scores(frames[1], identities)
+    finetuned = finetune_scores(frames[2], identities, predictions)
+    sweeps = recipe_sweeps(frames[2], identities, failed_recipe_trials(records, shown))
+    apart = [score for score in finetuned if vtab_group(score.dataset) is None]
+    vtab = vtab_of(finetuned)
+    rows = table_two(evaluated, finetuned, vtab)
+    scores: list[Scored] = [*evaluated, *fewshot, *finetuned]
+    scored = {score.subject for score in scores} | {sweep.subject for sweep in sweeps}
+    macs = {score.subject: score.macs or 0.0 for score in scores}
+    headline = headline_setting(fewshot) if fewshot else (0, "")
+    return Protocols(
+        records=tuple(record for record in records if record.cell.get("task") in PROTOCOL_TASKS),
+        evaluated=tuple(evaluated),
+        fewshot=tuple(fewshot),
+        finetuned=tuple(finetuned),
+        sweeps=tuple(sweeps),
+        gains=tuple(pretraining_gains(finetuned)),
+        vtab=vtab,
+        averaged=sets_to_average(apart),
+        checked=tuple(preflights(preflight_frame(shown))),
+        evaluated_leads=tuple(leads(evaluated)),
+        fewshot_leads=tuple(leads(one for one in fewshot if (one.shots, one.rule) == headline)),
+        finetuned_leads=tuple(leads(apart)),
+        table_two=tuple(rows) if any(row.measured is not None for row in rows) else (),
+        public=public_scaling(complexity, finetuned, fewshot, evaluated),
+        subjects=tuple(
+            sorted(
+                scored,
+                key=lambda s: (
+                    family_rank(identities[s.key.model].family),
+                    macs.get(s, 0.0),
+                    identities[s.key.model].title,
+                    s.is_from_scratch,
+                    s,
+                ),
+            )
+        ),
+        labels=weights_labels(scored, identities),
+    )
+
+
+def finetuned_by_subject(protocols: Protocols) -> dict[Subject, dict[str, FinetuneScore]]:
+    """Fine-tuned scores apart from VTAB's, by subject and set."""
+    return by_subject(protocols.table_sets)

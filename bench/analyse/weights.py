@@ -1,0 +1,99 @@
+"""Which weights a result is of: the row's model, its pre-training data, and a label that no other row has."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bench.analyse.identity import ModelIdentity, identify_model
+from bench.analyse.scores import RunKey, run_key
+from bench.catalog.models import find_model
+from bench.catalog.public_pretraining import find_public_pretraining
+
+PUBLIC, FROM_SCRATCH = "public", "random"
+NO_PRETRAINING = "none (from scratch)"
+UNKNOWN_PRETRAINING = ""  # weights that nothing is known of are compared with none
+
+
+@dataclass(frozen=True, order=True)
+class Subject:
+    """One row of a table of weights: a model at one resolution and setting, and the weights it started from."""
+
+    key: RunKey
+    weights: str  # `public`, `sha256 <16 digits>` of a file, or `random`
+
+    @property
+    def is_from_scratch(self) -> bool:
+        """Whether the weights were random, so that nothing was pre-trained."""
+        return self.weights == FROM_SCRATCH
+
+    @property
+    def weights_words(self) -> str:
+        """The timm tag, the file's hash, or that there were none. Plain text."""
+        if self.weights == PUBLIC:
+            return self.key.model
+        return "from scratch" if self.is_from_scratch else f"file {self.weights}"
+
+
+def subject_of(row: Mapping[str, Any]) -> Subject:
+    """The subject of a row of an evaluate, few-shot or fine-tune frame."""
+    return Subject(run_key(row), str(row["weights"]))
+
+
+def identify_weights(model: str, counted_family: str | None = None) -> ModelIdentity:
+    """Title without resolution, family and size of the model, also for public checkpoints outside the catalog."""
+    row, known = find_model(model), find_public_pretraining(model)
+    if row is None and known is not None:
+        return ModelIdentity(model, known.title, known.family, "")
+    identity = identify_model(model, counted_family)
+    title = identity.title if row is None else identity.title.removesuffix(f" @{row.resolution_px}")
+    return ModelIdentity(model, title, identity.family, identity.size_class)
+
+
+def pretraining_of(subject: Subject) -> str:
+    """The data that the weights saw before, as the catalog says; UNKNOWN_PRETRAINING where nothing says it."""
+    if subject.is_from_scratch:
+        return NO_PRETRAINING
+    if subject.weights != PUBLIC:
+        return UNKNOWN_PRETRAINING
+    row = find_model(subject.key.model)
+    if row is not None:
+        return row.pretraining
+    known = find_public_pretraining(subject.key.model)
+    return UNKNOWN_PRETRAINING if known is None else known.pretraining
+
+
+def weights_labels(subjects: Iterable[Subject], identities: Mapping[str, ModelIdentity]) -> dict[Subject, str]:
+    """A label for each: the title, with as much of tag, resolution, setting and weights as tells the rows apart."""
+    found = sorted(set(subjects))
+    titles = {subject: identities[subject.key.model].title for subject in found}
+    labels = {}
+    for subject in found:
+        siblings = [other for other in found if titles[other] == titles[subject]]
+        words = [titles[subject]]
+        tag = subject.key.model.partition(".")[2] or subject.key.model
+        if len({other.key.model for other in siblings}) > 1 and tag != titles[subject]:
+            words.append(tag)
+        for values, own in (
+            ([other.key.resolution_px for other in siblings], f"@{subject.key.resolution_px}"),
+            ([other.key.device for other in siblings], subject.key.device),
+            ([other.key.precision for other in siblings], subject.key.precision),
+            ([other.key.memory_format for other in siblings], subject.key.memory_format),
+            ([str(other.key.compile) for other in siblings], "compiled" if subject.key.compile else "eager"),
+        ):
+            if len(set(values)) > 1:
+                words.append(own)
+        if subject.is_from_scratch:
+            words.append("from scratch")
+        elif subject.weights != PUBLIC:
+            words.append(f"file {subject.weights.removeprefix('sha256 ')[:8]}")
+        labels[subject] = " ".join(words)
+    return _all_distinct(labels)
+
+
+def _all_distinct(labels: Mapping[Subject, str]) -> dict[Subject, str]:
+    """The same labels; where two are still alike, with the model's name."""
+    counts = Counter(labels.values())
+    return {s: label if counts[label] == 1 else f"{label} ({s.key.model})" for s, label in labels.items()}
