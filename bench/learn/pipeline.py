@@ -5,9 +5,10 @@ A thread prepares the next batches while the model computes. On the CPU it also 
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
@@ -16,14 +17,24 @@ from typing import Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from torch import Tensor
 
-from bench.data.decoded import EncodedImages, SquareImages, StoredImages
+from bench.data.decoded import DecodingAhead, EncodedImages, SquareImages, StoredImages
 from bench.data.randomness import Words
 from bench.learn.augment import Crop, crop_boxes, flips, image_words, show, show_whole
 from bench.learn.order import keyed_batches
 
-__all__ = ["Batch", "Batches", "EncodedImages", "ScoringBatches", "SquareImages", "StoredImages", "TrainingBatches"]
+__all__ = [
+    "Batch",
+    "Batches",
+    "EncodedImages",
+    "ScoringBatches",
+    "SquareImages",
+    "StoredImages",
+    "TrainingBatches",
+    "images_per_second",
+]
 
 AHEAD = 2  # batches prepared before they are asked for
 
@@ -57,10 +68,22 @@ class _Request:
     share: float
 
 
+@dataclass(frozen=True)
+class _Prepared:
+    """A micro-batch as the thread leaves it: squares to be shown, or on the CPU the images themselves."""
+
+    request: _Request
+    squares: Tensor | None
+    original_sizes: NDArray[np.int32]
+    images: Tensor | None
+
+
 class Batches:
     """An iterator of Batch, prepared ahead by a thread; use it in a `with` block, which ends thread and processes.
 
-    images: how many images have been handed out. waited_s: seconds that the consumer spent in `next`.
+    images: how many images have been handed out. waited_s: seconds that the consumer spent in `next`, the wait for
+    the first batch included.
+    Raises DataError from `next` for an image that cannot be decoded and when a decoding process has died.
     """
 
     def __init__(
@@ -69,6 +92,7 @@ class Batches:
         labels: NDArray[np.int64],
         requests: Iterator[_Request],
         *,
+        most: int,
         resolution_px: int,
         crop: Crop,
         flip: bool,
@@ -78,34 +102,71 @@ class Batches:
         self.images, self.waited_s = 0, 0.0
         self._source, self._labels, self._requests = images, torch.from_numpy(np.array(labels)), requests
         self._resolution_px, self._crop, self._flip, self._device = resolution_px, crop, flip, torch.device(device)
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="batches")
-        self._ready: deque[Future[Batch | None]] = deque()
+        self._ahead = DecodingAhead(images, most, max(1, workers)) if isinstance(images, EncodedImages) else None
+        self._asked: deque[_Request] = deque()
+        self._buffer = np.empty((0, 0, 0, 3), dtype=np.uint8)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="batches", initializer=_compute_alone)
+        self._closed = False
+        self._ready: deque[Future[_Prepared | None]] = deque()
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> Batch:
-        started = time.perf_counter()
-        while len(self._ready) < AHEAD:
-            self._ready.append(self._thread.submit(self._prepare))
-        batch = self._ready.popleft().result()
-        self.waited_s += time.perf_counter() - started
-        if batch is None:
-            self.close()
+        if self._closed:
             raise StopIteration
+        started = time.perf_counter()
+        try:
+            while len(self._ready) < AHEAD:
+                self._ready.append(self._thread.submit(self._prepare))
+            prepared = self._ready.popleft().result()
+            # one more at once: the thread should have work while the model computes, not only at the next call
+            self._ready.append(self._thread.submit(self._prepare))
+            if prepared is None:
+                self.close()
+                raise StopIteration
+            batch = self._finished(prepared)
+        finally:
+            self.waited_s += time.perf_counter() - started
         self.images += len(batch.labels)
         return batch
 
-    def _prepare(self) -> Batch | None:
-        request = next(self._requests, None)
-        if request is None:
+    def _prepare(self) -> _Prepared | None:
+        """In the thread: the pixels of the next micro-batch, on the CPU cropped as well."""
+        gathered = self._gathered()
+        if gathered is None:
             return None
-        pixels = np.empty((len(request.index), *(self._source.stored_px,) * 2, 3), dtype=np.uint8)
-        if isinstance(self._source, EncodedImages):
-            raise NotImplementedError
-        self._source.gather(request.index, pixels)
-        squares = torch.from_numpy(pixels).to(self._device)
-        images = self._show(squares, self._source.original_sizes[request.index], request.words)
+        request, squares, sizes = gathered
+        if self._device.type == "cpu":
+            return _Prepared(request, None, sizes, self._show(torch.from_numpy(squares), sizes, request.words))
+        # torch gives page-locked memory again only when the copy from it is over
+        held = torch.empty(squares.shape, dtype=torch.uint8, pin_memory=self._device.type == "cuda")
+        held.numpy()[:] = squares
+        return _Prepared(request, held, sizes, None)
+
+    def _gathered(self) -> tuple[_Request, NDArray[np.uint8], NDArray[np.int32]] | None:
+        """The next request, its squares (valid until the next call) and their original sizes."""
+        if isinstance(self._source, StoredImages):
+            request = next(self._requests, None)
+            if request is None:
+                return None
+            B, S = len(request.index), self._source.stored_px
+            if len(self._buffer) < B:
+                self._buffer = np.empty((B, S, S, 3), dtype=np.uint8)
+            self._source.gather(request.index, self._buffer[:B])
+            return request, self._buffer[:B], self._source.original_sizes[request.index]
+        assert self._ahead is not None
+        while self._ahead.has_room and (request := next(self._requests, None)) is not None:
+            self._ahead.ask(request.index)
+            self._asked.append(request)
+        return (self._asked.popleft(), *self._ahead.take()) if self._asked else None
+
+    def _finished(self, prepared: _Prepared) -> Batch:
+        request, images = prepared.request, prepared.images
+        if images is None:
+            assert prepared.squares is not None
+            squares = prepared.squares.to(self._device, non_blocking=True)
+            images = self._show(squares, prepared.original_sizes, request.words)
         labels = self._labels[torch.from_numpy(request.index)].to(self._device)
         return Batch(images, labels, request.index, request.step, request.ends_step, request.share)
 
@@ -125,7 +186,10 @@ class Batches:
 
     def close(self) -> None:
         """End the thread and the processes. Nothing can be read afterwards."""
+        self._closed = True
         self._thread.shutdown(wait=True, cancel_futures=True)
+        if self._ahead is not None:
+            self._ahead.close()
 
     def __enter__(self) -> Self:
         return self
@@ -183,6 +247,7 @@ class TrainingBatches(Batches):
             images,
             labels,
             requests(),
+            most=min(most, batch_size),
             resolution_px=resolution_px,
             crop=crop,
             flip=flip,
@@ -218,9 +283,38 @@ class ScoringBatches(Batches):
             images,
             labels,
             requests,
+            most=batch_size,
             resolution_px=resolution_px,
             crop="none",
             flip=False,
             device=device,
             workers=workers,
         )
+
+
+def images_per_second(batches: Batches) -> float:
+    """What the pipeline alone gives: every batch is asked for and dropped, the first AHEAD + 1 not counted.
+
+    Uses the batches up and closes them. Raises ValueError if there are not more than AHEAD + 1.
+    """
+    with batches:
+        first = list(itertools.islice(batches, AHEAD + 1))  # prepared before they were asked for
+        _wait_for(first)
+        counted, started = batches.images, time.perf_counter()
+        last = deque(batches, maxlen=1)
+        _wait_for(last)
+        if not last:
+            raise ValueError(f"More than {AHEAD + 1} batches are needed to measure a rate.")
+        return (batches.images - counted) / (time.perf_counter() - started)
+
+
+def _wait_for(batches: Iterable[Batch]) -> None:
+    """Returns when the device has made these batches."""
+    for batch in batches:
+        batch.images[-1, -1, -1, -1].item()
+
+
+def _compute_alone() -> None:
+    """Keep torch in this thread from a team of threads of its own, which would fight with the model's for the cores."""
+    torch.get_num_threads()  # torch sets a new thread's number when it is first asked
+    threadpool_limits(limits=1, user_api="openmp")  # OpenMP keeps it for each thread
