@@ -1,0 +1,195 @@
+"""Linear few-shot evaluation: a ridge regression on the frozen features of k images a class, scored on the test part.
+
+Follows the ViT authors' later code, big_vision's fewshot_lsr.py, but draws from all of train and validation, where
+that code takes ImageNet's from the first 65,000 images, and has an l2 by leave-one-out beside the fixed one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from timm.models import get_pretrained_cfg
+
+from bench.catalog.models import find_model
+from bench.catalog.overlap import Overlap, check_overlap
+from bench.data.collection import ImageCollection, LabelledImages, joined
+from bench.data.randomness import random_order
+from bench.errors import DataError, UnsupportedError
+from bench.learn.ridge import L2_GRID, Ridge, decompose
+from bench.measure.build import is_user_model
+from bench.measure.complexity import count_macs
+from bench.measure.features import INTERPOLATION, Framing, extract_features, feature_layer
+from bench.measure.weights import LoadedModel
+from bench.suite.cell import FewshotCell
+
+Index = NDArray[np.int64]
+
+CLASSES_NAMED = 5  # in a note on classes with too few images
+
+
+@dataclass(frozen=True)
+class Fewshot:
+    """What one few-shot evaluation gave: values and samples as records hold them."""
+
+    values: dict[str, Any]
+    samples: dict[str, list[float]] = field(default_factory=dict)
+
+
+def fewshot(cell: FewshotCell, loaded: LoadedModel, collection: ImageCollection, *, workers: int = 0) -> Fewshot:
+    """Top-1 on the test part for every number of shots and every draw, with the fixed l2 and with the l2 chosen.
+
+    Only the features of images that some draw holds, and of the test part, are computed, each once. workers:
+    processes that decode images.
+
+    Raises UnsupportedError for weights that were trained on the labels they would be tested on and for models without
+    a feature layer, DataError for images, CellFailedError for features that are no numbers.
+    """
+    overlap = check_overlap(_with_tag(cell.model), cell.weights, cell.dataset)
+    if overlap.refused:
+        raise UnsupportedError(
+            f"Few-shot on '{cell.dataset}' with '{cell.model}' would test what it was taught: {overlap.note} "
+            "Weights without those labels (tag in21k, for one) can be tested."
+        )
+    support, test = joined(_labelled_parts(collection)), collection.part("test")
+    if not len(test):
+        raise DataError(f"Data set '{cell.dataset}' has no test images, so nothing can be scored.")
+    turns = [draw_turns(support.labels, cell.dataset, draw) for draw in range(cell.draws)]
+    needed = np.flatnonzero(np.minimum.reduce(turns) < max(cell.shots))
+    framing = Framing(cell.resized_px, cell.resolution_px, tuple(loaded.config["mean"]), tuple(loaded.config["std"]))
+    layer, params = feature_layer(loaded.model), sum(p.numel() for p in loaded.model.parameters())
+
+    started = time.perf_counter()
+    features = extract_features(
+        loaded.model,
+        joined([support.take(needed), test]),
+        framing,
+        device=cell.device,
+        settings=cell.settings,
+        workers=workers,
+    )
+    feature_seconds = time.perf_counter() - started
+    scored = _Scored(
+        cell,
+        len(collection.class_names),
+        features[: len(needed)],
+        support.labels[needed],
+        [turn[needed] for turn in turns],
+        features[len(needed) :],
+        test.labels,
+    )
+    results, notes = scored.results()
+    values = {
+        "results": results,
+        "feature_width": features.shape[1],
+        "layer": layer,
+        "test_images": len(test),
+        "support_images": len(needed),
+        **_overlap_values(overlap),
+        "weights_sha256": loaded.sha256,
+        "params": params,
+        "macs": count_macs(cell.model, cell.resolution_px, cell.num_classes),
+        "preprocessing": {
+            "resized_px": framing.resized_px,
+            "crop_px": framing.crop_px,
+            "interpolation": INTERPOLATION,
+            "mean": list(framing.mean),
+            "std": list(framing.std),
+        },
+        "feature_seconds": feature_seconds,
+        "ridge_seconds": time.perf_counter() - started - feature_seconds,
+        "notes": [*_short_classes(support.labels, collection.class_names, cell.shots), *notes],
+    }
+    return Fewshot(values)
+
+
+def draw_turns(labels: Index, dataset: str, draw: int) -> Index:
+    """For each image the number of images of its class that this draw takes before it: (N,).
+
+    The images with a turn below k are the k-shot draw: k of every class that has as many, all of a smaller one. So
+    a draw of fewer shots is part of the draw of more. It depends on the data set's name, the draw and the order of the
+    images, and on nothing else.
+    """
+    order = random_order(len(labels), dataset, "few-shot", draw)
+    turns = np.empty(len(labels), dtype=np.int64)
+    for label in np.unique(labels):
+        members = order[labels[order] == label]
+        turns[members] = np.arange(len(members))
+    return turns
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """Features of all draws and of the test part, and the top-1 that follows from them."""
+
+    cell: FewshotCell
+    num_classes: int
+    features: NDArray[np.float32]  # (M, F): images that some draw holds
+    labels: Index
+    turns: Sequence[Index]  # for each draw, (M,)
+    test_features: NDArray[np.float32]
+    test_labels: Index
+
+    def results(self) -> tuple[list[dict[str, Any]], list[str]]:
+        """One row per shots, rule and draw, and what must be said of the l2 chosen."""
+        rows, edges, has_alone = [], [], False
+        for shots in self.cell.shots:
+            for draw, turns in enumerate(self.turns):
+                chosen = np.flatnonzero(turns < shots)
+                labels = self.labels[chosen]
+                ridge = decompose(self.features[chosen], labels, self.num_classes)
+                row = {"shots": shots, "draw": draw, "train_images": len(chosen)}
+                rows.append(row | self._score(ridge, "fixed", self.cell.l2, None))
+                if np.bincount(labels).max() < 2:
+                    has_alone = True
+                    continue
+                best = ridge.choose_l2()
+                rows.append(row | self._score(ridge, "loo", best.l2, best.edge))
+                if best.edge is not None:
+                    edges.append(f"{shots}-shot draw {draw} ({best.edge})")
+        notes = []
+        if has_alone:
+            notes.append("No l2 by leave-one-out with one image a class: without it nothing is left of its class.")
+        if edges:
+            notes.append(
+                f"Leave-one-out chose an end of its grid, {L2_GRID[0]:g} or {L2_GRID[-1]:g}, for: {', '.join(edges)}."
+            )
+        return rows, notes
+
+    def _score(self, ridge: Ridge, rule: str, l2: float, edge: str | None) -> dict[str, Any]:
+        hits = ridge.predict(self.test_features, l2) == self.test_labels
+        return {"rule": rule, "l2": l2, "edge": edge, "top1_pct": float(hits.mean() * 100)}
+
+
+def _labelled_parts(collection: ImageCollection) -> list[LabelledImages]:
+    """Train, and validation where there is one: the final fit of a protocol without a choice may use both."""
+    return [collection.part("train"), *([collection.parts["validation"]] if "validation" in collection.parts else [])]
+
+
+def _overlap_values(overlap: Overlap) -> dict[str, Any]:
+    return {"overlap": overlap.overlap, "overlap_note": overlap.note}
+
+
+def _short_classes(labels: Index, class_names: Sequence[str], shots: Sequence[int]) -> list[str]:
+    """For each number of shots, which classes have fewer images than that."""
+    counts = np.bincount(labels, minlength=len(class_names))
+    notes = []
+    for k in shots:
+        short = np.flatnonzero(counts < k)
+        if len(short):
+            named = ", ".join(f"{class_names[c]} ({counts[c]})" for c in short[:CLASSES_NAMED])
+            rest = f" and {len(short) - CLASSES_NAMED} more" if len(short) > CLASSES_NAMED else ""
+            notes.append(f"{k}-shot: {len(short)} of {len(counts)} classes have fewer images, all used: {named}{rest}.")
+    return notes
+
+
+def _with_tag(model: str) -> str:
+    """The model's name with the tag of the weights that timm takes for it, which says what they were trained on."""
+    if find_model(model) is not None or is_user_model(model) or "." in model:
+        return model
+    config = get_pretrained_cfg(model)
+    return f"{model}.{config.tag}" if config is not None and config.tag else model
