@@ -337,8 +337,8 @@ def _batches(
             raise CellFailedError(f"Loading the images of '{cell.dataset}' broke off: {cause}") from error
         if pixels is None:
             raise CellFailedError(
-                f"Image '{part.keys[positions[0]]}' of data set '{cell.dataset}' cannot be read: {problem.rstrip('.')}. "
-                "Mend or remove it: an accuracy without it would be of another set."
+                f"Image '{part.keys[positions[0]]}' of data set '{cell.dataset}' cannot be read: "
+                f"{problem.rstrip('.')}. Mend or remove it: an accuracy without it would be of another set."
             )
         yield positions, pixels
 

@@ -18,12 +18,17 @@ from typing import Any
 
 import safetensors
 import torch
-from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
+from huggingface_hub import (
+    constants,
+    get_hf_file_metadata,
+    hf_hub_download,
+    hf_hub_url,
+    try_to_load_from_cache,
+)
 from huggingface_hub.errors import (
     EntryNotFoundError,
     GatedRepoError,
     HfHubHTTPError,
-    LocalEntryNotFoundError,
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
@@ -217,21 +222,9 @@ def _fetched(model_name: str, repository: str, revision: str | None, names: list
         )
     for name in names:
         try:
-            path = Path(
-                hf_hub_download(
-                    repository,
-                    name,
-                    revision=revision,
-                    endpoint=endpoint,
-                    etag_timeout=constants.HF_HUB_ETAG_TIMEOUT,
-                    library_name="vitbench",
-                )
-            )
-        except LocalEntryNotFoundError as error:  # what the hub's client says when it cannot reach the hub
-            raise UnsupportedError(
-                f"The weights of '{model_name}' are not here, and {endpoint} does not answer "
-                f"({_first_line(error.__cause__ or error)}). Run again with a network; finished cells are kept."
-            ) from error
+            # The client's own first look waits for a silent hub for five minutes; this one takes one timeout.
+            address = hf_hub_url(repository, name, revision=revision, endpoint=endpoint)
+            get_hf_file_metadata(address, timeout=constants.HF_HUB_ETAG_TIMEOUT, endpoint=endpoint)
         except (RepositoryNotFoundError, RevisionNotFoundError, GatedRepoError) as error:
             raise UnsupportedError(
                 f"The weights of '{model_name}' cannot be had: {endpoint} shows no repository '{repository}' to you "
@@ -239,6 +232,13 @@ def _fetched(model_name: str, repository: str, revision: str | None, names: list
             ) from error
         except EntryNotFoundError:
             continue
+        except _TRANSFER_ERRORS as error:
+            raise UnsupportedError(
+                f"The weights of '{model_name}' are not here, and {endpoint} does not answer ({_first_line(error)}) "
+                "Run again with a network; finished cells are kept."
+            ) from error
+        try:
+            path = Path(hf_hub_download(repository, name, revision=revision, endpoint=endpoint))
         except _TRANSFER_ERRORS as error:
             raise CellFailedError(
                 f"The weights of '{model_name}' did not arrive whole from {endpoint}: {_first_line(error)} "
@@ -302,10 +302,11 @@ def _problem(path: Path) -> str | None:
         return "are not there. Check the path."
     try:
         with open(path, "rb") as stream:
-            start = stream.read(8)
+            start = stream.read(9)
     except OSError as error:
         return f"cannot be read: {error.strerror}."
-    if start[:4] == b"PK\x03\x04" or start[:1] == b"\x80":
+    is_headed = start[8:] == b"{"  # safetensors: the header's length in 8 bytes, any of them, then JSON
+    if not is_headed and (start[:4] == b"PK\x03\x04" or start[:1] == b"\x80"):
         return "are a pickle, and opening one runs code. Save them as safetensors."
     if path.suffix != ".safetensors":
         return "do not end in .safetensors, the one format that is read. Save them as safetensors."
