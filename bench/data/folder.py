@@ -22,7 +22,7 @@ from PIL import Image, UnidentifiedImageError
 
 from bench.catalog.datasets import DatasetRow
 from bench.data.class_labels import SPLIT_NAMES, few, name_split, number_classes
-from bench.data.collection import ImageCollection, LabelledImages, PartName, RawImage
+from bench.data.collection import PART_NAMES, ImageCollection, LabelledImages, PartName, RawImage
 from bench.data.image_set import Dataset, ImageSet, Parts, fingerprint_of
 from bench.data.safe_paths import FileReader, printable, real_root, resolve_inside, unreadable
 from bench.data.splits import split_parts
@@ -185,7 +185,7 @@ def _read_layout(name: str, walk: _Walk) -> dict[PartName, str]:
         if part in found:
             raise RequestError(f"Data set {name!r} has two '{part}' folders, {found[part]!r} and {split!r}. Keep one.")
         found[part] = split
-    return found
+    return {part: found[part] for part in PART_NAMES if part in found}
 
 
 def _class_folders(walk: _Walk, folder: str) -> Iterable[tuple[str, str]]:

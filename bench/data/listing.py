@@ -31,9 +31,9 @@ _LIKELY_NAMES = {
     "label": ("class", "target", "category", "class_name", "labels", "y"),
 }
 _OTHER_FORMATS = (
-    (b"PK\x03\x04", "an Excel or zip file"),
-    (b"PAR1", "a Parquet file"),
-    (b"\x1f\x8b", "gzip-compressed"),
+    (b"PK\x03\x04", "an Excel or zip"),
+    (b"PAR1", "a Parquet"),
+    (b"\x1f\x8b", "a gzip"),
 )
 
 
@@ -211,10 +211,6 @@ def _read_text(path: Path) -> str:
         raw = path.read_bytes()
     except OSError as error:
         raise unreadable(path.name, error) from None
-    if not raw.strip():
-        raise DataError(
-            f"List '{path.name}' is empty. Expected a header `path,label[,split,group]` and a line per image."
-        )
     for start, kind in _OTHER_FORMATS:
         if raw.startswith(start):
             raise DataError(
@@ -233,9 +229,7 @@ def _read_text(path: Path) -> str:
         line = text.count("\n", 0, text.index("\0")) + 1
         raise DataError(f"List '{path.name}', line {line}: a zero byte. The file is damaged, or not a CSV file.")
     if not text.strip():
-        raise DataError(
-            f"List '{path.name}' is empty. Expected a header `path,label[,split,group]` and a line per image."
-        )
+        raise DataError(f"List '{path.name}' is empty. {_EXPECTED}")
     return text
 
 

@@ -9,6 +9,7 @@ sub-folders (train/0000.tar) or in the names of the shards (train-0000.tar). Lay
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 import os
@@ -25,6 +26,7 @@ from numpy.typing import NDArray
 
 from bench.data.class_labels import few, name_split, number_classes
 from bench.data.collection import PART_NAMES, ImageCollection, LabelledImages, PartName
+from bench.data.fingerprints import stamp_of_files
 from bench.data.folder import EXTENSIONS
 from bench.data.safe_paths import (
     MAX_STORED_BYTES,
@@ -67,6 +69,13 @@ class ShardReader:
 
     def __len__(self) -> int:
         return len(self.offset)
+
+    def stamp(self) -> str:
+        """What changes when a shard is replaced; see `bench.data.fingerprints`."""
+        digest = hashlib.sha256(stamp_of_files(self.root, self.shards).encode())
+        for places in (self.shard, self.offset, self.size):
+            digest.update(np.ascontiguousarray(places).tobytes())
+        return digest.hexdigest()
 
     def read(self, index: int) -> bytes:
         which, size = int(self.shard[index]), int(self.size[index])

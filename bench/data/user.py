@@ -21,7 +21,7 @@ from bench.errors import RequestError
 
 HUB_PREFIX, SHARDS_PREFIX = "hf:", "shards:"
 
-_HUB_SPEC = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?(:(?P<config>[\w.-]+))?")
+_HUB_SPEC = re.compile(r"(?P<repo>\w[\w.-]*/\w[\w.-]*)(@(?P<revision>\w[\w./-]*))?(:(?P<config>[\w.-]+))?")
 _KINDS = (
     "Expected a folder, a list (.csv or .parquet), tar shards (shards:FOLDER, shards:PATH/{0000..0009}.tar) or "
     "hf:owner/name[@revision][:config]."

@@ -1,0 +1,127 @@
+"""What `--data NAME=SPEC` may say, and which reader it leads to."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import tarfile
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from PIL import Image
+
+from bench.data.collection import ImageCollection
+from bench.data.splits import with_all_parts
+from bench.data.user import open_user, parse_data_option
+from bench.errors import RequestError
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Real images: ten of each of two classes, and a list and a shard of the same."""
+    rows, root = ["path,label"], tmp_path / "set"
+    with tarfile.open(tmp_path / "set.tar", "w") as tar:
+        for label, brightness in (("dark", 10), ("bright", 200)):
+            (root / label).mkdir(parents=True)
+            for i in range(10):
+                file = root / label / f"{i}.png"
+                Image.new("L", (8, 8), brightness + i).save(file)
+                rows.append(f"{label}/{i}.png,{label}")
+                tar.add(file, f"{label}{i}.png")
+                info = tarfile.TarInfo(f"{label}{i}.cls")
+                info.size = len(label)
+                tar.addfile(info, io.BytesIO(label.encode()))
+    (root / "list.csv").write_text("\n".join(rows))
+    return root
+
+
+@pytest.mark.parametrize("spec", ["{}", "{}/list.csv", "{}.tar", "shards:{}.tar"])
+def test_one_set_is_the_same_however_it_is_stored(
+    folder: Path, spec: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VITBENCH_CACHE", str(tmp_path / "cache"))
+    found = with_all_parts(open_user("mine", spec.format(folder), download=False))
+    assert (found.name, found.class_names) == ("mine", ("bright", "dark"))
+    assert {name: len(part) for name, part in found.parts.items()} == {"train": 14, "validation": 2, "test": 4}
+    for part in found.parts.values():
+        for i, label in enumerate(part.labels):
+            raw = part.reader.read(i)
+            assert isinstance(raw, bytes)
+            with Image.open(io.BytesIO(raw)) as image:
+                assert image.getpixel((0, 0)) in (range(200, 210), range(10, 20))[label]
+
+
+def test_a_folder_that_is_called_like_a_shard_is_a_folder(folder: Path) -> None:
+    os.rename(folder, folder.with_name("odd.tar"))
+    (folder.with_name("set.tar")).unlink()
+    assert open_user("mine", f"{folder.parent}/odd.tar", download=False).part("train").keys[0] == "bright/0.png"
+
+
+def test_a_place_may_begin_at_home(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(folder.parent))
+    for spec in ("~/set", "~/set/list.csv", "~/set.tar", "shards:~/set.tar"):
+        assert len(open_user("mine", spec, download=False).part("train")) == 20
+
+
+@pytest.mark.parametrize(
+    ("spec", "repo", "revision", "config"),
+    [
+        ("hf:owner/name", "owner/name", None, None),
+        ("hf:o.w-n_er/na.me@0123abc", "o.w-n_er/na.me", "0123abc", None),
+        ("hf:owner/name@refs/convert/parquet:plain_text", "owner/name", "refs/convert/parquet", "plain_text"),
+        ("hf:owner/name:config-1.0", "owner/name", None, "config-1.0"),
+    ],
+)
+def test_a_data_set_of_the_hub_goes_to_its_reader(
+    monkeypatch: pytest.MonkeyPatch, spec: str, repo: str, revision: str | None, config: str | None
+) -> None:
+    asked: list[tuple[object, ...]] = []
+
+    def open_hub(
+        name: str, repo_id: str, *, revision: str | None, config: str | None, download: bool
+    ) -> ImageCollection:
+        asked.append((name, repo_id, revision, config, download))
+        return ImageCollection(name, ("a", "b"), {})
+
+    monkeypatch.setitem(sys.modules, "bench.data.hub", SimpleNamespace(open_hub=open_hub))  # type: ignore[arg-type]
+    open_user("mine", spec, download=True)
+    assert asked == [("mine", repo, revision, config, True)]
+
+
+@pytest.mark.parametrize(
+    ("spec", "problem"),
+    [
+        ("nowhere", r"'nowhere' does not exist\. Expected a folder, a list"),
+        ("nowhere.csv", r"'nowhere\.csv' does not exist"),
+        ("nowhere.tar", r"shard 'nowhere\.tar' does not exist"),
+        ("shards:", "names no place"),
+        ("images.tar.gz", "is compressed, so single images cannot be reached"),
+        ("shards:images.tgz", "is compressed"),
+        ("hf:name", r"is not hf:owner/name\[@revision\]\[:config\]"),
+        ("hf:owner/name/more", "is not hf:owner/name"),
+        ("hf:../../etc", "is not hf:owner/name"),
+        ("hf:../name", "is not hf:owner/name"),
+        ("hf:owner/name@", "is not hf:owner/name"),
+    ],
+)
+def test_a_place_that_is_none_is_refused(spec: str, problem: str) -> None:
+    with pytest.raises(RequestError, match=problem):
+        open_user("mine", spec, download=False)
+
+
+def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "images.zip").write_bytes(b"PK")
+    with pytest.raises(RequestError, match=r"images\.zip' is no kind of data set that can be read"):
+        open_user("mine", str(tmp_path / "images.zip"), download=False)
+
+
+def test_an_option_is_a_name_and_what_follows_the_first_equals_sign() -> None:
+    assert parse_data_option("mine=hf:owner/name@a=b") == ("mine", "hf:owner/name@a=b")
+
+
+@pytest.mark.parametrize("option", ["mine", "=x", "my data=x", "mine=", "1st=x", "my-data=x", "mine= "])
+def test_an_option_without_name_or_place_is_refused(option: str) -> None:
+    with pytest.raises(RequestError, match="is not NAME=SPEC, with letters, digits and '_' in the name"):
+        parse_data_option(option)
