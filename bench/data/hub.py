@@ -93,8 +93,8 @@ def open_hub(
         raise RequestError(f"Data set {name!r}: 'hf:{repo_id}' is not hf:owner/name[@revision].")
     if revision and not _COMMIT.fullmatch(revision):
         raise RequestError(
-            f"Data set {name!r}: revision {revision!r} of hf:{repo_id} is not a commit of 40 hexadecimal digits. A branch "
-            "or tag can move; the page 'Files and versions' of the data set shows its commits."
+            f"Data set {name!r}: revision {revision!r} of hf:{repo_id} is not a commit of 40 hexadecimal digits. A "
+            "branch or tag can move; the page 'Files and versions' of the data set shows its commits."
         )
     notes: tuple[str, ...] = ()
     if not revision:
@@ -118,7 +118,7 @@ def is_fetched(repo_id: str, revision: str) -> bool:
 
 
 def part_of_path(path: str) -> tuple[PartName, str] | None:
-    """The part that a file's path names (`data/train-00000-of-00002.parquet`) and what stands before it; None for none."""
+    """The part that a file's path names (`data/train-00000-of-00002.parquet`), and the folders before it; or None."""
     steps = path.split("/")
     for i in reversed(range(len(steps))):
         if match := _SPLIT.match(steps[i]):
@@ -205,8 +205,8 @@ def _check_hash(name: str, repo_id: str, file: StoredFile, local: Path) -> None:
         local.resolve().unlink(missing_ok=True)  # the cache's blob, which a second try would take for good
         local.unlink(missing_ok=True)
         raise DataError(
-            f"Data set {name!r}: '{file.path}' of hf:{repo_id} came with the hash {digest.hexdigest()[:16]}..., the hub "
-            f"says {expected[:16]}.... It was removed; try again."
+            f"Data set {name!r}: '{file.path}' of hf:{repo_id} came with the hash {digest.hexdigest()[:16]}..., the "
+            f"hub says {expected[:16]}.... It was removed; try again."
         )
 
 
@@ -278,8 +278,8 @@ def _by_part(name: str, paths: Mapping[str, str]) -> tuple[dict[PartName, list[s
             others.append(path)
     if len(configurations) > 1:
         raise DataError(
-            f"Data set {name!r} has several configurations: {few(sorted(configurations))}. Copy the files of one into a "
-            f"folder and give that: --data {name}=PATH."
+            f"Data set {name!r} has several configurations: {few(sorted(configurations))}. Copy the files of one into "
+            f"a folder and give that: --data {name}=PATH."
         )
     if not grouped:
         return {"train": [paths[path] for path in others]}, ()
@@ -358,12 +358,12 @@ def _number(
     if isinstance(first, int) and (card_names or rule or num_classes):
         labels = {part: np.array(found, dtype=np.int64) for part, found in kept.items()}
         if rule:
-            labels = {part: rule(found) for part, found in labels.items()}
+            labels = {part: rule(held) for part, held in labels.items()}
         names = card_names if card_names and not rule else tuple(str(i) for i in range(num_classes or 0))
-        for part, found in labels.items():
-            if len(found) and not 0 <= found.min() <= found.max() < len(names):
+        for part, held in labels.items():
+            if len(held) and not 0 <= held.min() <= held.max() < len(names):
                 raise DataError(
-                    f"Data set {name!r}: labels of '{part}' are {found.min()} to {found.max()}, expected 0 to "
+                    f"Data set {name!r}: labels of '{part}' are {held.min()} to {held.max()}, expected 0 to "
                     f"{len(names) - 1}."
                 )
         return names, labels, notes
@@ -435,9 +435,8 @@ def _explained(name: str, repo_id: str, revision: str = "main") -> Iterator[None
     """Turns what the hub's client raises into a DataError of one line."""
     from huggingface_hub import errors
 
-    transport = errors.HfHubHTTPError.__bases__[
-        0
-    ]  # the HTTP library's base error; which library, depends on the version
+    # the base error of the HTTP library, which is another one in other versions of the client
+    transport: type[Exception] = errors.HfHubHTTPError.__bases__[0]
     what = f"Data set {name!r}: hf:{repo_id}@{revision}"
     try:
         yield

@@ -149,8 +149,8 @@ def _flat_labels(task: ImageTask, place: Path, files: list[str]) -> list[int]:
             )
         named = dict(zip(files, listed, strict=True))
     elif (place / KAGGLE_LIST).is_file():
-        with open(place / KAGGLE_LIST, newline="", encoding="utf-8") as file:
-            named = {row[0] + ".JPEG": row[1].split(" ", 1)[0] for row in csv.reader(file) if len(row) >= 2}
+        with open(place / KAGGLE_LIST, newline="", encoding="utf-8") as text:
+            named = {row[0] + ".JPEG": row[1].split(" ", 1)[0] for row in csv.reader(text) if len(row) >= 2}
     else:
         raise DataError(
             f"Data set {task.name!r}: '{place / 'val'}' is flat and nothing says which class an image is of. Put "

@@ -51,7 +51,10 @@ KITTI_DEPTH = 13  # the field that holds z, metres in front of the camera
 TFDS_KITTI_SEED = 123
 TFDS_KITTI_VIDEO_PERCENT = 10  # of the videos, for test, and as many for validation
 
-_MATRIX_TYPES = {0x1E3D4C55: np.dtype("u1"), 0x1E3D4C54: np.dtype("<i4")}  # magic numbers of smallNORB's format
+_MATRIX_TYPES: Mapping[int, np.dtype[Any]] = {
+    0x1E3D4C55: np.dtype("u1"),
+    0x1E3D4C54: np.dtype("<i4"),
+}  # magic numbers of smallNORB's format
 _CHUNK_IMAGES = 8192
 
 

@@ -7,6 +7,7 @@ are made by the caller. Images stay encoded, in the files they came in, wherever
 from __future__ import annotations
 
 import functools
+import importlib
 import pickle
 import tarfile
 import zipfile
@@ -297,10 +298,9 @@ def _explained(task: ImageTask, place: Path, doing: str = "reading") -> Iterator
 
 def _h5py() -> Any:
     try:
-        import h5py
+        return importlib.import_module("h5py")  # an optional library
     except ImportError:
         raise UnsupportedError(
-            "Patch Camelyon's .h5 files need h5py, which is not installed. Run `pip install h5py`, or take the Hugging Face "
-            "copy: --data vtab_camelyon=hf:owner/name@revision."
+            "Patch Camelyon's .h5 files need h5py, which is not installed. Run `pip install h5py`, or take the "
+            "Hugging Face copy: --data vtab_camelyon=hf:owner/name@revision."
         ) from None
-    return h5py
