@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -11,29 +12,29 @@ import time
 from pathlib import Path
 
 import psutil
+import pyarrow.parquet as pq
 import pytest
 
 from bench.store.files import read_records, suite_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 
+# Most of a run this small is starting up, which is as good a moment to be killed in as any.
 SUITE = """
 question = "Is anything lost?"
 [[complexity]]
 models = ["vit_32px_s", "resnet_32px_s"]
 num_classes = 10
 [[train]]
-models = ["vit_32px_s", "resnet_32px_s"]
-datasets = ["digits"]
-train_images = [50, 100]
-budgets_gflop = [20]
-seeds = [0, 1]
-learning_rate = 0.002
-[[speed]]
 models = ["vit_32px_s"]
-metrics = ["latency", "peak_memory"]
-processes = 1
+datasets = ["digits"]
+train_images = [50]
+budgets_gflop = [10]
+seeds = [0, 1, 2, 3, 4, 5]
+learning_rate = 0.002
 """
+KILLS = 20
+LATEST = 0.95  # of the run's duration: a kill any later would often find it finished
 
 
 def start(folder: Path) -> subprocess.Popen[bytes]:
@@ -47,27 +48,51 @@ def start(folder: Path) -> subprocess.Popen[bytes]:
     )
 
 
-def outcomes(folder: Path) -> list[tuple[str, str]]:
+def outcomes(folder: Path) -> list[tuple[str, str, float | None]]:
+    """Cell, status and accuracy of every record, a cell that was run twice twice."""
     records = read_records(suite_folder(folder / "results", "kills", local=True)).records
-    return sorted((record.cell_id, record.status) for record in records)
+    return sorted((record.cell_id, record.status, record.values.get("top1_pct")) for record in records)
+
+
+def predictions(folder: Path) -> dict[str, list[int]]:
+    """Cell -> the class predicted for every test image."""
+    files = suite_folder(folder / "results", "kills", local=True).glob("predictions/*.parquet")
+    return {file.stem: pq.read_table(file).column("prediction").to_pylist() for file in files}
+
+
+def good_lines(folder: Path) -> dict[str, list[bytes]]:
+    """Run file -> its whole lines; a torn last one is not among them."""
+    files = suite_folder(folder / "results", "kills", local=True).glob("*.jsonl")
+    return {file.name: file.read_bytes().split(b"\n")[:-1] for file in files}
+
+
+def kept(before: dict[str, list[bytes]], after: dict[str, list[bytes]]) -> bool:
+    return all(after.get(name, [])[: len(lines)] == lines for name, lines in before.items())
 
 
 def gone(processes: list[psutil.Process]) -> bool:
-    _, alive = psutil.wait_procs(processes, timeout=10)
+    _, alive = psutil.wait_procs(processes, timeout=30)
     return not alive
 
 
-def run_with_kills(folder: Path, kills: int, longest_s: float) -> None:
-    """Kill a run `kills` times at random moments, then let it end; no worker may be left over after a kill."""
-    moments = random.Random(0)
-    for _ in range(kills):
-        process = start(folder)
-        time.sleep(moments.uniform(0.2, longest_s))
-        children = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
-        process.kill()
-        process.wait()
-        assert gone(children)
-    assert start(folder).wait() == 0
+def kill(process: subprocess.Popen[bytes], *, workers_too: bool) -> list[psutil.Process]:
+    """`kill -9`, of the workers too or of the run alone; returns the workers it had."""
+    workers = psutil.Process(process.pid).children(recursive=True)
+    process.kill()
+    for worker in workers if workers_too else []:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            worker.kill()
+    process.wait()
+    return workers
+
+
+def ended_before(process: subprocess.Popen[bytes], seconds: float) -> bool:
+    """Wait that long, or until the process ends by itself, which must be a success."""
+    try:
+        assert process.wait(timeout=seconds) == 0
+    except subprocess.TimeoutExpired:
+        return False
+    return True
 
 
 def test_ctrl_c_ends_with_130_keeps_finished_cells_and_leaves_no_worker(tmp_path: Path) -> None:
@@ -85,12 +110,41 @@ def test_ctrl_c_ends_with_130_keeps_finished_cells_and_leaves_no_worker(tmp_path
 
 
 @pytest.mark.slow
-def test_twenty_kills_end_where_an_undisturbed_run_does(tmp_path: Path) -> None:
-    calm, killed = tmp_path / "calm", tmp_path / "killed"
-    for folder in (calm, killed):
-        folder.mkdir()
+def test_twenty_kills_lose_no_line_and_end_where_an_undisturbed_run_does(tmp_path: Path) -> None:
+    """One kill in every twentieth of a run's duration, in random order; a run that gets to its end is followed by a
+    new one, so that every kill hits one that has work to do."""
+    calm = tmp_path / "calm"
+    calm.mkdir()
     started = time.monotonic()
     assert start(calm).wait() == 0
-    run_with_kills(killed, kills=20, longest_s=time.monotonic() - started)
+    duration_s = time.monotonic() - started
+    expected, expected_predictions = outcomes(calm), predictions(calm)
+    assert len(expected) == 8
+    assert len(expected_predictions) == 6
 
-    assert outcomes(killed) == outcomes(calm)
+    chance = random.Random(0)
+    moments = [LATEST * (i + chance.random()) / KILLS for i in range(KILLS)]  # as fractions of the duration
+    chance.shuffle(moments)
+    completed, kills, killed = 0, 0, tmp_path / "0"
+    killed.mkdir()
+    while True:
+        before = good_lines(killed)
+        began = time.monotonic()
+        process = start(killed)
+        if kills < KILLS and not ended_before(process, moments[kills] * duration_s):
+            workers = kill(process, workers_too=kills % 2 == 0)
+            assert gone(workers)
+            assert kept(before, good_lines(killed))
+            kills += 1
+            continue
+        assert process.wait() == 0
+        assert kept(before, good_lines(killed))
+        assert outcomes(killed) == expected
+        assert predictions(killed) == expected_predictions
+        if kills == KILLS:
+            break
+        if not before:  # undisturbed and faster than the first one: the machine was busier then
+            duration_s = time.monotonic() - began
+        completed += 1
+        killed = tmp_path / str(completed)
+        killed.mkdir()
