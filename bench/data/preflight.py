@@ -76,9 +76,9 @@ class Preflight:
     """What was found. Everything is counted over the images that can be decoded, but `images`, `bad` and `parts`.
 
     images: all. parts: part -> images, as the source has them. missing_parts: those of train, validation and test that
-    it lacks; split_made_here: whether they are split off here, or were. bad_share: in [0, 1]. converted: conversion -> images
-    (bench.data.decode.CONVERSIONS). formats: content format -> images. tiny_classes: {class_name, part, images} with
-    1 to TINY_CLASS - 1 images. classes_missing: part -> class names without an image in it. width_px, height_px:
+    it lacks; split_made_here: whether they are split off here, or were. bad_share: in [0, 1]. converted: conversion ->
+    images (bench.data.decode.CONVERSIONS). formats: content format -> images. tiny_classes: {class_name, part, images}
+    with 1 to TINY_CLASS - 1 images. classes_missing: part -> class names without an image in it. width_px, height_px:
     quantiles after turning upright. img_per_s: decoding alone, from when all processes are ready; seconds: all.
     """
 
