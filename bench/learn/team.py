@@ -86,7 +86,8 @@ def joined_team(device: str) -> Iterator[Team]:
         cause = str(error).strip().splitlines()[0]
         raise CellFailedError(f"{size} processes could not form a group: {cause}") from error
     try:
-        yield Team(rank=state.process_index, size=state.num_processes, device=str(state.device))
+        own = "cpu" if device == "cpu" else str(state.device)  # accelerate numbers CPUs too
+        yield Team(rank=state.process_index, size=state.num_processes, device=own)
     finally:
         torch.distributed.destroy_process_group()
         PartialState._reset_state()
