@@ -21,7 +21,7 @@ from bench.analyse.finetuned import (
 )
 from bench.analyse.frame import evaluate_frame, fewshot_frame, finetune_frame, preflight_frame
 from bench.analyse.identity import family_rank
-from bench.analyse.leads import Lead, Scored, leads
+from bench.analyse.leads import Lead, Scored, leads, mean_leads
 from bench.analyse.means import Vtab, by_subject, sets_to_average, vtab_of
 from bench.analyse.preflights import Checked, preflights
 from bench.analyse.public_scaling import PublicScaling, public_scaling
@@ -78,6 +78,7 @@ def protocol_study(
     finetuned = finetune_scores(frames[2], identities, predictions)
     sweeps = recipe_sweeps(frames[2], identities, failed_recipe_trials(records, shown))
     apart = [score for score in finetuned if vtab_group(score.dataset) is None]
+    averaged = sets_to_average(apart)
     vtab = vtab_of(finetuned)
     rows = table_two(evaluated, finetuned, vtab)
     scores: list[Scored] = [*evaluated, *fewshot, *finetuned]
@@ -92,11 +93,11 @@ def protocol_study(
         sweeps=tuple(sweeps),
         gains=tuple(pretraining_gains(finetuned)),
         vtab=vtab,
-        averaged=sets_to_average(apart),
+        averaged=averaged,
         checked=tuple(preflights(preflight_frame(shown))),
         evaluated_leads=tuple(leads(evaluated)),
         fewshot_leads=tuple(leads(one for one in fewshot if (one.shots, one.rule) == headline)),
-        finetuned_leads=tuple(leads(apart)),
+        finetuned_leads=(*(mean_leads(apart, averaged) if averaged else ()), *leads(apart)),
         table_two=tuple(rows) if any(row.measured is not None for row in rows) else (),
         public=public_scaling(complexity, finetuned, fewshot, evaluated),
         subjects=tuple(

@@ -69,7 +69,7 @@ def _title(dataset: DatasetIdentity) -> str:
     return f"{dataset.title} ({dataset.kind})"
 
 
-def _thinned(panels: Sequence[Panel]) -> str:
+def thinned(panels: Sequence[Panel]) -> str:
     """What the caption must say where not everything is labelled or shown."""
     words = ""
     if any(len(panel.points) > MOST_LABELS for panel in panels):
@@ -102,7 +102,7 @@ def accuracy_against_macs(study: Study) -> FigureSpec | None:
     caption = (
         f"**Accuracy against inference compute.** Top-1 on the test part by multiply-adds of one image; bars: 95 % "
         f"intervals over seeds and test images; grey line: Pareto front. Measured here: "
-        f"{accuracy_conditions(study)}.{_thinned(panels)}"
+        f"{accuracy_conditions(study)}.{thinned(panels)}"
     )
     return FigureSpec("accuracy_vs_macs", "Top-1 against inference MACs, one panel per data set", caption, panels)
 
@@ -134,7 +134,7 @@ def accuracy_against_training(study: Study) -> FigureSpec | None:
     panels = _per_dataset(study, panel)
     caption = (
         "**Accuracy against training compute** (3 × FLOPs × images seen, no sweeps included). Each point is a run of "
-        f"its own whose schedule decays to that budget. Measured here: {accuracy_conditions(study)}.{_thinned(panels)}"
+        f"its own whose schedule decays to that budget. Measured here: {accuracy_conditions(study)}.{thinned(panels)}"
     )
     return FigureSpec("accuracy_vs_training", "Top-1 against training compute, one panel per data set", caption, panels)
 
@@ -181,7 +181,7 @@ def accuracy_against_throughput(study: Study) -> FigureSpec | None:
         return None
     caption = (
         "**Accuracy against throughput.** Right and up is better; grey line: Pareto front of the estimates; bars: 95 % "
-        f"intervals. Measured here: {speed_conditions(study)}; accuracies as in the first figure.{_thinned(panels)}"
+        f"intervals. Measured here: {speed_conditions(study)}; accuracies as in the first figure.{thinned(panels)}"
     )
     return FigureSpec("accuracy_vs_throughput", "Top-1 against throughput with the Pareto front", caption, panels)
 
@@ -200,7 +200,7 @@ def accuracy_against_latency(study: Study) -> FigureSpec | None:
         return None
     caption = (
         "**Accuracy against latency.** Left and up is better; grey line: Pareto front of the estimates; bars: 95 % "
-        f"intervals. Measured here: {speed_conditions(study)}; accuracies as in the first figure.{_thinned(panels)}"
+        f"intervals. Measured here: {speed_conditions(study)}; accuracies as in the first figure.{thinned(panels)}"
     )
     return FigureSpec("accuracy_vs_latency", "Top-1 against latency with the Pareto front", caption, panels)
 

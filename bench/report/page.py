@@ -7,7 +7,6 @@ import os
 import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,9 @@ from bench.analyse.study import Study, study
 from bench.errors import StoreError
 from bench.report.figures import FigureSpec, all_figures
 from bench.report.formats import span
-from bench.report.markdown import Table, escape, fenced, joined, render_table, table_csv
+from bench.report.markdown import escape, fenced, joined, render_table, table_csv
 from bench.report.panels import draw_panels
+from bench.report.preflight_section import preflight_warnings
 from bench.report.published_tables import (
     complexity_table,
     scaling_table,
@@ -27,6 +27,7 @@ from bench.report.published_tables import (
     timm_table,
 )
 from bench.report.remarks import conditions_section, failures_section, failures_table, limits_section
+from bench.report.section import Section
 from bench.report.speed_tables import speed_table
 from bench.report.style import figure_style, save_figure
 from bench.report.tables import (
@@ -37,6 +38,7 @@ from bench.report.tables import (
     main_table_caption,
     training_sizes_table,
 )
+from bench.report.weights_sections import weights_sections
 from bench.report.wording import accuracy_conditions, finding, sizes_compute_words, speed_conditions, sweep_conditions
 from bench.store.record import Record
 
@@ -45,16 +47,6 @@ _LEGEND = (
     "Numbers are of three kinds and each says which: *published* (a paper's or timm's), *public stand-in* (weights "
     "that others released under a system's name), *measured here* (and *counted* or *computed* here)."
 )
-
-
-@dataclass(frozen=True)
-class _Section:
-    """A heading with a table and a figure under it; any of them may be missing."""
-
-    heading: str
-    text: str = ""
-    table: Table | None = None
-    figures: tuple[FigureSpec, ...] = ()
 
 
 def write_report(
@@ -108,7 +100,7 @@ def write_index(out: Path) -> Path:
 
 def _page(
     analysed: Study,
-    sections: Sequence[_Section],
+    sections: Sequence[Section],
     question: str,
     rebuild_command: str,
     warnings: Sequence[str],
@@ -120,6 +112,7 @@ def _page(
             f"# ViT against CNNs: suite {escape(analysed.suite)}",
             f"*{escape(question)}*" if question.strip() else "",
             _FINDING + finding(analysed),
+            *preflight_warnings(analysed.protocols),
             _render_section(first),
             conditions_section(analysed, run_summary),
             *(_render_section(section) for section in rest),
@@ -135,7 +128,7 @@ def _page(
     )
 
 
-def _render_section(section: _Section) -> str:
+def _render_section(section: Section) -> str:
     if section.table is None and not section.figures and not section.text:
         return ""
     table = render_table(section.table) if section.table is not None and section.table.rows else ""
@@ -147,30 +140,35 @@ def _render_section(section: _Section) -> str:
     return joined(blocks)
 
 
-def _sections(analysed: Study, figures: Mapping[str, FigureSpec], shipped: Sequence[Record]) -> list[_Section]:
+def _sections(analysed: Study, figures: Mapping[str, FigureSpec], shipped: Sequence[Record]) -> list[Section]:
     """What the page shows, in its order; the first section is the first screen."""
 
     def drawn(*names: str) -> tuple[FigureSpec, ...]:
         return tuple(figures[name] for name in names if name in figures)
 
     trained = f"Measured here: {accuracy_conditions(analysed)}." if analysed.main else ""
+    about_weights = weights_sections(analysed.protocols)
     counted_only = not (analysed.datasets or analysed.speeds or analysed.memories or analysed.swept)
-    sections = [_first_screen(analysed, drawn)]
+    if about_weights and not analysed.datasets:
+        sections, about_weights = about_weights[:1], about_weights[1:]
+    else:
+        sections = [_first_screen(analysed, drawn)]
     shipped_study = study(analysed.suite, shipped, lambda cell_id: None) if shipped else None
     candidates = [
-        _Section("Families compared", f"{_FAMILIES_TEXT} {trained}", families_table(analysed)),
-        _Section("Accuracy and training compute", trained, budgets_table(analysed), drawn("accuracy_vs_training")),
-        _Section("Accuracy and training-set size", _sizes_text(analysed), training_sizes_table(analysed),
+        *about_weights,
+        Section("Families compared", f"{_FAMILIES_TEXT} {trained}", families_table(analysed)),
+        Section("Accuracy and training compute", trained, budgets_table(analysed), drawn("accuracy_vs_training")),
+        Section("Accuracy and training-set size", _sizes_text(analysed), training_sizes_table(analysed),
                  drawn("accuracy_vs_training_images")),
-        _Section("Accuracy and speed", _speed_text(analysed), speed_table(analysed),
+        Section("Accuracy and speed", _speed_text(analysed), speed_table(analysed),
                  drawn("accuracy_vs_throughput", "accuracy_vs_latency")),
-        _Section("Learning rates", _sweep_text(analysed), learning_rates_table(analysed), drawn("learning_rates")),
-        _Section("Training compute beside the paper's Table 6", _TABLE_6_TEXT, scaling_table(analysed),
+        Section("Learning rates", _sweep_text(analysed), learning_rates_table(analysed), drawn("learning_rates")),
+        Section("Training compute beside the paper's Table 6", _TABLE_6_TEXT, scaling_table(analysed),
                  drawn("paper_figure_5")),
-        _Section("The paper's Table 2 with computed columns", _TABLE_2_TEXT, sota_table(analysed)),
-        _Section("Counts beside timm's published ones", _TIMM_TEXT, timm_table(analysed)),
-        _Section("Every counted model", "Counted here.", complexity_table(analysed) if counted_only else None),
-        _Section("Beside the shipped results", _SHIPPED_TEXT,
+        Section("The paper's Table 2 with computed columns", _TABLE_2_TEXT, sota_table(analysed)),
+        Section("Counts beside timm's published ones", _TIMM_TEXT, timm_table(analysed)),
+        Section("Every counted model", "Counted here.", complexity_table(analysed) if counted_only else None),
+        Section("Beside the shipped results", _SHIPPED_TEXT,
                  shipped_table(analysed, shipped_study, shipped) if shipped_study else None),
     ]  # fmt: skip
     shown = {figure.name for figure in sections[0].figures}
@@ -178,10 +176,12 @@ def _sections(analysed: Study, figures: Mapping[str, FigureSpec], shipped: Seque
     for section in candidates:
         left = tuple(figure for figure in section.figures if figure.name not in shown)
         own_table = None if section.table is None or section.table.name == table else section.table
-        if own_table is not None or left:
+        if section in about_weights:
+            sections.append(section)
+        elif own_table is not None or left:
             heading = section.heading if own_table is not None else _FIGURE_HEADINGS.get(left[0].name, section.heading)
             text = section.text if own_table is not None else ""
-            sections.append(_Section(heading, text, own_table, left))
+            sections.append(Section(heading, text, own_table, left))
     return sections
 
 
@@ -202,19 +202,19 @@ def _sweep_text(analysed: Study) -> str:
     return f"{_SWEEP_TEXT} Rates tried per model: {trials}. Conditions: {sweep_conditions(analysed)}."
 
 
-def _first_screen(analysed: Study, drawn: Callable[..., tuple[FigureSpec, ...]]) -> _Section:
+def _first_screen(analysed: Study, drawn: Callable[..., tuple[FigureSpec, ...]]) -> Section:
     """The main table and the one figure that carries it."""
     if not analysed.rows and not analysed.swept:
-        return _Section("")
+        return Section("")
     if not analysed.datasets and not analysed.speeds and not analysed.memories:
         if analysed.swept:
-            return _Section("", _sweep_text(analysed), learning_rates_table(analysed), drawn("learning_rates"))
+            return Section("", _sweep_text(analysed), learning_rates_table(analysed), drawn("learning_rates"))
         table = scaling_table(analysed)
         if table is not None:
-            return _Section("", _TABLE_6_TEXT, table, drawn("paper_figure_5"))
-        return _Section("", "Counted here. Sorted by family, then MACs.", complexity_table(analysed))
+            return Section("", _TABLE_6_TEXT, table, drawn("paper_figure_5"))
+        return Section("", "Counted here. Sorted by family, then MACs.", complexity_table(analysed))
     leading = drawn("accuracy_vs_macs") or drawn("accuracy_vs_throughput")
-    return _Section("", main_table_caption(analysed), main_table(analysed), leading)
+    return Section("", main_table_caption(analysed), main_table(analysed), leading)
 
 
 _FIGURE_HEADINGS = {"paper_figure_5": "The paper's Figure 5 beside ours"}

@@ -16,6 +16,8 @@ from bench.analyse.trials import SweptModel
 from bench.catalog.tuned import tuned_rates
 from bench.report.formats import counted, fixed, listed, points, seconds, signed, span
 from bench.report.markdown import Cell, Column, Table, bullets, escape, render_table
+from bench.report.weights_sections import weights_conditions
+from bench.report.weights_wording import weights_limits
 from bench.report.wording import accuracy_conditions, headline_pair, speed_conditions
 from bench.store.record import Record
 
@@ -52,6 +54,7 @@ def conditions_section(study: Study, run_summary: Mapping[str, Any] | None) -> s
     if study.main:
         rows.append(("Accuracy", accuracy_conditions(study)))
         rows.append(("Recipe", _recipe(study)))
+    rows += weights_conditions(study.protocols)
     if any(row.speed for row in study.rows):
         rows.append(("Timing", f"{speed_conditions(study)}; {_warmup(study)}"))
     if run_summary:
@@ -187,9 +190,9 @@ def _left_out_words(record: Record, shown: Sequence[Record]) -> str:
     sets = [other for other in same if other.cell.get("dataset") == cell.get("dataset")]
     if all(other.cell.get("metric_version") != cell.get("metric_version") for other in same):
         return "measured by an older version of the protocol"
-    if all(definition_of(other) != definition_of(record) for other in models):
+    if cell.get("model") is not None and all(definition_of(other) != definition_of(record) for other in models):
         return "the model's name stood for another definition"
-    if cell.get("task") == "train" and all(data_of(other) != data_of(record) for other in sets):
+    if cell.get("dataset") is not None and all(data_of(other) != data_of(record) for other in sets):
         return "the data set was another one (fingerprint or classes)"
     versions = ", ".join(f"{key} {record.conditions[key]}" for key in ("torch", "timm") if record.conditions.get(key))
     threads = record.conditions.get("threads")
@@ -199,11 +202,17 @@ def _left_out_words(record: Record, shown: Sequence[Record]) -> str:
 
 def _cell_words(record: Record) -> str:
     cell = record.cell
+    if cell.get("task") == "preflight":
+        return str(cell.get("dataset", "?"))
     words = [str(cell.get("model", "?"))]
+    if cell.get("weights") not in (None, "public"):
+        words.append(f"({'from scratch' if cell['weights'] == 'random' else cell['weights']})")
     if cell.get("dataset"):
         words.append(f"on {cell['dataset']}")
     if cell.get("seed") is not None:
         words.append(f"seed {cell['seed']}")
+    if cell.get("task") == "finetune" and cell.get("recipe"):
+        words.append(f"learning rate {cell['recipe'].get('learning_rate')}")
     if cell.get("batch_size"):
         words.append(f"batch {cell['batch_size']}")
     return " ".join(words)
@@ -211,7 +220,13 @@ def _cell_words(record: Record) -> str:
 
 def limits_section(study: Study) -> str:
     """What a reader might conclude and must not, made from what the suite holds."""
-    items = [*_accuracy_limits(study), *_speed_limits(study), *_count_limits(study), *_sweep_limits(study)]
+    items = [
+        *_accuracy_limits(study),
+        *weights_limits(study.protocols),
+        *_speed_limits(study),
+        *_count_limits(study),
+        *_sweep_limits(study),
+    ]
     machines = {machine_of(record) for record in study.shown}
     if len(machines) > 1:
         items.append(

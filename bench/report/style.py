@@ -85,6 +85,30 @@ def save_figure(figure: Figure, folder: Path, name: str) -> None:
     drawn = io.BytesIO()
     figure.savefig(drawn, format="png", dpi=PNG_DPI, metadata={"Software": None})
     with Image.open(drawn) as image:
-        few = image.convert("RGB").quantize(PNG_COLOURS, dither=Image.Dither.NONE)
+        few = _with_few_colours(image.convert("RGB"))
     few.save(folder / f"{name}.png", optimize=True)
     figure.savefig(folder / f"{name}.svg", metadata={"Date": None, "Creator": None})
+
+
+def _with_few_colours(image: Image.Image) -> Image.Image:
+    """The image with a palette of PNG_COLOURS, or of 256 where the small one would lose a family's colour."""
+    few = image.quantize(PNG_COLOURS, dither=Image.Dither.NONE)
+    lost = [colour for colour in _family_colours() if _holds(image, colour) and not _is_near_any(few, colour)]
+    return image.quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE) if lost else few
+
+
+def _family_colours() -> list[tuple[int, int, int]]:
+    hexadecimal = [style.colour.removeprefix("#") for style in _FAMILIES.values()]
+    return [(int(text[:2], 16), int(text[2:4], 16), int(text[4:], 16)) for text in hexadecimal]
+
+
+def _holds(image: Image.Image, colour: tuple[int, int, int]) -> bool:
+    colours = image.getcolors(maxcolors=image.width * image.height)
+    return any(found == colour for _, found in colours or ())
+
+
+def _is_near_any(image: Image.Image, colour: tuple[int, int, int], distance: int = 48) -> bool:
+    """Whether a colour of the palette is so near that nobody would take it for another family's."""
+    palette = image.getpalette() or []
+    entries = zip(palette[::3], palette[1::3], palette[2::3], strict=True)
+    return any(max(abs(a - b) for a, b in zip(entry, colour, strict=True)) <= distance for entry in entries)

@@ -23,6 +23,7 @@ from bench.report.formats import (
     span,
 )
 from bench.report.markdown import escape
+from bench.report.weights_wording import weights_finding
 from bench.units import GIGA
 
 _MOST_NAMED = 4  # candidates named for one family
@@ -119,7 +120,15 @@ def sweep_conditions(study: Study) -> str:
 
 
 def finding(study: Study) -> str:
-    """The finding in one sentence of Markdown, whatever the suite holds."""
+    """The finding in one sentence of Markdown for each kind of result, whatever the suite holds."""
+    about_weights = weights_finding(study.protocols, study.failures) if study.protocols.records else ""
+    if about_weights and not study.datasets:
+        return about_weights
+    return f"{_own_finding(study)} {about_weights}".rstrip()
+
+
+def _own_finding(study: Study) -> str:
+    """The finding on models trained from scratch, timed or counted."""
     if study.datasets and study.comparisons:
         return _accuracy_finding(study)
     if study.datasets:

@@ -1,0 +1,156 @@
+"""What the preflight says of each checked data set: a section each, and the warning for the first screen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from bench.analyse.identity import identify_dataset
+from bench.analyse.preflights import Checked, Duplicates
+from bench.analyse.protocols import Protocols
+from bench.report.formats import bare_rate, counted, fixed, listed, significant
+from bench.report.markdown import Cell, Column, Table, bullets, escape
+from bench.report.section import Section
+
+_QUANTILES = {"min": "least", "p05": "5 %", "p50": "median", "p95": "95 %", "max": "most"}
+_MOST_NAMED = 20  # bad files, classes or groups of doubles named in the text
+
+
+def preflight_warnings(protocols: Protocols) -> list[str]:
+    """Why a test score on a checked set may be of images seen in training; Markdown."""
+    warnings = []
+    for one in protocols.checked:
+        if one.crosses_parts:
+            kinds = [
+                f"{counted(found.across_parts, 'group')} of {what}"
+                for what, found in (("exact duplicates", one.exact), ("near-duplicates", one.near))
+                if found.across_parts
+            ]
+            warnings.append(
+                f"**Warning.** {_title(one)}: the same pictures stand in several parts ({listed(kinds)}{_twins(one)}), "
+                "so a score on one part can be of images seen in another. See the data set's section."
+            )
+    return warnings
+
+
+def _twins(one: Checked) -> str:
+    """How many test images have a twin elsewhere, where the record says it."""
+    found = max(one.exact.twins_in_other_parts.get("test", 0), one.near.twins_in_other_parts.get("test", 0))
+    if not found or not one.parts.get("test"):
+        return ""
+    share = significant(100 * found / one.parts["test"], 2)
+    return f"; at least {counted(found, 'test image')}, {share} % of the test part"
+
+
+def preflight_table(protocols: Protocols) -> Table | None:
+    """One row per checked data set."""
+    if not protocols.checked:
+        return None
+    heads = [Column("Data set", is_number=False), Column("Images"), Column("Train"), Column("Validation")]
+    heads += [Column("Test"), Column("Bad files"), Column("Bad [%]"), Column("Converted"), Column("Wrong extension")]
+    heads += [Column("Tiny classes"), Column("Exact duplicates across parts"), Column("Near-duplicates across parts")]
+    heads += [Column("Split made here", is_number=False), Column("Checked [img/s]")]
+    rows = []
+    for one in protocols.checked:
+        ids = one.cell_ids
+        parts = (one.parts.get(name) for name in ("train", "validation", "test"))
+        rate = Cell("–") if one.img_per_s is None else Cell(bare_rate(one.img_per_s), one.img_per_s, ids)
+        rows.append(
+            (
+                Cell(identify_dataset(one.dataset).title, one.dataset),
+                _count(one.images, ids),
+                *(Cell("–") if count is None else _count(count, ids) for count in parts),
+                _count(len(one.bad), ids),
+                Cell(fixed(100 * one.bad_share, 2), 100 * one.bad_share, ids),
+                _count(sum(one.converted.values()), ids),
+                _count(one.wrong_extensions, ids),
+                _count(len(one.tiny_classes), ids),
+                _count(one.exact.across_parts, ids),
+                _count(one.near.across_parts, ids),
+                Cell("yes" if one.split_made_here else "no", one.split_made_here, ids),
+                rate,
+            )
+        )
+    return Table("preflight", tuple(heads), tuple(rows))
+
+
+def _count(number: int, ids: tuple[str, ...]) -> Cell:
+    return Cell(fixed(number, 0), number, ids)
+
+
+def preflight_sections(protocols: Protocols) -> list[Section]:
+    """One section for each checked data set, with every finding by name."""
+    return [Section(f"Data set {_title(one)}", bullets(_findings(one))) for one in protocols.checked]
+
+
+def _title(one: Checked) -> str:
+    return escape(identify_dataset(one.dataset).title)
+
+
+def _findings(one: Checked) -> list[str]:
+    parts = listed(f"{escape(name)} {fixed(count, 0)}" for name, count in one.parts.items())
+    items = [f"{counted(one.images, 'image')} were decoded once{f': {parts}' if parts else ''}."]
+    items += [_size_words(one)] if one.width_px and one.height_px else []
+    items.append(_bad_words(one))
+    if one.converted:
+        words = listed(f"{escape(name)} {fixed(count, 0)}" for name, count in sorted(one.converted.items()))
+        items.append(f"Converted to upright RGB: {words}.")
+    if one.wrong_extensions:
+        named = _named((escape(key) for key in one.wrong_extension_keys), one.wrong_extensions)
+        items.append(f"Extension that does not say the content: {counted(one.wrong_extensions, 'file')} ({named}).")
+    if one.tiny_classes:
+        words = _named(
+            (f"{escape(name)} ({escape(part)} {fixed(images, 0)})" for name, part, images in one.tiny_classes),
+            len(one.tiny_classes),
+        )
+        items.append(f"Classes of very few images, whose accuracy says little: {words}.")
+    for part, names in sorted(one.classes_missing.items()):
+        items.append(f"Classes without an image in {escape(part)}: {_named((escape(n) for n in names), len(names))}.")
+    items.append(_duplicate_words("Exact duplicates", one.exact))
+    items.append(_duplicate_words("Near-duplicates", one.near))
+    if one.split_made_here:
+        missing = f" ({escape(listed(one.missing_parts))} missing in the source)" if one.missing_parts else ""
+        items.append(f"The parts that were missing are split off here, by a fixed seed and stratified{missing}.")
+    items += [escape(note) for note in one.notes]
+    if one.fingerprint:
+        items.append(f"Fingerprint of keys, labels and bytes: `{escape(one.fingerprint)}`.")
+    return items
+
+
+def _size_words(one: Checked) -> str:
+    def span(quantiles: Mapping[str, float]) -> str:
+        return ", ".join(
+            f"{_QUANTILES.get(name, escape(name))} {fixed(float(value), 0)}" for name, value in quantiles.items()
+        )
+
+    return f"Width [px]: {span(one.width_px)}; height [px]: {span(one.height_px)}."
+
+
+def _bad_words(one: Checked) -> str:
+    if not one.bad:
+        return "No file failed to decode."
+    named = (f"{escape(bad.key)} ({escape(bad.part)}: {escape(bad.reason)})" for bad in one.bad)
+    return (
+        f"{counted(len(one.bad), 'bad file')}, {significant(100 * one.bad_share, 2)} %, left out of everything: "
+        f"{_named(named, len(one.bad))}."
+    )
+
+
+def _duplicate_words(what: str, found: Duplicates) -> str:
+    if not found.count:
+        return f"{what}: none found."
+    words = f"{what}: {counted(found.count, 'group')}, {fixed(found.across_parts, 0)} of them across parts"
+    if found.labels_differ:
+        words += f", {fixed(found.labels_differ, 0)} with more than one label"
+    if not found.is_complete:
+        words += " (lower bounds: too many images look alike to compare all pairs)"
+    ordered = sorted(found.groups, key=lambda group: not group[1])
+    shown = (" = ".join(escape(key) for key in keys) + (" (across parts)" if cross else "") for keys, cross in ordered)
+    named = _named(shown, found.count, separator="; ")
+    return f"{words}: {named}." if named else f"{words}."
+
+
+def _named(words: Iterable[str], count: int, separator: str = ", ") -> str:
+    """The first of some names, and how many more there are."""
+    shown = list(words)[:_MOST_NAMED]
+    more = [f"{fixed(count - len(shown), 0)} more"] if count > len(shown) and shown else []
+    return separator.join([*shown, *more])

@@ -1,0 +1,195 @@
+"""Figures of evaluated, few-shot and fine-tuned weights. Which points; drawing is panels.py's work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from bench.analyse.fewshots import FIXED, LEAVE_ONE_OUT, FewshotScore
+from bench.analyse.identity import identify_dataset
+from bench.analyse.intervals import Interval
+from bench.analyse.leads import Scored
+from bench.analyse.means import SetMean, set_mean
+from bench.analyse.protocols import Protocols, finetuned_by_subject
+from bench.analyse.public_scaling import PublicPoint
+from bench.analyse.task_sets import in_order
+from bench.analyse.weights import Subject
+from bench.report.figures import FigureSpec, thinned
+from bench.report.finetune_tables import mean_words
+from bench.report.formats import listed, mac_scale
+from bench.report.markdown import escape
+from bench.report.panels import MOST_PANELS, Line, Panel, Point
+from bench.report.public_tables import RECIPES, public_mean_words, public_protocol_words
+from bench.report.weights_tables import row_order, rule_words
+from bench.report.weights_wording import evaluate_conditions, fewshot_conditions, finetune_conditions
+
+
+def weights_figures(protocols: Protocols) -> list[FigureSpec]:
+    """The figures that there are data for."""
+    makers: tuple[Callable[[Protocols], FigureSpec | None], ...] = (
+        evaluated_against_macs,
+        finetuned_against_macs,
+        accuracy_against_shots,
+        public_figure_5,
+    )
+    return [figure for maker in makers if (figure := maker(protocols)) is not None]
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """A score as a point needs it."""
+
+    subject: Subject
+    family: str
+    macs: float
+    estimate: float
+    interval: Interval | None
+
+
+def _of(score: Scored, interval: Interval | None) -> _Shown | None:
+    if not score.macs:
+        return None
+    return _Shown(score.subject, score.identity.family, score.macs, score.group.mean_pct, interval)
+
+
+def _panel(title: str, shown: Sequence[_Shown], protocols: Protocols) -> Panel | None:
+    """Accuracy against MACs, in the unit that this panel's largest model needs."""
+    if not shown:
+        return None
+    scale = mac_scale(one.macs for one in shown)
+    points = tuple(
+        Point(one.macs / scale.factor, one.estimate, one.family, protocols.labels[one.subject], _bar(one.interval))
+        for one in shown
+    )
+    return Panel(title, f"MACs of one image [{scale.unit}], log", "Top-1 [%]", points, front="low x")
+
+
+def _bar(interval: Interval | None) -> tuple[float, float] | None:
+    return None if interval is None else (interval.low, interval.high)
+
+
+def evaluated_against_macs(protocols: Protocols) -> FigureSpec | None:
+    """Top-1 of public weights against multiply-adds of one image, one panel per data set."""
+    panels = []
+    for name in in_order(one.dataset for one in protocols.evaluated):
+        shown = [_of(one, one.top1) for one in protocols.evaluated if one.dataset == name]
+        panel = _panel(identify_dataset(name).title, [one for one in shown if one is not None], protocols)
+        panels += [panel] if panel is not None else []
+    if not panels:
+        return None
+    caption = (
+        "**Accuracy of released weights against inference compute.** Top-1 with each checkpoint's own head and "
+        "preprocessing; bars: 95 % Wilson intervals over test images; grey line: Pareto front. Pre-training data "
+        f"differ between points (table). Measured here: {evaluate_conditions(protocols)}.{thinned(panels)}"
+    )
+    return FigureSpec(
+        "evaluate_vs_macs", "Top-1 of released weights against MACs", caption, tuple(panels[:MOST_PANELS])
+    )
+
+
+def finetuned_against_macs(protocols: Protocols) -> FigureSpec | None:
+    """Fine-tuned top-1 against multiply-adds at the fine-tuning resolution: the mean first, then each set."""
+    found = finetuned_by_subject(protocols)
+    order = row_order(protocols)
+    everyone = sorted(found, key=lambda subject: order[subject])
+    subjects = [subject for subject in everyone if not subject.is_from_scratch] or everyone
+    panels = []
+    averaged = protocols.averaged
+    if averaged:
+        means = [(subject, set_mean(found[subject], averaged)) for subject in subjects]
+        shown = [_of_mean(found[subject], mean) for subject, mean in means if mean is not None]
+        panel = _panel(mean_words(averaged), [one for one in shown if one is not None], protocols)
+        panels += [panel] if panel is not None else []
+    for name in in_order(score.dataset for score in protocols.table_sets):
+        own = [found[subject][name] for subject in subjects if name in found[subject]]
+        points = [_of(score, score.interval) for score in own]
+        panel = _panel(identify_dataset(name).title, [one for one in points if one is not None], protocols)
+        panels += [panel] if panel is not None else []
+    if not panels:
+        return None
+    caption = (
+        "**Fine-tuned accuracy against inference compute** at the fine-tuning resolution; bars: 95 % intervals over "
+        "seeds and test images; grey line: Pareto front. Pre-training data differ between points (table). Measured "
+        f"here: {finetune_conditions(protocols)}.{thinned(panels)}"
+        f"{' Models from scratch are in the table alone.' if len(subjects) < len(everyone) else ''}"
+    )
+    return FigureSpec("finetune_vs_macs", "Fine-tuned top-1 against MACs", caption, tuple(panels[:MOST_PANELS]))
+
+
+def _of_mean(scores: object, mean: SetMean) -> _Shown | None:
+    assert isinstance(scores, dict)  # scores of one subject by data set
+    first: Scored = scores[mean.datasets[0]]
+    if not first.macs:
+        return None
+    return _Shown(mean.subject, first.identity.family, first.macs, mean.mean_pct, mean.interval)
+
+
+def accuracy_against_shots(protocols: Protocols) -> FigureSpec | None:
+    """Few-shot top-1 against images a class, a line per model, one panel per data set."""
+    rules = {score.rule for score in protocols.fewshot}
+    rule = LEAVE_ONE_OUT if LEAVE_ONE_OUT in rules else FIXED
+    order = row_order(protocols)
+    panels = []
+    for name in in_order(score.dataset for score in protocols.fewshot):
+        curves: dict[Subject, list[FewshotScore]] = {}
+        for score in protocols.fewshot:
+            if score.dataset == name and score.rule == rule:
+                curves.setdefault(score.subject, []).append(score)
+        lines = tuple(
+            _shots_line(curves[subject], protocols.labels[subject])
+            for subject in sorted(curves, key=lambda subject: order[subject])
+        )
+        if lines:
+            panels.append(_shots_panel(identify_dataset(name).title, lines))
+    if not panels:
+        return None
+    caption = (
+        f"**Few-shot accuracy against images a class**, {rule_words(rule)}, frozen features. Bars: 95 % intervals over "
+        f"draws of the support images and over test images. Measured here: {fewshot_conditions(protocols)}."
+        f"{thinned(panels)}"
+    )
+    return FigureSpec("fewshot_vs_shots", "Few-shot top-1 against images a class", caption, tuple(panels[:MOST_PANELS]))
+
+
+def _shots_panel(title: str, lines: tuple[Line, ...]) -> Panel:
+    axis = "Training images a class, log"
+    if all(len(line.points) == 1 for line in lines):
+        points = tuple(Point(p.x, p.y, line.family, line.label, p.y_bar) for line in lines for p in line.points)
+        return Panel(title, axis, "Top-1 [%]", points, log_base=2)
+    return Panel(title, axis, "Top-1 [%]", lines=lines, log_base=2)
+
+
+def _shots_line(scores: Sequence[FewshotScore], label: str) -> Line:
+    ordered = sorted(scores, key=lambda score: score.shots)
+    family = ordered[0].identity.family
+    points = tuple(Point(s.shots, s.interval.estimate, family, "", _bar(s.interval)) for s in ordered)
+    return Line(points, family, label)
+
+
+def public_figure_5(protocols: Protocols) -> FigureSpec | None:
+    """Accuracy of released ImageNet-21k checkpoints against their pre-training compute: mean of sets, then ImageNet."""
+    public = protocols.public
+
+    def panel(title: str, value: Callable[[PublicPoint], SetMean | None]) -> Panel | None:
+        points = tuple(
+            Point(point.exaflops, mean.mean_pct, point.row.family, point.row.title, _bar(mean.interval))
+            for point in public.points
+            if point.exaflops is not None and (mean := value(point)) is not None
+        )
+        return Panel(title, "Pre-training compute [exaFLOP], log", "Top-1 [%]", points) if points else None
+
+    wanted = [panel(identify_dataset("imagenet").title, lambda point: point.imagenet)]
+    if public.datasets and public.datasets != ("imagenet",):
+        wanted.insert(0, panel(public_mean_words(public), lambda point: point.mean))
+    panels = [one for one in wanted if one is not None]
+    if not panels:
+        return None
+    sets = listed(escape(identify_dataset(name).title) for name in public.datasets)
+    over = f" The mean is over {sets}, the same for every point." if len(public.datasets) > 1 else ""
+    caption = (
+        "**The paper's Figure 5 with released weights.** Accuracy against the compute of pre-training on ImageNet-21k "
+        f"(6 × MACs at 224 px × images seen); measured here, {public_protocol_words(public)}; bars: 95 % intervals."
+        f"{over} {RECIPES} The paper's own figure is of JFT-300M weights, which were not released."
+    )
+    return FigureSpec("public_figure_5", "Accuracy of released weights against pre-training compute", caption,
+                      tuple(panels))  # fmt: skip
