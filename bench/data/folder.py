@@ -58,7 +58,7 @@ def open_folder(name: str, path: Path) -> ImageCollection:
     if len(held) < 2:
         raise RequestError(
             f"Data set {name!r}: {len(held)} class folders with images. Expected at least two, as "
-            "PATH/<class>/*.jpg or PATH/train/<class>/*.jpg."
+            f"PATH/<class>/*.jpg or PATH/train/<class>/*.jpg.{_hint(walk)}"
         )
     classes = number_classes(
         name,
@@ -186,6 +186,14 @@ def _read_layout(name: str, walk: _Walk) -> dict[PartName, str]:
             raise RequestError(f"Data set {name!r} has two '{part}' folders, {found[part]!r} and {split!r}. Keep one.")
         found[part] = split
     return {part: found[part] for part in PART_NAMES if part in found}
+
+
+def _hint(walk: _Walk) -> str:
+    """What else a folder without classes could have been meant as."""
+    if walk.ignored[".tar"]:
+        return " For tar shards give shards:PATH."
+    lists = [entry.name for entry in walk.entries("") if entry.name.lower().endswith((".csv", ".parquet"))]
+    return f" For a list give PATH/{printable(lists[0])}." if lists else ""
 
 
 def _class_folders(walk: _Walk, folder: str) -> Iterable[tuple[str, str]]:

@@ -120,6 +120,13 @@ def test_classes_may_be_called_train_and_test_if_they_hold_images(tmp_path: Path
     assert open_folder("mine", tmp_path).class_names == ("car", "test", "train")
 
 
+@pytest.mark.parametrize(("file", "hint"), [("0.tar", "give shards:PATH"), ("my.csv", r"give PATH/my\.csv")])
+def test_a_folder_without_classes_is_refused_with_what_it_could_be(tmp_path: Path, file: str, hint: str) -> None:
+    touch(tmp_path, file, "images/1.png")
+    with pytest.raises(RequestError, match=f"1 class folders with images.*{hint}"):
+        open_folder("mine", tmp_path)
+
+
 def test_links_inside_the_folder_are_followed(tmp_path: Path) -> None:
     touch(tmp_path, ".pool/1.png", "dog/x.png")
     (tmp_path / "cat").symlink_to(".pool")

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import io
 import os
-import sys
 import tarfile
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from PIL import Image
@@ -66,28 +64,24 @@ def test_a_place_may_begin_at_home(folder: Path, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize(
-    ("spec", "repo", "revision", "config"),
+    ("spec", "repo", "revision"),
     [
-        ("hf:owner/name", "owner/name", None, None),
-        ("hf:o.w-n_er/na.me@0123abc", "o.w-n_er/na.me", "0123abc", None),
-        ("hf:owner/name@refs/convert/parquet:plain_text", "owner/name", "refs/convert/parquet", "plain_text"),
-        ("hf:owner/name:config-1.0", "owner/name", None, "config-1.0"),
+        ("hf:owner/name", "owner/name", None),
+        ("hf:o.w-n_er/na.me@0123abc", "o.w-n_er/na.me", "0123abc"),
     ],
 )
 def test_a_data_set_of_the_hub_goes_to_its_reader(
-    monkeypatch: pytest.MonkeyPatch, spec: str, repo: str, revision: str | None, config: str | None
+    monkeypatch: pytest.MonkeyPatch, spec: str, repo: str, revision: str | None
 ) -> None:
     asked: list[tuple[object, ...]] = []
 
-    def open_hub(
-        name: str, repo_id: str, *, revision: str | None, config: str | None, download: bool
-    ) -> ImageCollection:
-        asked.append((name, repo_id, revision, config, download))
+    def open_hub(name: str, repo_id: str, *, revision: str | None, download: bool) -> ImageCollection:
+        asked.append((name, repo_id, revision, download))
         return ImageCollection(name, ("a", "b"), {})
 
-    monkeypatch.setitem(sys.modules, "bench.data.hub", SimpleNamespace(open_hub=open_hub))  # type: ignore[arg-type]
+    monkeypatch.setattr("bench.data.hub.open_hub", open_hub)
     open_user("mine", spec, download=True)
-    assert asked == [("mine", repo, revision, config, True)]
+    assert asked == [("mine", repo, revision, True)]
 
 
 @pytest.mark.parametrize(
@@ -103,6 +97,7 @@ def test_a_data_set_of_the_hub_goes_to_its_reader(
         ("hf:owner/name/more", "is not hf:owner/name"),
         ("hf:../../etc", "is not hf:owner/name"),
         ("hf:../name", "is not hf:owner/name"),
+        ("hf:owner/name:small", "asks for the configuration 'small'"),
         ("hf:owner/name@", "is not hf:owner/name"),
     ],
 )
