@@ -256,7 +256,7 @@ def _read_parquet(path: Path) -> _Table:
             wanted = [i for i, column in enumerate(columns) if column in NEEDED + OPTIONAL]
             table = file.read(columns=[file.schema_arrow.names[i] for i in wanted])
             cells = {columns[i]: table.column(place).to_pylist() for place, i in enumerate(wanted)}
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError) as error:  # ValueError: a text that is not UTF-8
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(f"List '{path.name}' cannot be read as Parquet: {reason}") from None
     count = len(cells["path"])

@@ -206,3 +206,11 @@ def test_a_file_that_is_no_parquet_is_named(root: Path, content: bytes) -> None:
     with pytest.raises(DataError, match=r"^List 'list\.parquet' cannot be read as Parquet: ") as caught:
         open_listing("mine", root / "list.parquet")
     assert "\n" not in str(caught.value)
+
+
+def test_a_parquet_list_with_a_text_that_is_not_utf_8_is_named(root: Path) -> None:
+    frame = pd.DataFrame({"path": ["a/1.png", "b/1.png"], "label": ["cat", "dog"]})
+    frame.to_parquet(root / "list.parquet", compression=None)
+    (root / "list.parquet").write_bytes((root / "list.parquet").read_bytes().replace(b"dog", b"d\xffg"))
+    with pytest.raises(DataError, match=r"^List 'list\.parquet' cannot be read as Parquet: .*0xff"):
+        open_listing("mine", root / "list.parquet")

@@ -97,7 +97,7 @@ def test_a_data_set_of_the_hub_goes_to_its_reader(
         ("hf:owner/name/more", "is not hf:owner/name"),
         ("hf:../../etc", "is not hf:owner/name"),
         ("hf:../name", "is not hf:owner/name"),
-        ("hf:owner/name:small", "asks for the configuration 'small'"),
+        ("hf:owner/name:small", "asks for a configuration, and one cannot be chosen yet"),
         ("hf:owner/name@", "is not hf:owner/name"),
     ],
 )
