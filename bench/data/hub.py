@@ -385,13 +385,11 @@ def _reader(files: Sequence[str], column: str) -> ParquetImages:
 
 def _keys(part: PartName, files: Sequence[str], column: str, count: int) -> tuple[str, ...]:
     """The images' own names where each has one, else their numbers."""
-    import pyarrow.parquet as pq
-
     if "path" in [str(leaf).partition(".")[2] for file in files[:1] for leaf in _leaves(file, column)]:
         paths = [
             entry["path"] if entry else None
             for file in files
-            for entry in pq.read_table(file, columns=[f"{column}.path"]).column(column).to_pylist()
+            for entry in _opened(file).read(columns=[f"{column}.path"]).column(column).to_pylist()
         ]
         if all(paths) and len(set(paths)) == len(paths):
             return tuple(f"{part}/{path}" for path in paths)
@@ -405,16 +403,14 @@ def _leaves(file: str, column: str) -> list[str]:
 
 
 def _column(files: Sequence[str], column: str) -> list[Any]:
-    import pyarrow.parquet as pq
-
-    return [value for file in files for value in pq.read_table(file, columns=[column]).column(column).to_pylist()]
+    return [value for file in files for value in _opened(file).read(columns=[column]).column(column).to_pylist()]
 
 
 @functools.lru_cache(maxsize=64)
 def _opened(file: str) -> Any:
     import pyarrow.parquet as pq
 
-    return pq.ParquetFile(file)
+    return pq.ParquetFile(file, memory_map=True)  # no shared file position, so a forked process can go on reading
 
 
 @functools.lru_cache(maxsize=64)

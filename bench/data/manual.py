@@ -178,7 +178,7 @@ def open_dsprites(task: ImageTask, place: Path, download: bool) -> ImageCollecti
     check_present(task, place)
     file = place / DSPRITES_FILE
     try:
-        with np.load(file, allow_pickle=False) as archive:
+        with open(file, "rb") as stored, np.load(stored, allow_pickle=False) as archive:
             latents = archive["latents_classes"]
         values = latents[:, DSPRITES_COLUMN[task.reader]].astype(np.int64)
         bits, side_px = _unpacked_bits(file)
