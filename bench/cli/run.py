@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import math
 import shlex
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -14,9 +14,9 @@ import typer
 
 if TYPE_CHECKING:
     from bench.execute.runner import Resources, Summary
+    from bench.execute.surroundings import Here
     from bench.store.record import Record
     from bench.suite.cell import Cell
-    from bench.suite.plan import Surroundings
     from bench.suite.spec import Suite
 
 DeviceChoice = Literal["auto", "cpu", "cuda", "mps"]
@@ -27,8 +27,15 @@ SuiteArgument = Annotated[
 DeviceOption = Annotated[DeviceChoice, typer.Option(help="Where models run; auto takes the best there is.")]
 ResultsOption = Annotated[Path, typer.Option(help="Folder of the results.", file_okay=False)]
 DataOption = Annotated[
-    list[str], typer.Option("--data", metavar="NAME=PATH", help="Train on this image folder too (repeatable).")
+    list[str],
+    typer.Option(
+        "--data",
+        metavar="NAME=PLACE",
+        help="Where the images of NAME are: a folder, a list (.csv, .parquet), tar shards, or hf:owner/name. A name "
+        "that is in no catalog is a set of your own, and joins the suite's (repeatable).",
+    ),
 ]
+DownloadOption = Annotated[bool, typer.Option("--download", help="Fetch data sets and weights that are not here.")]
 ShippedOption = Annotated[
     bool, typer.Option("--shipped", help="The project's committed results instead of your own under `local/`.")
 ]
@@ -45,17 +52,50 @@ def run(
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run cells again that did not end ok.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would run, and run nothing.")] = False,
     shipped: ShippedOption = False,
+    download: DownloadOption = False,
+    processes: Annotated[
+        int | None, typer.Option(min=1, help="Processes that share one evaluation or fine-tuning, such as one per GPU.")
+    ] = None,
+    checkpoint_minutes: Annotated[
+        float, typer.Option(min=0.001, help="How often an unfinished fine-tuning is saved.")
+    ] = 5.0,
+    micro_batch: Annotated[
+        int | None, typer.Option(min=1, help="Images at once in fine-tuning (as many as fit).")
+    ] = None,
 ) -> None:
     """Run the cells of suites and store a record of each. Stopped half-way, the same command resumes."""
     from bench.cli import EXIT_FAILED_CELLS
     from bench.errors import RequestError
-    from bench.suite.spec import load_suite
+    from bench.execute.runner import Resources, default_loader_workers, default_workers
+    from bench.execute.supplies import Supplies
+    from bench.execute.surroundings import Here
+    from bench.execute.torchrun import processes_of_torchrun
+    from bench.measure.settings import resolve_device
+    from bench.suite.spec import load_suite, suite_place
 
     if rerun and retry_failed:
         raise RequestError("--rerun and --retry-failed exclude one another.")
     mode = "rerun" if rerun else "retry-failed" if retry_failed else "resume"
+    processes = processes or processes_of_torchrun()
     loaded = [load_suite(name) for name in suite]
-    jobs = [_Job(one, device, data, workers, threads, results, mode, shipped) for one in loaded]
+    jobs = []
+    for name, one in zip(suite, loaded, strict=True):
+        here = resolve_device(device)
+        supplies = Supplies(
+            data=_data(data),
+            download=download,
+            keep_weights=one.starts_from_own_trainings,
+            checkpoint_every_s=checkpoint_minutes * 60,
+            loader_workers=default_loader_workers(here, processes),
+            micro_batch_size=micro_batch,
+        )
+        resources = Resources(
+            training_workers=workers or default_workers(here),
+            timing_threads=threads or default_workers("cpu"),
+            processes=processes,
+            supplies=supplies,
+        )
+        jobs.append(_Job(one, Here(here, supplies, suite_place(name)), here, resources, results, mode, shipped))
     for job in jobs:
         job.check()  # of every suite before the first cell of any runs
     failed = 0
@@ -72,38 +112,26 @@ class _Job:
     """One suite on this machine: its plan, what is already done, and how to run the rest."""
 
     def __init__(
-        self,
-        suite: Suite,
-        device: str,
-        data: list[str],
-        workers: int | None,
-        threads: int | None,
-        results: Path,
-        mode: Any,
-        shipped: bool,
+        self, suite: Suite, world: Here, device: str, resources: Resources, results: Path, mode: Any, shipped: bool
     ) -> None:
         from bench.execute.environment import describe_conditions
         from bench.execute.resume import finished_cells
-        from bench.execute.runner import Resources, default_workers
-        from bench.measure.settings import resolve_device
+        from bench.execute.runner import threads_each
         from bench.store.files import read_records, suite_folder
 
         started = time.monotonic()
-        self.suite, self.results, self.local = suite, results, not shipped
-        self.device = resolve_device(device)
-        self.folders = _folders(data)
-        self.resources: Resources = Resources(
-            training_workers=workers or default_workers(self.device),
-            timing_threads=threads or default_workers("cpu"),
-            folders={name: str(path) for name, path in self.folders.items()},
-        )
-        timing = self.resources.timing_threads
-        per_task = {"train": 1, "speed": timing, "memory": timing}
-        self.here = describe_conditions(self.device, timing, 1)
+        self.suite, self.world, self.results, self.local = suite, world, results, not shipped
+        self.resources = resources
+        timing = resources.timing_threads
+        per_task = {"train": 1, "fewshot": 1, "speed": timing, "memory": timing}
+        per_task |= dict.fromkeys(("evaluate", "finetune"), threads_each(resources.processes))
+        self.here = describe_conditions(device, timing, 1)
         stored = read_records(suite_folder(results, suite.name, local=self.local))
         for warning in stored.warnings:
             typer.echo(f"Warning: {warning}", err=True)
         done = finished_cells(stored.records, self.here, per_task, mode)
+        if resources.supplies.download:  # what was absent may be fetched now
+            done = {cell_id: record for cell_id, record in done.items() if record.status != "skipped"}
         planned = {cell.cell_id for cell in self.plan(done.values())}
         self.done = {cell_id: record for cell_id, record in done.items() if cell_id in planned}
         self.preparing_s = time.monotonic() - started
@@ -111,7 +139,10 @@ class _Job:
     def plan(self, finished: Iterable[Record]) -> list[Cell]:
         from bench.suite.plan import plan as plan_cells
 
-        return plan_cells(self.suite, surroundings(self.device, self.folders, finished))
+        cells = plan_cells(self.suite, self.world.surroundings(finished))
+        supplies = self.resources.supplies
+        self.resources = replace(self.resources, supplies=replace(supplies, weights=dict(self.world.weights)))
+        return cells
 
     def waiting(self) -> list[Cell]:
         return [cell for cell in self.plan(self.done.values()) if cell.cell_id not in self.done]
@@ -119,9 +150,11 @@ class _Job:
     def check(self) -> None:
         """Raise for anything wrong with the request while nothing has been written."""
         from bench.measure.build import check_takes_resolution, native_resolution
+        from bench.suite.cell import PreflightCell
 
         started = time.monotonic()
-        points = {(cell.model, cell.resolution_px) for cell in self.waiting()}
+        waiting = [cell for cell in self.waiting() if not isinstance(cell, PreflightCell)]
+        points = {(cell.model, cell.resolution_px) for cell in waiting}
         for model, resolution in sorted(points):
             if resolution != native_resolution(model):
                 check_takes_resolution(model, resolution)
@@ -160,13 +193,19 @@ def plan(
 ) -> None:
     """Print every cell of suites, with its MACs and a time estimate, before anything runs."""
     from bench.execute.runner import default_workers
+    from bench.execute.supplies import Supplies
+    from bench.execute.surroundings import Here
     from bench.measure.settings import resolve_device
     from bench.suite.plan import plan as plan_cells
-    from bench.suite.spec import load_suite
+    from bench.suite.spec import load_suite, suite_place
 
     here = resolve_device(device)
     loaded = [load_suite(name) for name in suite]
-    plans = [(one, plan_cells(one, surroundings(here, _folders(data), ()))) for one in loaded]
+    supplies = Supplies(data=_data(data))
+    plans = [
+        (one, plan_cells(one, Here(here, supplies, suite_place(name)).surroundings(())))
+        for name, one in zip(suite, loaded, strict=True)
+    ]
     if as_json:
         listed = [
             {"suite": one.name, "cell_id": cell.cell_id, **cell.model_dump(mode="json")}
@@ -179,42 +218,19 @@ def plan(
         _print_plan(one, cells, default_workers(here))
 
 
-def surroundings(device: str, folders: Mapping[str, Path], finished: Iterable[Record]) -> Surroundings:
-    """What a plan needs to know, from the command line and the finished records."""
-    from bench.catalog.datasets import DatasetRow, find_dataset
-    from bench.data.folder import folder_row
-    from bench.measure.build import native_resolution
-    from bench.suite.plan import Surroundings
-
-    def find(name: str) -> DatasetRow:
-        return folder_row(name, folders[name]) if name in folders else find_dataset(name)
-
-    return Surroundings(
-        device=device,  # type: ignore[arg-type]  # resolve_device returns one of the three
-        find_dataset=find,
-        native_resolution=native_resolution,
-        extra_datasets=tuple(folders),
-        validation_top1={
-            record.cell_id: record.values["validation_top1_pct"] if record.status == "ok" else -math.inf
-            for record in finished
-            if record.cell["task"] == "train"
-        },
-    )
-
-
-def _folders(data: list[str]) -> dict[str, Path]:
-    """`NAME=PATH` options -> name: folder. Raises RequestError for a name that is taken."""
+def _data(options: list[str]) -> dict[str, str]:
+    """`NAME=PLACE` options -> name: place. Raises RequestError for a name that is taken."""
     from bench.catalog.datasets import dataset_rows
-    from bench.data.folder import parse_data_option
+    from bench.data.user import parse_data_option
     from bench.errors import RequestError
 
-    folders: dict[str, Path] = {}
-    for option in data:
-        name, path = parse_data_option(option)
-        if name in folders or name in dataset_rows():
+    data: dict[str, str] = {}
+    for option in options:
+        name, place = parse_data_option(option)
+        if name in data or name in dataset_rows():
             raise RequestError(f"--data {name}: there is a data set of that name already. Choose another name.")
-        folders[name] = path
-    return folders
+        data[name] = place
+    return data
 
 
 def report(
@@ -320,19 +336,23 @@ def _print_plan(suite: Suite, cells: list[Cell], workers: int) -> None:
     from bench.execute.runner import is_timing
 
     typer.echo(f"{suite.name}: {suite.question}")
-    rows, side_by_side, alone = [], 0.0, 0.0
+    rows, side_by_side, alone, unknown = [], 0.0, 0.0, 0
     for cell in cells:
         macs = macs_of(cell)
-        seconds = estimated_seconds(cell)
+        estimate = estimated_seconds(cell)
+        unknown += estimate is None
+        seconds = estimate or 0.0
         alone += seconds if is_timing(cell) else 0.0
         side_by_side += 0.0 if is_timing(cell) else seconds
         rows.append(
-            [cell.cell_id, "n/a" if macs is None else f"{macs / 1e6:.4g}", duration(seconds), describe_cell(cell)]
-        )
+            [cell.cell_id, "n/a" if macs is None else f"{macs / 1e6:.4g}",
+             "n/a" if estimate is None else duration(seconds), describe_cell(cell)]
+        )  # fmt: skip
     typer.echo(table(["Cell", "MACs [M]", "About", "What"], rows, right=(1, 2)))
     total = side_by_side / workers + alone
     typer.echo(
-        f"{len(cells)} cells, about {duration(total)} with {workers} trainings side by side (a rough estimate).\n"
+        f"{len(cells)} cells, about {duration(total)} with {workers} trainings side by side (a rough estimate"
+        f"{f', without {unknown} cells that nothing is known of' if unknown else ''}).\n"
     )
 
 

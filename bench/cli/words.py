@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.store.record import Record
-from bench.suite.cell import Cell, ComplexityCell, MemoryCell, SpeedCell, TrainCell, parse_cell
+from bench.suite.cell import (
+    Cell,
+    ComplexityCell,
+    EvaluateCell,
+    FewshotCell,
+    FinetuneCell,
+    MemoryCell,
+    PreflightCell,
+    SpeedCell,
+    TrainCell,
+    parse_cell,
+)
 
 
 def describe_cell(cell: Cell) -> str:
@@ -23,6 +34,19 @@ def describe_cell(cell: Cell) -> str:
             return f"peak memory of {cell.model} at {cell.resolution_px} px, batch {cell.batch_size}"
         case ComplexityCell():
             return f"complexity of {cell.model} at {cell.resolution_px} px"
+        case PreflightCell():
+            return f"look at every image of {cell.dataset}"
+        case EvaluateCell():
+            return f"evaluate {cell.model} ({cell.weights} weights) on {cell.dataset} at {cell.resolution_px} px"
+        case FewshotCell():
+            shots = "/".join(str(shot) for shot in cell.shots)
+            return f"{shots} shots of {cell.dataset} on features of {cell.model} ({cell.weights} weights)"
+        case FinetuneCell():
+            what = "trial" if cell.scored_part == "validation" else "final run"
+            return (
+                f"fine-tune {cell.model} ({cell.weights} weights) on {cell.dataset} at {cell.resolution_px} px, "
+                f"{cell.recipe.name} recipe, lr {cell.recipe.learning_rate:g}, seed {cell.seed}, {what}"
+            )
 
 
 def describe_result(record: Record) -> str:
@@ -32,7 +56,7 @@ def describe_result(record: Record) -> str:
         return f"{record.status}: {what}: {record.reason}"
     values = record.values
     match record.cell["task"]:
-        case "train":
+        case "train" | "evaluate" | "finetune":
             return f"{what}: top-1 {values['top1_pct']:.1f} % in {record.wall_s:.1f} s"
         case "speed":
             parts = []
@@ -43,6 +67,11 @@ def describe_result(record: Record) -> str:
             return f"{what}: {', '.join(parts)}"
         case "memory":
             return f"{what}: {next(iter(values.values())):.1f} MiB"
+        case "preflight":
+            return f"{what}: {values['images']} images, {len(values['bad'])} of them cannot be used"
+        case "fewshot":
+            best = max(values["results"], key=lambda result: result["shots"])
+            return f"{what}: {best['shots']}-shot top-1 {best['top1_pct']:.1f} % in {record.wall_s:.1f} s"
         case _:
             return f"{what}: {values['macs'] / 1e9:.4g} GMACs, certificate {values['certificate']}"
 

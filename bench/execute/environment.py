@@ -101,11 +101,11 @@ def limit_threads(threads: int) -> None:
 
 
 def set_backends(task: str) -> None:
-    """Process-wide switches for cells of a task: `train` repeatable, `speed` the fastest kernels, else torch's own.
+    """Process-wide switches: `train` and `finetune` repeatable, `speed` the fastest kernels, other tasks torch's own.
 
     To be called before describe_conditions, which records them.
     """
-    if task == "train":
+    if task in ("train", "finetune"):
         set_determinism()
         return
     torch.use_deterministic_algorithms(False)

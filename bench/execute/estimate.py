@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from bench.errors import BenchError
 from bench.measure.complexity import count_macs
-from bench.suite.cell import Cell, ComplexityCell, MemoryCell, SpeedCell, TrainCell
+from bench.suite.cell import (
+    Cell,
+    ComplexityCell,
+    EvaluateCell,
+    FewshotCell,
+    FinetuneCell,
+    MemoryCell,
+    PreflightCell,
+    SpeedCell,
+    TrainCell,
+)
+from bench.units import GIGA, training_flops
 
 # Median over the small models on one core of a 2.6 GHz AVX-512 server, fp32, channels last.
 TRAINING_GFLOP_PER_S = 40.0
@@ -13,8 +24,8 @@ MEMORY_SECONDS = 5.0
 COMPLEXITY_SECONDS = 0.5
 
 
-def estimated_seconds(cell: Cell) -> float:
-    """Seconds on one core of the machine that the constants above were measured on."""
+def estimated_seconds(cell: Cell) -> float | None:
+    """Seconds on one core of the machine that the constants above were measured on; None where nothing says."""
     match cell:
         case TrainCell():
             return cell.budget_gflop / TRAINING_GFLOP_PER_S
@@ -24,10 +35,18 @@ def estimated_seconds(cell: Cell) -> float:
             return MEMORY_SECONDS
         case ComplexityCell():
             return COMPLEXITY_SECONDS
+        case FinetuneCell():
+            macs = macs_of(cell)
+            seen = cell.recipe.steps * cell.recipe.batch_size
+            return None if macs is None else training_flops(macs, seen) / GIGA / TRAINING_GFLOP_PER_S
+        case EvaluateCell() | FewshotCell() | PreflightCell():
+            return None  # that depends on how many images there are, and on what they are stored as
 
 
 def macs_of(cell: Cell) -> int | None:
-    """Multiply-adds per image, None for a model that cannot be counted (its cell will say why)."""
+    """Multiply-adds per image, None for a model that cannot be counted (its cell will say why) and without a model."""
+    if isinstance(cell, PreflightCell):
+        return None
     try:
         return count_macs(cell.model, cell.resolution_px, cell.num_classes)
     except BenchError:

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from multiprocessing.connection import wait
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
+from bench.execute.stopping import PATIENCE_SECONDS
+
+GROUP_VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 PACKAGE_ROOT = Path(__file__).resolve().parents[2]
-STOP_SECONDS = 5.0  # patience with a worker that was asked to end
+STOP_SECONDS = PATIENCE_SECONDS + 5.0  # patience with a worker that was asked to end; most end at once
 
 
 class Worker:
-    """One process that runs cells, one after another. `current` is what it works on."""
+    """One process that runs cells, one after another. `current` is what it works on.
 
-    def __init__(self, threads: int) -> None:
+    group: the environment by which the processes of one cell find each other (see `Team`); None for a lone process.
+    """
+
+    def __init__(self, threads: int, group: Mapping[str, str] | None = None) -> None:
         self.threads = threads
         self.current: Any = None
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the worker
@@ -29,7 +37,7 @@ class Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
-            env=_environment(threads),
+            env={**_environment(threads), **(group or {})},
             start_new_session=True,  # Ctrl-C in the terminal is the parent's business
         )
         assert self._process.stdin is not None
@@ -52,6 +60,10 @@ class Worker:
         reply: dict[str, Any] = json.loads(line)
         return reply
 
+    def kill(self) -> None:
+        """End the process by force, whatever it does."""
+        self._process.kill()
+
     def cause_of_death(self) -> str:
         """One line on how the process ended, with the last line it wrote."""
         code = self._process.wait()
@@ -64,16 +76,99 @@ class Worker:
             return f"The worker died of {signal.Signals(-code).name}.{last}"
         return f"The worker ended with exit code {code}.{last}"
 
+    def close_input(self) -> None:
+        """Ask the process to leave: at once, or after saving what it has."""
+        with contextlib.suppress(BrokenPipeError):
+            self._input.close()
+
     def stop(self) -> None:
-        """End the process, now if it is idle, by force if it is not."""
+        """End the process: at once unless it is saving what it has, by force if it does not leave."""
+        self.close_input()
         try:
-            self._input.close()  # the worker leaves when its input ends
             self._process.wait(STOP_SECONDS)
-        except (BrokenPipeError, subprocess.TimeoutExpired):
+        except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
         self.output.close()
         self._errors.close()
+
+
+class Group:
+    """Several processes that run one cell together, as torchrun would start them; the first one answers for all.
+
+    It looks like a Worker. When one of them dies, the others would wait for it: they are ended too.
+    """
+
+    def __init__(self, threads: int, processes: int) -> None:
+        port = _free_port()
+        self.threads = threads
+        self._workers = [
+            Worker(
+                threads,
+                {
+                    "RANK": str(rank),
+                    "LOCAL_RANK": str(rank),
+                    "WORLD_SIZE": str(processes),
+                    "LOCAL_WORLD_SIZE": str(processes),
+                    "MASTER_ADDR": "127.0.0.1",
+                    "MASTER_PORT": str(port),
+                },
+            )
+            for rank in range(processes)
+        ]
+        self._dead: Worker | None = None
+
+    @property
+    def current(self) -> Any:
+        return self._workers[0].current
+
+    @current.setter
+    def current(self, cell: Any) -> None:
+        self._workers[0].current = cell
+
+    @property
+    def output(self) -> IO[bytes]:
+        return self._workers[0].output
+
+    def send(self, request: Mapping[str, Any]) -> None:
+        """Hand the same request to every process."""
+        for worker in self._workers:
+            worker.send(request)
+
+    def receive(self) -> dict[str, Any] | None:
+        """The first process's reply once all have answered; None when one of them died instead."""
+        replies: dict[int, dict[str, Any]] = {}
+        while waiting := [worker for rank, worker in enumerate(self._workers) if rank not in replies]:
+            for worker in wait_for_any(waiting):
+                reply = worker.receive()
+                if reply is None:
+                    self._dead = worker
+                    for other in self._workers:
+                        other.kill()
+                    return None
+                replies[self._workers.index(worker)] = reply
+                if reply["status"] != "ok":  # the others may wait for this one for ever
+                    for other in self._workers:
+                        other.kill()
+                    return reply
+        return replies[0]
+
+    def cause_of_death(self) -> str:
+        """How the first process that died ended."""
+        return (self._dead or self._workers[0]).cause_of_death()
+
+    def stop(self) -> None:
+        """End all processes."""
+        for worker in self._workers:
+            worker.close_input()  # all at once: they may save what they have together
+        for worker in self._workers:
+            worker.stop()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def wait_for_any(workers: Sequence[Worker]) -> list[Worker]:
@@ -84,6 +179,8 @@ def wait_for_any(workers: Sequence[Worker]) -> list[Worker]:
 
 def _environment(threads: int) -> dict[str, str]:
     """The parent's environment with thread limits that must be set before torch is imported."""
+    # whatever started this run may have been one of several; its workers are so only where a group says it
+    kept = {name: value for name, value in os.environ.items() if name not in GROUP_VARIABLES}
     limits = {name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
     path = os.pathsep.join(filter(None, [str(PACKAGE_ROOT), os.environ.get("PYTHONPATH", "")]))
-    return {**os.environ, **limits, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
+    return {**kept, **limits, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}

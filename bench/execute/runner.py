@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
@@ -10,24 +11,31 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from bench.execute.pool import Worker, wait_for_any
+from bench.execute.pool import Group, Worker, wait_for_any
+from bench.execute.supplies import Supplies
+from bench.places import checkpoint_folder
 from bench.store.files import RunWriter
 from bench.store.record import Record, Status
-from bench.suite.cell import Cell, MemoryCell, SpeedCell
+from bench.suite.cell import Cell, EvaluateCell, FinetuneCell, MemoryCell, SpeedCell
 
 Identity = tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Resources:
-    """What a run may use. timing_threads: for one timed model; each training has one thread."""
+    """What a run may use. timing_threads: for one timed model; each training has one thread.
+
+    processes: that share one evaluation or fine-tuning, each with a device of its own where there are several.
+    """
 
     training_workers: int
     timing_threads: int
-    folders: Mapping[str, str] = field(default_factory=dict)  # data set name -> path of a user's own images
+    processes: int = 1
+    supplies: Supplies = field(default_factory=Supplies)
 
-    def threads_for(self, cell: Cell) -> int:
-        return self.timing_threads if is_timing(cell) else 1
+    def is_shared(self, cell: Cell) -> bool:
+        """Whether several processes work on the cell together."""
+        return self.processes > 1 and isinstance(cell, EvaluateCell | FinetuneCell)
 
 
 class Listener(Protocol):
@@ -103,8 +111,10 @@ def run_plan(
             summary.resumed = len(finished)
             first = False
         listener.planned(len(waiting), len(finished))
-        run.side_by_side([cell for cell in waiting if not is_timing(cell)])
-        run.one_at_a_time([cell for cell in waiting if is_timing(cell)])
+        shared = [cell for cell in waiting if resources.is_shared(cell)]
+        run.side_by_side([cell for cell in waiting if not is_timing(cell) and not resources.is_shared(cell)])
+        run.one_at_a_time(shared, lambda: Group(threads_each(resources.processes), resources.processes))
+        run.one_at_a_time([cell for cell in waiting if is_timing(cell)], lambda: Worker(resources.timing_threads))
     return summary, finished
 
 
@@ -143,12 +153,12 @@ class _Run:
                 worker.stop()
             self.summary.training_wall_s += time.monotonic() - started
 
-    def one_at_a_time(self, cells: list[Cell]) -> None:
-        """A fresh process for every cell and nothing beside it; the parent sleeps meanwhile."""
+    def one_at_a_time(self, cells: list[Cell], make_worker: Callable[[], Worker | Group]) -> None:
+        """A fresh process, or group of them, for every cell and nothing beside it; the parent sleeps meanwhile."""
         started = time.monotonic()
         try:
             for cell in cells:
-                worker = Worker(threads=self.resources.timing_threads)
+                worker = make_worker()
                 try:
                     self._hand_over(worker, deque([cell]), 1)
                     record = self._take(worker)
@@ -158,7 +168,7 @@ class _Run:
         finally:
             self.summary.timing_wall_s += time.monotonic() - started
 
-    def _hand_over(self, worker: Worker, queue: deque[Cell], side_by_side: int) -> bool:
+    def _hand_over(self, worker: Worker | Group, queue: deque[Cell], side_by_side: int) -> bool:
         if not queue:
             worker.current = None
             return False
@@ -170,12 +180,12 @@ class _Run:
                 "cell": cell.model_dump(mode="json"),
                 "threads": worker.threads,
                 "side_by_side": side_by_side,
-                "folders": dict(self.resources.folders),
+                "supplies": self.resources.supplies.as_json(),
             }
         )
         return True
 
-    def _take(self, worker: Worker) -> Record | None:
+    def _take(self, worker: Worker | Group) -> Record | None:
         """Record the worker's answer; None when it died, which is recorded too."""
         cell: Cell = worker.current
         reply = worker.receive()
@@ -189,13 +199,15 @@ class _Run:
         if predictions is not None:
             self.writer.write_predictions(record.cell_id, predictions)  # first: a record promises its predictions
         self.writer.append(record)
+        if record.status == "ok" and isinstance(cell, FinetuneCell):
+            shutil.rmtree(checkpoint_folder(record.cell_id), ignore_errors=True)  # the record is safe now
         self.finished[record.cell_id] = record
         self.summary.counts[record.status] += 1
         self.listener.finished(record)
         return record
 
 
-def _obituary(worker: Worker) -> dict[str, Any]:
+def _obituary(worker: Worker | Group) -> dict[str, Any]:
     """The reply that a dead worker could not give. Its conditions are the parent's."""
     from bench.execute.environment import describe_conditions
 
@@ -211,6 +223,18 @@ def _obituary(worker: Worker) -> dict[str, Any]:
 
 def default_workers(device: str) -> int:
     """Trainings side by side: one per core on a CPU machine, one at a time on an accelerator."""
-    if device != "cpu":
-        return 1
+    return 1 if device != "cpu" else _usable_cores()
+
+
+def default_loader_workers(device: str, processes: int) -> int:
+    """Processes that decode images for each process that computes: the cores that computing leaves, at most 16."""
+    return 0 if device == "cpu" else min(16, max(1, _usable_cores() // processes - 1))
+
+
+def threads_each(processes: int) -> int:
+    """Threads of each of the processes that share a cell; a lone one has a single thread, like every training."""
+    return 1 if processes == 1 else max(1, _usable_cores() // processes)
+
+
+def _usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

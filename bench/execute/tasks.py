@@ -2,23 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import timm
 import torch
 
-from bench.data.folder import load_folder
+from bench.data.collection import ImageCollection, PartName
+from bench.data.decoded import as_dataset
+from bench.data.fingerprints import fingerprint_of_collection
+from bench.data.image_set import Dataset
 from bench.data.images import load_dataset
-from bench.errors import DataError
+from bench.data.open import is_embedded, open_images, preflight_of
+from bench.errors import DataError, UnsupportedError
+from bench.execute.environment import machine_fingerprint
+from bench.execute.stopping import saves_itself
+from bench.execute.supplies import Supplies
+from bench.learn.fewshot import fewshot
+from bench.learn.finetune import finetune
+from bench.learn.team import joined_team
 from bench.learn.train import train_from_scratch
 from bench.measure.accuracy import Predictions
 from bench.measure.build import build_model
 from bench.measure.complexity import count_macs, measure_complexity
+from bench.measure.evaluate import evaluate
 from bench.measure.memory import measure_memory
 from bench.measure.speed import measure_speed
-from bench.suite.cell import Cell, ComplexityCell, MemoryCell, SpeedCell, TrainCell
+from bench.measure.weights import CLASS_NAMES_KEY, LoadedModel, file_weights_id, load_weights, save_weights
+from bench.places import checkpoint_folder, weights_file
+from bench.suite.cell import (
+    Cell,
+    ComplexityCell,
+    EvaluateCell,
+    FewshotCell,
+    FinetuneCell,
+    MemoryCell,
+    PreflightCell,
+    SpeedCell,
+    TrainCell,
+)
+
+EVALUATED: tuple[PartName, ...] = ("test",)
+ALL_PARTS: tuple[PartName, ...] = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
@@ -30,22 +58,29 @@ class Outcome:
     predictions: Predictions | None = None
 
 
-def prepare(cell: Cell, folders: Mapping[str, str]) -> Callable[[], Outcome]:
+def prepare(cell: Cell, supplies: Supplies) -> Callable[[], Outcome]:
     """Load and build what the cell needs; the returned function does the work that is worth timing.
 
-    folders: data set name -> path, for sets that are a user's own image folders.
-    Raises what building or loading raises: RequestError, DataError, CellFailedError.
+    Raises what building or loading raises: RequestError, DataError, UnsupportedError, CellFailedError.
     """
     match cell:
         case ComplexityCell():
             return lambda: _complexity(cell)
         case TrainCell():
-            return _training(cell, folders)
+            return _training(cell, supplies)
         case SpeedCell():
             model = build_model(cell.model, num_classes=cell.num_classes, resolution_px=cell.resolution_px).eval()
             return lambda: Outcome(*measure_speed(cell, model))
         case MemoryCell():
             return lambda: _memory(cell)
+        case PreflightCell():
+            return lambda: _preflight(cell, supplies)
+        case EvaluateCell():
+            return _evaluation(cell, supplies)
+        case FewshotCell():
+            return _fewshot(cell, supplies)
+        case FinetuneCell():
+            return _finetuning(cell, supplies)
 
 
 def _complexity(cell: ComplexityCell) -> Outcome:
@@ -53,23 +88,42 @@ def _complexity(cell: ComplexityCell) -> Outcome:
     return Outcome(asdict(counted))
 
 
-def _training(cell: TrainCell, folders: Mapping[str, str]) -> Callable[[], Outcome]:
-    folder = folders.get(cell.dataset)
-    dataset = load_folder(cell.dataset, Path(folder)) if folder else load_dataset(cell.dataset)
-    if dataset.fingerprint != cell.fingerprint:
-        raise DataError(
-            f"Data set '{cell.dataset}' has fingerprint {dataset.fingerprint}, the plan says {cell.fingerprint}: "
-            "the images changed after the plan was made."
-        )
+def _training(cell: TrainCell, supplies: Supplies) -> Callable[[], Outcome]:
+    dataset = _in_memory(cell, supplies)
     macs = count_macs(cell.model, cell.resolution_px, cell.num_classes)
     torch.manual_seed(cell.seed)  # dropout and the like; the initial weights have their own seed below
     model = build_model(cell.model, num_classes=cell.num_classes, resolution_px=cell.resolution_px, seed=cell.seed)
 
     def perform() -> Outcome:
         training = train_from_scratch(cell, model, dataset, macs)
-        return Outcome(training.values, training.samples, training.predictions)
+        values: dict[str, Any] = dict(training.values)
+        if supplies.keep_weights:
+            values["weights_sha256"] = _keep(model, cell, dataset.class_names)
+        return Outcome(values, training.samples, training.predictions)
 
     return perform
+
+
+def _in_memory(cell: TrainCell, supplies: Supplies) -> Dataset:
+    if is_embedded(cell.dataset):
+        dataset = load_dataset(cell.dataset)
+    else:
+        collection = open_images(cell.dataset, data=supplies.data, root=supplies.data_root, download=supplies.download)
+        dataset = as_dataset(collection, cell.resolution_px)
+    _require_planned(cell.dataset, dataset.fingerprint, cell.fingerprint)
+    return dataset
+
+
+def _keep(model: torch.nn.Module, cell: TrainCell, class_names: Sequence[str]) -> str:
+    """Put the trained weights into the cache under their content's name; `sha256 <16 digits>`."""
+    folder = weights_file("").parent
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"{cell.cell_id}.safetensors"
+    metadata = {"cell_id": cell.cell_id, "model": cell.model, CLASS_NAMES_KEY: json.dumps(list(class_names))}
+    save_weights(file, model.state_dict(), metadata)
+    name = file_weights_id(file)
+    file.replace(weights_file(name))
+    return name
 
 
 def _memory(cell: MemoryCell) -> Outcome:
@@ -77,3 +131,102 @@ def _memory(cell: MemoryCell) -> Outcome:
         return build_model(cell.model, num_classes=cell.num_classes, resolution_px=cell.resolution_px).eval()
 
     return Outcome(measure_memory(cell, build))
+
+
+def _preflight(cell: PreflightCell, supplies: Supplies) -> Outcome:
+    found = preflight_of(cell.dataset, supplies.data[cell.dataset], download=supplies.download)
+    return Outcome(found.as_values())
+
+
+def _evaluation(cell: EvaluateCell, supplies: Supplies) -> Callable[[], Outcome]:
+    loaded = _load(cell, supplies, seed=0)
+    collection = _collection(cell.dataset, cell.fingerprint, EVALUATED, supplies)
+
+    def perform() -> Outcome:
+        with joined_team(cell.device) as team:
+            done = evaluate(
+                cell,
+                loaded,
+                collection.part("test"),
+                collection.class_names,
+                workers=supplies.loader_workers,
+                team=team,
+            )
+        return Outcome(_with_notes(done.values, collection), done.samples, done.predictions)
+
+    return perform
+
+
+def _fewshot(cell: FewshotCell, supplies: Supplies) -> Callable[[], Outcome]:
+    loaded = _load(cell, supplies, seed=0)
+    collection = _collection(cell.dataset, cell.fingerprint, ALL_PARTS, supplies)
+
+    def perform() -> Outcome:
+        done = fewshot(cell, loaded, collection, workers=supplies.loader_workers)
+        return Outcome(_with_notes(done.values, collection), done.samples)
+
+    return perform
+
+
+def _finetuning(cell: FinetuneCell, supplies: Supplies) -> Callable[[], Outcome]:
+    loaded = _load(cell, supplies, seed=cell.seed)
+    collection = _collection(cell.dataset, cell.fingerprint, ALL_PARTS, supplies)
+    macs = count_macs(cell.model, cell.resolution_px, cell.num_classes)
+
+    def perform() -> Outcome:
+        with saves_itself() as stop, joined_team(cell.device) as team:
+            done = finetune(
+                cell,
+                loaded,
+                collection,
+                macs,
+                team=team,
+                checkpoints=checkpoint_folder(cell.cell_id),
+                checkpoint_every_s=supplies.checkpoint_every_s,
+                stop=stop,
+                micro_batch_size=supplies.micro_batch_size,
+                workers=supplies.loader_workers,
+                machine=f"{machine_fingerprint()} torch {torch.__version__} timm {timm.__version__}",
+            )
+        return Outcome(_with_notes(done.values, collection), done.samples, done.predictions)
+
+    return perform
+
+
+def _load(cell: EvaluateCell | FewshotCell | FinetuneCell, supplies: Supplies, seed: int) -> LoadedModel:
+    file: Path | None = None
+    if cell.weights.startswith("sha256 "):
+        file = Path(supplies.weights[cell.weights]) if cell.weights in supplies.weights else weights_file(cell.weights)
+        if not file.exists():
+            raise UnsupportedError(
+                f"The weights {cell.weights} of {cell.model!r} are not in the cache any more. "
+                "`vitbench run --rerun` trains them again; a file of one's own is named in the suite as 'file:PATH'."
+            )
+    return load_weights(
+        cell.model,
+        cell.weights,
+        num_classes=cell.num_classes,
+        resolution_px=cell.resolution_px,
+        file=file,
+        download=supplies.download,
+        seed=seed,
+    )
+
+
+def _collection(name: str, planned: str, parts: tuple[PartName, ...], supplies: Supplies) -> ImageCollection:
+    collection = open_images(name, data=supplies.data, root=supplies.data_root, download=supplies.download)
+    _require_planned(name, fingerprint_of_collection(collection, parts), planned)
+    return collection
+
+
+def _require_planned(name: str, found: str, planned: str) -> None:
+    if found != planned:
+        raise DataError(
+            f"Data set '{name}' has fingerprint {found}, the plan says {planned}: the images changed after the plan "
+            "was made."
+        )
+
+
+def _with_notes(values: dict[str, Any], collection: ImageCollection) -> dict[str, Any]:
+    """Values with what must be known of the data beside what must be known of the run."""
+    return values | {"notes": [*values.get("notes", ()), *collection.notes]}

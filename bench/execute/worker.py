@@ -16,7 +16,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TextIO
 
-from bench.errors import BenchError, OutOfMemoryError, UnsupportedError
+from bench.errors import AbsentDataError, BenchError, OutOfMemoryError, UnsupportedError
+from bench.execute.stopping import STOP, request_stop
+from bench.execute.supplies import Supplies
 from bench.suite.cell import parse_cell
 
 if TYPE_CHECKING:
@@ -30,7 +32,10 @@ def main() -> None:
     threading.Thread(target=_read_requests, args=(requests,), daemon=True).start()
     while True:
         request = json.loads(requests.get())
-        json.dump(answer(request), replies, allow_nan=False, separators=(",", ":"))
+        reply = answer(request)
+        if STOP.is_set():
+            os._exit(0)  # nobody reads any more; what was to be kept is in a checkpoint
+        json.dump(reply, replies, allow_nan=False, separators=(",", ":"))
         replies.write("\n")
         replies.flush()
 
@@ -38,8 +43,7 @@ def main() -> None:
 def answer(request: dict[str, Any]) -> dict[str, Any]:
     """The reply to one request: status, reason, values, samples, predictions, conditions, times.
 
-    request: `cell` (JSON of a cell), `threads`, `side_by_side` (trainings that run at once),
-    `folders` (data set name -> path of a user's own images).
+    request: `cell` (JSON of a cell), `threads`, `side_by_side` (trainings that run at once), `supplies` (JSON).
     """
     from bench.execute.environment import describe_conditions, limit_threads, set_backends
     from bench.execute.tasks import prepare
@@ -50,7 +54,8 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     reply: dict[str, Any] = {"started_at": datetime.now(UTC).isoformat(timespec="milliseconds"), "wall_s": 0.0}
     device = getattr(cell, "device", "cpu")
     reply["conditions"] = describe_conditions(device, request["threads"], request["side_by_side"])
-    reply |= _attempt(lambda: prepare(cell, request["folders"]), reply)
+    supplies = Supplies.from_json(request["supplies"])
+    reply |= _attempt(lambda: prepare(cell, supplies), reply)
     return reply
 
 
@@ -65,7 +70,7 @@ def _attempt(prepare: Callable[[], Callable[[], Outcome]], reply: dict[str, Any]
         return {"status": "ok", "reason": None} | _content(outcome)
     except OutOfMemoryError as error:
         return {"status": "oom", "reason": _one_line(str(error))}
-    except UnsupportedError as error:
+    except (UnsupportedError, AbsentDataError) as error:
         return {"status": "skipped", "reason": _one_line(str(error))}
     except BenchError as error:
         return {"status": "failed", "reason": _one_line(str(error))}
@@ -106,7 +111,8 @@ def _claim_standard_output() -> TextIO:
 def _read_requests(requests: queue.SimpleQueue[str]) -> None:
     for line in sys.stdin:
         requests.put(line)
-    os._exit(0)  # the parent is gone or done; nothing of a half-done cell is worth keeping
+    request_stop()  # a fine-tuning writes a checkpoint first
+    os._exit(0)  # the parent is gone or done; nothing else of a half-done cell is worth keeping
 
 
 if __name__ == "__main__":

@@ -210,9 +210,7 @@ class FinetuneCell(_Cell):
     settings: Settings
 
 
-Cell = (
-    ComplexityCell | TrainCell | SpeedCell | MemoryCell | PreflightCell | EvaluateCell | FewshotCell | FinetuneCell
-)
+Cell = ComplexityCell | TrainCell | SpeedCell | MemoryCell | PreflightCell | EvaluateCell | FewshotCell | FinetuneCell
 _ADAPTER: TypeAdapter[Cell] = TypeAdapter(Annotated[Cell, Field(discriminator="task")])
 
 

@@ -9,7 +9,6 @@ import hashlib
 import math
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,38 +20,24 @@ from bench.suite.cell import (
     METRIC_VERSION,
     Cell,
     ComplexityCell,
-    Device,
     MemoryCell,
     SpeedCell,
     TrainCell,
 )
+from bench.suite.protocols import ProtocolPlan, preflight_cells
 from bench.suite.spec import ComplexityBlock, SpeedBlock, Suite, Sweep, TrainBlock
+from bench.suite.world import Surroundings
 
 SAME_RATE = 1.02  # learning rates within 2 % of one another are one trial
 REFINE_ABOVE = 0.75  # of a grid step: a neighbour that far away leaves room for a trial halfway
 
 
-@dataclass(frozen=True)
-class Surroundings:
-    """What a plan needs to know of the world: which device, which data sets, which resolutions, what is done.
-
-    native_resolution: model name -> pixels; raises UnknownNameError for a model that does not exist.
-    validation_top1: cell id -> validation accuracy of a finished cell, minus infinity for one that failed; sweeps
-    choose their next trials by it.
-    """
-
-    device: Device
-    find_dataset: Callable[[str], DatasetRow]
-    native_resolution: Callable[[str], int]
-    extra_datasets: tuple[str, ...] = ()  # trained on wherever the first data set of the suite is, in full
-    validation_top1: Mapping[str, float] = field(default_factory=dict)
-
-
 def plan(suite: Suite, world: Surroundings) -> list[Cell]:
     """Every cell that the suite asks for, each once, in the order in which they should run.
 
-    Complexity first, then training with the longest cells of each seed first (so that workers finish
-    together), then timing in rounds of random order. A sweep shows the trials that are known so far.
+    A user's images are looked at first. Then complexity, training with the longest cells of each seed first (so that
+    workers finish together), what starts from weights, and timing in rounds of random order. A sweep shows the
+    trials that are known so far; cells that start from this suite's own trainings follow once these are done.
     """
     cells: list[Cell] = []
     for complexity in suite.complexity:
@@ -62,8 +47,17 @@ def plan(suite: Suite, world: Surroundings) -> list[Cell]:
         training += _train_cells(train, suite, world)
     training.sort(key=lambda cell: (cell.seed, -cell.budget_gflop))
     cells += training
+
+    def trained(model: str, dataset: str) -> list[TrainCell]:
+        return [cell for cell in training if (cell.model, cell.dataset, cell.scored_part) == (model, dataset, "test")]
+
+    protocols = ProtocolPlan(suite, world, definition_of, trained)
+    cells += [cell for evaluate in suite.evaluate for cell in protocols.evaluate(evaluate)]
+    cells += [cell for fewshot in suite.fewshot for cell in protocols.fewshot(fewshot)]
+    cells += [cell for finetune in suite.finetune for cell in protocols.finetune(finetune)]
     for speed in suite.speed:
         cells += _speed_cells(speed, suite, world)
+    cells = [*preflight_cells(cells, world), *cells]
     return list({cell.cell_id: cell for cell in cells}.values())
 
 
@@ -97,7 +91,7 @@ def _train_cells(block: TrainBlock, suite: Suite, world: Surroundings) -> Iterab
     joins = block.scored_part == "test" and suite.train[0].datasets[0] in block.datasets
     extra = [name for name in world.extra_datasets if joins and name not in block.datasets]
     for name in [*block.datasets, *extra]:
-        dataset = world.find_dataset(name)
+        dataset = world.find_dataset(name, block.resolution_px)
         for model in select_models(block.models):
             world.native_resolution(model)  # an unknown name stops here
             for images in block.train_images if name not in extra else ("all",):

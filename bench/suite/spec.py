@@ -18,6 +18,9 @@ from bench.suite.cell import Frozen, Recipe, Settings, SpeedMetric
 Names = Annotated[tuple[str, ...], Field(min_length=1)]
 Positive = Annotated[int, Field(gt=0)]
 PositiveNumber = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+# The timm tag's; freshly drawn; a safetensors file (`{model}` stands for the model's name); or those that this
+# suite's own training of the model on a data set ended with.
+Weights = Annotated[str, Field(pattern=r"^(public|random|file:.+|trained:\w+)$")]
 
 
 class ComplexityBlock(Frozen):
@@ -50,6 +53,46 @@ class TrainBlock(Frozen):
     scored_part: Literal["test", "validation"] = "test"
     learning_rate: PositiveNumber | Literal["tuned"] | Sweep = "tuned"
     augmentation: Literal["none", "shift"] | None = None  # None: the suite's
+    resolution_px: Positive | None = None  # None: that of an embedded set, 32 px for other images
+
+
+class EvaluateBlock(Frozen):
+    """Score pretrained weights with their own head and preprocessing on the test part of data sets."""
+
+    models: Names
+    datasets: Names = ("imagenet",)
+    weights: Annotated[tuple[Weights, ...], Field(min_length=1)] = ("public",)
+    resolution_px: Annotated[tuple[Positive, ...], Field(min_length=1)] | Literal["native"] = "native"
+
+
+class FewshotBlock(Frozen):
+    """Fit a ridge regression to frozen features of a few images a class, for every number of shots and draw."""
+
+    models: Names
+    datasets: Names
+    weights: Annotated[tuple[Weights, ...], Field(min_length=1)] = ("public",)
+    shots: Annotated[tuple[Positive, ...], Field(min_length=1)] = (1, 5, 10, 25)
+    draws: Positive = 3
+    l2: PositiveNumber = 1024.0  # 2**10, as the authors' later code
+    resolution_px: Positive | None = None  # None: 224, images resized to 256
+
+
+class FinetuneBlock(Frozen):
+    """Adapt weights to data sets: a sweep on a held-out part, then a final run for every seed on all of it.
+
+    learning_rates, steps: `paper` takes the data set's row of the ViT paper's Table 4. With one learning rate and one
+    recipe there is nothing to choose and no trial. BiT models also try BiT's HyperRule, unless `hyperrule` is false.
+    """
+
+    models: Names
+    datasets: Names
+    weights: Annotated[tuple[Weights, ...], Field(min_length=1)] = ("public",)
+    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (0, 1, 2)
+    learning_rates: Annotated[tuple[PositiveNumber, ...], Field(min_length=1)] | Literal["paper"] = "paper"
+    steps: Positive | Literal["paper"] = "paper"
+    batch_size: Positive = 512
+    resolution_px: Positive = 384
+    hyperrule: bool = True
 
 
 class SpeedBlock(Frozen):
@@ -93,6 +136,30 @@ class Suite(Frozen):
     complexity: tuple[ComplexityBlock, ...] = ()
     train: tuple[TrainBlock, ...] = ()
     speed: tuple[SpeedBlock, ...] = ()
+    evaluate: tuple[EvaluateBlock, ...] = ()
+    fewshot: tuple[FewshotBlock, ...] = ()
+    finetune: tuple[FinetuneBlock, ...] = ()
+
+    @property
+    def blocks(self) -> tuple[Frozen, ...]:
+        """Everything that the suite asks for."""
+        return (*self.complexity, *self.train, *self.speed, *self.evaluate, *self.fewshot, *self.finetune)
+
+    @property
+    def starts_from_own_trainings(self) -> bool:
+        """Whether some cells start from weights that other cells of this suite end with."""
+        blocks: tuple[EvaluateBlock | FewshotBlock | FinetuneBlock, ...] = (
+            *self.evaluate,
+            *self.fewshot,
+            *self.finetune,
+        )
+        words = [word for block in blocks for word in block.weights]
+        return any(word.startswith("trained:") for word in words)
+
+
+def suite_place(name_or_path: str) -> Path:
+    """The folder that relative paths in a suite start from: its file's; the current one for a suite that ships."""
+    return Path(name_or_path).parent if name_or_path.endswith(".toml") else Path()
 
 
 def builtin_suites() -> dict[str, Path]:
@@ -138,8 +205,11 @@ def parse_suite(text: str, path: Path) -> Suite:
             f"Suite file '{path.name}': name {suite.name!r} cannot name a folder. "
             "Use letters, digits, '.', '_' and '-', and not 'local'."
         )
-    if not (suite.complexity or suite.train or suite.speed):
-        raise SuiteFileError(f"Suite file '{path.name}' asks for nothing. Add [[complexity]], [[train]] or [[speed]].")
+    if not suite.blocks:
+        raise SuiteFileError(
+            f"Suite file '{path.name}' asks for nothing. Add [[complexity]], [[train]], [[speed]], [[evaluate]], "
+            "[[fewshot]] or [[finetune]]."
+        )
     return suite
 
 

@@ -94,7 +94,7 @@ def test_a_wrong_suite_is_one_line_exit_two_and_nothing_written(
         (["complexity"], "Give model names, or --all."),
         (["report"], "No results under 'results'"),
         (["report", "pocket"], "No results of suite 'pocket'"),
-        (["run", "pocket", "--data", "mine"], "is not NAME=PATH"),
+        (["run", "pocket", "--data", "mine"], "is not NAME=SPEC"),
         (["run", "pocket", "--data", "mine=nowhere"], "'nowhere' does not exist"),
         (["models", "resnot"], "Unknown model 'resnot'"),
     ],

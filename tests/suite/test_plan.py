@@ -13,10 +13,11 @@ from bench.catalog.datasets import find_dataset
 from bench.catalog.tuned import tuned_learning_rate
 from bench.errors import RequestError, UnknownNameError
 from bench.suite.cell import MemoryCell, SpeedCell, TrainCell, cell_id_of, parse_cell
-from bench.suite.plan import Surroundings, definition_of, plan, sweep_trials
+from bench.suite.plan import definition_of, plan, sweep_trials
 from bench.suite.spec import Sweep, load_suite, parse_suite
+from bench.suite.world import ImagesFacts, Surroundings
 
-WORLD = Surroundings(device="cpu", find_dataset=find_dataset, native_resolution=lambda _: 32)
+WORLD = Surroundings(device="cpu", find_dataset=lambda name, _: find_dataset(name), native_resolution=lambda _: 32)
 
 
 def cells_of(text: str, world: Surroundings = WORLD) -> list[object]:
@@ -107,11 +108,16 @@ def test_an_unknown_data_set_is_refused() -> None:
         cells_of(TRAIN.replace('"digits"', '"digts"'))
 
 
+def users_facts(name: str) -> ImagesFacts:
+    return ImagesFacts(name, num_classes=10, test_fingerprint="t", fingerprint="f", train_images=90, image_px=32)
+
+
 def users_world(train_images: int) -> Surroundings:
     mine = replace(find_dataset("digits"), name="mine", train_images=train_images)
     return Surroundings(
-        "cpu", lambda name: mine if name == "mine" else find_dataset(name), lambda _: 32, extra_datasets=("mine",)
-    )
+        "cpu", lambda name, _: mine if name == "mine" else find_dataset(name), lambda _: 32, users_facts,
+        extra_datasets=("mine",),
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("suite", ["pocket", "desk"])

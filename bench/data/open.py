@@ -1,0 +1,109 @@
+"""The images that a name stands for, ready to use: catalogued, embedded, or a user's own after the preflight."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.catalog.datasets import dataset_rows
+from bench.catalog.image_tasks import image_tasks
+from bench.data.catalogued import open_catalogued
+from bench.data.collection import PART_NAMES, ImageCollection, LabelledImages, PartName
+from bench.data.fingerprints import fingerprint_of_collection
+from bench.data.image_set import Dataset, ImageSet
+from bench.data.images import load_dataset
+from bench.data.preflight import Preflight, check_images, without_bad
+from bench.data.splits import with_all_parts
+from bench.data.user import open_user
+from bench.errors import UnknownNameError
+from bench.places import cache_root
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class ArrayReader:
+    """Images of an array (N, H, W, 3), uint8."""
+
+    images: NDArray[np.uint8]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def read(self, index: int) -> NDArray[np.uint8]:
+        pixels: NDArray[np.uint8] = self.images[index]
+        return pixels
+
+
+def is_embedded(name: str) -> bool:
+    """Whether the set is made on the spot, without files."""
+    return name in dataset_rows()
+
+
+def open_images(name: str, *, data: Mapping[str, str], root: Path, download: bool) -> ImageCollection:
+    """The set of this name with the parts that its protocols need.
+
+    data: name -> where `--data` says that its images are. A user's own images lose those that cannot be read and
+    get the parts that they lack; see `preflight_of`.
+    Raises UnknownNameError, RequestError for a place that is not there, DataError for images that cannot be used.
+    """
+    if is_embedded(name):
+        return _embedded(name)
+    if name in image_tasks():
+        return open_catalogued(name, root=root, spec=data.get(name), download=download)
+    if name not in data:
+        raise UnknownNameError("data set", name, [*dataset_rows(), *image_tasks(), *data])
+    found = _found(name, data[name], download)
+    return with_all_parts(without_bad(found, preflight_of(name, data[name], download=download)))
+
+
+def preflight_of(
+    name: str, spec: str, *, download: bool, processes: int | None = None, progress: Progress | None = None
+) -> Preflight:
+    """What a look at every image of a user's set found; remembered for as long as the images are the same."""
+    found = _found(name, spec, download)
+    fingerprint = fingerprint_of_collection(found, present_parts(found))
+    file = cache_root() / "preflight" / f"{name}-{fingerprint}.json"
+    if file.exists():
+        return Preflight.from_values(json.loads(file.read_text(encoding="utf-8")))
+    checked = check_images(found, processes=processes or _cores(), progress=progress)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    temporary = file.with_suffix(f".{os.getpid()}.tmp")
+    temporary.write_text(json.dumps(checked.as_values()), encoding="utf-8")
+    os.replace(temporary, file)
+    return checked
+
+
+def present_parts(collection: ImageCollection) -> list[PartName]:
+    """The parts that a collection has, in their usual order."""
+    return [part for part in PART_NAMES if part in collection.parts]
+
+
+@functools.lru_cache(maxsize=8)
+def _found(name: str, spec: str, download: bool) -> ImageCollection:
+    return open_user(name, spec, download=download)
+
+
+def _embedded(name: str) -> ImageCollection:
+    dataset: Dataset = load_dataset(name)
+    parts: dict[PartName, ImageSet] = {
+        "train": dataset.train,
+        "validation": dataset.validation,
+        "test": dataset.test,
+    }
+    return ImageCollection(
+        name=name,
+        class_names=dataset.class_names,
+        parts={part: LabelledImages(ArrayReader(held.images), held.labels, held.keys) for part, held in parts.items()},
+    )
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,147 @@
+"""What a plan is told of this machine: data sets that were looked at, weights that exist, results that are in."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Iterable
+from pathlib import Path
+
+from bench.catalog.datasets import DatasetRow, find_dataset
+from bench.catalog.image_tasks import image_tasks
+from bench.data.collection import PART_NAMES, ImageCollection
+from bench.data.decode import decode
+from bench.data.fingerprints import fingerprint_of_collection
+from bench.data.open import is_embedded, open_images
+from bench.errors import AbsentDataError, RequestError
+from bench.execute.supplies import Supplies
+from bench.measure.build import native_resolution
+from bench.measure.weights import file_weights_id
+from bench.store.record import Record
+from bench.suite.world import ImagesFacts, Surroundings
+
+USERS_PX = 32  # what the small models of the shipped suites take
+ABSENT = "absent"  # the fingerprint of images that are not here: its cells end as `skipped`
+LOOKED_AT = 16  # images whose size says how large those of a set usually are
+
+
+class Here:
+    """Answers a plan's questions from the supplies; remembers which weight files its answers name."""
+
+    def __init__(self, device: str, supplies: Supplies, suite_folder: Path) -> None:
+        self._device, self._supplies, self._suite_folder = device, supplies, suite_folder
+        self.weights: dict[str, str] = {}  # `sha256 <16 digits>` -> file
+        self._facts = functools.cache(self._look_at)
+
+    def surroundings(self, finished: Iterable[Record]) -> Surroundings:
+        """What a plan needs to know, given the records that count as finished."""
+        finished = list(finished)
+        return Surroundings(
+            device=self._device,  # type: ignore[arg-type]  # resolve_device returns one of the three
+            find_dataset=self.find_dataset,
+            find_images=self._facts,
+            native_resolution=native_resolution,
+            file_weights=self.file_weights,
+            extra_datasets=tuple(name for name in self._supplies.data if name not in image_tasks()),
+            validation_top1={r.cell_id: _validation_top1(r) for r in finished if _has_validation(r)},
+            trained_weights={r.cell_id: r.values.get("weights_sha256") for r in finished if r.cell["task"] == "train"},
+        )
+
+    def find_dataset(self, name: str, resolution_px: int | None) -> DatasetRow:
+        """The row of a set that is trained on in memory, at that resolution.
+
+        Raises RequestError for another resolution of an embedded set than its own.
+        """
+        if not is_embedded(name) and (name in self._supplies.data or name in image_tasks()):
+            return _row_of(self._open(name), resolution_px or USERS_PX)
+        row = find_dataset(name)
+        if resolution_px not in (None, row.resolution_px):
+            raise RequestError(f"Data set {name!r} has images of {row.resolution_px} px, not of {resolution_px} px.")
+        return row
+
+    def file_weights(self, model: str, path: str) -> str:
+        """The id of a weight file. `{model}` in the path stands for the model's name; a relative one starts at the
+        suite's file. Raises RequestError for a file that is not there."""
+        file = self._suite_folder / path.replace("{model}", model)
+        if not file.is_file():
+            raise RequestError(f"Weights 'file:{path}' of model {model!r}: there is no file '{file}'.")
+        name = file_weights_id(file)
+        self.weights[name] = str(file.resolve())
+        return name
+
+    def _look_at(self, name: str) -> ImagesFacts:
+        task = image_tasks().get(name)
+        try:
+            collection = self._open(name)
+        except AbsentDataError:
+            if task is None:
+                raise
+            return ImagesFacts(
+                name=name,
+                num_classes=task.num_classes,
+                test_fingerprint=ABSENT,
+                fingerprint=ABSENT,
+                train_images=task.train_images + task.validation_images,
+                image_px=0,
+                flip=task.flip,
+                crop=task.crop,
+            )
+        has_all = all(part in collection.parts for part in PART_NAMES)
+        return ImagesFacts(
+            name=name,
+            num_classes=len(collection.class_names),
+            test_fingerprint=fingerprint_of_collection(collection, ("test",)),
+            fingerprint=fingerprint_of_collection(collection, PART_NAMES) if has_all else ABSENT,
+            train_images=sum(len(collection.parts[part]) for part in PART_NAMES[:2] if part in collection.parts),
+            image_px=_usual_side(collection),
+            flip=task.flip if task is not None else True,
+            crop=task.crop if task is not None else True,
+        )
+
+    @functools.lru_cache(maxsize=32)  # noqa: B019 - one of these lives as long as the command
+    def _open(self, name: str) -> ImageCollection:
+        supplies = self._supplies
+        return open_images(name, data=supplies.data, root=supplies.data_root, download=supplies.download)
+
+
+def _has_validation(record: Record) -> bool:
+    task = record.cell["task"]
+    return bool(task == "train" or (task == "finetune" and record.cell["scored_part"] == "validation"))
+
+
+def _validation_top1(record: Record) -> float:
+    if record.status != "ok":
+        return -math.inf
+    values = record.values
+    return float(values["validation_top1_pct"] if record.cell["task"] == "train" else values["top1_pct"])
+
+
+def _usual_side(collection: ImageCollection) -> int:
+    """The median shorter side of some images, spread over the test part."""
+    part = collection.part("test")
+    step = max(1, len(part) // LOOKED_AT)
+    sides = sorted(min(decode(part.reader.read(index)).image.size) for index in range(0, len(part), step))
+    return sides[len(sides) // 2]
+
+
+def _row_of(collection: ImageCollection, resolution_px: int) -> DatasetRow:
+    """The row of a set that is in no catalog of embedded sets, as if it stood there."""
+    sizes = {part: len(collection.part(part)) for part in PART_NAMES}
+    task = image_tasks().get(collection.name)
+    return DatasetRow(
+        name=collection.name,
+        title=task.title if task is not None else collection.name,
+        kind="real",
+        num_classes=len(collection.class_names),
+        class_names=collection.class_names,
+        resolution_px=resolution_px,
+        train_images=sizes["train"],
+        validation_images=sizes["validation"],
+        test_images=sizes["test"],
+        licence=task.licence if task is not None else "unknown",
+        source=task.source if task is not None else "the user's own",
+        description=f"{sum(sizes.values())} images of {len(collection.class_names)} classes",
+        caution=task.caution if task is not None else "",
+        how_to_get=task.how_to_get if task is not None else f"--data {collection.name}=PATH",
+        fingerprint=fingerprint_of_collection(collection, PART_NAMES),
+    )

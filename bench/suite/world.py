@@ -1,0 +1,58 @@
+"""What a plan needs to know of the world around it: devices, data, weights, and what earlier cells gave."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from bench.catalog.datasets import DatasetRow
+from bench.errors import UnknownNameError
+from bench.suite.cell import Device
+
+
+@dataclass(frozen=True)
+class ImagesFacts:
+    """A data set's images as a plan sees them. fingerprints: of the test part, and of all parts together.
+
+    train_images: train and validation together, which is what a final run is trained on. image_px: the usual shorter
+    side of its images. flip, crop: whether an image keeps its label when mirrored or cropped.
+    """
+
+    name: str
+    num_classes: int
+    test_fingerprint: str
+    fingerprint: str
+    train_images: int
+    image_px: int
+    flip: bool = True
+    crop: bool = True
+
+
+def _no_images(name: str) -> ImagesFacts:
+    raise UnknownNameError("data set", name, ())
+
+
+def _own_file(model: str, path: str) -> str:
+    raise NotImplementedError(f"weights {path!r} of {model!r}")
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a plan needs to know of the world: which device, which data sets, which resolutions, what is done.
+
+    find_dataset: name and wanted resolution (None: its own) -> row of a set that is trained on in memory.
+    find_images: name -> facts of a set that pretrained models meet. native_resolution: model name -> pixels; raises
+    UnknownNameError for a model that does not exist. file_weights: model, path -> `sha256 <16 digits>`.
+    validation_top1: cell id -> validation accuracy of a finished cell, minus infinity for one that failed; sweeps
+    choose their next trials by it. trained_weights: cell id -> `sha256 <16 digits>` of what a training ended with,
+    None for one that failed. extra_datasets: trained on wherever the first data set of the suite is, in full.
+    """
+
+    device: Device
+    find_dataset: Callable[[str, int | None], DatasetRow]
+    native_resolution: Callable[[str], int]
+    find_images: Callable[[str], ImagesFacts] = _no_images
+    file_weights: Callable[[str, str], str] = _own_file
+    extra_datasets: tuple[str, ...] = ()
+    validation_top1: Mapping[str, float] = field(default_factory=dict)
+    trained_weights: Mapping[str, str | None] = field(default_factory=dict)
