@@ -36,7 +36,7 @@ class Progress(BaseModel):
 
     step: optimiser steps done. losses: those that a record keeps. train_seconds, waited_s: in steps that count, so
     without those that a kill made it repeat. resumed: how often it was continued. rates: images per second of the
-    parts, measured before the first step.
+    parts, measured before the first step. notes: what a reader of the result must know.
     """
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
@@ -47,6 +47,7 @@ class Progress(BaseModel):
     waited_s: float = 0.0
     resumed: int = 0
     rates: dict[str, float] = {}
+    notes: list[str] = []
 
 
 class _Header(Frozen):
@@ -210,5 +211,7 @@ def _sync(path: Path) -> None:
 
 
 def _first_line(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror  # without the path: notes are published
     lines = str(error).strip().splitlines()
     return lines[0].rstrip(".") if lines else type(error).__name__
