@@ -9,6 +9,7 @@ sub-folders (train/0000.tar) or in the names of the shards (train-0000.tar). Lay
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import itertools
 import json
@@ -38,6 +39,7 @@ from bench.data.safe_paths import (
     unreadable,
 )
 from bench.errors import DataError, RequestError
+from bench.places import cache_root
 
 MAX_LABEL_BYTES = 1 << 20
 MAX_SHARDS = 100_000
@@ -45,6 +47,7 @@ MAX_SHARDS = 100_000
 _IMAGE_FIELDS = frozenset(extension.removeprefix(".") for extension in EXTENSIONS)
 _LABEL_FIELDS = ("cls", "json")
 _AGAIN = "Fetch or make it again."
+_INDEX_VERSION = 1  # raise it when `_read_index` changes: what is remembered is then of no use
 _BLOCK = tarfile.BLOCKSIZE
 _RANGE = re.compile(r"(\d+)\.\.(\d+)")
 _COMPRESSED = ((b"\x1f\x8b", "gunzip"), (b"BZh", "bunzip2"), (b"\xfd7zXZ", "unxz"), (b"\x28\xb5\x2f\xfd", "unzstd"))
@@ -126,7 +129,9 @@ def open_shards(name: str, place: str) -> ImageCollection:
     ignored: Counter[str] = Counter()
     by_part: dict[PartName, list[tuple[int, _Sample]]] = {}
     for which, part in enumerate(_parts_of(name, shards)):
-        by_part.setdefault(part, []).extend((which, sample) for sample in _read_index(root, shards[which], ignored))
+        samples, passed_by = _remembered_index(root, shards[which])
+        ignored.update(passed_by)
+        by_part.setdefault(part, []).extend((which, sample) for sample in samples)
     parts = {part: by_part[part] for part in PART_NAMES if part in by_part}
     classes = number_classes(
         name,
@@ -232,8 +237,32 @@ def _named_part(shard: str, words: int | None) -> PartName | None:
 # --- what is in them ---
 
 
-def _read_index(root: str, shard: str, ignored: Counter[str]) -> list[_Sample]:
-    """The samples of a shard, in their order. ignored: counts fields that are neither image nor label."""
+def _remembered_index(root: str, shard: str) -> tuple[list[_Sample], Counter[str]]:
+    """Like `_read_index`, from the cache for a shard whose path, size and time of change are those of the last call.
+
+    To go through 100,000 samples takes seconds, and every process of a run needs to know where they lie.
+    """
+    try:
+        stamp = stamp_of_files(root, [shard])
+    except OSError as error:
+        raise unreadable(shard, error) from None
+    file = cache_root() / "shards" / hashlib.sha256(f"{_INDEX_VERSION}\t{root!r}\t{stamp}".encode()).hexdigest()
+    with contextlib.suppress(OSError, ValueError, TypeError, LookupError):  # gone or damaged: it is made anew
+        samples, ignored = json.loads(file.read_text(encoding="ascii"))
+        return [_Sample(*sample) for sample in samples], Counter(ignored)
+    samples, ignored = _read_index(root, shard)
+    with contextlib.suppress(OSError):  # it only saves time: a cache that cannot be written is no reason to stop
+        file.parent.mkdir(parents=True, exist_ok=True)
+        temporary = file.with_suffix(f".{os.getpid()}.tmp")
+        rows = [(sample.key, sample.label, sample.offset, sample.size) for sample in samples]
+        temporary.write_text(json.dumps([rows, ignored]), encoding="ascii")
+        os.replace(temporary, file)
+    return samples, ignored
+
+
+def _read_index(root: str, shard: str) -> tuple[list[_Sample], Counter[str]]:
+    """The samples of a shard, in their order; how many files of each other field there are."""
+    ignored: Counter[str] = Counter()
     with open(open_inside(root, shard), "rb") as file:
         fields: dict[str, dict[str, _Member]] = {}
         for key, field, member in _members(shard, file):
@@ -252,7 +281,7 @@ def _read_index(root: str, shard: str, ignored: Counter[str]) -> list[_Sample]:
             samples.append(_Sample(key, label, held[images[0]].offset, held[images[0]].size))
     if not samples:
         raise _bad(shard, "it holds no samples. Expected files such as 000017.jpg and 000017.cls.")
-    return samples
+    return samples, ignored
 
 
 def _members(shard: str, file: BinaryIO) -> Iterator[tuple[str, str, _Member]]:

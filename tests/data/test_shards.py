@@ -20,6 +20,13 @@ from bench.errors import BenchError, DataError, RequestError
 Members = list[tuple[str, bytes]]
 
 
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("VITBENCH_CACHE", str(folder))
+    return folder / "shards"
+
+
 def tar_of(members: Members, *odd: tarfile.TarInfo, format: int = tarfile.PAX_FORMAT) -> bytes:
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w", format=format) as tar:
@@ -136,6 +143,35 @@ def test_a_shard_that_changes_after_it_was_listed_is_not_read(tmp_path: Path) ->
     path.write_bytes(tar_of(samples(0, 20)))
     with pytest.raises(DataError, match=r"Shard 'x\.tar' has changed"):
         reader.read(0)
+
+
+def test_the_second_opening_does_not_go_through_the_shard(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path / "x.tar", tar_of([*samples(0, 3), ("0000.txt", b"a cat")]))
+    first = open_shards("mine", str(path))
+    monkeypatch.delattr("tarfile.open")
+    second = open_shards("mine", str(path))
+    assert (second.class_names, second.notes) == (first.class_names, first.notes)
+    assert second.part("train").keys == first.part("train").keys
+    assert second.part("train").reader.read(2) == b"image 2"
+
+
+def test_a_shard_that_was_replaced_is_gone_through_again(tmp_path: Path, cache: Path) -> None:
+    path = write(tmp_path / "x.tar", tar_of(samples(0, 2)))
+    open_shards("mine", str(path))
+    path.write_bytes(tar_of(samples(2, 2)))  # of the same size
+    os.utime(path, ns=(1, 1))
+    assert open_shards("mine", str(path)).part("train").keys == ("x.tar/0002", "x.tar/0003")
+
+
+@pytest.mark.parametrize("damage", ["", "[1, 2]", "{}", '[[["key"]], {}]', "\x00"])
+def test_a_damaged_remembered_index_is_made_anew(tmp_path: Path, cache: Path, damage: str) -> None:
+    path = write(tmp_path / "x.tar", tar_of(samples(0, 2)))
+    open_shards("mine", str(path))
+    (remembered,) = cache.iterdir()
+    remembered.write_text(damage)
+    assert open_shards("mine", str(path)).part("train").reader.read(1) == b"image 1"
 
 
 def odd_member(name: str, type: bytes, target: str = "") -> tarfile.TarInfo:
