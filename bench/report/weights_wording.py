@@ -14,8 +14,19 @@ from bench.analyse.preflights import Checked
 from bench.analyse.protocols import PROTOCOL_TASKS, Protocols
 from bench.analyse.task_sets import VTAB_TASKS, in_order, vtab_group
 from bench.analyse.weights import UNKNOWN_PRETRAINING, pretraining_of
-from bench.report.finetune_tables import mean_words, seeds_words
-from bench.report.formats import bracketed, counted, fixed, listed, percent, points, signed, significant, span
+from bench.report.finetune_tables import mean_words, recipe_words, seeds_words
+from bench.report.formats import (
+    bracketed,
+    counted,
+    fixed,
+    learning_rate,
+    listed,
+    percent,
+    points,
+    signed,
+    significant,
+    span,
+)
 from bench.report.markdown import escape
 from bench.report.style import family_style
 from bench.report.weights_tables import rule_words
@@ -130,6 +141,8 @@ def _vtab_sentence(protocols: Protocols) -> str:
         return f"{counted(len(vtab.tasks), 'VTAB task')} measured, fewer than two of them for every model: no mean."
     best = max(scores, key=lambda mean: (mean.mean_pct, mean.subject))
     interval = f" {bracketed(best.interval)}" if best.interval is not None else ""
+    if len(scores) == 1:
+        return f"{escape(protocols.labels[best.subject])} alone has {what}: {percent(best.mean_pct)} %{interval}."
     models = counted(len(scores), "model")
     return (
         f"Highest on {what}, of {models}: {escape(protocols.labels[best.subject])} with "
@@ -298,7 +311,13 @@ def finetune_conditions(protocols: Protocols) -> str:
     tasks = len({one.dataset for one in ones}) - len({one.dataset for one in apart})
     images = [_images_words(apart)] if apart else []
     images += [f"{counted(tasks, 'VTAB task')}: 1 000 training each"] if tasks else []
-    return f"{_setting_words(ones)}, batch {batches}, {seeds_words(protocols)}; images: {'; '.join(images)}"
+    recipes = sorted({(one.recipe_name, one.learning_rate) for one in ones})
+    names = listed(dict.fromkeys(recipe_words(name) for name, _ in recipes))
+    rates = listed(dict.fromkeys(learning_rate(rate) for _, rate in recipes))
+    return (
+        f"{_setting_words(ones)}, recipe {escape(names)}, batch {batches}, {span({one.steps for one in ones})} steps, "
+        f"learning rates {rates}, {seeds_words(protocols)}; images: {'; '.join(images)}"
+    )
 
 
 def weights_limits(protocols: Protocols) -> list[str]:

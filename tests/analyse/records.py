@@ -75,3 +75,31 @@ def counted(model: str, macs: int, resolution: int = 224, **values: Any) -> Reco
     cell = {"task": "complexity", "model": model, "num_classes": None, "resolution_px": resolution}
     known = {"params": 10, "macs": macs, "norm_macs": 0, "activations": 1, "attention_macs": 0}
     return record(cell, {**known, "certificate": "ok", "certificate_note": "", "family": "vit", **values})
+
+
+def _weights(task: str, model: str, dataset: str, more: dict[str, Any]) -> dict[str, Any]:
+    cell = {"task": task, "model": model, "resolution_px": 224, "weights": "public", "dataset": dataset}
+    return {**cell, "fingerprint": "f", "device": "cpu", "settings": SETTINGS, **more}
+
+
+def evaluated(model: str, correct: int, images: int = 1000, dataset: str = "imagenet", *,
+              values: dict[str, Any] | None = None, cell: dict[str, Any] | None = None, **more: Any) -> Record:  # fmt: skip
+    known = {"top1_pct": 100 * correct / images, "images": images, "correct_top1": correct, "self_check": "ok"}
+    return record(_weights("evaluate", model, dataset, cell or {}), {**known, "macs": 1e9, **(values or {})}, **more)
+
+
+def fewshot(model: str, top1: tuple[float, ...], shots: int = 5, rule: str = "fixed", dataset: str = "pets", *,
+            values: dict[str, Any] | None = None, cell: dict[str, Any] | None = None, **more: Any) -> Record:  # fmt: skip
+    results = [{"shots": shots, "rule": rule, "draw": i, "l2": 1.0, "top1_pct": v} for i, v in enumerate(top1)]
+    known = {"results": results, "test_images": 1000, "feature_width": 8, "layer": "pre_logits", "overlap": False}
+    asked = {"shots": [shots], "draws": len(top1), "l2": 1024.0, **(cell or {})}
+    return record(_weights("fewshot", model, dataset, asked), {**known, **(values or {})}, **more)
+
+
+def finetuned(model: str, seed: int, top1: float, dataset: str = "pets", rate: float = 0.01, name: str = "vit",
+              part: str = "test", *, values: dict[str, Any] | None = None, cell: dict[str, Any] | None = None,
+              **more: Any) -> Record:  # fmt: skip
+    recipe = {"name": name, "learning_rate": rate, "steps": 500, "batch_size": 512}
+    asked = {"seed": seed, "recipe": recipe, "scored_part": part, **(cell or {})}
+    known = {"top1_pct": top1, "scored_images": 1000, "train_images": 800, "steps": 500, "macs": 1e9, "notes": []}
+    return record(_weights("finetune", model, dataset, asked), {**known, **(values or {})}, **more)

@@ -1,0 +1,51 @@
+import math
+
+import pytest
+from records import fewshot
+
+from bench.analyse.fewshots import fewshot_scores, headline_setting
+from bench.analyse.frame import fewshot_frame
+from bench.analyse.weights import identify_weights
+
+VIT, CNN = "vit_base_patch16_224.augreg_in21k", "resnetv2_50x1_bit.goog_in21k"
+
+
+def read(*records):
+    return fewshot_scores(fewshot_frame(records), {name: identify_weights(name) for name in (VIT, CNN)})
+
+
+def test_interval_is_over_draws_and_test_images():
+    # draws 58, 60, 62: variance 4, over 3 draws 4/3, 2 degrees of freedom; images 60 x 40 / 1000 = 2.4, 999
+    (score,) = read(fewshot(VIT, (58.0, 60.0, 62.0)))
+    total = 4 / 3 + 2.4
+    assert score.group.mean_pct == 60.0
+    assert score.group.spread.variance == pytest.approx(4.0)
+    df = total**2 / ((4 / 3) ** 2 / 2 + 2.4**2 / 999)
+    assert 15.0 < df < 16.0
+    assert score.interval.half_width == pytest.approx(2.126 * math.sqrt(total), rel=2e-3)  # t quantile at 15.6
+
+
+def test_draws_of_one_family_on_one_set_share_a_spread():
+    # squares around each mean: 2 and 8, three degrees of freedom less the means: 10 / 2
+    scores = read(fewshot(VIT, (59.0, 61.0)), fewshot("vit_base_patch16_224.augreg_in21k", (58.0, 62.0), dataset="dtd"))
+    assert [score.group.spread.variance for score in scores] == [pytest.approx(8.0), pytest.approx(2.0)]
+    both = read(fewshot(VIT, (59.0, 61.0)), fewshot(VIT, (58.0, 62.0), cell={"resolution_px": 384}))
+    assert [score.group.spread.variance for score in both] == [pytest.approx(5.0)] * 2
+
+
+def test_one_draw_has_the_interval_of_the_test_images_alone():
+    (score,) = read(fewshot(VIT, (60.0,)))
+    assert score.group.spread is None
+    assert score.interval.method == "test images alone"
+
+
+def test_shots_and_rules_are_scores_of_their_own():
+    records = [fewshot(VIT, (60.0, 61.0)), fewshot(CNN, (50.0, 51.0), rule="loo")]
+    assert [(s.subject.key.model, s.shots, s.rule) for s in read(*records)] == [(CNN, 5, "loo"), (VIT, 5, "fixed")]
+
+
+def test_sentences_speak_of_five_shots_and_leave_one_out_where_they_are_there():
+    assert headline_setting(read(fewshot(VIT, (1.0,)), fewshot(CNN, (1.0,), rule="loo"))) == (5, "loo")
+    assert headline_setting(read(fewshot(VIT, (1.0,), shots=1), fewshot(CNN, (1.0,), shots=10))) == (10, "fixed")
+    with pytest.raises(ValueError, match="no few-shot scores"):
+        headline_setting([])
