@@ -1,0 +1,178 @@
+"""`data check`: a look at every image of a data set, before anything is run on it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from bench.data.collection import ImageCollection
+    from bench.data.preflight import Duplicates, Preflight
+
+EXIT_UNUSABLE = 1
+_SHOWN = 10  # examples of a finding on the terminal; --json has more
+
+data_app = typer.Typer(help="Look at data sets before they are used.", no_args_is_help=True)
+
+
+@data_app.callback()
+def _data() -> None:
+    """Look at data sets before they are used."""
+
+
+@data_app.command()
+def check(
+    spec: Annotated[
+        str,
+        typer.Argument(
+            metavar="SPEC",
+            help="A folder, a list (.csv, .parquet), tar shards, hf:owner/name[@revision], a catalogued name, or "
+            "NAME=PLACE for either.",
+        ),
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    processes: Annotated[
+        int | None, typer.Option(min=1, help="Processes that decode images; as many as cores by default.")
+    ] = None,
+    download: Annotated[bool, typer.Option("--download", help="Fetch files that are not here.")] = False,
+) -> None:
+    """Decode every image once and report broken, odd, doubled and missing ones.
+
+    Exit codes: 0 usable, 1 more than 1 % of the images cannot be decoded, 2 the request was wrong.
+    """
+    from bench.data.preflight import check_images
+
+    collection = _open(spec, download)
+    with _progress() as progress:
+        found = check_images(collection, processes=processes or _cores(), progress=progress)
+    if as_json:
+        typer.echo(json.dumps({"dataset": collection.name} | found.as_values(), indent=2))
+    else:
+        typer.echo("\n".join(describe(collection.name, found)))
+    if not found.is_usable:
+        raise typer.Exit(EXIT_UNUSABLE)
+
+
+def describe(name: str, found: Preflight) -> Iterator[str]:
+    """The findings as lines for a terminal: what there is, what is wrong, and whether it can be used."""
+    from bench.data.preflight import MOST_BAD_SHARE, TINY_CLASS
+
+    parts = ", ".join(f"{part} {images:,}" for part, images in found.parts.items())
+    yield f"{name}: {found.images:,} images ({parts}), {found.class_names:,} classes"
+    if found.width_px:
+        yield f"Size: {_range(found.width_px)} px wide, {_range(found.height_px)} px high"
+    yield f"Formats: {_counts(found.formats) or 'pixel arrays'}"
+    yield f"Converted: {_counts(found.converted) or 'none'}"
+    yield f"Looked at in {found.seconds:.1f} s, {found.img_per_s:.0f} images/s in {found.processes} processes"
+    yield from (f"Note: {note}" for note in found.notes)
+    yield ""
+    if found.bad:
+        yield f"{len(found.bad):,} images ({100 * found.bad_share:.2g} %) cannot be decoded:"
+        yield from _some([f"{bad.key} in {bad.part}: {bad.reason}" for bad in found.bad], len(found.bad))
+    if found.wrong_extension.count:
+        yield f"{found.wrong_extension.count:,} images are not what their extension says (read all the same):"
+        yield from _some(found.wrong_extension.keys, found.wrong_extension.count)
+    for part, names in found.classes_missing.items():
+        yield f"{len(names):,} classes have no image in {part}:"
+        yield from _some(names, len(names))
+    if found.tiny_classes:
+        yield f"{len(found.tiny_classes):,} classes of a part have fewer than {TINY_CLASS} images:"
+        lines = [f"{tiny['class_name']} in {tiny['part']}: {tiny['images']}" for tiny in found.tiny_classes]
+        yield from _some(lines, len(lines))
+    yield from _duplicates("the same file", found.exact_duplicates)
+    yield from _duplicates("nearly the same picture", found.near_duplicates)
+    if found.missing_parts:
+        yield f"Missing parts: {', '.join(found.missing_parts)}. They are split off train, always the same way."
+    if not found.is_usable:
+        yield f"NOT USABLE: more than {100 * MOST_BAD_SHARE:g} % of the images cannot be decoded."
+    elif found.bad:
+        yield "Usable: the images that cannot be decoded are left out, and named in the report."
+    else:
+        yield "Usable: every image can be decoded."
+
+
+def _duplicates(what: str, twins: Duplicates) -> Iterator[str]:
+    if not twins.count:
+        return
+    least = "" if twins.complete else "at least "
+    notes = [f"{twins.across_parts:,} across parts"] if twins.across_parts else []
+    notes += [f"{twins.labels_differ:,} with different labels"] if twins.labels_differ else []
+    yield f"{least}{twins.count:,} groups of {twins.images:,} images are {what}" + (
+        f" ({', '.join(notes)}):" if notes else ":"
+    )
+    yield from _some([" = ".join(group["keys"][:4]) for group in twins.groups], twins.count)
+
+
+def _some(lines: Sequence[str], count: int) -> Iterator[str]:
+    for line in lines[:_SHOWN]:
+        yield f"  {_printable(line)}"
+    if count > _SHOWN:
+        yield f"  and {count - min(_SHOWN, len(lines)):,} more; --json lists them"
+
+
+def _printable(text: str) -> str:
+    """Without the control characters that a file name may hold: they would act on the terminal."""
+    return re.sub(r"[\x00-\x1f\x7f-\x9f]", lambda found: repr(found[0])[1:-1], text)
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {images:,}" for name, images in counts.items())
+
+
+def _range(sides: Mapping[str, float]) -> str:
+    return f"{sides['min']:.0f} to {sides['max']:.0f} (median {sides['p50']:.0f})"
+
+
+def _open(spec: str, download: bool) -> ImageCollection:
+    """The collection that the argument stands for; its name is the catalogued one, the given one or the place's."""
+    from bench.catalog.image_tasks import image_tasks
+    from bench.data.user import open_user, parse_data_option
+    from bench.places import data_root
+
+    if spec in image_tasks():
+        from bench.data.catalogued import open_catalogued
+
+        return open_catalogued(spec, root=data_root(), spec=None, download=download)
+    if re.match(r"[^\W\d]\w*=", spec) and not os.path.exists(spec):
+        name, place = parse_data_option(spec)
+        if name in image_tasks():
+            from bench.data.catalogued import open_catalogued
+
+            return open_catalogued(name, root=data_root(), spec=place, download=download)
+        return open_user(name, place, download=download)
+    stem = os.path.basename(os.path.abspath(spec)).partition(".")[0]
+    return open_user(re.sub(r"\W+", "_", stem) or "data", spec, download=download)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[int, int], None] | None]:
+    """A bar with images done and time left when standard error is a terminal; nothing otherwise."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    bar = Progress(
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TextColumn("images,"),
+        TimeRemainingColumn(),
+        TextColumn("left"),
+        console=Console(stderr=True),
+        transient=True,
+    )
+    with bar:
+        task = bar.add_task("", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
