@@ -105,7 +105,8 @@ class Batches:
         self._ahead = DecodingAhead(images, most, max(1, workers)) if isinstance(images, EncodedImages) else None
         self._asked: deque[_Request] = deque()
         self._buffer = np.empty((0, 0, 0, 3), dtype=np.uint8)
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="batches", initializer=_compute_alone)
+        device_index = _cuda_index(self._device)
+        self._thread = ThreadPoolExecutor(1, "batches", initializer=_start_thread, initargs=(device_index,))
         self._closed = False
         self._ready: deque[Future[_Prepared | None]] = deque()
 
@@ -314,7 +315,15 @@ def _wait_for(batches: Iterable[Batch]) -> None:
         batch.images[-1, -1, -1, -1].item()
 
 
-def _compute_alone() -> None:
+def _cuda_index(device: torch.device) -> int | None:
+    if device.type != "cuda":
+        return None
+    return torch.cuda.current_device() if device.index is None else device.index
+
+
+def _start_thread(cuda_index: int | None) -> None:
     """Keep torch in this thread from a team of threads of its own, which would fight with the model's for the cores."""
     torch.get_num_threads()  # torch sets a new thread's number when it is first asked
     threadpool_limits(limits=1, user_api="openmp")  # OpenMP keeps it for each thread
+    if cuda_index is not None:
+        torch.cuda.set_device(cuda_index)  # a new thread starts at the first GPU and would take memory there

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.learn.order import batches, epoch_order
+from bench.learn.order import batches, epoch_order, keyed_batches
 
 
 def test_an_epoch_shows_every_image_once() -> None:
@@ -31,3 +31,21 @@ def test_a_longer_training_begins_as_a_shorter_one() -> None:
     pool = np.arange(20)
     short, long = (list(batches(pool, 4, steps, seed=5)) for steps in (3, 9))
     assert np.array_equal(short, long[:3])
+
+
+def test_keyed_batches_are_the_batches_with_their_epochs() -> None:
+    pool = np.array([30, 10, 20, 50, 40])
+    plain = list(batches(pool, batch_size=3, steps=7, seed=1))
+    keyed = list(keyed_batches(pool, batch_size=3, steps=7, seed=1))
+    assert np.array_equal(plain, [index for index, _ in keyed])
+    assert np.concatenate([epochs for _, epochs in keyed]).tolist() == [i // 5 for i in range(21)]
+
+
+def test_a_training_that_is_continued_sees_what_the_uninterrupted_one_sees() -> None:
+    whole = list(keyed_batches(np.arange(7), 10, steps=9, seed=2))  # a pool smaller than a batch
+    for start in range(10):
+        rest = list(keyed_batches(np.arange(7), 10, steps=9, seed=2, start_step=start))
+        assert len(rest) == 9 - start
+        for (index, epochs), (expected_index, expected_epochs) in zip(rest, whole[start:], strict=True):
+            assert index.tolist() == expected_index.tolist()
+            assert epochs.tolist() == expected_epochs.tolist()
