@@ -41,22 +41,67 @@ def models(
     typer.echo(table(["Model", "Family", "Size", "Pixels", "System", "Public weights"], lines, right=(3,)))
 
 
-def datasets(as_json: JsonOption = False) -> None:
-    """List the data sets and how to get each."""
+def datasets(
+    name: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Data sets, @paper or @vtab.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the data sets and whether each is here. With names: how to get them, and what to know of them."""
+    rows = _dataset_facts(name or [])
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2))
+    elif name:
+        typer.echo("\n\n".join(_dataset_details(row) for row in rows))
+    else:
+        typer.echo(_dataset_table(rows))
+
+
+def _dataset_facts(names: list[str]) -> list[dict[str, Any]]:
+    """One object a data set, embedded ones first: what it holds, where it comes from, whether it is on this machine."""
     from bench.catalog.datasets import dataset_rows
+    from bench.catalog.image_tasks import image_task_names, image_tasks
+    from bench.data.catalogued import is_here
+    from bench.errors import UnknownNameError
+    from bench.places import data_root
+
+    rows: dict[str, dict[str, Any]] = {
+        row.name: asdict(row) | {"group": "embedded", "metric": "top1", "here": True} for row in dataset_rows().values()
+    }
+    for task in image_tasks().values():
+        rows[task.name] = asdict(task) | {"kind": "real", "here": is_here(task.name, root=data_root())}
+    wanted = [one for name in names for one in image_task_names(name)] or list(rows)
+    for one in wanted:
+        if one not in rows:
+            raise UnknownNameError("data set", one, rows)
+    return [rows[one] for one in dict.fromkeys(wanted)]
+
+
+def _dataset_table(rows: Iterable[dict[str, Any]]) -> str:
     from bench.cli.words import table
 
-    rows = list(dataset_rows().values())
-    if as_json:
-        typer.echo(json.dumps([asdict(row) for row in rows], indent=2))
-        return
     lines = [
-        [row.name, row.kind, str(row.num_classes), str(row.resolution_px), str(row.train_images),
-         str(row.validation_images), str(row.test_images), row.licence, row.description]
+        [row["name"], row["group"], str(row["num_classes"]), str(row["train_images"]), str(row["validation_images"]),
+         str(row["test_images"]), row["metric"], "yes" if row["here"] else "no", row["licence"], row["source"]]
         for row in rows
     ]  # fmt: skip
-    header = ["Data set", "Kind", "Classes", "Pixels", "Train", "Validation", "Test", "Licence", "What"]
-    typer.echo(table(header, lines, right=(2, 3, 4, 5, 6)))
+    header = ["Data set", "Group", "Classes", "Train", "Validation", "Test", "Metric", "Here", "Licence", "Source"]
+    hint = "`vitbench datasets NAME` says how to get one, what to know of it and how sure each fact is."
+    return f"{table(header, lines, right=(2, 3, 4, 5))}\n\n{hint}"
+
+
+def _dataset_details(row: dict[str, Any]) -> str:
+    from bench.places import data_root
+
+    sizes = f"{row['train_images']:,} train, {row['validation_images']:,} validation, {row['test_images']:,} test"
+    here = "yes" if row["here"] else "no"
+    lines = [f"{row['name']}: {row['title']} ({row['group']})", f"  Here: {here}"]
+    if "folder" in row:
+        lines.append(f"  Folder: {data_root() / row['folder']}, or --data {row['name']}=PATH")
+    lines.append(f"  Images: {sizes}, {row['num_classes']} classes, metric {row['metric']}")
+    for title, key in (("How to get it", "how_to_get"), ("Licence", "licence"), ("Source", "source"),
+                       ("What", "description"), ("Caution", "caution"), ("How sure", "status")):  # fmt: skip
+        if row.get(key):
+            lines.append(f"  {title}: {row[key]}")
+    return "\n".join(lines)
 
 
 def suites(as_json: JsonOption = False) -> None:
@@ -145,7 +190,6 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="One JSON object
 
 def _facts() -> dict[str, dict[str, tuple[str, str | None]]]:
     """Group -> name -> (state, what a missing one needs)."""
-    from bench.catalog.datasets import dataset_rows
     from bench.errors import RequestError
     from bench.execute.environment import describe_conditions
     from bench.measure.counters import fvcore_problem, torch_problem
@@ -170,7 +214,10 @@ def _facts() -> dict[str, dict[str, tuple[str, str | None]]]:
         "fvcore": ("no" if fvcore_problem() else "yes", fvcore_problem()),
         "FlopCounterMode": ("no" if torch_problem() else "yes", torch_problem()),
     }
-    sets: dict[str, tuple[str, str | None]] = {name: ("yes", row.how_to_get) for name, row in dataset_rows().items()}
+    sets: dict[str, tuple[str, str | None]] = {
+        row["name"]: ("yes", None) if row["here"] else ("no", f"vitbench datasets {row['name']}")
+        for row in _dataset_facts([])
+    }
     return {
         "machine": machine,
         "device": devices,
