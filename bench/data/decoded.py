@@ -176,7 +176,8 @@ def as_dataset(
                 f"{_limit(cache_root()) / 1e9:.1f} GB here). Free disk space, take fewer images or a lower "
                 "resolution."
             )
-        images[name] = ImageSet(_writable(stored.maps[0]), collection.part(name).labels, collection.part(name).keys)
+        part = collection.part(name)
+        images[name] = ImageSet(_writable(stored.maps[0]), part.labels.copy(), part.keys)  # writable, as torch wants
     return Dataset(
         name=collection.name,
         class_names=collection.class_names,

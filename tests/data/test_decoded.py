@@ -279,7 +279,11 @@ def test_a_data_set_for_training_holds_the_centres_and_the_fingerprint_of_the_fi
 
 def test_torch_takes_a_data_set_without_a_warning_and_cannot_change_the_file(tmp_path: Path) -> None:
     collection = collection_of(write_images(tmp_path / "images"))
-    torch.from_numpy(as_dataset(collection, 8).train.images).fill_(7)  # warnings are errors here
+    for part in collection.parts.values():
+        part.labels.setflags(write=False)
+    dataset = as_dataset(collection, 8)
+    torch.from_numpy(dataset.train.labels)  # warnings are errors here
+    torch.from_numpy(dataset.train.images).fill_(7)
     assert as_dataset(collection, 8).train.images.std() > 1
 
 
