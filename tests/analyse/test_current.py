@@ -1,5 +1,5 @@
 import pytest
-from records import SETTINGS, record, timed, trained
+from records import SETTINGS, evaluated, finetuned, record, timed, trained
 
 from bench.analyse.current import current_records
 from bench.analyse.frame import speed_frame, training_frame
@@ -57,3 +57,22 @@ def test_a_p99_is_shown_only_where_every_process_has_one():
     have = [record({**cell, "repeat": i}, {**values, "latency_p99_ms": p99}) for i, p99 in enumerate((2.0, None))]
     assert speeds(speed_frame(have))[0].latency_p99_median is None
     assert speeds(speed_frame(have[:1]))[0].latency_p99_median == 2.0
+
+
+def test_each_protocol_has_its_own_newest_images():
+    old = evaluated("a", 1, cell={"fingerprint": "1"}, started_at="2026-01-01T00:00:00Z")
+    new = evaluated("b", 1, cell={"fingerprint": "2"}, started_at="2026-02-01T00:00:00Z")
+    other = finetuned("a", 0, 90.0, "imagenet", cell={"fingerprint": "3"}, started_at="2026-01-15T00:00:00Z")
+    kept, left = current_records([old, new, other])
+    assert (kept, left) == ([new, other], [old])
+
+
+def test_heads_of_another_size_do_not_make_another_data_set():
+    first, second = evaluated("a", 1), evaluated("b", 1, cell={"num_classes": 1000})
+    assert current_records([first, second])[1] == []
+
+
+def test_a_preflight_has_no_model_and_its_newest_images_count():
+    cells = [{"task": "preflight", "metric_version": 1, "dataset": "d", "fingerprint": f} for f in ("1", "2")]
+    old, new = (record(cell, started_at=f"2026-0{i}-01T00:00:00Z") for i, cell in enumerate(cells, 1))
+    assert current_records([old, new]) == ([new], [old])

@@ -1,11 +1,15 @@
-from records import counted, record, timed, trained
+from records import counted, fewshot, finetuned, record, timed, trained
 
 from bench.analyse.frame import (
     COMPLEXITY_COLUMNS,
     SPEED_COLUMNS,
     TRAINING_COLUMNS,
     complexity_frame,
+    evaluate_frame,
+    fewshot_frame,
+    finetune_frame,
     memory_frame,
+    preflight_frame,
     speed_frame,
     training_frame,
     unfinished_records,
@@ -60,3 +64,25 @@ def test_a_failure_after_a_result_is_listed_and_one_before_is_not():
     after = trained("vit_32px_s", 0, 80.0, started_at="2026-01-03T00:00:00Z", machine="m2")
     assert unfinished_records([before, failed]) == [failed]
     assert unfinished_records([failed, after]) == []
+
+
+def test_few_shot_has_a_row_for_each_result():
+    frame = fewshot_frame([fewshot("m", (60.0, 61.0), shots=10, rule="loo")])
+    assert frame[["shots", "rule", "draw", "top1_pct", "fixed_l2"]].to_numpy().tolist() == [
+        [10, "loo", 0, 60.0, 1024.0],
+        [10, "loo", 1, 61.0, 1024.0],
+    ]
+
+
+def test_fine_tuning_names_its_recipe_and_rate():
+    frame = finetune_frame([finetuned("m", 0, 90.0, rate=0.003, name="bit")])
+    assert frame[["recipe_name", "learning_rate", "batch_size", "weights"]].to_numpy().tolist() == [
+        ["bit", 0.003, 512, "public"]
+    ]
+
+
+def test_frames_of_protocols_without_records_are_empty_with_their_columns():
+    for make in (evaluate_frame, fewshot_frame, finetune_frame, preflight_frame):
+        frame = make([finetuned("m", 0, 1.0).model_copy(update={"status": "skipped"})])
+        assert frame.empty
+        assert "dataset" in frame.columns

@@ -114,7 +114,9 @@ def test_seeds_decide_by_the_t_interval():
 
 
 def test_mean_over_sets_is_compared_only_where_all_sets_are_there():
-    records = [finetuned(m, s, v + s, d) for m, v in ((VIT, 90.0), (CNN, 80.0)) for s in range(2) for d in ("pets", "dtd")]
+    records = [
+        finetuned(m, s, v + s, d) for m, v in ((VIT, 90.0), (CNN, 80.0)) for s in range(2) for d in ("pets", "dtd")
+    ]
     records.append(finetuned(VIT_LARGE, 0, 99.0, "pets"))
     (lead,) = mean_leads(finetune_scores(finetune_frame(records), IDENTITIES, none), ("pets", "dtd"))
     assert (lead.datasets, lead.candidates, lead.verdict) == (("pets", "dtd"), 2, "ahead")

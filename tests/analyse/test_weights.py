@@ -1,0 +1,45 @@
+from bench.analyse.scores import RunKey
+from bench.analyse.weights import NO_PRETRAINING, Subject, identify_weights, pretraining_of, weights_labels
+
+VIT = "vit_base_patch16_224.augreg_in21k"
+
+
+def subject(model=VIT, weights="public", px=224, **more):
+    return Subject(RunKey(model, px, "cpu", "fp32", "contiguous", **more), weights)
+
+
+def labels(*subjects):
+    found = weights_labels(subjects, {s.key.model: identify_weights(s.key.model) for s in subjects})
+    return [found[one] for one in subjects]
+
+
+def test_a_label_is_the_title_alone_where_that_is_enough():
+    assert labels(subject(), subject("resnetv2_50x1_bit.goog_in21k")) == ["ViT-B/16", "BiT-M R50x1"]
+
+
+def test_tags_resolutions_and_weights_are_named_where_they_differ():
+    other = "vit_base_patch16_384.augreg_in1k"
+    assert labels(subject(), subject(other, px=384)) == ["ViT-B/16 augreg_in21k @224", "ViT-B/16 augreg_in1k @384"]
+    assert labels(subject(), subject(weights="random"), subject(weights="sha256 0123456789abcdef")) == [
+        "ViT-B/16",
+        "ViT-B/16 from scratch",
+        "ViT-B/16 file 01234567",
+    ]
+
+
+def test_no_two_rows_share_a_label():
+    found = labels(subject(), subject(VIT.replace("_224", "_384")), subject(weights="random"))
+    assert len(set(found)) == 3
+
+
+def test_pretraining_data_come_from_the_catalog_and_of_files_nothing_is_known():
+    assert pretraining_of(subject()) == "ImageNet-21k"
+    assert pretraining_of(subject("vit_small_patch16_224.augreg_in21k")) == "ImageNet-21k"  # no row in models.csv
+    assert pretraining_of(subject(weights="random")) == NO_PRETRAINING
+    assert pretraining_of(subject(weights="sha256 0123456789abcdef")) == ""
+    assert pretraining_of(subject("somebodys_model.x")) == ""
+
+
+def test_weights_are_named_by_tag_hash_or_that_there_are_none():
+    words = [subject(weights=weights).weights_words for weights in ("public", "random", "sha256 0123456789abcdef")]
+    assert words == [VIT, "from scratch", "file sha256 0123456789abcdef"]
