@@ -13,12 +13,15 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import nn
 
 from bench.data import decoded
 from bench.data.collection import PART_NAMES, ImageCollection, LabelledImages, content_fingerprint
 from bench.data.decoded import EncodedImages, StoredImages, ToSquare, as_dataset, stored_images
 from bench.data.safe_paths import FileReader, real_root
 from bench.errors import DataError
+from bench.learn.train import train_from_scratch
+from bench.suite.cell import Recipe, Settings, TrainCell
 
 
 @pytest.fixture(autouse=True)
@@ -285,6 +288,32 @@ def test_torch_takes_a_data_set_without_a_warning_and_cannot_change_the_file(tmp
     torch.from_numpy(dataset.train.labels)  # warnings are errors here
     torch.from_numpy(dataset.train.images).fill_(7)
     assert as_dataset(collection, 8).train.images.std() > 1
+
+
+def test_a_model_trains_from_scratch_on_memory_maps(tmp_path: Path) -> None:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for i in range(12):  # even ones are dark, odd ones bright
+        Image.new("RGB", (20, 30), (i % 2 * 200 + i,) * 3).save(folder / f"{i:02d}.png")
+    collection = collection_of(FileReader(real_root(folder), tuple(f"{i:02d}.png" for i in range(12))))
+    cell = TrainCell(
+        metric_version=1,
+        model="tiny",
+        num_classes=2,
+        resolution_px=8,
+        dataset="mine",
+        fingerprint="f" * 16,
+        train_images=6,
+        seed=0,
+        budget_gflop=6 * 384 * 4 * 30 / 1e9,  # 30 steps
+        recipe=Recipe(learning_rate=0.01, batch_size=4, validations=1),
+        scored_part="test",
+        device="cpu",
+        settings=Settings(),
+    )
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(8 * 8 * 3, 2))
+    assert train_from_scratch(cell, model, as_dataset(collection, 8), macs=384).values["top1_pct"] == 100
 
 
 def test_a_data_set_too_large_to_be_kept_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
