@@ -148,7 +148,10 @@ class Ridge:
         shrunk = l2 / (self.eigenvalues + l2)  # (K,)
         lengths = np.einsum("kc,kc->k", self.right, self.right)
         if not self.is_dual:  # of Y in the directions XQ / sqrt(e), as Q'Y is in the other case
-            lengths = np.divide(lengths, self.eigenvalues, out=np.zeros_like(lengths), where=self.eigenvalues > 0)
+            rounding = self.eigenvalues.max() * len(lengths) * np.finfo(np.float64).eps
+            lengths = np.divide(
+                lengths, self.eigenvalues, out=np.zeros_like(lengths), where=self.eigenvalues > rounding
+            )
         images, classes = len(self.labels), self.right.shape[1]
         unreached = images * classes - lengths.sum()  # the part of Y that no weights can fit
         free = images - len(shrunk) + shrunk.sum()

@@ -128,6 +128,14 @@ def test_a_search_of_part_of_the_grid_finds_the_same_l2() -> None:
         assert len(searched.tried) < len(L2_GRID) / 2
 
 
+def test_a_search_starts_well_where_features_depend_on_each_other() -> None:
+    features, labels = blobs(60, 6, classes=3)
+    ridge = decompose(np.hstack([features, features, -features]), labels, 3)  # 19 dimensions of rank 7
+    searched = ridge.choose_l2(whole_grid_flop=0)
+    assert searched.l2 == ridge.choose_l2().l2
+    assert len(searched.tried) < len(L2_GRID) / 2
+
+
 def test_a_search_walks_downhill_from_where_generalised_cross_validation_starts() -> None:
     # One image far from the rest has a leverage near 1, which the generalised error spreads over all images.
     features, labels = blobs(40, 6, classes=2)
