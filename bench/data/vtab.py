@@ -9,6 +9,7 @@ Sources: Zhai et al. 2019, arXiv 1910.04867; the task_adaptation repository for 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -51,29 +52,27 @@ def vtab_parts(task: ImageTask, source: ImageCollection) -> ImageCollection:
     validation part, the 200 too. Nothing is in two parts. A source of fewer images than VTAB needs gives four fifths
     and one fifth of them. Source of the order: `hash_order` over the keys.
     """
-    parts = dict(source.parts)
-    train = parts["train"].take(hash_order(parts["train"].keys))
-    if "test" not in parts:
-        count = round(len(train) * tested_share(task))
-        parts["test"] = train.take(np.sort(np.arange(len(train) - count, len(train))))
-        train = train.take(np.arange(len(train) - count))
-    if "validation" in parts:
-        ordered = parts["validation"].take(hash_order(parts["validation"].keys))
-        validation = ordered.take(np.arange(min(VALIDATION_IMAGES, len(ordered))))
+    images = source.part("train")
+    order = hash_order(images.keys)  # positions in train; only those that are needed are taken, for sets are large
+    if "test" in source.parts:
+        test = source.part("test")
     else:
-        count = min(VALIDATION_IMAGES, len(train) // 5)
-        validation = train.take(np.arange(len(train) - count, len(train)))
-        train = train.take(np.arange(len(train) - count))
-    return ImageCollection(
-        name=source.name,
-        class_names=source.class_names,
-        parts={
-            "train": train.take(np.arange(min(TRAIN_IMAGES, len(train)))),
-            "validation": validation,
-            "test": parts["test"],
-        },
-        notes=source.notes,
-    )
+        count = round(len(order) * tested_share(task))
+        order, tested = order[: len(order) - count], order[len(order) - count :]
+        test = images.take(tested)
+    if "validation" in source.parts:
+        held = source.part("validation")
+        validation = held.take(hash_order(held.keys)[:VALIDATION_IMAGES])
+    else:
+        count = min(VALIDATION_IMAGES, len(order) // 5)
+        order, validated = order[: len(order) - count], order[len(order) - count :]
+        validation = images.take(validated)
+    parts: dict[PartName, LabelledImages] = {
+        "train": images.take(order[:TRAIN_IMAGES]),
+        "validation": validation,
+        "test": test,
+    }
+    return replace(source, parts=parts)
 
 
 def tested_share(task: ImageTask) -> float:
