@@ -207,6 +207,14 @@ def test_near_duplicates_inside_a_part_are_left_alone_unless_it_will_be_split() 
     assert (alone.count, alone.across_parts) == (1, 0)
 
 
+def test_the_same_pixels_under_other_metadata_are_near_duplicates() -> None:
+    raw = encoded(photo(seed=1), "JPEG")
+    train = part({f"train{i}": raw + bytes([i]) for i in range(5)})
+    test = part({f"test{i}": raw + bytes([100 + i]) for i in range(3)})
+    found = check(collection(train=train, test=test)).near_duplicates
+    assert (found.count, found.images, found.across_parts) == (1, 8, 1)
+
+
 def test_flat_pictures_are_not_called_alike() -> None:
     def flat(start: int) -> dict[str, RawImage]:
         return {f"{i}": np.full((20, 20, 3), i, dtype=np.uint8) for i in range(start, start + 20)}
@@ -245,8 +253,9 @@ def test_near_twins_are_found_among_many_in_seconds() -> None:
 
 def test_look_alikes_without_end_stop_the_search_and_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bench.data.duplicates._MOST_COMPARED", 1000)
-    gradient = np.broadcast_to(np.arange(18, dtype=np.uint8) * 10, (500, 16, 18))
-    found = near_twins(digests_of(500), gradient, (np.arange(500) % 2).astype(np.int8))
+    gradients = np.arange(18, dtype=np.uint8) * 10 + np.arange(60, dtype=np.uint8)[:, None, None]
+    alike = np.broadcast_to(gradients, (60, 16, 18))
+    found = near_twins(digests_of(60), alike, (np.arange(60) % 2).astype(np.int8))
     assert not found.complete
 
 
