@@ -8,30 +8,20 @@ Hidden files are skipped; files that are no images are counted in a note.
 
 from __future__ import annotations
 
-import functools
-import io
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
-
-from bench.catalog.datasets import DatasetRow
 from bench.data.class_labels import SPLIT_NAMES, few, name_split, number_classes
-from bench.data.collection import PART_NAMES, ImageCollection, LabelledImages, PartName, RawImage
-from bench.data.image_set import Dataset, ImageSet, Parts, fingerprint_of
+from bench.data.collection import PART_NAMES, ImageCollection, LabelledImages, PartName
 from bench.data.safe_paths import FileReader, printable, real_root, resolve_inside, unreadable
-from bench.data.splits import split_parts
 from bench.errors import DataError, RequestError
 
 EXTENSIONS = frozenset(
     (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm", ".pgm")
 )
-RESOLUTION_PX = 32  # what the small models of the shipped suites take
 MAX_LINKED_FOLDERS = 100_000  # folders that link to each other can be walked in very many ways
 
 _LIKE_A_SPLIT = frozenset((*SPLIT_NAMES, "training", "valid", "dev", "eval", "evaluation", "testing", "holdout"))
@@ -208,83 +198,3 @@ def _class_folders(walk: _Walk, folder: str) -> Iterable[tuple[str, str]]:
             walk.loose += 1
         else:
             walk.ignored[os.path.splitext(entry.name)[1].lower() or "no extension"] += 1
-
-
-# --- in memory, at 32 px ---
-
-
-@functools.lru_cache(maxsize=2)
-def load_folder(name: str, path: Path) -> Dataset:
-    """The images under `path`, in memory: RGB, resized on the shorter side to 32 px and centre-cropped to a square.
-
-    Parts that the folder does not name are split off `train`, stratified, always the same way.
-    Raises RequestError for a folder that is not laid out so, DataError for an image that cannot be read and for
-    parts that do not hold the same classes.
-    """
-    collection = split_parts(open_folder(name, path))
-    parts = Parts(*(_decode(path, collection.part(part)) for part in ("train", "validation", "test")))
-    return Dataset(
-        name=name,
-        class_names=collection.class_names,
-        train=parts.train,
-        validation=parts.validation,
-        test=parts.test,
-        fingerprint=fingerprint_of(parts),
-        resolution_px=RESOLUTION_PX,
-    )
-
-
-def folder_row(name: str, path: Path) -> DatasetRow:
-    """The folder's row, as if it stood in the catalog."""
-    dataset = load_folder(name, path)
-    return DatasetRow(
-        name=name,
-        title=name,
-        kind="real",
-        num_classes=len(dataset.class_names),
-        class_names=dataset.class_names,
-        resolution_px=dataset.resolution_px,
-        train_images=len(dataset.train),
-        validation_images=len(dataset.validation),
-        test_images=len(dataset.test),
-        licence="unknown",
-        source="the user's folder",
-        description=f"Images of the user's own, {len(dataset.class_names)} classes",
-        caution="",
-        how_to_get=f"--data {name}=PATH",
-        fingerprint=dataset.fingerprint,
-    )
-
-
-def parse_data_option(option: str) -> tuple[str, Path]:
-    """`NAME=PATH` -> (name, folder). Raises RequestError for anything else and for a folder that is not there."""
-    name, separator, text = option.partition("=")
-    if not (separator and name.isidentifier() and text):
-        raise RequestError(f"--data {option!r} is not NAME=PATH, with letters, digits and '_' in the name.")
-    path = Path(text).expanduser()
-    if not path.is_dir():
-        raise RequestError(f"--data {name}: folder {text!r} does not exist.")
-    return name, path
-
-
-def _decode(root: Path, part: LabelledImages) -> ImageSet:
-    return ImageSet(
-        images=np.stack([_read_image(root / key, part.reader.read(index)) for index, key in enumerate(part.keys)]),
-        labels=part.labels,
-        keys=part.keys,
-    )
-
-
-def _read_image(file: Path, raw: RawImage) -> NDArray[np.uint8]:
-    """(32, 32, 3), uint8."""
-    try:
-        with Image.open(io.BytesIO(bytes(raw))) as image:
-            rgb = image.convert("RGB")
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(f"Image '{file}' cannot be read: {error}. Repair it or take it out of the folder.") from None
-    scale = RESOLUTION_PX / min(rgb.size)
-    size = tuple(max(RESOLUTION_PX, round(side * scale)) for side in rgb.size)
-    left, top = ((side - RESOLUTION_PX) // 2 for side in size)
-    resized = rgb.resize((size[0], size[1]), Image.Resampling.BICUBIC)
-    cropped = resized.crop((left, top, left + RESOLUTION_PX, top + RESOLUTION_PX))
-    return np.asarray(cropped, dtype=np.uint8)
