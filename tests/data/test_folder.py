@@ -6,19 +6,10 @@ import os
 import pickle
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from bench.data.folder import open_folder
 from bench.errors import DataError, RequestError
-
-
-def write_images(folder: Path, count: int, brightness: int, size: tuple[int, int] = (40, 48)) -> None:
-    folder.mkdir(parents=True)
-    for i in range(count):
-        pixels = np.full((size[1], size[0], 3), brightness + i, dtype=np.uint8)
-        Image.fromarray(pixels).save(folder / f"{i:03d}.png")
 
 
 def touch(root: Path, *files: str) -> None:
