@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import socket
 import subprocess
 import sys
@@ -269,3 +270,18 @@ def test_a_user_can_name_a_hub_copy_of_a_catalogued_set(
         spec = f"hf:owner/name@{commit_of(repository)}"
         with pytest.raises(DataError, match="has 2 classes here, expected 6"):
             open_catalogued("vtab_dmlab", root=tmp_path, spec=spec, download=True)
+
+
+def test_labels_of_true_and_false_are_classes_one_and_zero(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for file in (repository / "data").iterdir():
+        file.unlink()
+    write_parquet(repository / "data" / "valid-0.parquet", [True, False, False])
+    with serve_hub(repository.parents[2]) as endpoint:
+        monkeypatch.setenv("HF_ENDPOINT", endpoint)
+        found = open_hub("pcam", "owner/name", revision=commit_of(repository), download=True, num_classes=2)
+    assert found.part("validation").labels.tolist() == [1, 0, 0]
+
+
+def test_readers_can_be_pickled_and_read_the_same(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reader = fetched(repository, monkeypatch).part("train").reader
+    assert grey(pickle.loads(pickle.dumps(reader)).read(9)) == 90

@@ -10,6 +10,7 @@ import pytest
 from tiny_formats import (
     call_a_subset,
     grey,
+    md5_of,
     write_cifar,
     write_class_folders,
     write_clevr,
@@ -246,3 +247,27 @@ def test_a_download_is_asked_of_torchvision_only_where_files_lack(
     assert sizes(open_catalogued("pets", root=tmp_path, spec=None, download=True)) == [27, 3, 30]
     monkeypatch.setattr(datasets.OxfordIIITPet, "_download", lambda _: pytest.fail("fetched again"))
     assert sizes(open_catalogued("pets", root=tmp_path, spec=None, download=True)) == [27, 3, 30]
+
+
+def test_a_damaged_matlab_file_of_flowers_is_not_parsed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_flowers(tmp_path / "flowers102", monkeypatch)
+    file = tmp_path / "flowers102" / "flowers-102" / "imagelabels.mat"
+    file.write_bytes(file.read_bytes()[:-7])
+    with pytest.raises(DataError, match=r"reading .* failed: Dataset not found or corrupted"):
+        opened("flowers102", tmp_path)
+
+
+def test_a_matlab_file_with_the_right_checksum_and_no_content_is_an_error_of_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from torchvision import datasets
+
+    write_svhn(tmp_path / "svhn", monkeypatch)
+    file = tmp_path / "svhn" / "train_32x32.mat"
+    file.write_bytes(file.read_bytes()[:3000])
+    lists = dict(datasets.SVHN.split_list)
+    lists["train"] = [*lists["train"][:2], md5_of(file)]
+    monkeypatch.setattr(datasets.SVHN, "split_list", lists)
+    with pytest.raises(DataError, match="Data set 'vtab_svhn': reading") as caught:
+        opened("vtab_svhn", tmp_path)
+    assert "\n" not in str(caught.value)
