@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Self, overload
 
 import numpy as np
 import torch
@@ -70,12 +70,17 @@ class _Request:
 
 @dataclass(frozen=True)
 class _Prepared:
-    """A micro-batch as the thread leaves it: squares to be shown, or on the CPU the images themselves."""
+    """A micro-batch as the thread leaves it; the tensors are on the CPU, page-locked if a GPU is to fetch them.
+
+    pixels: (B, S, S, 3), uint8, still to be shown; or (B, 3, R, R), float32, as a Batch holds them. boxes: (B, 4) or
+    None for whole images. mirrored: (B,), bool, or None.
+    """
 
     request: _Request
-    squares: Tensor | None
-    original_sizes: NDArray[np.int32]
-    images: Tensor | None
+    pixels: Tensor
+    labels: Tensor
+    boxes: Tensor | None
+    mirrored: Tensor | None
 
 
 class Batches:
@@ -105,6 +110,7 @@ class Batches:
         self._ahead = DecodingAhead(images, most, max(1, workers)) if isinstance(images, EncodedImages) else None
         self._asked: deque[_Request] = deque()
         self._buffer = np.empty((0, 0, 0, 3), dtype=np.uint8)
+        self._shows_in_thread = self._device.type == "cpu"
         device_index = _cuda_index(self._device)
         self._thread = ThreadPoolExecutor(1, "batches", initializer=_start_thread, initargs=(device_index,))
         self._closed = False
@@ -138,12 +144,11 @@ class Batches:
         if gathered is None:
             return None
         request, squares, sizes = gathered
-        if self._device.type == "cpu":
-            return _Prepared(request, None, sizes, self._show(torch.from_numpy(squares), sizes, request.words))
-        # torch gives page-locked memory again only when the copy from it is over
-        held = torch.empty(squares.shape, dtype=torch.uint8, pin_memory=self._device.type == "cuda")
-        held.numpy()[:] = squares
-        return _Prepared(request, held, sizes, None)
+        pixels, labels = torch.from_numpy(squares), self._labels[torch.from_numpy(request.index)]
+        boxes, mirrored = self._drawn(request.words, sizes, squares.shape[1])
+        if self._shows_in_thread:
+            return _Prepared(request, self._show(pixels, boxes, mirrored), labels, None, None)
+        return _Prepared(request, self._held(pixels), self._held(labels), self._held(boxes), self._held(mirrored))
 
     def _gathered(self) -> tuple[_Request, NDArray[np.uint8], NDArray[np.int32]] | None:
         """The next request, its squares (valid until the next call) and their original sizes."""
@@ -163,27 +168,52 @@ class Batches:
         return (self._asked.popleft(), *self._ahead.take()) if self._asked else None
 
     def _finished(self, prepared: _Prepared) -> Batch:
-        request, images = prepared.request, prepared.images
-        if images is None:
-            assert prepared.squares is not None
-            squares = prepared.squares.to(self._device, non_blocking=True)
-            images = self._show(squares, prepared.original_sizes, request.words)
-        labels = self._labels[torch.from_numpy(request.index)].to(self._device)
+        """In the consumer: what is left to be done, on the device."""
+        request, images, labels = prepared.request, prepared.pixels, self._sent(prepared.labels)
+        if not self._shows_in_thread:
+            boxes, mirrored = self._sent(prepared.boxes), self._sent(prepared.mirrored)
+            images = self._show(self._sent(images), boxes, mirrored)
         return Batch(images, labels, request.index, request.step, request.ends_step, request.share)
 
-    def _show(self, squares: Tensor, original_sizes: NDArray[np.int32], words: Words | None) -> Tensor:
-        """(B, 3, R, R) of (B, S, S, 3): cropped, mirrored and resized on the device that the squares are on."""
-        mirrored = flips(words) if words is not None and self._flip else None
-        if words is None or self._crop == "none":
-            there = None if mirrored is None else torch.from_numpy(mirrored).to(self._device)
-            return show_whole(squares, there, self._resolution_px)
-        boxes = crop_boxes(
-            self._crop, words, original_sizes, stored_px=squares.shape[1], resolution_px=self._resolution_px
-        )
+    def _drawn(
+        self, words: Words | None, original_sizes: NDArray[np.int32], stored_px: int
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """Boxes and which images are mirrored. Boxes mirror too, so that there is only one of the two."""
+        if words is None:
+            return None, None
+        mirrored = flips(words) if self._flip else None
+        if self._crop == "none":
+            return None, None if mirrored is None else torch.from_numpy(mirrored)
+        boxes = crop_boxes(self._crop, words, original_sizes, stored_px=stored_px, resolution_px=self._resolution_px)
         if mirrored is not None:
             boxes[mirrored, 0] += boxes[mirrored, 2]
             boxes[mirrored, 2] *= -1
-        return show(squares, torch.from_numpy(boxes).to(self._device), self._resolution_px)
+        return torch.from_numpy(boxes), None
+
+    def _show(self, squares: Tensor, boxes: Tensor | None, mirrored: Tensor | None) -> Tensor:
+        """(B, 3, R, R) of (B, S, S, 3): cropped, mirrored and resized on the device that the squares are on."""
+        if boxes is None:
+            return show_whole(squares, mirrored, self._resolution_px)
+        return show(squares, boxes, self._resolution_px)
+
+    @overload
+    def _held(self, tensor: Tensor) -> Tensor: ...
+    @overload
+    def _held(self, tensor: None) -> None: ...
+    def _held(self, tensor: Tensor | None) -> Tensor | None:
+        """A copy that outlives the buffers of the thread."""
+        if tensor is None:
+            return None
+        # torch uses page-locked memory again only when the copy from it is over
+        return tensor.pin_memory() if self._device.type == "cuda" else tensor.clone()
+
+    @overload
+    def _sent(self, tensor: Tensor) -> Tensor: ...
+    @overload
+    def _sent(self, tensor: None) -> None: ...
+    def _sent(self, tensor: Tensor | None) -> Tensor | None:
+        """On the device; a GPU fetches it when it gets there, and nobody waits."""
+        return None if tensor is None else tensor.to(self._device, non_blocking=self._device.type == "cuda")
 
     def close(self) -> None:
         """End the thread and the processes. Nothing can be read afterwards."""

@@ -223,6 +223,13 @@ def test_waiting_is_counted_and_so_are_images() -> None:
         assert 0.05 < batches.waited_s < 30  # a process had to start
 
 
+@pytest.mark.parametrize("crop", ["inception", "random", "none"])
+def test_what_is_left_to_the_device_gives_the_same_images(crop: str) -> None:
+    left_to_device = training(stored(), crop=crop)
+    left_to_device._shows_in_thread = False  # as for a GPU
+    assert_same(read_all(left_to_device), read_all(training(stored(), crop=crop)))
+
+
 def test_the_thread_leaves_the_models_threads_alone() -> None:
     before = torch.get_num_threads()
     read_all(training(stored()))
