@@ -95,35 +95,36 @@ def evaluate_table(protocols: Protocols) -> Table | None:
 
 def _evaluation_cells(one: Evaluation, protocols: Protocols, scale: Scale, notes: Notes) -> list[Cell]:
     ids, px = one.cell_ids, one.subject.key.resolution_px
-    if one.real is None:
-        real = notes.missing("ReaL labels are of ImageNet's validation images alone")
-    else:
-        over = notes.number(f"over {counted(one.real.n, 'image')} that have ReaL labels")
-        real = Cell(plus_minus(one.real, 2), one.real.estimate, ids, mark=over)
-    if one.published_pct is None:
-        published = notes.missing("nothing published is known of these weights on this set")
-    else:
-        source = notes.number(escape(one.published_source)) if one.published_source else None
-        published = Cell(fixed(one.published_pct, 2), one.published_pct, mark=source)
-    if one.delta_pp is None:
-        difference = notes.missing("nothing published is known of these weights on this set")
-    else:
-        mark = notes.number(escape(one.self_check_note)) if one.self_check_note else None
-        difference = Cell(signed(one.delta_pp, 2), one.delta_pp, ids, mark=mark)
-    differs = notes.number(USUAL_CAUSES) if one.self_check == "differs" else None
-    return [
-        *subject_cells(one.subject, one.identity.family, protocols, notes),
-        Cell(identify_dataset(one.dataset).title, one.dataset),
-        Cell(str(px), px),
-        macs_cell(one, scale, notes),
+    cells = subject_cells(one.subject, one.identity.family, protocols, notes)
+    cells += [Cell(identify_dataset(one.dataset).title, one.dataset), Cell(str(px), px), macs_cell(one, scale, notes)]
+    cells += [
         Cell(plus_minus(one.top1, 2), one.top1.estimate, ids),
         percent_cell(one.top5_pct, ids, notes, "fewer than five classes"),
         percent_cell(one.mean_per_class_pct, ids, notes, "not recorded"),
-        real,
-        published,
-        difference,
-        Cell(one.self_check, one.self_check, ids, is_bold=differs is not None, mark=differs),
     ]
+    if one.real is None:
+        cells.append(notes.missing("ReaL labels are of ImageNet's validation images alone"))
+    else:
+        over = notes.number(f"over {counted(one.real.n, 'image')} that have ReaL labels")
+        cells.append(Cell(plus_minus(one.real, 2), one.real.estimate, ids, mark=over))
+    return [*cells, *_published_cells(one, notes)]
+
+
+def _published_cells(one: Evaluation, notes: Notes) -> list[Cell]:
+    """The published figure, the difference, and the self-check with the usual causes where it differs."""
+    unknown = "nothing published is known of these weights on this set"
+    if one.published_pct is None:
+        cells = [notes.missing(unknown)]
+    else:
+        source = notes.number(escape(one.published_source)) if one.published_source else None
+        cells = [Cell(fixed(one.published_pct, 2), one.published_pct, mark=source)]
+    if one.delta_pp is None:
+        cells.append(notes.missing(unknown))
+    else:
+        mark = notes.number(escape(one.self_check_note)) if one.self_check_note else None
+        cells.append(Cell(signed(one.delta_pp, 2), one.delta_pp, one.cell_ids, mark=mark))
+    differs = notes.number(USUAL_CAUSES) if one.self_check == "differs" else None
+    return [*cells, Cell(one.self_check, one.self_check, one.cell_ids, is_bold=differs is not None, mark=differs)]
 
 
 def fewshot_table(protocols: Protocols) -> Table | None:

@@ -35,7 +35,7 @@ from bench.store.record import Record
 _MOST_LEADS = 4  # told in the finding; the tables hold the rest
 _MOST_REASON = 240  # characters of a reason that the first screen quotes
 _NAMES = {"evaluate": "evaluated", "fewshot": "measured few-shot", "finetune": "fine-tuned", "preflight": "checked"}
-_STATUSES = {"failed": "failed", "oom": "ran out of memory", "skipped": "were skipped", "ok": "have an older result"}
+_STATUSES = {"failed": "failed", "oom": "ran out of memory", "skipped": "skipped", "ok": "have an older result"}
 
 
 def weights_finding(protocols: Protocols, failures: Sequence[Record]) -> str:
@@ -212,7 +212,7 @@ def _why(lead: Lead) -> str:
     if lead.interval is not None:
         return f", {bracketed(lead.interval)}{pairs}"
     if lead.p_value is not None:
-        p = "p < 0.001" if lead.p_value < 0.001 else f"p = {significant(lead.p_value, 2)}"
+        p = "p &lt; 0.001" if lead.p_value < 0.001 else f"p = {significant(lead.p_value, 2)}"
         return f", exact McNemar test, {p}{pairs}"
     if lead.basis == "intervals apart":
         return f", Wilson intervals apart{pairs}; no per-image predictions"

@@ -82,14 +82,17 @@ def _weights(task: str, model: str, dataset: str, more: dict[str, Any]) -> dict[
     return {**cell, "fingerprint": "f", "device": "cpu", "settings": SETTINGS, **more}
 
 
-def evaluated(model: str, correct: int, images: int = 1000, dataset: str = "imagenet", *,
-              values: dict[str, Any] | None = None, cell: dict[str, Any] | None = None, **more: Any) -> Record:  # fmt: skip
+Fields = dict[str, Any] | None
+
+
+def evaluated(model: str, correct: int, images: int = 1000, dataset: str = "imagenet", *, values: Fields = None,
+              cell: Fields = None, **more: Any) -> Record:  # fmt: skip
     known = {"top1_pct": 100 * correct / images, "images": images, "correct_top1": correct, "self_check": "ok"}
     return record(_weights("evaluate", model, dataset, cell or {}), {**known, "macs": 1e9, **(values or {})}, **more)
 
 
 def fewshot(model: str, top1: tuple[float, ...], shots: int = 5, rule: str = "fixed", dataset: str = "pets", *,
-            values: dict[str, Any] | None = None, cell: dict[str, Any] | None = None, **more: Any) -> Record:  # fmt: skip
+            values: Fields = None, cell: Fields = None, **more: Any) -> Record:  # fmt: skip
     results = [{"shots": shots, "rule": rule, "draw": i, "l2": 1.0, "top1_pct": v} for i, v in enumerate(top1)]
     known = {"results": results, "test_images": 1000, "feature_width": 8, "layer": "pre_logits", "overlap": False}
     asked = {"shots": [shots], "draws": len(top1), "l2": 1024.0, **(cell or {})}
@@ -97,8 +100,7 @@ def fewshot(model: str, top1: tuple[float, ...], shots: int = 5, rule: str = "fi
 
 
 def finetuned(model: str, seed: int, top1: float, dataset: str = "pets", rate: float = 0.01, name: str = "vit",
-              part: str = "test", *, values: dict[str, Any] | None = None, cell: dict[str, Any] | None = None,
-              **more: Any) -> Record:  # fmt: skip
+              part: str = "test", *, values: Fields = None, cell: Fields = None, **more: Any) -> Record:  # fmt: skip
     recipe = {"name": name, "learning_rate": rate, "steps": 500, "batch_size": 512}
     asked = {"seed": seed, "recipe": recipe, "scored_part": part, **(cell or {})}
     known = {"top1_pct": top1, "scored_images": 1000, "train_images": 800, "steps": 500, "macs": 1e9, "notes": []}

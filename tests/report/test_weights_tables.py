@@ -1,0 +1,113 @@
+from synthetic_protocols import BIT, VIT, evaluate_record, fewshot_record, predictions_of
+
+from bench.analyse.study import study
+from bench.report.leads_table import leads_table
+from bench.report.markdown import render_table
+from bench.report.weights_tables import USUAL_CAUSES, evaluate_table, fewshot_table, record_notes
+
+AUGREG, GOOG = "vit_base_patch16_224.augreg_in21k_ft_in1k", "resnetv2_50x1_bit.goog_in21k_ft_in1k"
+
+
+def none(cell_id):
+    return None
+
+
+def protocols(*records, predictions=none):
+    return study("s", records, predictions).protocols
+
+
+def test_evaluate_table_whole():
+    # 84.534 %: Wilson's longer arm sqrt(0.84534 x 0.15466 / 50 000) x 1.96 = 0.317 + 0.003 points
+    fine = evaluate_record(
+        values={"published_top1_pct": 84.5, "published_source": "timm's results", "delta_pp": 0.034, "self_check": "ok",
+                "real_top1_pct": 88.0, "real_images": 46837}
+    )  # fmt: skip
+    wrong = evaluate_record(
+        GOOG, 39_600, resolution_px=448,
+        values={"published_top1_pct": 80.386, "delta_pp": -1.186, "self_check": "differs", "macs": 16.6e9,
+                "self_check_note": "over 0.1 points", "top5_pct": None},
+    )  # fmt: skip
+    file = evaluate_record(correct=40_000, weights="sha256 0123456789abcdef")
+    assert render_table(evaluate_table(protocols(wrong, file, fine))) == "\n".join(
+        [
+            "| Model | Family | Weights | Pre-training data | Data set | Res. [px] | MACs [G] | Top-1 [%] "
+            "(measured here) "
+            "| Top-5 [%] | Mean per class [%] | ReaL [%] | Top-1 [%] (published) | Difference [points] | Self-check |",
+            "|:---|:---|:---|:---|:---|---:|---:|---:|---:|---:|---:|---:|---:|:---|",
+            f"| ViT-B/16 | ViT | {AUGREG} | ImageNet-21k then ImageNet-1k | ImageNet (ILSVRC-2012) | 224 | 17.6 "
+            "| 84.53 ± 0.32 | 97.29 | 84.53 | 88.00 ± 0.30¹ | 84.50² | +0.03 | ok |",
+            "| ViT-B/16 file 01234567 | ViT | file sha256 0123456789abcdef | unknown³ | ImageNet (ILSVRC-2012) | "
+            "224 | 17.6 "
+            "| 80.00 ± 0.35 | 97.29 | 80.00 | n/a⁴ | n/a⁵ | n/a⁵ | no reference |",
+            f"| BiT-M R50x1 | CNN | {GOOG} | ImageNet-21k then ImageNet-1k | ImageNet (ILSVRC-2012) | 448 | 16.6 "
+            "| 79.20 ± 0.36 | n/a⁶ | 79.20 | n/a⁴ | 80.39 | −1.19⁷ | **differs**⁸ |",
+            "",
+            "¹ over 46\u202f837 images that have ReaL labels<br>² timm's results<br>³ a file's own: the row is "
+            "compared "
+            "with no other<br>⁴ ReaL labels are of ImageNet's validation images alone<br>⁵ nothing published is known "
+            f"of these weights on this set<br>⁶ fewer than five classes<br>⁷ over 0.1 points<br>⁸ {USUAL_CAUSES}",
+        ]
+    )
+
+
+def test_fewshot_table_whole():
+    # no spread between draws: 1.96 x sqrt(0.7 x 0.3 / 10 000) = 0.9 points at 70 %
+    ours = fewshot_record(VIT, 70.0, shots=(5,), spread=0.0)
+    theirs = fewshot_record(
+        BIT, 50.0, shots=(5, 10), draws=1,
+        values={"overlap": True, "overlap_note": "has seen them", "feature_width": 2048, "layer": "pooled"},
+    )  # fmt: skip
+    assert render_table(fewshot_table(protocols(ours, theirs))) == "\n".join(
+        [
+            "| Model | Family | Weights | Pre-training data | Data set | Res. [px] | Layer | Width | Overlap "
+            "| 5-shot, fixed λ: top-1 [%] | 5-shot, λ by leave-one-out: top-1 [%] | 10-shot, fixed λ: top-1 [%] "
+            "| 10-shot, λ by leave-one-out: top-1 [%] |",
+            "|:---|:---|:---|:---|:---|---:|:---|---:|:---|---:|---:|---:|---:|",
+            f"| ViT-B/16 | ViT | {VIT} | ImageNet-21k | CIFAR-100 | 224 | pre_logits | 768 | no | 70.0 ± 0.9 "
+            "| 71.0 ± 0.9 | n/a¹ | n/a¹ |",
+            f"| BiT-M R50x1 | CNN | {BIT} | ImageNet-21k | CIFAR-100 | 224 | pooled | 2048 | yes² | 50.0 ± 1.0³ "
+            "| 51.0 ± 1.0³ | 55.0 ± 1.0³ | 56.0 ± 1.0³ |",
+            "",
+            "¹ not measured with so many images a class<br>² has seen them<br>³ one draw: the interval is over test "
+            "images alone",
+        ]
+    )
+
+
+def test_leads_table_whole():
+    better, worse = evaluate_record(correct=800, images=1000), evaluate_record(GOOG, 780, 1000)
+    frames = {
+        better.cell_id: predictions_of([True] * 800 + [False] * 200),
+        worse.cell_id: predictions_of([True] * 780 + [False] * 220),
+    }
+    assert render_table(leads_table(protocols(better, worse, predictions=frames.get))) == "\n".join(
+        [
+            "| Data set | Protocol | Pre-training data | First | Second | First [%] | Second [%] | Difference [points] "
+            "| Interval or p | Pairs | First is |",
+            "|:---|:---|:---|:---|:---|---:|---:|---:|---:|---:|:---|",
+            "| ImageNet (ILSVRC-2012) | evaluated | ImageNet-21k then ImageNet-1k | ViT-B/16 | BiT-M R50x1 | 80.0 "
+            "| 78.0 | +2.0 | p &lt; 0.001¹ | 1 | ahead |",
+            "",
+            "¹ exact McNemar test, corrected for the pairs",
+        ]
+    )
+    alone = render_table(leads_table(protocols(better, worse)))
+    assert "n/a¹ | 1 | not decided |" in alone
+    assert "no paired predictions to test" in alone
+
+
+def test_notes_of_records_are_told_once_with_their_rows():
+    records = [
+        evaluate_record(model, resolution_px=px, values={"notes": ["the images were *cropped*"]})
+        for model, px in ((AUGREG, 224), (GOOG, 448))
+    ]
+    found = protocols(*records)
+    assert record_notes(found.evaluated, [found.labels[one.subject] for one in found.evaluated]) == [
+        r"the images were \*cropped\* (BiT-M R50x1 on ImageNet (ILSVRC-2012) and ViT-B/16 on ImageNet (ILSVRC-2012))"
+    ]
+
+
+def test_nothing_measured_makes_no_table():
+    assert evaluate_table(protocols()) is None
+    assert fewshot_table(protocols()) is None
+    assert leads_table(protocols(evaluate_record())) is None

@@ -1,0 +1,156 @@
+import pytest
+from synthetic_protocols import (
+    BIT,
+    VIT,
+    VIT_LARGE,
+    crossing,
+    evaluate_record,
+    fewshot_record,
+    finetune_record,
+    predictions_of,
+    preflight_record,
+    transfer_like,
+)
+
+from bench.analyse.study import study
+from bench.report.wording import finding
+
+AUGREG, GOOG = "vit_base_patch16_224.augreg_in21k_ft_in1k", "resnetv2_50x1_bit.goog_in21k_ft_in1k"
+IMAGENET = "ImageNet (ILSVRC-2012)"
+
+
+def none(cell_id):
+    return None
+
+
+def told(*records, predictions=none):
+    return finding(study("s", records, predictions))
+
+
+def seeds(model, top1, dataset="pets", step=0.0, **more):
+    return [finetune_record(model, top1 + step * seed, dataset, seed, **more) for seed in range(3)]
+
+
+def lost(record, status="skipped", reason="No weights here."):
+    return record.model_copy(update={"status": status, "reason": reason, "values": {}})
+
+
+def test_evaluated_checkpoints_are_compared_by_the_paired_test():
+    better, worse = evaluate_record(AUGREG, 800, 1000), evaluate_record(GOOG, 780, 1000)
+    frames = {
+        better.cell_id: predictions_of([True] * 800 + [False] * 200),
+        worse.cell_id: predictions_of([True] * 780 + [False] * 220),
+    }
+    assert told(better, worse, predictions=frames.get) == (
+        f"Of 2 released checkpoints evaluated on {IMAGENET}, among weights pre-trained on ImageNet-21k then "
+        "ImageNet-1k, "
+        f"ViT-B/16 (ViT) is ahead of BiT-M R50x1 (CNN) by 2.0 points on {IMAGENET} (exact McNemar test, p &lt; 0.001). "
+        "None has a published figure to be checked against."
+    )
+
+
+def test_without_predictions_near_checkpoints_are_not_ranked():
+    assert (
+        f"the order of ViT-B/16 (ViT) and BiT-M R50x1 (CNN) is not decided on {IMAGENET} (+2.0 points, one run "
+        "each and "
+        "no paired predictions to test)"
+    ) in told(evaluate_record(AUGREG, 800, 1000), evaluate_record(GOOG, 780, 1000))
+
+
+def test_other_pretraining_data_are_not_compared_in_the_finding():
+    text = told(evaluate_record(AUGREG, 900, 1000), evaluate_record("resnet50.a1_in1k", 700, 1000))
+    assert "ahead" not in text
+    assert (
+        f"among weights pre-trained on ImageNet-1k, ResNet-50 (CNN) alone has 70.0 % [67.1, 72.8] on {IMAGENET}" in text
+    )
+
+
+def test_weights_of_unknown_origin_lead_nothing():
+    text = told(evaluate_record(AUGREG, 900, 1000, weights="sha256 0123456789abcdef"))
+    assert "none has pre-training data that the catalog knows, so nothing is compared" in text
+
+
+def test_a_self_check_that_differs_is_in_the_finding():
+    values = {"published_top1_pct": 84.5, "delta_pp": -2.0, "self_check": "differs"}
+    text = told(evaluate_record(values=values))
+    assert "0 of 1 figure with a published one agree with it within tolerance. **The others differ" in text
+
+
+def test_pretraining_helps_as_far_as_the_interval_allows():
+    text = told(*seeds(VIT, 90.0), *seeds(VIT, 50.0, weights="random"))
+    assert (
+        "Pretrained weights beat the same model from scratch for ViT-B/16 on Oxford-IIIT Pets (+40.0 points "
+        "[38.1, 41.9])."
+    ) in text
+
+
+def test_pretraining_that_does_not_help_is_told_too():
+    behind = told(*seeds(VIT, 50.0), *seeds(VIT, 90.0, weights="random"))
+    assert "Pretrained weights are behind the same model from scratch for ViT-B/16" in behind
+    undecided = told(*seeds(VIT, 90.0, step=3.0), *seeds(VIT, 89.0, step=3.0, weights="random"))
+    assert "Whether pretrained weights beat the same model from scratch is not decided for ViT-B/16" in undecided
+    alone = told(finetune_record(VIT, 90.0, "pets"), finetune_record(VIT, 50.0, "pets", weights="random"))
+    assert "is not decided for ViT-B/16 on Oxford-IIIT Pets (+40.0 points, one seed)" in alone
+
+
+def test_the_mean_of_the_five_sets_comes_first():
+    text = told(*transfer_like())
+    assert text.startswith(
+        "Of 5 models fine-tuned on 5 data sets (3 seeds), among weights pre-trained on ImageNet-21k, "
+    )
+    assert text.index("on the mean of the five sets") < text.index("on CIFAR-10")
+    assert "corrected for 8 pairs" in text  # 2 ViTs, 1 hybrid and 2 CNNs: 2 + 4 + 2
+
+
+def test_few_shot_speaks_of_five_shots_and_overlap():
+    text = told(fewshot_record(VIT, 80.0, spread=0.1), fewshot_record(BIT, 60.0, spread=0.1, values={"overlap": True}))
+    assert text.startswith(
+        "Linear 5-shot on frozen features (λ by leave-one-out): of 2 checkpoints on CIFAR-100, among "
+    )
+    assert "ViT-B/16 (ViT) is ahead of BiT-M R50x1 (CNN) by 20.0 points on CIFAR-100" in text
+    assert text.endswith("Rows marked overlap have seen images or classes of the set before.")
+
+
+def test_all_skipped_says_so_with_the_reason():
+    skipped = [lost(evaluate_record(model)) for model in (AUGREG, GOOG)]
+    assert told(*skipped) == (
+        "**Nothing was evaluated**, so no model has a result: of 2 cells, 2 skipped. Reason: No weights here."
+    )
+    assert "1 other reason below" in told(*skipped, lost(evaluate_record(AUGREG, resolution_px=1), reason="Another."))
+
+
+def test_one_protocol_without_results_does_not_hide_behind_another():
+    text = told(fewshot_record(), lost(evaluate_record(), "failed", "Broken."), lost(finetune_record(), "oom", "Full."))
+    assert "**Nothing was evaluated**" in text
+    assert "of 1 cell, 1 failed. Reason: Broken." in text
+    assert "**Nothing was fine-tuned**, so no model has a result: of 1 cell, 1 ran out of memory. Reason: Full." in text
+
+
+def test_checked_data_are_told_without_any_model():
+    assert told(preflight_record()) == (
+        "1 data set checked, 1\u202f000 images: 1 bad file; no picture was found in two parts."
+    )
+    assert "**the same pictures stand in several parts of birds**" in told(
+        preflight_record(exact_duplicates=crossing())
+    )
+
+
+@pytest.mark.parametrize(
+    "records",
+    [
+        [finetune_record(VIT, 90.0)],
+        [finetune_record("a|<script>*x*", 90.0, "set|<script>*y*")],
+        [finetune_record(VIT, 90.0, part="validation")],
+        [fewshot_record(VIT_LARGE, draws=1, shots=(1,))],
+        [evaluate_record(dataset="set|<script>")],
+        [finetune_record(VIT, 70.0, "vtab_dtd")],
+        [finetune_record(VIT, 0.0), finetune_record(BIT, 100.0)],
+    ],
+    ids=["one run", "hostile", "trials alone", "one draw", "evaluated own set", "one task", "0 and 100"],
+)
+def test_partial_data_make_a_sentence(records):
+    text = told(*records)
+    assert text.endswith((".", "**"))
+    assert "<script>" not in text
+    assert "None" not in text.replace("None has", "")
+    assert "nan" not in text
