@@ -110,14 +110,28 @@ class _Member:
         context = get_context("spawn")  # a fork of a process that has threads (torch, rich) may hang
         self.position = context.RawValue("q", -1)
         self.errors = folder / f"{number}.txt"
-        self.connection, far_end = context.Pipe()
+        self.connection, self._far_end = context.Pipe()
         self.given: deque[_Chunk] = deque()
         self.left: list[_Chunk] = []  # its own stretch of the work, next chunk last
-        self.process = context.Process(
-            target=_serve, args=(far_end, readers, self.position, str(self.errors)), daemon=True
+        self._process = context.Process(
+            target=_serve, args=(self._far_end, readers, self.position, str(self.errors)), daemon=True
         )
-        self.process.start()
-        far_end.close()  # so that the pipe ends when the process does
+
+    def start(self) -> None:
+        self._process.start()
+        self._far_end.close()  # so that the pipe ends when the process does
+
+    def stop(self) -> None:
+        """End the process, whatever it is at. Does nothing before `start`."""
+        if self._process.pid is not None:
+            self._process.kill()
+            self._process.join()
+        self.connection.close()
+
+    def exit_code(self) -> int:
+        """Of the process, which has ended or is about to."""
+        self._process.join()
+        return self._process.exitcode or 0
 
 
 class _Crew:
@@ -134,6 +148,7 @@ class _Crew:
             with _interrupts_held_back():
                 for number in range(self._processes):
                     self._members.append(_Member(readers, Path(self._folder.name), number))
+                    self._members[-1].start()
             for member in self._members:
                 self._receive(member)  # it says that it is ready
         except BaseException:
@@ -143,10 +158,7 @@ class _Crew:
 
     def __exit__(self, *_: object) -> None:
         for member in self._members:
-            member.process.kill()
-        for member in self._members:
-            member.process.join()
-            member.connection.close()
+            member.stop()
         self._folder.cleanup()
 
     def look(self, chunks: Sequence[_Chunk]) -> Iterator[tuple[_Chunk, Looked]]:
@@ -188,8 +200,7 @@ class _Crew:
             raise DataError(self._obituary(member)) from None
 
     def _obituary(self, member: _Member) -> str:
-        member.process.join()
-        code = member.process.exitcode or 0
+        code = member.exit_code()
         where = "before its first image" if member.position.value < 0 else "between two images"
         if member.given:
             part, start, stop = member.given[0]
@@ -223,7 +234,10 @@ def _interrupts_held_back() -> Iterator[None]:
 def _serve(connection: Connection, pickled_readers: bytes, position: Any, errors: str) -> None:
     """The decoding process: answers one chunk after another until the other end of the pipe is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.dup2(os.open(errors, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), 2)  # libtiff writes there what it thinks
+    try:
+        os.dup2(os.open(errors, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), 2)  # libtiff writes there what it thinks
+    except FileNotFoundError:  # the parent was interrupted and has already put its folder away
+        return
     readers = pickle.loads(pickled_readers)
     # A closed pipe means that the parent is gone or has had enough.
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
