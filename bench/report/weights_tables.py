@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from bench.analyse.evaluated import Evaluation
-from bench.analyse.fewshots import FIXED, FewshotScore
+from bench.analyse.fewshots import FIXED, LEAVE_ONE_OUT, FewshotScore
 from bench.analyse.identity import identify_dataset
 from bench.analyse.leads import Scored
 from bench.analyse.protocols import Protocols
@@ -112,7 +112,8 @@ def _evaluation_cells(one: Evaluation, protocols: Protocols, scale: Scale, notes
 
 def _published_cells(one: Evaluation, notes: Notes) -> list[Cell]:
     """The published figure, the difference, and the self-check with the usual causes where it differs."""
-    unknown = "nothing published is known of these weights on this set"
+    unknown = escape(one.self_check_note) or "nothing published is known of these weights on this set"
+    what, has_causes, causes = one.self_check_note.partition("Usual causes:")
     if one.published_pct is None:
         cells = [notes.missing(unknown)]
     else:
@@ -121,9 +122,11 @@ def _published_cells(one: Evaluation, notes: Notes) -> list[Cell]:
     if one.delta_pp is None:
         cells.append(notes.missing(unknown))
     else:
-        mark = notes.number(escape(one.self_check_note)) if one.self_check_note else None
+        mark = notes.number(escape(what)) if what and one.self_check == "differs" else None
         cells.append(Cell(signed(one.delta_pp, 2), one.delta_pp, one.cell_ids, mark=mark))
-    differs = notes.number(USUAL_CAUSES) if one.self_check == "differs" else None
+    differs = None
+    if one.self_check == "differs":
+        differs = notes.number(f"usual causes: {escape(causes)}" if has_causes else USUAL_CAUSES)
     return [*cells, Cell(one.self_check, one.self_check, one.cell_ids, is_bold=differs is not None, mark=differs)]
 
 
@@ -147,7 +150,7 @@ def fewshot_table(protocols: Protocols) -> Table | None:
         cells = subject_cells(subject, first.identity.family, protocols, notes)
         cells += [Cell(identify_dataset(dataset).title, dataset), Cell(str(subject.key.resolution_px))]
         cells += [Cell(first.layer or "not recorded"), _width_cell(first), _overlap_cell(first, notes)]
-        cells += [_shots_cell(found.get(setting), notes) for setting in settings]
+        cells += [_shots_cell(found.get(setting), setting, notes) for setting in settings]
         rows.append(tuple(cells))
     return Table("fewshot", tuple(heads), tuple(rows), tuple(notes.texts))
 
@@ -168,7 +171,9 @@ def _overlap_cell(score: FewshotScore, notes: Notes) -> Cell:
     return Cell("yes", True, score.cell_ids, mark=notes.number(escape(why)))
 
 
-def _shots_cell(score: FewshotScore | None, notes: Notes) -> Cell:
+def _shots_cell(score: FewshotScore | None, setting: tuple[int, str], notes: Notes) -> Cell:
+    if score is None and setting == (1, LEAVE_ONE_OUT):
+        return notes.missing("without the one image of a class nothing is left of it")
     if score is None:
         return notes.missing("not measured with so many images a class")
     mark = None

@@ -20,6 +20,7 @@ def test_evaluate_table_whole():
     # 84.534 %: Wilson's longer arm sqrt(0.84534 x 0.15466 / 50 000) x 1.96 = 0.317 + 0.003 points
     fine = evaluate_record(
         values={"published_top1_pct": 84.5, "published_source": "timm's results", "delta_pp": 0.034, "self_check": "ok",
+                "self_check_note": "Within 0.1 points.",
                 "real_top1_pct": 88.0, "real_images": 46837}
     )  # fmt: skip
     wrong = evaluate_record(
@@ -27,7 +28,8 @@ def test_evaluate_table_whole():
         values={"published_top1_pct": 80.386, "delta_pp": -1.186, "self_check": "differs", "macs": 16.6e9,
                 "self_check_note": "over 0.1 points", "top5_pct": None},
     )  # fmt: skip
-    file = evaluate_record(correct=40_000, weights="sha256 0123456789abcdef")
+    apart = {"self_check_note": "Not compared: a file."}
+    file = evaluate_record(correct=40_000, weights="sha256 0123456789abcdef", values=apart)
     assert render_table(evaluate_table(protocols(wrong, file, fine))) == "\n".join(
         [
             "| Model | Family | Weights | Pre-training data | Data set | Res. [px] | MACs [G] | Top-1 [%] "
@@ -43,11 +45,27 @@ def test_evaluate_table_whole():
             "| 79.20 ± 0.36 | n/a⁶ | 79.20 | n/a⁴ | 80.39 | −1.19⁷ | **differs**⁸ |",
             "",
             "¹ over 46\u202f837 images that have ReaL labels<br>² timm's results<br>³ a file's own: the row is "
-            "compared "
-            "with no other<br>⁴ ReaL labels are of ImageNet's validation images alone<br>⁵ nothing published is known "
-            f"of these weights on this set<br>⁶ fewer than five classes<br>⁷ over 0.1 points<br>⁸ {USUAL_CAUSES}",
+            "compared with no other<br>⁴ ReaL labels are of ImageNet's validation images alone<br>⁵ Not compared: a file.<br>"
+            f"⁶ fewer than five classes<br>⁷ over 0.1 points<br>⁸ {USUAL_CAUSES}",
         ]
     )
+
+
+def test_causes_that_a_record_names_stand_at_the_self_check():
+    values = {"published_top1_pct": 85.0, "delta_pp": -0.5, "self_check": "differs"}
+    values["self_check_note"] = "Half a point below. Usual causes: another crop."
+    text = render_table(evaluate_table(protocols(evaluate_record(values=values))))
+    assert "| −0.50² | **differs**³ |" in text
+    assert text.endswith("² Half a point below.<br>³ usual causes: another crop.")
+
+
+def test_one_shot_without_leave_one_out_says_why():
+    record = fewshot_record(VIT, 70.0, shots=(1, 5))
+    results = [row for row in record.values["results"] if (row["shots"], row["rule"]) != (1, "loo")]
+    other = fewshot_record(BIT, 70.0, shots=(1, 5))
+    ours = record.model_copy(update={"values": {**record.values, "results": results}})
+    text = render_table(fewshot_table(protocols(ours, other)))
+    assert "without the one image of a class nothing is left of it" in text
 
 
 def test_fewshot_table_whole():
