@@ -80,12 +80,14 @@ def open_hub(
     label_column: str = "",
     label_rule: LabelRule | None = None,
     num_classes: int | None = None,
+    config: str = "",
 ) -> ImageCollection:
     """The parts of a parquet data set at one revision, classes as its card names them.
 
     revision: 40 hexadecimal digits, or None for the newest one, which is resolved only if `download`, and noted.
     image_column, label_column: empty for the only ones that can be meant. label_rule, num_classes: for a label that is
-    worked out from the column; the classes are then named 0, 1, ...
+    worked out from the column; the classes are then named 0, 1, ... config: the folder of one of several
+    configurations; empty where there is one.
     Raises RequestError for a name, revision or column that is not one, AbsentDataError for a revision that is not here,
     DataError for a download that fails or is not what the hub says, and for files that are no labelled images.
     """
@@ -108,7 +110,7 @@ def open_hub(
             )
         _fetch(name, repo_id, revision, manifest)
     paths = _local_paths(name, repo_id, revision, manifest, download)
-    collection = _read(name, paths, image_column, label_column, label_rule, num_classes)
+    collection = _read(name, _of_config(name, paths, config), image_column, label_column, label_rule, num_classes)
     return collection.noted(*notes)
 
 
@@ -266,6 +268,17 @@ def _read(
     return ImageCollection(name, names, parts, (*notes, *label_notes))
 
 
+def _of_config(name: str, paths: Mapping[str, str], config: str) -> Mapping[str, str]:
+    """The files of one configuration: those in its folder, at whatever depth. All of them without a name."""
+    if not config:
+        return paths
+    found = {path: file for path, file in paths.items() if config in path.split("/")[:-1]}
+    if not found:
+        known = sorted({path.rpartition("/")[0] for path in paths})
+        raise RequestError(f"Data set {name!r} has no configuration {config!r}; its files lie in {few(known)}.")
+    return found
+
+
 def _by_part(name: str, paths: Mapping[str, str]) -> tuple[dict[PartName, list[str]], tuple[str, ...]]:
     """Local files of each part, in the order of their paths; all are train if no path names a part."""
     grouped: dict[PartName, list[str]] = {}
@@ -278,8 +291,8 @@ def _by_part(name: str, paths: Mapping[str, str]) -> tuple[dict[PartName, list[s
             others.append(path)
     if len(configurations) > 1:
         raise DataError(
-            f"Data set {name!r} has several configurations: {few(sorted(configurations))}. Copy the files of one into "
-            f"a folder and give that: --data {name}=PATH."
+            f"Data set {name!r} has several configurations: {few(sorted(configurations))}. Name one: "
+            "hf:owner/name@REVISION:CONFIGURATION."
         )
     if not grouped:
         return {"train": [paths[path] for path in others]}, ()

@@ -67,11 +67,6 @@ def _open_hub(name: str, spec: str, *, download: bool) -> ImageCollection:
     found = _HUB_SPEC.fullmatch(spec.removeprefix(HUB_PREFIX))
     if found is None:
         raise RequestError(f"Data set {name!r}: {spec!r} is not hf:owner/name[@revision][:config].")
-    if found["config"]:
-        raise RequestError(
-            f"Data set {name!r}: {spec!r} asks for a configuration, and one cannot be chosen yet. Save the images of "
-            f"{found['config']!r} as files with a list (path,label)."
-        )
     from bench.data.hub import open_hub
 
-    return open_hub(name, found["repo"], revision=found["revision"], download=download)
+    return open_hub(name, found["repo"], revision=found["revision"], config=found["config"] or "", download=download)

@@ -42,11 +42,16 @@ def repository(tmp_path: Path) -> Path:
 
 
 def fetched(
-    repository: Path, monkeypatch: pytest.MonkeyPatch, *, log: list[str] | None = None, **faults: object
+    repository: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    log: list[str] | None = None,
+    config: str = "",
+    **faults: object,
 ) -> ImageCollection:
     with serve_hub(repository.parents[2], log=log, **faults) as endpoint:
         monkeypatch.setenv("HF_ENDPOINT", endpoint)
-        return open_hub("mine", "owner/name", revision=commit_of(repository), download=True)
+        return open_hub("mine", "owner/name", revision=commit_of(repository), config=config, download=True)
 
 
 def test_parts_labels_and_images_come_from_the_files(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -203,6 +208,15 @@ def test_a_file_that_is_no_parquet_is_refused(repository: Path, monkeypatch: pyt
     (repository / "data" / "train-00000-of-00001.parquet").write_bytes(b"")
     with pytest.raises(DataError, match="parquet files cannot be read"):
         fetched(repository, monkeypatch)
+
+
+def test_one_of_several_configurations_is_taken_by_its_folder(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_parquet(repository / "augmented" / "train-00000-of-00001.parquet", [0, 1])
+    assert set(fetched(repository, monkeypatch, config="augmented").parts) == {"train"}
+    with pytest.raises(RequestError, match="has no configuration 'other'; its files lie in 'augmented', 'data'"):
+        fetched(repository, monkeypatch, config="other")
 
 
 def test_several_configurations_are_not_mixed(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -64,24 +64,25 @@ def test_a_place_may_begin_at_home(folder: Path, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize(
-    ("spec", "repo", "revision"),
+    ("spec", "repo", "revision", "config"),
     [
-        ("hf:owner/name", "owner/name", None),
-        ("hf:o.w-n_er/na.me@0123abc", "o.w-n_er/na.me", "0123abc"),
+        ("hf:owner/name", "owner/name", None, ""),
+        ("hf:o.w-n_er/na.me@0123abc", "o.w-n_er/na.me", "0123abc", ""),
+        ("hf:owner/name@0123abc:small", "owner/name", "0123abc", "small"),
     ],
 )
 def test_a_data_set_of_the_hub_goes_to_its_reader(
-    monkeypatch: pytest.MonkeyPatch, spec: str, repo: str, revision: str | None
+    monkeypatch: pytest.MonkeyPatch, spec: str, repo: str, revision: str | None, config: str
 ) -> None:
     asked: list[tuple[object, ...]] = []
 
-    def open_hub(name: str, repo_id: str, *, revision: str | None, download: bool) -> ImageCollection:
-        asked.append((name, repo_id, revision, download))
+    def open_hub(name: str, repo_id: str, *, revision: str | None, config: str, download: bool) -> ImageCollection:
+        asked.append((name, repo_id, revision, config, download))
         return ImageCollection(name, ("a", "b"), {})
 
     monkeypatch.setattr("bench.data.hub.open_hub", open_hub)
     open_user("mine", spec, download=True)
-    assert asked == [("mine", repo, revision, True)]
+    assert asked == [("mine", repo, revision, config, True)]
 
 
 @pytest.mark.parametrize(
@@ -97,7 +98,6 @@ def test_a_data_set_of_the_hub_goes_to_its_reader(
         ("hf:owner/name/more", "is not hf:owner/name"),
         ("hf:../../etc", "is not hf:owner/name"),
         ("hf:../name", "is not hf:owner/name"),
-        ("hf:owner/name:small", "asks for a configuration, and one cannot be chosen yet"),
         ("hf:owner/name@", "is not hf:owner/name"),
     ],
 )
