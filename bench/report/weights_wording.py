@@ -341,19 +341,19 @@ def weights_limits(protocols: Protocols) -> list[str]:
         )
     if protocols.evaluated:
         items.append(
-            "One checkpoint each: intervals are over test images. Another training of the same model would give other "
-            "weights, by more than these intervals say."
+            "One checkpoint each: intervals are over test images. Another training of the same model gives other "
+            "weights, and their top-1 may differ by more than these intervals say."
         )
         if any(one.dataset == "imagenet" for one in protocols.evaluated):
             items.append(
-                "Released ImageNet checkpoints were tuned and chosen on the same validation images, so their top-1 is "
-                "somewhat too high for new images."
+                "Released ImageNet checkpoints are commonly tuned on the validation images that they are scored on "
+                "here, so their top-1 may be too high for new images."
             )
     if protocols.fewshot:
         items.append(
             "A fixed λ acts differently on features of different width; the column by leave-one-out is the fairer "
             "comparison. Draws count as independent between models although they hold the same images, so intervals of "
-            "differences are too wide."
+            "differences are rather too wide than too narrow."
         )
     if protocols.finetuned:
         items += _finetune_limits(protocols)

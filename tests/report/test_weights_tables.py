@@ -45,7 +45,8 @@ def test_evaluate_table_whole():
             "| 79.20 ± 0.36 | n/a⁶ | 79.20 | n/a⁴ | 80.39 | −1.19⁷ | **differs**⁸ |",
             "",
             "¹ over 46\u202f837 images that have ReaL labels<br>² timm's results<br>³ a file's own: the row is "
-            "compared with no other<br>⁴ ReaL labels are of ImageNet's validation images alone<br>⁵ Not compared: a file.<br>"
+            "compared with no other<br>⁴ ReaL labels are of ImageNet's validation images alone<br>"
+            "⁵ Not compared: a file.<br>"
             f"⁶ fewer than five classes<br>⁷ over 0.1 points<br>⁸ {USUAL_CAUSES}",
         ]
     )
