@@ -14,6 +14,7 @@ import click
 import typer
 
 from bench import __version__
+from bench.cli.data import data_app
 from bench.cli.look import complexity, datasets, doctor, models, suites
 from bench.cli.run import adopt, plan, report, run
 from bench.errors import BenchError
@@ -32,6 +33,7 @@ app = typer.Typer(
 )
 for command in (run, plan, report, models, datasets, suites, complexity, doctor, adopt):
     app.command()(command)
+app.add_typer(data_app, name="data")
 
 
 def _print_version(wanted: bool) -> None:

@@ -22,7 +22,7 @@ from bench.data.images import load_dataset
 from bench.data.preflight import Preflight, check_images, without_bad
 from bench.data.splits import with_all_parts
 from bench.data.user import open_user
-from bench.errors import UnknownNameError
+from bench.errors import DataError, UnknownNameError
 from bench.places import cache_root
 
 Progress = Callable[[int, int], None]
@@ -71,7 +71,10 @@ def preflight_of(
 ) -> Preflight:
     """What a look at every image of a user's set found; remembered for as long as the images are the same."""
     found = _found(name, spec, download)
-    fingerprint = fingerprint_of_collection(found, present_parts(found))
+    try:
+        fingerprint = fingerprint_of_collection(found, present_parts(found))
+    except DataError:  # some file is gone or not ours to read: the look names it
+        return check_images(found, processes=processes or _cores(), progress=progress)
     file = cache_root() / "preflight" / f"{name}-{fingerprint}.json"
     if file.exists():
         return Preflight.from_values(json.loads(file.read_text(encoding="utf-8")))
