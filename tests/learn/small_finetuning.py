@@ -1,13 +1,9 @@
-"""A fine-tuning small enough to be run, stopped and killed in tests; as a program it writes its result to a file.
-
-python small_finetuning.py MODEL CHECKPOINTS RESULT [STEPS]: alone, or as a member of the group that the environment
-speaks of. A checkpoint is written after every step.
-"""
+"""A fine-tuning small enough to be run, stopped and killed in tests."""
 
 from __future__ import annotations
 
 import json
-import sys
+import os
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,14 +118,16 @@ def augmented_cell(model: str, steps: int) -> FinetuneCell:
     return make_cell(model, steps=steps, recipe=recipe)
 
 
-def main(model: str, checkpoints: str, result: str, steps: str = "12") -> None:
+def run_alone_or_in_group(model: str, checkpoints: Path, result: Path, steps: int, environment: dict[str, str]) -> None:
+    """What a process of a test does: a fine-tuning with a checkpoint after every step, its result written to a file."""
+    os.environ.update(environment)
     torch.set_num_threads(1)
     set_determinism()
     with joined_team("cpu") as team:
         done = perform(
-            augmented_cell(model, int(steps)),
+            augmented_cell(model, steps),
             catalogue_model(model),
-            Path(checkpoints),
+            checkpoints,
             team=team,
             every_s=0.0,
             micro_batch_size=8,
@@ -137,8 +135,4 @@ def main(model: str, checkpoints: str, result: str, steps: str = "12") -> None:
         if team.is_first:
             content = {"values": done.values, "loss": done.samples["loss"]}
             content["probability"] = done.predictions.label_probability.tolist()
-            Path(result).write_text(json.dumps(content))
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
+            result.write_text(json.dumps(content))

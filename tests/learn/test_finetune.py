@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+import multiprocessing
 import os
 import random
+import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 from dataclasses import replace
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from small_finetuning import (
     make_cell,
     make_collection,
     perform,
+    run_alone_or_in_group,
 )
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -42,8 +44,6 @@ from bench.measure.weights import LoadedModel
 from bench.suite.cell import Settings
 from bench.suite.recipes import learning_rate_at
 
-ROOT = Path(__file__).resolve().parents[2]
-PROGRAM = Path(__file__).with_name("small_finetuning.py")
 HALF = (0.5, 0.5, 0.5)
 
 
@@ -343,19 +343,30 @@ def test_the_share_of_a_mix_follows_its_beta_distribution() -> None:
     assert mixing_share(0.1, seed=0, step=5) == shares[5]
 
 
-def start(model: str, folder: Path, result: Path, steps: int, **variables: str) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-W", "error", str(PROGRAM), model, str(folder), str(result), str(steps)],
-        env={**os.environ, "PYTHONPATH": str(ROOT), **variables},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    )
+# Real processes that can really be killed. Each starts with torch imported already, which takes longer than the rest.
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(["bench.learn.finetune", "bench.execute.environment"])
 
 
-def finish(*processes: subprocess.Popen[bytes]) -> None:
+def start(model: str, folder: Path, result: Path, steps: int, **variables: str) -> BaseProcess:
+    environment = {"VITBENCH_CACHE": os.environ["VITBENCH_CACHE"], **variables}
+    process = PROCESSES.Process(target=run_alone_or_in_group, args=(model, folder, result, steps, environment))
+    process.start()
+    return process
+
+
+def finish(*processes: BaseProcess) -> None:
     for process in processes:
-        _, errors = process.communicate(timeout=120)
-        assert process.returncode == 0, errors.decode()
+        process.join(timeout=120)
+        assert process.exitcode == 0
+
+
+def kill(*processes: BaseProcess) -> None:
+    for process in processes:
+        assert process.is_alive(), "it was over before it could be killed"
+        process.kill()
+        process.join()
+        assert process.exitcode == -signal.SIGKILL
 
 
 def stamp(path: Path) -> int:
@@ -370,21 +381,19 @@ def steps_done(folder: Path) -> int:
 @pytest.mark.slow
 @pytest.mark.parametrize("model", ["vit_32px_s", "resnet_32px_s"])
 def test_five_real_kills_end_with_the_weights_of_a_training_left_alone(model: str, tmp_path: Path) -> None:
-    finish(start(model, tmp_path / "calm", tmp_path / "calm.json", 200))
+    finish(start(model, tmp_path / "calm", tmp_path / "calm.json", 100))
     moments, before, latest = random.Random(model), 0, tmp_path / "killed" / checkpoint.LATEST
     for _ in range(5):
-        process = start(model, tmp_path / "killed", tmp_path / "killed.json", 200)
+        process = start(model, tmp_path / "killed", tmp_path / "killed.json", 100)
         found = stamp(latest)
-        while process.poll() is None and stamp(latest) == found:  # until this life has added a step
+        while process.is_alive() and stamp(latest) == found:  # until this life has added a step
             time.sleep(0.002)
-        time.sleep(moments.uniform(0.0, 0.2))
-        assert process.poll() is None, "it was over before it could be killed"
-        process.kill()
-        process.communicate()
+        time.sleep(moments.uniform(0.0, 0.1))
+        kill(process)
         done = steps_done(tmp_path / "killed")
         assert done > before
         before = done
-    finish(start(model, tmp_path / "killed", tmp_path / "killed.json", 200))
+    finish(start(model, tmp_path / "killed", tmp_path / "killed.json", 100))
     calm, killed = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("calm", "killed"))
     assert killed["values"]["resumed"] == 5
     assert killed["values"]["weights_sha256"] == calm["values"]["weights_sha256"]
@@ -394,7 +403,7 @@ def test_five_real_kills_end_with_the_weights_of_a_training_left_alone(model: st
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [2, 3])
 def test_several_processes_make_the_steps_of_one_and_go_on_bit_for_bit(size: int, tmp_path: Path) -> None:
-    def group(folder: str, result: str, port: int) -> list[subprocess.Popen[bytes]]:
+    def group(folder: str, result: str, port: int) -> list[BaseProcess]:
         common = {"WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
         return [
             start(
@@ -413,11 +422,9 @@ def test_several_processes_make_the_steps_of_one_and_go_on_bit_for_bit(size: int
     finish(start("vit_32px_s", tmp_path / "one", tmp_path / "one.json", 40))
     finish(*group("calm", "calm.json", free_port()))
     processes, latest = group("killed", "killed.json", free_port()), tmp_path / "killed" / checkpoint.LATEST
-    while not latest.exists() and all(process.poll() is None for process in processes):
+    while not latest.exists() and all(process.is_alive() for process in processes):
         time.sleep(0.002)
-    for process in processes:
-        process.kill()
-        process.communicate()
+    kill(*processes)
     finish(*group("killed", "killed.json", free_port()))
     one, calm, killed = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("one", "calm", "killed"))
     assert calm["values"]["processes"] == size
