@@ -144,7 +144,7 @@ def _draw_panel(axes: Any, panel: Panel) -> None:
     labelled = labelled_points(panel.points, panel.front)
     named = panel.lines if len(panel.lines) <= MOST_LINE_LABELS else ()
     ends = [(line.points[line.label_at], line.label) for line in named if line.label]
-    _draw_labels(axes, [*((point, point.label) for point in labelled), *ends], panel)
+    _draw_labels(axes, [*((point, point.label) for point in labelled if point.label), *ends], panel)
 
 
 def _draw_points(axes: Any, points: Sequence[Point]) -> None:

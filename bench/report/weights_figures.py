@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bench.analyse.fewshots import FIXED, LEAVE_ONE_OUT, FewshotScore
+from bench.analyse.front import pareto_front
 from bench.analyse.identity import identify_dataset
 from bench.analyse.intervals import Interval
 from bench.analyse.leads import Scored
@@ -13,12 +14,12 @@ from bench.analyse.means import SetMean, set_mean
 from bench.analyse.protocols import Protocols, finetuned_by_subject
 from bench.analyse.public_scaling import PublicPoint
 from bench.analyse.task_sets import in_order
-from bench.analyse.weights import Subject
+from bench.analyse.weights import Subject, identify_weights
 from bench.report.figures import FigureSpec, thinned
 from bench.report.finetune_tables import mean_words
 from bench.report.formats import listed, mac_scale
 from bench.report.markdown import escape
-from bench.report.panels import MOST_PANELS, Line, Panel, Point
+from bench.report.panels import MOST_LABELS, MOST_PANELS, Line, Panel, Point
 from bench.report.public_tables import RECIPES, public_mean_words, public_protocol_words
 from bench.report.weights_tables import row_order, rule_words
 from bench.report.weights_wording import evaluate_conditions, fewshot_conditions, finetune_conditions
@@ -33,6 +34,11 @@ def weights_figures(protocols: Protocols) -> list[FigureSpec]:
         public_figure_5,
     )
     return [figure for maker in makers if (figure := maker(protocols)) is not None]
+
+
+def _thinned(panels: Sequence[Panel]) -> str:
+    """Like `thinned`, for panels that label nothing but their front when crowded."""
+    return thinned(panels).replace("labels only the front of each family", "labels only the Pareto front")
 
 
 @dataclass(frozen=True)
@@ -57,11 +63,24 @@ def _panel(title: str, shown: Sequence[_Shown], protocols: Protocols) -> Panel |
     if not shown:
         return None
     scale = mac_scale(one.macs for one in shown)
+    named = _named(shown, protocols)
     points = tuple(
-        Point(one.macs / scale.factor, one.estimate, one.family, protocols.labels[one.subject], _bar(one.interval))
+        Point(one.macs / scale.factor, one.estimate, one.family, named[one.subject], _bar(one.interval))
         for one in shown
     )
     return Panel(title, f"MACs of one image [{scale.unit}], log", "Top-1 [%]", points, front="low x")
+
+
+def _named(shown: Sequence[_Shown], protocols: Protocols) -> dict[Subject, str]:
+    """A label for every point; in a crowded panel for the Pareto front alone, and without the tag."""
+    if len(shown) <= MOST_LABELS:
+        return {one.subject: protocols.labels[one.subject] for one in shown}
+    on_front = pareto_front([one.macs for one in shown], [one.estimate for one in shown])
+    labels = {}
+    for one, is_on in zip(shown, on_front, strict=True):
+        key = one.subject.key
+        labels[one.subject] = f"{identify_weights(key.model).title} @{key.resolution_px}" if is_on else ""
+    return labels
 
 
 def _bar(interval: Interval | None) -> tuple[float, float] | None:
@@ -80,7 +99,7 @@ def evaluated_against_macs(protocols: Protocols) -> FigureSpec | None:
     caption = (
         "**Accuracy of released weights against inference compute.** Top-1 with each checkpoint's own head and "
         "preprocessing; bars: 95 % Wilson intervals over test images; grey line: Pareto front. Pre-training data "
-        f"differ between points (table). Measured here: {evaluate_conditions(protocols)}.{thinned(panels)}"
+        f"differ between points (table). Measured here: {evaluate_conditions(protocols)}.{_thinned(panels)}"
     )
     return FigureSpec(
         "evaluate_vs_macs", "Top-1 of released weights against MACs", caption, tuple(panels[:MOST_PANELS])
@@ -110,7 +129,7 @@ def finetuned_against_macs(protocols: Protocols) -> FigureSpec | None:
     caption = (
         "**Fine-tuned accuracy against inference compute** at the fine-tuning resolution; bars: 95 % intervals over "
         "seeds and test images; grey line: Pareto front. Pre-training data differ between points (table). Measured "
-        f"here: {finetune_conditions(protocols)}.{thinned(panels)}"
+        f"here: {finetune_conditions(protocols)}.{_thinned(panels)}"
         f"{' Models from scratch are in the table alone.' if len(subjects) < len(everyone) else ''}"
     )
     return FigureSpec("finetune_vs_macs", "Fine-tuned top-1 against MACs", caption, tuple(panels[:MOST_PANELS]))

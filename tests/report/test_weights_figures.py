@@ -91,3 +91,16 @@ def test_small_marks_of_a_family_keep_their_colour(tmp_path):
         colours = {colour for _, colour in image.convert("RGB").getcolors(maxcolors=1 << 24)}
     for red, green, blue in ((0x00, 0x72, 0xB2), (0xD5, 0x5E, 0x00), (0x00, 0x9E, 0x73)):
         assert any(max(abs(r - red), abs(g - green), abs(b - blue)) <= 48 for r, g, b in colours)
+
+
+def test_a_crowded_panel_names_its_front_alone():
+    # MACs rise with the index; accuracy rises to the 30th checkpoint and falls after it
+    records = [
+        evaluate_record(f"model_{i:02d}", 500 + 10 * min(i, 60 - i), 1000, values={"macs": 1e9 * 1.1**i})
+        for i in range(50)
+    ]
+    figure = evaluated_against_macs(protocols(*records))
+    labels = {point.label for point in figure.panels[0].points}
+    assert labels == {"", *(f"model_{i:02d} @224" for i in range(31))}
+    assert "labels only the Pareto front" in figure.caption
+    draw_panels(figure.panels)
