@@ -40,6 +40,7 @@ from bench.learn import checkpoint
 from bench.learn.finetune import Finetuning, mixing_share, neighbours
 from bench.learn.pipeline import TrainingBatches
 from bench.learn.team import Team
+from bench.measure.settings import available_precisions
 from bench.measure.weights import LoadedModel
 from bench.suite.cell import Settings
 from bench.suite.recipes import learning_rate_at
@@ -318,6 +319,17 @@ def test_what_cannot_be_trained_is_refused_with_the_reason(
 ) -> None:
     with pytest.raises(error, match=reason):
         perform(make_cell(**changes), tiny(), tmp_path)
+
+
+def test_bf16_trains_too_and_leaves_the_next_cell_its_own_precision(tmp_path: Path) -> None:
+    reason = available_precisions("cpu")["bf16"]
+    if reason is not None:
+        pytest.skip(reason)
+    fp32 = perform(make_cell(), tiny(), tmp_path)
+    bf16 = perform(make_cell(settings=Settings(precision="bf16")), tiny(), tmp_path)
+    assert bf16.samples["loss"] != fp32.samples["loss"]
+    assert bf16.samples["loss"] == pytest.approx(fp32.samples["loss"], rel=0.1)
+    assert same(fp32, perform(make_cell(), tiny(), tmp_path))
 
 
 def test_more_processes_than_images_in_a_batch_are_refused(tmp_path: Path) -> None:
