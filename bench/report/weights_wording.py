@@ -171,7 +171,7 @@ def _leads_words(protocols: Protocols, leads: Sequence[Lead]) -> str:
 
 def _stratum_words(pretraining: str) -> str:
     if pretraining.startswith("none"):
-        return "among models trained from scratch"
+        return "among models without pre-training"
     return f"among weights pre-trained on {escape(pretraining)}"
 
 
