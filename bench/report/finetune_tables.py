@@ -6,7 +6,7 @@ from bench.analyse.finetuned import FinetuneScore, PretrainingGain, RecipeSweep
 from bench.analyse.identity import identify_dataset
 from bench.analyse.means import set_mean
 from bench.analyse.protocols import Protocols, finetuned_by_subject
-from bench.analyse.task_sets import PAPER_SETS, in_order, is_five_set_mean, set_order
+from bench.analyse.task_sets import in_order, is_five_set_mean, set_order
 from bench.report.formats import (
     bare_rate,
     bracketed,
@@ -253,9 +253,3 @@ def seeds_words(protocols: Protocols) -> str:
     """`3 seeds`, or the range, over all fine-tuned scores."""
     counts = {len(one.seeds) for one in protocols.finetuned}
     return counted(counts.pop(), "seed") if len(counts) == 1 else f"{span(counts)} seeds"
-
-
-def missing_paper_sets(protocols: Protocols) -> list[str]:
-    """Titles of the paper's five sets that no model was fine-tuned on."""
-    measured = {score.dataset for score in protocols.table_sets}
-    return [identify_dataset(name).title for name in PAPER_SETS if name not in measured]

@@ -16,8 +16,8 @@ from bench.analyse.trials import SweptModel
 from bench.catalog.tuned import tuned_rates
 from bench.report.formats import counted, fixed, listed, points, seconds, signed, span
 from bench.report.markdown import Cell, Column, Table, bullets, escape, render_table
+from bench.report.weights_limits import weights_limits
 from bench.report.weights_sections import weights_conditions
-from bench.report.weights_wording import weights_limits
 from bench.report.wording import accuracy_conditions, headline_pair, speed_conditions
 from bench.store.record import Record
 

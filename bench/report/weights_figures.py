@@ -21,8 +21,8 @@ from bench.report.formats import listed, mac_scale
 from bench.report.markdown import escape
 from bench.report.panels import MOST_LABELS, MOST_PANELS, Line, Panel, Point
 from bench.report.public_tables import RECIPES, public_mean_words, public_protocol_words
+from bench.report.weights_conditions import evaluate_conditions, fewshot_conditions, finetune_conditions
 from bench.report.weights_tables import row_order, rule_words
-from bench.report.weights_wording import evaluate_conditions, fewshot_conditions, finetune_conditions
 
 
 def weights_figures(protocols: Protocols) -> list[FigureSpec]:

@@ -20,14 +20,10 @@ from bench.report.preflight_section import preflight_sections, preflight_table
 from bench.report.public_tables import public_scaling_table, public_scaling_text, table_two_table
 from bench.report.section import Section
 from bench.report.vtab_table import vtab_table, vtab_text
+from bench.report.weights_conditions import evaluate_conditions, fewshot_conditions, finetune_conditions
 from bench.report.weights_figures import weights_figures
 from bench.report.weights_tables import evaluate_table, fewshot_table, record_notes
-from bench.report.weights_wording import (
-    evaluate_conditions,
-    fewshot_conditions,
-    finetune_conditions,
-    gain_sentence,
-)
+from bench.report.weights_wording import gain_sentence
 
 
 def weights_sections(protocols: Protocols) -> list[Section]:

@@ -10,7 +10,7 @@ from bench.analyse.fewshots import FIXED, LEAVE_ONE_OUT, FewshotScore
 from bench.analyse.identity import identify_dataset
 from bench.analyse.leads import Scored
 from bench.analyse.protocols import Protocols
-from bench.analyse.task_sets import in_order, set_order
+from bench.analyse.task_sets import set_order
 from bench.analyse.weights import UNKNOWN_PRETRAINING, Subject, pretraining_of
 from bench.report.formats import Scale, counted, fixed, listed, mac_scale, plus_minus, signed, significant
 from bench.report.markdown import Cell, Column, Notes, Table, escape
@@ -197,8 +197,3 @@ def record_notes(scores: Iterable[Noted], labels: Sequence[str]) -> list[str]:
         more = [f"{len(own) - _MOST_NAMED} more"] if len(own) > _MOST_NAMED else []
         lines.append(f"{escape(note)} ({escape(listed([*own[:_MOST_NAMED], *more]))})")
     return lines
-
-
-def shown_sets(scores: Iterable[Scored]) -> list[str]:
-    """Titles of the data sets of some scores, in the order of columns."""
-    return [identify_dataset(name).title for name in in_order(score.dataset for score in scores)]

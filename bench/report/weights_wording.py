@@ -6,26 +6,22 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
 from bench.analyse.fewshots import headline_setting
-from bench.analyse.finetuned import FinetuneScore, PretrainingGain
-from bench.analyse.identity import DatasetIdentity, identify_dataset
-from bench.analyse.intervals import SAMPLES_FOR_OWN_VARIANCE
+from bench.analyse.finetuned import PretrainingGain
+from bench.analyse.identity import identify_dataset
 from bench.analyse.leads import Lead, Scored, Side
 from bench.analyse.preflights import Checked
 from bench.analyse.protocols import PROTOCOL_TASKS, Protocols
-from bench.analyse.task_sets import VTAB_TASKS, in_order, vtab_group
-from bench.analyse.weights import UNKNOWN_PRETRAINING, pretraining_of
-from bench.report.finetune_tables import mean_words, recipe_words, seeds_words
+from bench.analyse.task_sets import VTAB_TASKS, in_order
+from bench.report.finetune_tables import mean_words, seeds_words
 from bench.report.formats import (
     bracketed,
     counted,
     fixed,
-    learning_rate,
     listed,
     percent,
     points,
     signed,
     significant,
-    span,
 )
 from bench.report.markdown import escape
 from bench.report.style import family_style
@@ -258,156 +254,3 @@ def _preflight_sentence(checked: Sequence[Checked]) -> str:
     if crossing:
         return f"{words}; **the same pictures stand in several parts of {listed(crossing)}**."
     return f"{words}; no picture was found in two parts."
-
-
-def _distinct(scores: Iterable[Scored], attribute: str) -> str:
-    return listed(sorted({str(getattr(score.subject.key, attribute)) for score in scores}))
-
-
-def _images_words(scores: Sequence[Scored]) -> str:
-    words = []
-    for name in in_order(score.dataset for score in scores):
-        images = span({score.group.test_images for score in scores if score.dataset == name})
-        seen = {one.train_images for one in scores if isinstance(one, FinetuneScore) and one.dataset == name}
-        training = f"{span(seen)} training, " if seen else ""
-        words.append(f"{escape(identify_dataset(name).title)}: {training}{images} test")
-    return "; ".join(words)
-
-
-def _setting_words(scores: Sequence[Scored]) -> str:
-    pixels = span({score.subject.key.resolution_px for score in scores})
-    return f"{_distinct(scores, 'device')} in {_distinct(scores, 'precision')}, {pixels} px"
-
-
-def evaluate_conditions(protocols: Protocols) -> str:
-    """Device, precision, resolution and images of the evaluations; Markdown, no full stop."""
-    ones = protocols.evaluated
-    crops = sorted({float(one.preprocessing["crop_pct"]) for one in ones if one.preprocessing.get("crop_pct")})
-    kinds = sorted({str(one.preprocessing["interpolation"]) for one in ones if one.preprocessing.get("interpolation")})
-    own = "each checkpoint's own preprocessing"
-    if crops or kinds:
-        shares = [f"crop {span(crops, 3)}"] if crops else []
-        own += f" ({escape(', '.join([*shares, *kinds]))})"
-    return f"{_setting_words(ones)}, {own}, every image once; images: {_images_words(ones)}"
-
-
-def fewshot_conditions(protocols: Protocols) -> str:
-    """Device, precision, resolution, draws, lambda and images of the few-shot results; Markdown, no full stop."""
-    ones = protocols.fewshot
-    draws = span({len(one.group.values_pct) for one in ones})
-    l2 = sorted({one.fixed_l2 for one in ones if one.fixed_l2 is not None})
-    fixed_l2 = f", fixed λ = {listed(f'{value:g}' for value in l2)}" if l2 else ""
-    return (
-        f"{_setting_words(ones)}, {draws} {'draw' if draws == '1' else 'draws'}, ridge regression in closed form"
-        f"{fixed_l2}; images: {_images_words(ones)}"
-    )
-
-
-def finetune_conditions(protocols: Protocols) -> str:
-    """Device, precision, resolution, batch, seeds and images of the fine-tunings; Markdown, no full stop."""
-    ones = protocols.finetuned
-    batches = span({one.batch_size for one in ones})
-    apart = [one for one in ones if vtab_group(one.dataset) is None]
-    tasks = len({one.dataset for one in ones}) - len({one.dataset for one in apart})
-    images = [_images_words(apart)] if apart else []
-    images += [f"{counted(tasks, 'VTAB task')}: 1 000 training each"] if tasks else []
-    recipes = sorted({(one.recipe_name, one.learning_rate) for one in ones})
-    names = listed(dict.fromkeys(recipe_words(name) for name, _ in recipes))
-    rates = listed(dict.fromkeys(learning_rate(rate) for _, rate in recipes))
-    return (
-        f"{_setting_words(ones)}, recipe {escape(names)}, batch {batches}, {span({one.steps for one in ones})} steps, "
-        f"learning rates {rates}, {seeds_words(protocols)}; images: {'; '.join(images)}"
-    )
-
-
-def weights_limits(protocols: Protocols) -> list[str]:
-    """What a reader might conclude from these protocols and must not; Markdown."""
-    items = []
-    scores: list[Scored] = [*protocols.evaluated, *protocols.fewshot, *protocols.finetuned]
-    if scores:
-        items.append(
-            "A lead is of one checkpoint over another, not of a family: their compute, resolution and training recipes "
-            "differ. Only weights pre-trained on the same data are compared."
-        )
-        unknown = {s.subject for s in scores if pretraining_of(s.subject) == UNKNOWN_PRETRAINING}
-        if unknown:
-            names = listed(sorted(escape(protocols.labels[subject]) for subject in unknown))
-            items.append(f"Nothing is known of what {names} saw before: in the tables, compared with nothing.")
-    told = [*protocols.evaluated_leads, *protocols.fewshot_leads, *protocols.finetuned_leads]
-    if sum(lead.second is not None for lead in told) > 1:
-        items.append(
-            f"{sum(lead.second is not None for lead in told)} leads are tested at 95 % each; every one is corrected "
-            "for the pairs of checkpoints on its own data set, not for the number of sets."
-        )
-    if protocols.evaluated:
-        items.append(
-            "One checkpoint each: intervals are over test images. Another training of the same model gives other "
-            "weights, and their top-1 may differ by more than these intervals say."
-        )
-        if any(one.dataset == "imagenet" for one in protocols.evaluated):
-            items.append(
-                "Released ImageNet checkpoints are commonly tuned on the validation images that they are scored on "
-                "here, so their top-1 may be too high for new images."
-            )
-    if protocols.fewshot:
-        items.append(
-            "A fixed λ acts differently on features of different width; the column by leave-one-out is the fairer "
-            "comparison. Draws count as independent between models although they hold the same images, so intervals of "
-            "differences are rather too wide than too narrow."
-        )
-    if protocols.finetuned:
-        items += _finetune_limits(protocols)
-    adapted: list[Scored] = [*protocols.fewshot, *protocols.finetuned]
-    if any(not one.subject.is_from_scratch for one in adapted):
-        items.append(
-            "Nothing here checked whether the pre-training data hold test images of these sets; the paper removed "
-            "them, public weights need not have."
-        )
-    if protocols.checked:
-        items.append(
-            "The preflight finds equal files and near-copies of a picture; mirrored, turned and cropped copies it does "
-            "not find. Near-copies are looked for between parts alone."
-        )
-    cautions = {score.dataset: identify_dataset(score.dataset) for score in scores}
-    items += _caution_lines([cautions[name] for name in in_order(cautions)])
-    return items
-
-
-def _caution_lines(datasets: Iterable[DatasetIdentity]) -> list[str]:
-    """The cautions of the catalog, sets with the same one on one line."""
-    titles: dict[str, list[str]] = defaultdict(list)
-    for dataset in datasets:
-        if dataset.caution:
-            titles[dataset.caution].append(dataset.title)
-    return [f"{escape(listed(names))}: {escape(caution)}" for caution, names in titles.items()]
-
-
-def _finetune_limits(protocols: Protocols) -> list[str]:
-    scores = protocols.finetuned
-    items = []
-    if any(one.group.spread is None for one in scores):
-        items.append("One seed for some fine-tuned models: their intervals are over test images alone, not over seeds.")
-    few = [one for one in scores if one.group.spread is not None and len(one.seeds) < SAMPLES_FOR_OWN_VARIANCE]
-    if few:
-        items.append(
-            f"With fewer than {SAMPLES_FOR_OWN_VARIANCE} seeds the seed variance is pooled within each family, set and "
-            "start (pretrained or from scratch), which assumes that those models vary alike."
-        )
-    if len(protocols.gains) > 1:
-        items.append(f"{len(protocols.gains)} differences between pretrained and from scratch, each at 95 %.")
-    if protocols.gains:
-        items.append(
-            "From scratch means the fine-tuning recipe on random weights: far fewer steps than a training from scratch "
-            "is given elsewhere, so the gain of pretraining is that at this number of steps."
-        )
-    if protocols.sweeps:
-        items.append("The compute of the learning-rate sweep is not in any column.")
-        edges = listed(sorted({escape(protocols.labels[one.subject]) for one in protocols.sweeps if one.edge}))
-        if edges:
-            items.append(
-                f"The best learning rate is at the edge of what was tried for {edges}: a better one may lie outside."
-            )
-    resumed = sum(one.resumed for one in scores)
-    if resumed:
-        items.append(f"Runs were continued from a checkpoint {counted(resumed, 'time')}.")
-    return items
