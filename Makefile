@@ -30,7 +30,7 @@ bench: .venv/installed ## run SUITE on DEVICE and write its report to reports/lo
 report: .venv/installed ## rebuild the committed reports from the committed results
 	$(BIN)/vitbench report --shipped
 
-test: .venv/installed ## run the tests (about 2 minutes)
+test: .venv/installed ## run the tests (about 4 minutes)
 	$(BIN)/python -m pytest -n 2 -m 'not slow'
 
 slow: .venv/installed ## run the tests that take minutes
