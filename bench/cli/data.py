@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -47,11 +45,15 @@ def check(
 
     Exit codes: 0 usable, 1 more than 1 % of the images cannot be decoded, 2 the request was wrong.
     """
+    from bench.cli.progress import LookProgress
     from bench.data.preflight import check_images
 
     collection = _open(spec, download)
-    with _progress() as progress:
+    progress = LookProgress(quiet=as_json)
+    try:
         found = check_images(collection, processes=processes or _cores(), progress=progress)
+    finally:
+        progress.close()
     if as_json:
         typer.echo(json.dumps({"dataset": collection.name} | found.as_values(), indent=2))
     else:
@@ -153,26 +155,3 @@ def _open(spec: str, download: bool) -> ImageCollection:
 
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[int, int], None] | None]:
-    """A bar with images done and time left when standard error is a terminal; nothing otherwise."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    bar = Progress(
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TextColumn("images,"),
-        TimeRemainingColumn(),
-        TextColumn("left"),
-        console=Console(stderr=True),
-        transient=True,
-    )
-    with bar:
-        task = bar.add_task("", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

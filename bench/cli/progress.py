@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import sys
 import time
+from typing import TYPE_CHECKING
 
 import typer
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 from bench.cli.words import describe_cell, describe_result
 from bench.execute.runner import is_timing
@@ -86,6 +90,50 @@ class BarProgress:
 
     def close(self) -> None:
         self._bar.stop()
+
+
+class LookProgress:
+    """What a person sees while every image of a set of their own is looked at, before there is a plan.
+
+    Called with images done and images in all, the last time with both equal. quiet: no line where there is no bar.
+    """
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._bar: Progress | None = None
+        self._quiet, self._begun = quiet, False
+
+    def __call__(self, done: int, total: int) -> None:
+        if not self._begun:
+            self._begin(total)
+        if self._bar is not None:
+            self._bar.update(self._bar.task_ids[0], completed=done, total=total)
+        if done == total:
+            self.close()
+
+    def _begin(self, total: int) -> None:
+        self._begun = True
+        if not sys.stderr.isatty():
+            if not self._quiet:
+                typer.echo(f"Looking at every one of {total} images.", err=True)
+            return
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("images looked at,"),
+            TimeRemainingColumn(),
+        )
+        self._bar = Progress(*columns, TextColumn("left"), console=Console(stderr=True), transient=True)
+        self._bar.add_task("", total=total)
+        self._bar.start()
+
+    def close(self) -> None:
+        """Take the bar away, and be ready for the next set."""
+        if self._bar is not None:
+            self._bar.stop()
+        self._bar, self._begun = None, False
 
 
 def make_progress() -> PlainProgress | BarProgress:

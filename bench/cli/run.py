@@ -65,6 +65,7 @@ def run(
 ) -> None:
     """Run the cells of suites and store a record of each. Stopped half-way, the same command resumes."""
     from bench.cli import EXIT_FAILED_CELLS
+    from bench.cli.progress import LookProgress
     from bench.errors import RequestError
     from bench.execute.runner import Resources, default_loader_workers, default_workers
     from bench.execute.supplies import Supplies
@@ -95,7 +96,8 @@ def run(
             processes=processes,
             supplies=supplies,
         )
-        jobs.append(_Job(one, Here(here, supplies, suite_place(name)), here, resources, results, mode, shipped))
+        world = Here(here, supplies, suite_place(name), LookProgress())
+        jobs.append(_Job(one, world, here, resources, results, mode, shipped))
     for job in jobs:
         job.check()  # of every suite before the first cell of any runs
     failed = 0
@@ -192,6 +194,7 @@ def plan(
     as_json: Annotated[bool, typer.Option("--json", help="A JSON list of cells.")] = False,
 ) -> None:
     """Print every cell of suites, with its MACs and a time estimate, before anything runs."""
+    from bench.cli.progress import LookProgress
     from bench.execute.runner import default_workers
     from bench.execute.supplies import Supplies
     from bench.execute.surroundings import Here
@@ -203,7 +206,7 @@ def plan(
     loaded = [load_suite(name) for name in suite]
     supplies = Supplies(data=_data(data))
     plans = [
-        (one, plan_cells(one, Here(here, supplies, suite_place(name)).surroundings(())))
+        (one, plan_cells(one, Here(here, supplies, suite_place(name), LookProgress()).surroundings(())))
         for name, one in zip(suite, loaded, strict=True)
     ]
     if as_json:

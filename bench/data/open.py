@@ -47,23 +47,24 @@ def is_embedded(name: str) -> bool:
     return name in dataset_rows()
 
 
-def open_images(name: str, *, data: Mapping[str, str], root: Path, download: bool) -> ImageCollection:
-    """The set of this name with the parts that its protocols need.
+def open_images(
+    name: str, *, data: Mapping[str, str], root: Path, download: bool, progress: Progress | None = None
+) -> ImageCollection:
+    """The set of this name with the parts that its protocols need; opened once in a process.
 
     data: name -> where `--data` says that its images are. A user's own images lose those that cannot be read and
-    get the parts that they lack; see `preflight_of`.
+    get the parts that they lack; see `preflight_of`, which `progress` is for.
     Raises UnknownNameError, RequestError for a place that is not there, DataError for images that cannot be used.
     """
     if is_embedded(name):
         return _embedded(name)
     if name in image_tasks():
         place = data.get(name, data.get(name.removeprefix("vtab_")))  # VTAB's 1,000 images are of the same files
-        return open_catalogued(name, root=root, spec=place, download=download)
+        return _catalogued(name, place, root, download)
     if name not in data:
         raise UnknownNameError("data set", name, [*dataset_rows(), *image_tasks(), *data])
-    found = _found(name, data[name], download)
-    clean = without_bad(found, preflight_of(name, data[name], download=download))
-    return with_all_parts(clean) if "train" in clean.parts else clean  # a test part alone can be evaluated on
+    preflight_of(name, data[name], download=download, progress=progress)
+    return _users(name, data[name], download)
 
 
 def preflight_of(
@@ -71,14 +72,15 @@ def preflight_of(
 ) -> Preflight:
     """What a look at every image of a user's set found; remembered for as long as the images are the same."""
     found = _found(name, spec, download)
+    processes = processes or _cores()
     try:
         fingerprint = fingerprint_of_collection(found, present_parts(found))
     except DataError:  # some file is gone or not ours to read: the look names it
-        return check_images(found, processes=processes or _cores(), progress=progress)
+        return check_images(found, processes=processes, progress=progress)
     file = cache_root() / "preflight" / f"{name}-{fingerprint}.json"
     if file.exists():
         return Preflight.from_values(json.loads(file.read_text(encoding="utf-8")))
-    checked = check_images(found, processes=processes or _cores(), progress=progress)
+    checked = check_images(found, processes=processes, progress=progress)
     file.parent.mkdir(parents=True, exist_ok=True)
     temporary = file.with_suffix(f".{os.getpid()}.tmp")
     temporary.write_text(json.dumps(checked.as_values()), encoding="utf-8")
@@ -96,6 +98,18 @@ def _found(name: str, spec: str, download: bool) -> ImageCollection:
     return open_user(name, spec, download=download)
 
 
+@functools.lru_cache(maxsize=8)
+def _users(name: str, spec: str, download: bool) -> ImageCollection:
+    clean = without_bad(_found(name, spec, download), preflight_of(name, spec, download=download))
+    return with_all_parts(clean) if "train" in clean.parts else clean  # a test part alone can be evaluated on
+
+
+@functools.lru_cache(maxsize=8)
+def _catalogued(name: str, place: str | None, root: Path, download: bool) -> ImageCollection:
+    return open_catalogued(name, root=root, spec=place, download=download)
+
+
+@functools.lru_cache(maxsize=8)
 def _embedded(name: str) -> ImageCollection:
     dataset: Dataset = load_dataset(name)
     parts: dict[PartName, ImageSet] = {

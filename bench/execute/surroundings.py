@@ -12,7 +12,7 @@ from bench.catalog.image_tasks import image_tasks
 from bench.data.collection import PART_NAMES, ImageCollection
 from bench.data.decode import decode
 from bench.data.fingerprints import fingerprint_of_collection
-from bench.data.open import is_embedded, open_images
+from bench.data.open import Progress, is_embedded, open_images
 from bench.errors import AbsentDataError, RequestError
 from bench.execute.supplies import Supplies
 from bench.measure.build import native_resolution
@@ -26,10 +26,14 @@ LOOKED_AT = 16  # images whose size says how large those of a set usually are
 
 
 class Here:
-    """Answers a plan's questions from the supplies; remembers which weight files its answers name."""
+    """Answers a plan's questions from the supplies; remembers which weight files its answers name.
 
-    def __init__(self, device: str, supplies: Supplies, suite_folder: Path) -> None:
+    progress: told of the first look at a user's images.
+    """
+
+    def __init__(self, device: str, supplies: Supplies, suite_folder: Path, progress: Progress | None = None) -> None:
         self._device, self._supplies, self._suite_folder = device, supplies, suite_folder
+        self._progress = progress
         self.weights: dict[str, str] = {}  # `sha256 <16 digits>` -> file
         self._facts = functools.cache(self._look_at)
 
@@ -98,10 +102,15 @@ class Here:
             crop=task.crop if task is not None else True,
         )
 
-    @functools.lru_cache(maxsize=32)  # noqa: B019 - one of these lives as long as the command
     def _open(self, name: str) -> ImageCollection:
         supplies = self._supplies
-        return open_images(name, data=supplies.data, root=supplies.data_root, download=supplies.download)
+        return open_images(
+            name,
+            data=supplies.data,
+            root=supplies.data_root,
+            download=supplies.download,
+            progress=self._progress,
+        )
 
 
 def _has_validation(record: Record) -> bool:
