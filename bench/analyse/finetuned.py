@@ -24,7 +24,7 @@ from bench.analyse.intervals import (
     pooled_spread,
     spread_of,
 )
-from bench.analyse.scores import kind_of, run_key
+from bench.analyse.scores import kind_of
 from bench.analyse.weights import Subject, subject_of
 from bench.store.record import Record
 
@@ -236,13 +236,15 @@ def recipe_sweeps(
     found: dict[_Place, dict[HyperRule, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
     for row in as_rows(frame[frame["scored_part"] == "validation"]):
         found[_place(row)][_rule(row)].append(row)
+    origins = {str(row["weights"]): str(row["trained_on"]) for row in as_rows(frame)}
     lost: dict[_Place, set[HyperRule]] = defaultdict(set)
     for record in failed:
         cell, settings = record.cell, record.cell.get("settings") or {}
         row = {"precision": "fp32", "memory_format": "contiguous", "compile": False, **settings, **cell}
+        row["trained_on"] = origins.get(str(cell["weights"]), "")
         recipe = cell.get("recipe") or {}
         rule = str(recipe.get("name", "vit")), float(recipe["learning_rate"])
-        lost[Subject(run_key(row), str(cell["weights"])), str(cell["dataset"])].add(rule)
+        lost[_place(row)].add(rule)
     return [
         RecipeSweep(
             subject=place[0],

@@ -54,6 +54,7 @@ _WEIGHTS = [
     *SETTING_COLUMNS,
     "num_classes",
     "weights",
+    "trained_on",
     "dataset",
     "fingerprint",
 ]
@@ -149,14 +150,16 @@ def memory_frame(records: Iterable[Record]) -> pd.DataFrame:
 
 def evaluate_frame(records: Iterable[Record]) -> pd.DataFrame:
     """One row per evaluated checkpoint and data set; see EVALUATE_COLUMNS. Accuracies in percent."""
-    return _frame(records, "evaluate", EVALUATE_COLUMNS, _settings_row, per_machine=False)
+    records = list(records)
+    return _frame(records, "evaluate", EVALUATE_COLUMNS, _from_weights(records, _settings_row), per_machine=False)
 
 
 def fewshot_frame(records: Iterable[Record]) -> pd.DataFrame:
     """One row per number of shots, rule for lambda and draw of each few-shot cell; see FEWSHOT_COLUMNS."""
+    records = list(records)
     rows = [
         row | {"fixed_l2": record.cell.get("l2"), **result}
-        for record, row in _rows(records, "fewshot", _settings_row, per_machine=False)
+        for record, row in _rows(records, "fewshot", _from_weights(records, _settings_row), per_machine=False)
         for result in record.values.get("results") or ()
     ]
     return pd.DataFrame([[row.get(column) for column in FEWSHOT_COLUMNS] for row in rows], columns=FEWSHOT_COLUMNS)
@@ -164,7 +167,8 @@ def fewshot_frame(records: Iterable[Record]) -> pd.DataFrame:
 
 def finetune_frame(records: Iterable[Record]) -> pd.DataFrame:
     """One row per fine-tuned cell, trials of a sweep included; see FINETUNE_COLUMNS."""
-    return _frame(records, "finetune", FINETUNE_COLUMNS, _finetune_row, per_machine=False)
+    records = list(records)
+    return _frame(records, "finetune", FINETUNE_COLUMNS, _from_weights(records, _finetune_row), per_machine=False)
 
 
 def preflight_frame(records: Iterable[Record]) -> pd.DataFrame:
@@ -209,6 +213,18 @@ def _settings_row(record: Record) -> dict[str, Any]:
         "memory_format": settings.get("memory_format", "contiguous"),
         "compile": bool(settings.get("compile", False)),
     }
+
+
+def _from_weights(
+    records: Iterable[Record], more: Callable[[Record], Mapping[str, Any]]
+) -> Callable[[Record], Mapping[str, Any]]:
+    """`more` with `trained_on`: the data set of the training among the records that ended with the row's weights."""
+    origins = {
+        str(record.values["weights_sha256"]): str(record.cell["dataset"])
+        for record in records
+        if record.cell.get("task") == "train" and record.status == "ok" and record.values.get("weights_sha256")
+    }
+    return lambda record: {**more(record), "trained_on": origins.get(str(record.cell.get("weights")), "")}
 
 
 def _training_row(record: Record) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bench.analyse.identity import ModelIdentity, identify_model
+from bench.analyse.identity import ModelIdentity, identify_dataset, identify_model
 from bench.analyse.scores import RunKey, run_key
 from bench.catalog.models import find_model
 from bench.catalog.public_pretraining import find_public_pretraining
@@ -23,6 +23,7 @@ class Subject:
 
     key: RunKey
     weights: str  # `public`, `sha256 <16 digits>` of a file, or `random`
+    trained_on: str = ""  # the data set of this suite's own training that ended with the file; empty for another file
 
     @property
     def is_from_scratch(self) -> bool:
@@ -31,15 +32,17 @@ class Subject:
 
     @property
     def weights_words(self) -> str:
-        """The timm tag, the file's hash, or that there were none. Plain text."""
+        """The timm tag, what was trained on here, the file's hash, or that there were none. Plain text."""
         if self.weights == PUBLIC:
             return self.key.model
-        return "from scratch" if self.is_from_scratch else f"file {self.weights}"
+        if self.is_from_scratch:
+            return "from scratch"
+        return f"trained here, {self.weights}" if self.trained_on else f"file {self.weights}"
 
 
 def subject_of(row: Mapping[str, Any]) -> Subject:
     """The subject of a row of an evaluate, few-shot or fine-tune frame."""
-    return Subject(run_key(row), str(row["weights"]))
+    return Subject(run_key(row), str(row["weights"]), str(row.get("trained_on") or ""))
 
 
 def identify_weights(model: str, counted_family: str | None = None) -> ModelIdentity:
@@ -57,7 +60,7 @@ def pretraining_of(subject: Subject) -> str:
     if subject.is_from_scratch:
         return NO_PRETRAINING
     if subject.weights != PUBLIC:
-        return UNKNOWN_PRETRAINING
+        return f"{identify_dataset(subject.trained_on).title} (trained here)" if subject.trained_on else UNKNOWN_PRETRAINING
     row = find_model(subject.key.model)
     if row is not None:
         return row.pretraining
@@ -87,6 +90,8 @@ def weights_labels(subjects: Iterable[Subject], identities: Mapping[str, ModelId
                 words.append(own)
         if subject.is_from_scratch:
             words.append("from scratch")
+        elif subject.trained_on:
+            words.append(f"after {identify_dataset(subject.trained_on).title}")
         elif subject.weights != PUBLIC:
             words.append(f"file {subject.weights.removeprefix('sha256 ')[:8]}")
         labels[subject] = " ".join(words)
@@ -94,6 +99,10 @@ def weights_labels(subjects: Iterable[Subject], identities: Mapping[str, ModelId
 
 
 def _all_distinct(labels: Mapping[Subject, str]) -> dict[Subject, str]:
-    """The same labels; where two are still alike, with the model's name."""
+    """The same labels; where two are still alike, with the model's name and, of files, the hash."""
     counts = Counter(labels.values())
-    return {s: label if counts[label] == 1 else f"{label} ({s.key.model})" for s, label in labels.items()}
+    return {s: label if counts[label] == 1 else f"{label} ({_own_words(s)})" for s, label in labels.items()}
+
+
+def _own_words(subject: Subject) -> str:
+    return subject.weights.removeprefix("sha256 ")[:8] if subject.trained_on else subject.key.model

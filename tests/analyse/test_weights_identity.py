@@ -43,3 +43,11 @@ def test_pretraining_data_come_from_the_catalog_and_of_files_nothing_is_known():
 def test_weights_are_named_by_tag_hash_or_that_there_are_none():
     words = [subject(weights=weights).weights_words for weights in ("public", "random", "sha256 0123456789abcdef")]
     assert words == [VIT, "from scratch", "file sha256 0123456789abcdef"]
+
+
+def test_weights_that_this_suite_trained_are_called_by_what_they_were_trained_on():
+    after = Subject(RunKey("vit_32px_s", 32, "cpu", "fp32", "contiguous"), "sha256 0123456789abcdef", "shapes")
+    scratch = Subject(after.key, "random")
+    assert sorted(labels(after, scratch)) == ["ViT S after Contours", "ViT S from scratch"]
+    assert pretraining_of(after) == "Contours (trained here)"
+    assert after.weights_words == "trained here, sha256 0123456789abcdef"
