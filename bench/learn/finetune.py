@@ -42,7 +42,7 @@ from bench.measure.clock import Clock, clock_for
 from bench.measure.images import make_images
 from bench.measure.oom import memory_limit_named
 from bench.measure.settings import require_supported, tf32_allowed
-from bench.measure.weights import LoadedModel
+from bench.measure.weights import LoadedModel, zero_head
 from bench.suite.cell import FinetuneCell
 from bench.suite.recipes import learning_rate_at
 
@@ -146,10 +146,11 @@ class _Course:
         self._mean = torch.tensor(loaded.config["mean"], device=self._device).view(1, 3, 1, 1)
         self._std = torch.tensor(loaded.config["std"], device=self._device).view(1, 3, 1, 1)
         self._model = loaded.model
-        if not _zero_head(self._model):
+        if not zero_head(self._model, cell.num_classes or 0):
             self._note("The head starts as it was loaded: the model does not say which layer is its classifier.")
         self._model.to(self._device)
         self._parameters = {name: p for name, p in self._model.named_parameters() if p.requires_grad}
+        self._made = torch.empty(0)
 
     def start(self, folder: Path, machine: str, micro_batch_size: int | None) -> None:
         """Take up the folder's checkpoint, or begin: choose the micro-batch, measure the parts, and set momentum to 0.
@@ -175,9 +176,10 @@ class _Course:
             self._note(note)
         self._share_state(self._model.state_dict())
         self._model.to(memory_format=self._memory_format)
+        # Before the probe, which must find the memory that momentum leaves.
+        self._optimizer = self._momentum_sgd({} if checkpoint is None else checkpoint.momentum)
         if progress is None:
             self._measure_parts(given)
-        self._optimizer = self._momentum_sgd({} if checkpoint is None else checkpoint.momentum)
         self._description |= {"micro_batch_size": self.micro_batch_size}
 
     def run(self, checkpoint_every_s: float, stop: threading.Event) -> None:
@@ -368,6 +370,7 @@ class _Course:
         else:
             self.micro_batch_size = micro_batch_size
             rate = model_rate(self._model, self._pass, micro_batch_size, self._clock)
+        self._made = torch.empty(0)
         rates = self.team.gather([(rate, self._pipeline_rate())])
         self.progress.rates = {
             "model_img_per_s": sum(model for model, _ in rates),
@@ -376,12 +379,14 @@ class _Course:
 
     def _pass(self, images: int) -> None:
         """Forward and backward of so many made-up images."""
-        made = make_images(
-            images, self.cell.resolution_px, dtype=torch.float32, channels_last=False, device=str(self._device)
-        )
+        if len(self._made) != images:  # once for each size: drawing them takes longer than a GPU's pass
+            self._made = torch.empty(0)  # no room for two sizes at once
+            self._made = make_images(
+                images, self.cell.resolution_px, dtype=torch.float32, channels_last=False, device=str(self._device)
+            )
         labels = torch.zeros(images, dtype=torch.int64, device=self._device)
         self._model.train()
-        self._accelerator.backward(self._loss(made, labels, 0.5 if self.recipe.mixup_alpha else 1.0))
+        self._accelerator.backward(self._loss(self._made, labels, 0.5 if self.recipe.mixup_alpha else 1.0))
 
     def _pipeline_rate(self) -> float:
         """Images per second of the pipeline when nothing else is done, in small batches: it goes by the image."""
@@ -554,18 +559,6 @@ def _require_trainable(cell: FinetuneCell, team: Team, classes: int) -> None:
             f"Fine-tuning {cell.model!r} with {cell.num_classes} classes was asked for; data set {cell.dataset!r} has "
             f"{classes}."
         )
-
-
-def _zero_head(model: nn.Module) -> bool:
-    """Set all weights and biases of the classifier to zero; whether the model says which layers these are."""
-    get = getattr(model, "get_classifier", None)
-    heads = get() if callable(get) else ()
-    layers = heads if isinstance(heads, list | tuple) else (heads,)
-    parameters = [parameter for layer in layers for parameter in layer.parameters()]
-    with torch.no_grad():
-        for parameter in parameters:
-            parameter.zero_()
-    return bool(parameters)
 
 
 def _drops(module: nn.Module) -> bool:

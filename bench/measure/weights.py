@@ -55,8 +55,8 @@ class LoadedModel:
 
     sha256: first 16 hexadecimal digits of the SHA-256 of the weights' file; None for random weights.
     config: timm's data configuration (input_size, interpolation, mean, std, crop_pct, crop_mode) for the resolution.
-    has_own_head: whether the classifier came with the weights; otherwise its weights and biases are zero, or random
-    with random weights. class_names: of the head's outputs, where the file says them.
+    has_own_head: whether the classifier came with the weights; otherwise its last layer is zero, or random with
+    random weights. class_names: of the head's outputs, where the file says them.
     """
 
     model: nn.Module
@@ -88,7 +88,7 @@ def load_weights(
 
     weights: `public`, those of the timm tag; `sha256 <16 digits>`, those of `file`; `random`, drawn from `seed`.
     num_classes: None keeps the head that comes with the weights; any other number than that head's gives one whose
-    weights and biases are zero. download: whether absent public weights may be fetched from the hub.
+    last layer is zero. download: whether absent public weights may be fetched from the hub.
 
     Raises UnsupportedError for weights that are not here or exist nowhere, CellFailedError for a file that is broken
     or does not fit the network, RequestError, UnknownNameError and ResolutionError.
@@ -106,7 +106,7 @@ def load_weights(
         raise RequestError(f"Unknown weights {weights!r}. Write public, random or `sha256 <{ID_DIGITS} digits>`.")
     header = _read_header(path)
     build = _user_model if is_user_model(model_name) else _timm_model
-    model, has_own_head = build(model_name, path, header, num_classes, resolution_px)
+    model, has_own_head = build(model_name, path, header, num_classes, resolution_px, seed)
     config = data_config(model_name, model, resolution_px)
     return LoadedModel(model.eval(), digest, config, has_own_head, _class_names(header) if has_own_head else None)
 
@@ -326,7 +326,7 @@ def _read_header(path: Path) -> _Header:
 
 
 def _timm_model(
-    name: str, path: Path, header: _Header, num_classes: int | None, resolution_px: int
+    name: str, path: Path, header: _Header, num_classes: int | None, resolution_px: int, seed: int
 ) -> tuple[nn.Module, bool]:
     """The network with the file's weights, and whether its head is the file's."""
     in_file = _classes_in(name, header)
@@ -337,8 +337,10 @@ def _timm_model(
     wanted = num_classes if num_classes is not None else in_file or own_classes(name)
     if wanted == in_file:
         return model, True
-    model.reset_classifier(wanted)  # type: ignore[operator]
-    _zero_head(model)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)  # a head may have layers before its last one, and those do not start at zero
+        model.reset_classifier(wanted)  # type: ignore[operator]
+    zero_head(model, wanted or 0)
     return model, False
 
 
@@ -352,21 +354,33 @@ def _classes_in(name: str, header: _Header) -> int:
     return shape[0] if shape else 0
 
 
-def _zero_head(model: nn.Module) -> None:
-    """Weights and biases of the classifier's linear and convolutional layers, all of them if it has several."""
-    head = model.get_classifier()  # type: ignore[operator]
-    for part in head if isinstance(head, list | tuple) else (head,):
-        for layer in part.modules():
-            if isinstance(layer, nn.Linear | nn.Conv2d):
-                nn.init.zeros_(layer.weight)
-                if layer.bias is not None:
-                    nn.init.zeros_(layer.bias)
+def zero_head(model: nn.Module, num_classes: int) -> bool:
+    """Set weights and biases of the classifier's last layer to zero; whether the model says which layer this is.
+
+    That is every linear or convolutional layer of the classifier that gives one score a class: several where heads
+    stand side by side. What comes before it in the classifier (a norm, a hidden layer) is left as it is: with zeros
+    there as well, no gradient but that of the last bias would ever be other than zero.
+    """
+    get = getattr(model, "get_classifier", None)
+    head = get() if callable(get) else ()
+    layers = [layer for part in (head if isinstance(head, list | tuple) else (head,)) for layer in part.modules()]
+    last = [layer for layer in layers if _outputs(layer) == num_classes]
+    for layer in last:
+        for parameter in layer.parameters(recurse=False):
+            nn.init.zeros_(parameter)
+    return bool(last)
+
+
+def _outputs(layer: nn.Module) -> int | None:
+    if isinstance(layer, nn.Linear):
+        return layer.out_features
+    return layer.out_channels if isinstance(layer, nn.Conv2d) else None
 
 
 def _user_model(
-    name: str, path: Path, header: _Header, num_classes: int | None, resolution_px: int
+    name: str, path: Path, header: _Header, num_classes: int | None, resolution_px: int, seed: int
 ) -> tuple[nn.Module, bool]:
-    model = build_model(name, num_classes=num_classes, resolution_px=resolution_px)
+    model = build_model(name, num_classes=num_classes, resolution_px=resolution_px, seed=seed)
     try:
         model.load_state_dict(load_file(path))
     except RuntimeError as error:

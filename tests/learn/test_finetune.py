@@ -38,8 +38,10 @@ from bench.errors import CellFailedError, DataError, RequestError, StoppedError,
 from bench.execute.environment import set_determinism
 from bench.learn import checkpoint
 from bench.learn.finetune import Finetuning, mixing_share, neighbours
+from bench.learn.micro_batch import MicroBatch, find_micro_batch
 from bench.learn.pipeline import TrainingBatches
 from bench.learn.team import Team
+from bench.measure.images import make_images
 from bench.measure.settings import available_precisions
 from bench.measure.weights import LoadedModel
 from bench.suite.cell import Settings
@@ -115,6 +117,17 @@ def test_a_model_learns_and_its_numbers_fit_together(tmp_path: Path) -> None:
 
 def test_a_head_of_zeros_begins_with_the_loss_of_guessing(tmp_path: Path) -> None:
     assert perform(make_cell(), tiny(), tmp_path).samples["loss"][0] == pytest.approx(math.log(CLASSES))
+
+
+@pytest.mark.parametrize("before", ["norm", "hidden layer"])
+def test_a_head_with_layers_before_its_last_one_learns(before: str, tmp_path: Path) -> None:
+    # LeViT, RepViT and CAFormer have such heads. With all their layers at zero only the last bias would ever move.
+    loaded = tiny()
+    first = nn.BatchNorm1d(16) if before == "norm" else nn.Sequential(nn.Linear(16, 8), nn.ReLU())
+    loaded.model.head = nn.Sequential(first, nn.Linear(16 if before == "norm" else 8, CLASSES))  # type: ignore[assignment]
+    done = perform(make_cell(steps=60), loaded, tmp_path)
+    assert done.samples["loss"][0] == pytest.approx(math.log(CLASSES))
+    assert done.values["top1_pct"] > 90
 
 
 def test_a_step_is_sgd_with_momentum_on_the_mean_loss_with_clipped_gradients(tmp_path: Path) -> None:
@@ -292,6 +305,34 @@ def test_the_micro_batch_is_halved_until_it_fits_and_a_note_says_so(tmp_path: Pa
     assert done.values["notes"] == [
         "Memory was short for 8 images at once: batches of 16 were made of 4 at a time.",
     ]
+
+
+def test_the_rate_of_the_model_alone_is_not_that_of_drawing_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.learn.micro_batch.PROBE_SECONDS", 0.2)
+    made = []
+
+    def counted(batch_size: int, *arguments: Any, **options: Any) -> Tensor:
+        made.append(batch_size)
+        return make_images(batch_size, *arguments, **options)
+
+    monkeypatch.setattr("bench.learn.finetune.make_images", counted)
+    perform(make_cell(), tiny(), tmp_path, micro_batch_size=16)
+    assert made == [16]
+
+
+def test_the_micro_batch_is_found_with_the_momentum_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded, elements = tiny(), []
+
+    def look(model: nn.Module, run: Any, *others: Any) -> MicroBatch:
+        state = run.__self__._optimizer.state
+        elements.append(sum(state[parameter]["momentum_buffer"].numel() for parameter in model.parameters()))
+        return find_micro_batch(model, run, *others)
+
+    monkeypatch.setattr("bench.learn.finetune.find_micro_batch", look)
+    done = perform(make_cell(), loaded, tmp_path, micro_batch_size=None)
+    assert elements == [done.values["params"]]
 
 
 def test_batch_norm_and_dropout_in_divided_batches_are_noted(tmp_path: Path) -> None:

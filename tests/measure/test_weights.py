@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from bench.catalog.papers import read_table
 from bench.errors import CellFailedError, RequestError, StoreError, UnsupportedError
 from bench.measure.build import build_model
-from bench.measure.weights import data_config, file_weights_id, load_weights, save_weights
+from bench.measure.weights import data_config, file_weights_id, load_weights, save_weights, zero_head
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 from hub_server import serve_hub
@@ -205,6 +205,25 @@ def test_a_head_for_other_classes_starts_at_zero_and_the_rest_is_kept(tmp_path: 
     images = torch.ones(1, 3, 160, 160)
     with torch.inference_mode():
         assert torch.equal(loaded.model.forward_features(images), model.forward_features(images))  # type: ignore[operator]
+
+
+class MlpHead(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Sequential(nn.Linear(6, 8), nn.LayerNorm(8), nn.Linear(8, 3))
+
+    def get_classifier(self) -> nn.Module:
+        return self.head
+
+
+def test_only_the_last_layer_of_a_head_is_set_to_zero() -> None:
+    model = MlpHead()
+    hidden = model.head[0].weight.detach().clone()
+    assert zero_head(model, 3)
+    assert torch.equal(model.head[0].weight, hidden)
+    assert model.head[1].weight.tolist() == [1.0] * 8
+    assert model.head(torch.randn(2, 6)).tolist() == [[0.0] * 3] * 2
+    assert not zero_head(nn.Linear(6, 3), 3)  # does not say what its classifier is
 
 
 def test_weights_without_a_head_get_one_of_zeros(tmp_path: Path) -> None:
