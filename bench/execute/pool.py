@@ -18,6 +18,10 @@ from typing import IO, Any
 from bench.execute.stopping import PATIENCE_SECONDS
 
 GROUP_VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+# What torchrun and `accelerate launch` tell the processes they start themselves: that the agent serves the store by
+# which they find each other (nobody would serve ours), on which device, how many batches make a step.
+LAUNCHER_PREFIXES = ("TORCHELASTIC_", "ACCELERATE_")
+WORKER = ("-m", "bench.execute.worker")
 PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 STOP_SECONDS = PATIENCE_SECONDS + 5.0  # patience with a worker that was asked to end; most end at once
 
@@ -33,7 +37,7 @@ class Worker:
         self.current: Any = None
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the worker
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "bench.execute.worker"],
+            [sys.executable, *WORKER],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
@@ -180,7 +184,11 @@ def wait_for_any(workers: Sequence[Worker]) -> list[Worker]:
 def _environment(threads: int) -> dict[str, str]:
     """The parent's environment with thread limits that must be set before torch is imported."""
     # whatever started this run may have been one of several; its workers are so only where a group says it
-    kept = {name: value for name, value in os.environ.items() if name not in GROUP_VARIABLES}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in GROUP_VARIABLES and not name.startswith(LAUNCHER_PREFIXES)
+    }
     limits = {name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
     path = os.pathsep.join(filter(None, [str(PACKAGE_ROOT), os.environ.get("PYTHONPATH", "")]))
     return {**kept, **limits, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}

@@ -150,6 +150,8 @@ class _Run:
                         busy.remove(worker)
         finally:
             for worker in workers:
+                worker.close_input()  # all at once: each may have something to save
+            for worker in workers:
                 worker.stop()
             self.summary.training_wall_s += time.monotonic() - started
 

@@ -24,6 +24,7 @@ class ScriptedWorker:
     def __init__(self, threads: int) -> None:
         self.threads, self.current = threads, None
         self.request: dict[str, Any] = {}
+        self.is_asked_to_leave = False
         self.alive.append(self)
         type(self).most_alive = max(self.most_alive, len(self.alive))
 
@@ -45,6 +46,9 @@ class ScriptedWorker:
 
     def cause_of_death(self) -> str:
         return "The worker was killed (SIGKILL)."
+
+    def close_input(self) -> None:
+        self.is_asked_to_leave = True
 
     def stop(self) -> None:
         self.alive.remove(self)
@@ -136,6 +140,25 @@ def test_a_worker_that_dies_is_recorded_and_replaced(tmp_path: Path) -> None:
     summary, records = run([counted("killer"), counted("a"), timed("killer"), timed("a")], tmp_path, workers=1)
     assert summary.counts == {"ok": 2, "failed": 2, "oom": 0, "skipped": 0}
     assert {record.reason for record in records} == {"The worker was killed (SIGKILL).", None}
+
+
+def test_an_interrupted_run_asks_all_workers_at_once_to_save_what_they_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited_for = []
+
+    def interrupt(worker: ScriptedWorker) -> None:
+        raise KeyboardInterrupt
+
+    def stop(worker: ScriptedWorker) -> None:
+        waited_for.append([other.is_asked_to_leave for other in ScriptedWorker.alive])
+        ScriptedWorker.alive.remove(worker)
+
+    monkeypatch.setattr(ScriptedWorker, "receive", interrupt)
+    monkeypatch.setattr(ScriptedWorker, "stop", stop)
+    with pytest.raises(KeyboardInterrupt):
+        run([counted("a"), counted("b")], tmp_path)
+    assert waited_for == [[True, True], [True]]
 
 
 def test_a_plan_that_grows_is_followed_to_its_end(tmp_path: Path) -> None:
