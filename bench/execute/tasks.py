@@ -45,6 +45,9 @@ from bench.suite.cell import (
     TrainCell,
 )
 
+# Of collections that this process has hashed; each is kept, so that no other can take its id.
+_FINGERPRINTS: dict[tuple[int, tuple[PartName, ...]], tuple[ImageCollection, str]] = {}
+
 EVALUATED: tuple[PartName, ...] = ("test",)
 ALL_PARTS: tuple[PartName, ...] = ("train", "validation", "test")
 
@@ -215,7 +218,9 @@ def _load(cell: EvaluateCell | FewshotCell | FinetuneCell, supplies: Supplies, s
 
 def _collection(name: str, planned: str, parts: tuple[PartName, ...], supplies: Supplies) -> ImageCollection:
     collection = open_images(name, data=supplies.data, root=supplies.data_root, download=supplies.download)
-    _require_planned(name, fingerprint_of_collection(collection, parts), planned)
+    if (id(collection), parts) not in _FINGERPRINTS:
+        _FINGERPRINTS[id(collection), parts] = collection, fingerprint_of_collection(collection, parts)
+    _require_planned(name, _FINGERPRINTS[id(collection), parts][1], planned)
     return collection
 
 
