@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -19,7 +19,7 @@ from bench.data.collection import PART_NAMES, ImageCollection, LabelledImages, P
 from bench.data.decode import FORMATS
 from bench.data.duplicates import Twins, exact_twins, near_twins
 from bench.data.looking import NO_FORMAT, Looked, look_at_all
-from bench.data.splits import was_split_here
+from bench.data.splits import split_parts, was_split_here
 from bench.errors import DataError
 
 MOST_BAD_SHARE = 0.01  # more, and what is left may no longer be the data set that its name says
@@ -55,8 +55,9 @@ class Listed:
 class Duplicates:
     """Groups of images that are the same picture.
 
-    count: groups. images: in all of them. across_parts: groups that reach over two parts or more. labels_differ: groups
-    whose images do not all have the same label. twins_in_other_parts: part -> its images that another part has too.
+    Parts are those that are trained and scored on: what the source lacks counts as split off. count: groups. images: in
+    all of them. across_parts: groups that reach over two parts or more. labels_differ: groups whose images do not all
+    have the same label. twins_in_other_parts: part -> its images that another part has too.
     groups: the first LISTED, those across parts first, as {keys, across_parts, labels_differ}, each with at most LISTED
     keys.
     complete: False where too many pictures look alike to compare all pairs; the counts are then lower bounds.
@@ -151,7 +152,7 @@ def check_images(
         for index, reason in sorted(looked[name].bad.items())
     )
     missing = tuple(name for name in PART_NAMES if name not in parts)
-    wide = _Wide.of(parts, looked)
+    wide = _Wide.of(parts, looked).split(collection)
     return Preflight(
         images=total,
         parts={name: len(part) for name, part in parts.items()},
@@ -166,7 +167,7 @@ def check_images(
         tiny_classes=_tiny_classes(collection.class_names, wide),
         classes_missing=_classes_missing(collection.class_names, wide),
         exact_duplicates=wide.duplicates(exact_twins(wide.digests)),
-        near_duplicates=wide.duplicates(near_twins(wide.digests, wide.thumbnails, wide.part_index)),
+        near_duplicates=wide.duplicates(near_twins(wide.digests, wide.thumbnails, wide.compared_parts())),
         width_px=_quantiles(wide.sizes[:, 0]),
         height_px=_quantiles(wide.sizes[:, 1]),
         processes=used,
@@ -185,7 +186,7 @@ def without_bad(collection: ImageCollection, preflight: Preflight) -> ImageColle
         return collection
     listed = "; ".join(f"{bad.key!r} ({bad.reason})" for bad in preflight.bad[:NAMED])
     more = f" and {len(preflight.bad) - NAMED} more" if len(preflight.bad) > NAMED else ""
-    share = f"{len(preflight.bad)} of {preflight.images} images ({100 * preflight.bad_share:.2g} %)"
+    share = f"{len(preflight.bad)} of {preflight.images} images ({_two_digits(100 * preflight.bad_share)} %)"
     if not preflight.is_usable:
         raise DataError(
             f"Data set {collection.name!r}: {share} cannot be decoded, more than {100 * MOST_BAD_SHARE:g} %: "
@@ -202,11 +203,16 @@ def without_bad(collection: ImageCollection, preflight: Preflight) -> ImageColle
 
 @dataclass(frozen=True)
 class _Wide:
-    """All images that can be decoded, of all parts, side by side: M of them."""
+    """All images that can be decoded, of all parts, side by side: M of them.
+
+    part_index: (M,), the part of the source, in part_names. used_index: (M,), the part that an image is used in, in
+    PART_NAMES: another one where the source lacks parts.
+    """
 
     keys: Sequence[str]
-    part_names: Sequence[str]
+    part_names: Sequence[PartName]
     part_index: NDArray[np.int8]
+    used_index: NDArray[np.int8]
     labels: NDArray[np.int64]
     digests: NDArray[np.void]
     thumbnails: NDArray[np.uint8]
@@ -216,10 +222,12 @@ class _Wide:
     @classmethod
     def of(cls, parts: Mapping[PartName, LabelledImages], looked: Mapping[PartName, Looked]) -> _Wide:
         good = {name: np.setdiff1d(np.arange(len(part)), list(looked[name].bad)) for name, part in parts.items()}
+        counts = [len(good[name]) for name in parts]
         return cls(
             keys=[part.keys[i] for name, part in parts.items() for i in good[name]],
             part_names=tuple(parts),
-            part_index=np.repeat(np.arange(len(parts), dtype=np.int8), [len(good[name]) for name in parts]),
+            part_index=np.repeat(np.arange(len(parts), dtype=np.int8), counts),
+            used_index=np.repeat(np.array([PART_NAMES.index(name) for name in parts], dtype=np.int8), counts),
             labels=np.concatenate([part.labels[good[name]] for name, part in parts.items()]),
             digests=np.concatenate([looked[name].digests[good[name]] for name in parts]),
             thumbnails=np.concatenate([looked[name].thumbnails[good[name]] for name in parts]),
@@ -227,24 +235,45 @@ class _Wide:
             formats=np.concatenate([looked[name].formats[good[name]] for name in parts]),
         )
 
+    def split(self, collection: ImageCollection) -> _Wide:
+        """The same images, those in the parts that the source lacks which will be split off for them."""
+        if "train" not in self.part_names or len(self.part_names) == len(PART_NAMES):
+            return self
+        good = set(self.keys)
+        kept = {
+            name: collection.parts[name].take([i for i, key in enumerate(collection.parts[name].keys) if key in good])
+            for name in self.part_names
+        }
+        try:
+            made = split_parts(replace(collection, parts=kept))
+        except DataError:  # it cannot be split, which is said when it is to be used
+            return self
+        used = {key: PART_NAMES.index(name) for name, part in made.parts.items() for key in part.keys}
+        return replace(self, used_index=np.array([used[key] for key in self.keys], dtype=np.int8))
+
+    def compared_parts(self) -> NDArray[np.int8]:
+        """The parts between which near twins are looked for: in a source of one part, all images are compared."""
+        return self.part_index if len(self.part_names) == 1 else self.used_index
+
     def format_counts(self) -> dict[str, int]:
         counts = Counter(FORMATS[code] for code in self.formats if code != NO_FORMAT)
         return dict(counts.most_common())
 
     def duplicates(self, twins: Twins) -> Duplicates:
-        across = [len(np.unique(self.part_index[group])) > 1 for group in twins.groups]
+        across = [len(np.unique(self.used_index[group])) > 1 for group in twins.groups]
         differ = [len(np.unique(self.labels[group])) > 1 for group in twins.groups]
         crossing = [group for group, is_across in zip(twins.groups, across, strict=True) if is_across]
-        shared = np.bincount(
-            self.part_index[np.concatenate(crossing)] if crossing else [], minlength=len(self.part_names)
-        )
+        shared = np.bincount(self.used_index[np.concatenate(crossing)] if crossing else [], minlength=len(PART_NAMES))
+        named = {PART_NAMES[index] for index in np.unique(self.used_index)} | {*self.part_names}
         first = sorted(range(len(across)), key=lambda i: not across[i])[:LISTED]
         return Duplicates(
             count=len(across),
             images=sum(len(group) for group in twins.groups),
             across_parts=sum(across),
             labels_differ=sum(differ),
-            twins_in_other_parts={name: int(n) for name, n in zip(self.part_names, shared, strict=True)},
+            twins_in_other_parts={
+                name: int(count) for name, count in zip(PART_NAMES, shared, strict=True) if name in named
+            },
             groups=tuple(
                 {
                     "keys": [self.keys[index] for index in twins.groups[i][:LISTED]],
@@ -291,6 +320,10 @@ def _wrong_extensions(wide: _Wide) -> Listed:
 def _quantiles(sides: NDArray[np.int32]) -> dict[str, float]:
     """Of side lengths, in pixels; nothing where no image could be decoded."""
     return {name: float(np.quantile(sides, q)) for name, q in _QUANTILES.items()} if len(sides) else {}
+
+
+def _two_digits(number: float) -> str:
+    return f"{float(f'{number:.2g}'):g}"  # 100, where `.2g` alone gives 1e+02
 
 
 def _one_line(text: str) -> str:

@@ -49,7 +49,7 @@ def with_all_parts(
 
     fractions: (validation, test), see `Fractions`. A second call with the same keys, labels and groups gives the
     split that was saved under cache_root()/splits.
-    Raises DataError without `train`, for a class that only other parts have, for a class with too few images (or
+    Raises DataError without `train` images, for a class that only other parts have, for a class with too few images (or
     groups) to be in every part, and for a saved split that is damaged or cannot be written.
     """
     missing = _missing_parts(collection)
@@ -91,6 +91,8 @@ def _missing_parts(collection: ImageCollection) -> list[PartName]:
 def _choose(collection: ImageCollection, missing: Sequence[PartName], fractions: Fractions) -> list[PartName]:
     """The part of each image of train."""
     train = collection.part("train")
+    if not len(train):
+        raise DataError(f"Data set {collection.name!r} has no 'train' images that could be split. Add some.")
     members: dict[str, list[int]] = {}  # a group, or an image that is a group of its own -> its images
     for index, group in enumerate(train.groups or train.keys):
         members.setdefault(group, []).append(index)

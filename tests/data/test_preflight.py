@@ -23,6 +23,7 @@ from bench.cli.data import data_app
 from bench.data.collection import ImageCollection, LabelledImages, PartName, RawImage
 from bench.data.duplicates import exact_twins, near_twins, perceptual_hashes, thumbnail
 from bench.data.preflight import Preflight, check_images, without_bad
+from bench.data.splits import split_parts
 from bench.errors import DataError, RequestError
 
 
@@ -80,6 +81,11 @@ def collection(*classes: str, **parts: LabelledImages) -> ImageCollection:
 def photos(count: int, start: int = 0) -> dict[str, RawImage]:
     """JPEGs that are all different."""
     return {f"{i:03d}.jpg": encoded(photo(60, 44, seed=i), "JPEG") for i in range(start, start + count)}
+
+
+def smaller(image: Image.Image) -> bytes:
+    """The picture at two thirds of its size, as another file."""
+    return encoded(image.resize((image.width * 2 // 3, image.height * 2 // 3), Image.Resampling.BICUBIC), "PNG")
 
 
 def check(found: ImageCollection, processes: int = 1) -> Preflight:
@@ -172,6 +178,31 @@ def test_exact_duplicates_are_groups_with_parts_and_labels_compared() -> None:
     )
 
 
+def test_duplicates_that_the_split_made_here_pulls_apart_are_across_parts() -> None:
+    images = photos(40)
+    copies = {f"{i:03d} copy.jpg": images[f"{i:03d}.jpg"] for i in range(40)}
+    small = {f"{i:03d} small.png": smaller(photo(60, 44, seed=i)) for i in range(40)}
+    held = collection("x", "y", train=part(images | copies | small, [0, 1] * 60))
+    part_of = {key: name for name, made in split_parts(held).parts.items() for key in made.keys}
+    copies_apart = sum(part_of[f"{i:03d}.jpg"] != part_of[f"{i:03d} copy.jpg"] for i in range(40))
+    small_apart = sum(part_of[f"{i:03d}.jpg"] != part_of[f"{i:03d} small.png"] for i in range(40))
+
+    found = check(held)
+
+    assert 0 < copies_apart < 40
+    assert (found.exact_duplicates.count, found.exact_duplicates.across_parts) == (40, copies_apart)
+    assert sum(found.exact_duplicates.twins_in_other_parts.values()) == 2 * copies_apart
+    assert 0 < small_apart < 40
+    assert (found.near_duplicates.count, found.near_duplicates.across_parts) == (40, small_apart)
+    assert found.parts == {"train": 120}  # as the source has them
+
+
+def test_duplicates_of_a_set_too_small_to_be_split_are_still_counted() -> None:
+    first = next(iter(photos(1).values()))
+    found = check(collection(train=part({"a.jpg": first, "b.jpg": first}))).exact_duplicates
+    assert (found.count, found.across_parts, found.twins_in_other_parts) == (1, 0, {"train": 0})
+
+
 def test_recompressed_and_resized_copies_in_another_part_are_near_duplicates() -> None:
     originals = [photo(200, 150, seed=i) for i in range(6)]
     train = part({f"train{i}": encoded(image, "JPEG", quality=90) for i, image in enumerate(originals)})
@@ -185,7 +216,7 @@ def test_recompressed_and_resized_copies_in_another_part_are_near_duplicates() -
         }
     )
 
-    found = check(collection(train=train, test=test))
+    found = check(collection(train=train, validation=part(photos(1, 500)), test=test))
 
     assert [group["keys"] for group in found.near_duplicates.groups] == [
         ["train0", "recompressed"],
@@ -193,7 +224,7 @@ def test_recompressed_and_resized_copies_in_another_part_are_near_duplicates() -
         ["train2", "as PNG"],
         ["train3", "brighter"],
     ]
-    assert found.near_duplicates.twins_in_other_parts == {"train": 4, "test": 4}
+    assert found.near_duplicates.twins_in_other_parts == {"train": 4, "validation": 0, "test": 4}
     assert found.exact_duplicates.count == 0
 
 
@@ -202,9 +233,12 @@ def test_near_duplicates_inside_a_part_are_left_alone_unless_it_will_be_split() 
         image = photo(seed=start)
         return {f"{start}a": encoded(image, "JPEG", quality=90), f"{start}b": encoded(image, "JPEG", quality=50)}
 
-    assert check(collection(train=part(twins(0)), test=part(twins(1)))).near_duplicates.count == 0
+    apart = collection(train=part(twins(0)), validation=part(photos(1, 500)), test=part(twins(1)))
+    assert check(apart).near_duplicates.count == 0
     alone = check(collection(train=part(twins(0)))).near_duplicates
-    assert (alone.count, alone.across_parts) == (1, 0)
+    assert (alone.count, alone.across_parts) == (1, 0)  # two images are too few for three parts
+    halved = check(collection(train=part(twins(0)), test=part(photos(1, 500)))).near_duplicates
+    assert (halved.count, halved.across_parts) == (1, 1)  # one of the two becomes the validation part
 
 
 def test_the_same_pixels_under_other_metadata_are_near_duplicates() -> None:
@@ -301,6 +335,12 @@ def test_more_than_one_percent_of_bad_images_is_an_error_with_the_first_names() 
     with pytest.raises(DataError, match=expected) as caught:
         without_bad(found, check(found))
     assert "bad5" not in str(caught.value)
+
+
+def test_a_set_of_nothing_but_bad_images_says_100_percent() -> None:
+    found = collection(train=part({"bad": b""}))
+    with pytest.raises(DataError, match=r"1 of 1 images \(100 %\) cannot be decoded"):
+        without_bad(found, check(found))
 
 
 def test_a_sound_set_is_returned_as_it_is() -> None:

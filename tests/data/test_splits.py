@@ -116,6 +116,11 @@ def test_a_class_with_too_few_images_is_named() -> None:
         with_all_parts(collection_of(part_of("a" * 10 + "b" * 10 + "cc")))
 
 
+def test_a_train_part_without_images_cannot_be_split() -> None:
+    with pytest.raises(DataError, match="Data set 'mine' has no 'train' images that could be split"):
+        with_all_parts(collection_of(part_of("")))
+
+
 def test_a_class_with_too_few_groups_is_named() -> None:
     groups = [*(f"g{i}" for i in range(10)), *["x"] * 5, *["y"] * 5]
     with pytest.raises(DataError, match=r"class 'b' has too few groups of images to split \(2;"):
