@@ -318,11 +318,14 @@ def _batches(
         crop_mode=config["crop_mode"],
         normalize=False,  # uint8 is a quarter of the bytes to pass between processes; _Forward does it on the device
     )
+    processes = min(workers, math.ceil(len(index) / batch_size))
     loader = DataLoader(
         _Prepared(part, index, transform),
         batch_size=batch_size,
-        num_workers=min(workers, math.ceil(len(index) / batch_size)),
+        num_workers=processes,
         collate_fn=_stacked,
+        # A forked process would wait for ever for locks that this one's threads hold, that of standard input for one.
+        multiprocessing_context="spawn" if processes else None,
         pin_memory=False,
         generator=torch.Generator(),  # otherwise the loader draws from the global one
     )

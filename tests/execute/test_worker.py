@@ -1,0 +1,57 @@
+"""A real worker process that answers a request."""
+
+from __future__ import annotations
+
+from multiprocessing.connection import wait
+from pathlib import Path
+
+import pytest
+
+from bench.data.fingerprints import fingerprint_of_collection
+from bench.data.open import open_images
+from bench.execute.pool import Worker
+from bench.execute.supplies import Supplies
+from bench.measure.build import build_model
+from bench.measure.weights import file_weights_id, save_weights
+from bench.suite.cell import METRIC_VERSION, EvaluateCell, Settings
+
+PATIENCE_SECONDS = 120.0
+
+
+@pytest.mark.slow
+def test_images_are_decoded_by_processes_while_the_worker_waits_for_its_input(tmp_path: Path) -> None:
+    # A loader process forked from a worker whose thread reads standard input never came to its first image.
+    file = tmp_path / "w.safetensors"
+    save_weights(file, build_model("resnet_32px_s", num_classes=10, seed=0).state_dict(), {})
+    weights = file_weights_id(file)
+    digits = open_images("digits", data={}, root=tmp_path, download=False)
+    cell = EvaluateCell(
+        metric_version=METRIC_VERSION["evaluate"],
+        model="resnet_32px_s",
+        num_classes=10,
+        resolution_px=32,
+        weights=weights,
+        dataset="digits",
+        fingerprint=fingerprint_of_collection(digits, ("test",)),
+        device="cpu",
+        settings=Settings(),
+    )
+    supplies = Supplies(weights={weights: str(file)}, loader_workers=1)
+    worker = Worker(threads=1)
+    try:
+        worker.send(
+            {
+                "cell": cell.model_dump(mode="json"),
+                "threads": 1,
+                "side_by_side": 1,
+                "supplies": supplies.as_json(),
+            }
+        )
+        has_answered = bool(wait([worker.output], PATIENCE_SECONDS))
+        reply = worker.receive() if has_answered else None
+        if not has_answered:
+            worker.kill()
+    finally:
+        worker.stop()
+    assert reply is not None
+    assert (reply["status"], reply["values"]["images"]) == ("ok", len(digits.part("test")))
