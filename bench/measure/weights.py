@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import safetensors
 import torch
@@ -42,6 +42,7 @@ from bench.errors import CellFailedError, RequestError, StoreError, UnsupportedE
 from bench.measure.build import build_model, build_with_weights, is_user_model, own_classes
 
 ID_DIGITS = 16
+METADATA_KEY = "__metadata__"  # of a safetensors header
 CLASS_NAMES_KEY = "class_names"  # of a file's metadata: a JSON list, in the order of the head's outputs
 _FILE_ID = re.compile(rf"sha256 [0-9a-f]{{{ID_DIGITS}}}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -126,6 +127,7 @@ def save_weights(path: Path, state_dict: Mapping[str, Tensor], metadata: Mapping
     """Write tensors to a safetensors file, whole or not at all, and name those that hold a NaN or an infinity.
 
     metadata: goes into the file's header; CLASS_NAMES_KEY is read back by load_weights. Tensors may share memory.
+    The same tensors and metadata give the same bytes, so that a file can be known by its hash.
     Raises StoreError when the file cannot be written; what was at `path` is then still there.
     """
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in state_dict.items()}
@@ -134,7 +136,9 @@ def save_weights(path: Path, state_dict: Mapping[str, Tensor], metadata: Mapping
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         save_file(tensors, temporary, metadata=dict(metadata))
-        with open(temporary, "rb") as stream:
+        with open(temporary, "r+b") as stream:
+            _sort_header(stream)
+            stream.flush()
             os.fsync(stream.fileno())
         temporary.replace(path)
         _sync_folder(path.parent)
@@ -143,6 +147,19 @@ def save_weights(path: Path, state_dict: Mapping[str, Tensor], metadata: Mapping
             temporary.unlink(missing_ok=True)
         raise StoreError(f"Weights '{path}' cannot be written: {_first_line(error)}") from error
     return broken
+
+
+def _sort_header(stream: IO[bytes]) -> None:
+    """Rewrite the header with its keys in order: safetensors writes metadata in one that differs between runs."""
+    length = int.from_bytes(stream.read(8), "little")
+    header = json.loads(stream.read(length))
+    header = {METADATA_KEY: header[METADATA_KEY], **header} if METADATA_KEY in header else header
+    if METADATA_KEY in header:
+        header[METADATA_KEY] = dict(sorted(header[METADATA_KEY].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    if len(text) <= length:  # never longer: both are JSON without spaces
+        stream.seek(8)
+        stream.write(text.ljust(length))
 
 
 def data_config(model_name: str, model: nn.Module, resolution_px: int) -> dict[str, Any]:

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import pickle
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,8 @@ from typing import Any
 import huggingface_hub.constants
 import pytest
 import torch
+from hub_server import serve_hub
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from timm.models import get_pretrained_cfg
 from torch import Tensor, nn
@@ -18,9 +22,6 @@ from bench.catalog.papers import read_table
 from bench.errors import CellFailedError, RequestError, StoreError, UnsupportedError
 from bench.measure.build import build_model
 from bench.measure.weights import data_config, file_weights_id, load_weights, save_weights, zero_head
-
-sys.path.append(str(Path(__file__).resolve().parents[1]))
-from hub_server import serve_hub
 
 VIT = "test_vit.r160_in1k"  # 0.4 M parameters, 160 px, 1000 classes, fixed size
 RESNET = "test_resnet.r160_in1k"
@@ -420,3 +421,25 @@ def test_preprocessing_is_what_the_published_figures_were_measured_with() -> Non
             row["crop_pct"],
             row["interpolation"],
         )
+
+
+def test_the_same_weights_are_the_same_file_in_every_process(tmp_path: Path) -> None:
+    code = (
+        "import sys, torch; from pathlib import Path; from bench.measure.weights import file_weights_id, save_weights\n"
+        "torch.manual_seed(0)\n"
+        "names = {f'key{i}': 'é' * i for i in range(8)}\n"
+        "path = Path(sys.argv[1]); save_weights(path, {'b': torch.rand(3), 'a': torch.rand(2, 2)}, names)\n"
+        "print(file_weights_id(path))"
+    )
+    root = str(Path(__file__).resolve().parents[2])
+    ids = {
+        subprocess.run(
+            [sys.executable, "-c", code, str(tmp_path / f"{i}.safetensors")],
+            env={**os.environ, "PYTHONPATH": root}, check=True, capture_output=True, text=True,
+        ).stdout
+        for i in range(3)
+    }  # fmt: skip
+    assert len(ids) == 1
+    with safe_open(tmp_path / "0.safetensors", "pt") as file:
+        assert file.metadata()["key2"] == "éé"
+        assert file.get_tensor("a").shape == (2, 2)
