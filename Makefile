@@ -6,6 +6,7 @@ PYTHON ?= python3
 SUITE ?= paper-compute pocket
 DEVICE ?= auto
 DATA ?=
+OPTIONS ?=
 
 BIN := .venv/bin
 comma := ,
@@ -13,7 +14,7 @@ data_options := $(foreach pair,$(subst $(comma), ,$(DATA)),--data $(pair))
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
-	@echo 'Variables of bench: SUITE="$(SUITE)" DEVICE=$(DEVICE) DATA=NAME=PATH[,NAME=PATH]'
+	@echo 'Variables of bench: SUITE="$(SUITE)" DEVICE=$(DEVICE) DATA=NAME=PLACE[,NAME=PLACE] OPTIONS=--download'
 
 install: .venv/installed ## make .venv (again when pyproject.toml changes)
 
@@ -24,7 +25,7 @@ install: .venv/installed ## make .venv (again when pyproject.toml changes)
 	@touch $@
 
 bench: .venv/installed ## run SUITE on DEVICE and write its report to reports/local/
-	@$(BIN)/vitbench run $(SUITE) --device $(DEVICE) $(data_options); code=$$?; \
+	@$(BIN)/vitbench run $(SUITE) --device $(DEVICE) $(data_options) $(OPTIONS); code=$$?; \
 	if [ $$code -le 1 ]; then $(BIN)/vitbench report $(SUITE) || exit $$?; fi; exit $$code
 
 report: .venv/installed ## rebuild the committed reports from the committed results
