@@ -213,7 +213,7 @@ class _Course:
                 started = self._clock.now()
 
     def score(self) -> Predictions:
-        """The scored part's predictions, each image once, in every process."""
+        """The scored part's predictions, each image once, in every process. Raises CellFailedError for no numbers."""
         self._share_state(dict(self._model.named_buffers()))  # BatchNorm's statistics are the first process's
         self._model.eval()
         columns: list[tuple[Tensor, Tensor, Tensor]] = []
@@ -230,6 +230,11 @@ class _Course:
         with torch.inference_mode(), batches:
             for batch in batches:
                 logits = self._logits(batch.images).cpu()
+                if not bool(torch.isfinite(logits).all()):
+                    raise CellFailedError(
+                        f"The fine-tuned model gives scores that are no numbers, after {self.recipe.steps} steps at a "
+                        f"peak learning rate of {self.recipe.learning_rate:g}. Try a lower one."
+                    )
                 columns.append(columns_of(logits, batch.labels.cpu()))
         mine = tuple(torch.cat(parts).numpy() for parts in zip(*columns, strict=True)) if columns else None
         shares = [share for share in self.team.gather([mine]) if share is not None]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bench.data.collection import ImageCollection, LabelledImages, PartName
+from bench.data.randomness import random_order
 from bench.errors import CellFailedError, DataError, UnsupportedError
 from bench.learn.fewshot import draw_turns, fewshot
 from bench.learn.ridge import L2_GRID
@@ -203,6 +204,13 @@ def test_images_are_taken_in_a_draw_as_the_class_counts_allow() -> None:
     labels = np.array([0, 0, 0, 1, 2, 2])
     turns = draw_turns(labels, "any", 0)
     assert [sorted(turns[labels == label]) for label in range(3)] == [[0, 1, 2], [0], [0, 1]]
+
+
+def test_a_class_is_drawn_in_the_random_order_of_all_images() -> None:
+    labels = np.array([4, 0, 4, 1, 0, 4, 1, 4])
+    order, turns = random_order(8, "any", "few-shot", 2), draw_turns(labels, "any", 2)
+    for label in (0, 1, 4):
+        assert turns[[i for i in order if labels[i] == label]].tolist() == list(range((labels == label).sum()))
 
 
 def test_draws_are_balanced_nested_repeatable_and_different() -> None:
