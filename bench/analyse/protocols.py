@@ -27,7 +27,7 @@ from bench.analyse.preflights import Checked, preflights
 from bench.analyse.public_scaling import PublicScaling, public_scaling
 from bench.analyse.stand_ins import TableTwoRow, table_two
 from bench.analyse.task_sets import vtab_group
-from bench.analyse.weights import Subject, identify_weights, weights_labels
+from bench.analyse.weights import PUBLIC, Subject, identify_weights, weights_labels
 from bench.store.record import Record
 
 PROTOCOL_TASKS = ("evaluate", "fewshot", "finetune", "preflight")
@@ -58,6 +58,11 @@ class Protocols:
     def has_accuracy(self) -> bool:
         """Whether any protocol gave an accuracy on test images."""
         return bool(self.evaluated or self.fewshot or self.finetuned)
+
+    @property
+    def evaluates_released_alone(self) -> bool:
+        """Whether every evaluated checkpoint is one that others released: no file, no training of the suite's own."""
+        return all(one.subject.weights == PUBLIC for one in self.evaluated)
 
     @property
     def table_sets(self) -> list[FinetuneScore]:

@@ -7,6 +7,7 @@ import os
 import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -150,7 +151,7 @@ def _sections(analysed: Study, figures: Mapping[str, FigureSpec], shipped: Seque
     about_weights = weights_sections(analysed.protocols)
     counted_only = not (analysed.datasets or analysed.speeds or analysed.memories or analysed.swept)
     if about_weights and not analysed.datasets:
-        sections, about_weights = about_weights[:1], about_weights[1:]
+        sections, about_weights = [replace(about_weights[0], heading="")], about_weights[1:]
     else:
         sections = [_first_screen(analysed, drawn)]
     shipped_study = study(analysed.suite, shipped, lambda cell_id: None) if shipped else None

@@ -109,7 +109,7 @@ def _findings(one: Checked) -> list[str]:
     items.append(_duplicate_words("Near-duplicates", one.near))
     if one.split_made_here:
         missing = f" ({escape(listed(one.missing_parts))} missing in the source)" if one.missing_parts else ""
-        items.append(f"The parts that were missing are split off here, by a fixed seed and stratified{missing}.")
+        items.append(f"The parts that were missing are split off here, stratified and always the same way{missing}.")
     items += [escape(note) for note in one.notes]
     if one.fingerprint:
         items.append(f"Fingerprint of keys, labels and bytes: `{escape(one.fingerprint)}`.")

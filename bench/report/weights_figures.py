@@ -96,14 +96,13 @@ def evaluated_against_macs(protocols: Protocols) -> FigureSpec | None:
         panels += [panel] if panel is not None else []
     if not panels:
         return None
+    weights = "released weights" if protocols.evaluates_released_alone else "given weights"
     caption = (
-        "**Accuracy of released weights against inference compute.** Top-1 with each checkpoint's own head and "
+        f"**Accuracy of {weights} against inference compute.** Top-1 with each checkpoint's own head and "
         "preprocessing; bars: 95 % Wilson intervals over test images; grey line: Pareto front. Pre-training data "
         f"differ between points (table). Measured here: {evaluate_conditions(protocols)}.{_thinned(panels)}"
     )
-    return FigureSpec(
-        "evaluate_vs_macs", "Top-1 of released weights against MACs", caption, tuple(panels[:MOST_PANELS])
-    )
+    return FigureSpec("evaluate_vs_macs", f"Top-1 of {weights} against MACs", caption, tuple(panels[:MOST_PANELS]))
 
 
 def finetuned_against_macs(protocols: Protocols) -> FigureSpec | None:

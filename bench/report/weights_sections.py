@@ -27,7 +27,7 @@ from bench.report.weights_wording import gain_sentence
 
 
 def weights_sections(protocols: Protocols) -> list[Section]:
-    """All sections of these protocols, the one for the first screen first; empty where nothing was asked for."""
+    """All sections of these protocols, the one that may lead a page first; empty where nothing was asked for."""
     if not protocols.records:
         return []
     figures = {figure.name: figure for figure in weights_figures(protocols)}
@@ -38,8 +38,8 @@ def weights_sections(protocols: Protocols) -> list[Section]:
     sections = [
         Section("Fine-tuned", _finetune_text(protocols), finetune_means_table(protocols), drawn("finetune_vs_macs")),
         Section("VTAB-1k", vtab_text(protocols), vtab_table(protocols)),
-        Section("Released weights evaluated", _evaluate_text(protocols), evaluate_table(protocols),
-                drawn("evaluate_vs_macs")),
+        Section("Released weights evaluated" if protocols.evaluates_released_alone else "Weights evaluated",
+                _evaluate_text(protocols), evaluate_table(protocols), drawn("evaluate_vs_macs")),
         Section("Few-shot on frozen features", _fewshot_text(protocols), fewshot_table(protocols),
                 drawn("fewshot_vs_shots")),
         Section("Fine-tuned, set by set", _details_text(protocols), finetune_table(protocols)),
@@ -54,8 +54,7 @@ def weights_sections(protocols: Protocols) -> list[Section]:
         Section("Checked data", _CHECKED_TEXT, preflight_table(protocols)),
     ]  # fmt: skip
     shown = [section for section in sections if section.table is not None or section.figures]
-    first = shown[0] if shown else Section("", "")
-    return [Section("", first.text, first.table, first.figures), *shown[1:], *preflight_sections(protocols)]
+    return [*(shown or [Section("")]), *preflight_sections(protocols)]
 
 
 def weights_conditions(protocols: Protocols) -> list[tuple[str, str]]:

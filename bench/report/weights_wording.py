@@ -86,7 +86,8 @@ def _sets_words(scores: Iterable[Scored]) -> str:
 
 def _evaluate_sentence(protocols: Protocols) -> str:
     ones = protocols.evaluated
-    count = counted(len({one.subject for one in ones}), "released checkpoint")
+    noun = "released checkpoint" if protocols.evaluates_released_alone else "checkpoint"
+    count = counted(len({one.subject for one in ones}), noun)
     words = f"Of {count} evaluated on {_sets_words(ones)}{_leads_words(protocols, protocols.evaluated_leads)}."
     checked = [one for one in ones if one.self_check != "no reference"]
     if not checked:

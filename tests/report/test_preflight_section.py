@@ -23,9 +23,8 @@ def test_section_names_every_finding():
             "- Classes without an image in test: auk.",
             "- Exact duplicates: none found.",
             "- Near-duplicates: 2 groups, 2 of them across parts: train/a.jpg = test/b.jpg (across parts); 1 more.",
-            "- The parts that were missing are split off here, by a fixed seed and stratified (validation "
-            "missing in the "
-            "source).",
+            "- The parts that were missing are split off here, stratified and always the same way (validation missing "
+            "in the source).",
             r"- a \*note\*",
             "- Fingerprint of keys, labels and bytes: `0123456789abcdef`.",
         ]

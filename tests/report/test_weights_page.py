@@ -91,6 +91,22 @@ def test_trained_and_fine_tuned_models_share_a_page(tmp_path):
     assert "**Finding.** Trained from scratch" in text
     assert "Of 1 model fine-tuned on Oxford-IIIT Pets (1 seed)" in text
     assert text.index("| Model | Family | Params") < text.index("| Model | Family | Weights")
+    below_conditions = text.split("## Conditions")[1].split("\n## ")
+    assert below_conditions[1].startswith("Fine-tuned\n\nMeasured here: mean over seeds")
+    assert "| Model | Family | Weights" not in below_conditions[0]
+
+
+def test_the_check_of_a_set_that_only_was_trained_on_has_its_heading(tmp_path):
+    trained = [make_record(train_cell("vit_32px_s", seed=s), train_values(80.0 + s)) for s in range(2)]
+    text = write([*trained, preflight_record()], tmp_path)
+    assert "\n## Checked data\n" in text
+
+
+def test_weights_that_nobody_released_are_not_called_so(tmp_path):
+    text = write([evaluate_record(), evaluate_record(weights="sha256 0123456789abcdef")], tmp_path)
+    assert "Of 2 checkpoints evaluated" in text
+    assert "**Accuracy of given weights against inference compute.**" in text
+    assert "released checkpoint" not in text.split("## What these numbers cannot show")[0]
 
 
 def test_results_on_older_images_are_left_out_with_the_reason(tmp_path):
