@@ -48,6 +48,7 @@ from bench.suite.recipes import learning_rate_at
 
 MOMENTUM = 0.9  # both papers
 LOSSES_KEPT = 50  # points of the loss curve in a record
+STOP_LOOK_SECONDS = 1.0  # between two looks at whether to stop while images are decoded
 LOOK_EVERY = 10  # steps between two readings of the loss, each of which waits for the device
 PROBE_BATCH, PROBE_BATCHES = 64, 16 + AHEAD + 1  # for the pipeline alone; those made ahead are not counted
 SCORING_BATCH = 250  # images, or the micro-batch if that is less
@@ -112,7 +113,7 @@ def finetune(
         if cell.device == "cuda":
             held.enter_context(tf32_allowed(cell.settings.precision == "tf32"))
         held.enter_context(memory_limit_named(f"Fine-tuning {cell.model!r} at {cell.resolution_px} px"))
-        images = _load_images(cell, collection, team)
+        images = _load_images(cell, collection, team, stop)
         course = _Course(cell, loaded, images, team, accelerator, workers)
         course.start(checkpoints, machine, micro_batch_size)
         course.run(checkpoint_every_s, stop)
@@ -504,13 +505,29 @@ def neighbours(count: int, device: torch.device | str = "cpu") -> Tensor:
     return index.clamp(max=count - 1)
 
 
-def _load_images(cell: FinetuneCell, collection: ImageCollection, team: Team) -> _Images:
-    """Squares of both sizes; the first process makes what is not there yet, the others find it."""
+def _load_images(cell: FinetuneCell, collection: ImageCollection, team: Team, stop: threading.Event) -> _Images:
+    """Squares of both sizes; the first process makes what is not there yet, the others find it.
+
+    Raises StoppedError when `stop` is set meanwhile: decoding a large set takes longer than a stop is waited for.
+    """
+    looked = time.monotonic()
+
+    def look(done: int, images: int) -> None:
+        nonlocal looked
+        if time.monotonic() - looked >= STOP_LOOK_SECONDS:
+            looked = time.monotonic()
+            if stop.is_set():
+                raise StoppedError(
+                    f"Fine-tuning {cell.model!r} was stopped while the images of {cell.dataset!r} were decoded, at "
+                    f"{done} of {images}. The same command begins again."
+                )
+
     parts: tuple[PartName, ...] = ("train",) if cell.scored_part == "validation" else ("train", "validation")
     for part in (*parts, cell.scored_part):
         collection.part(part)  # an absent one is said at once
-    load_train = partial(stored_images, collection, parts, cell.recipe.stored_px, resize="square")
-    load_scored = partial(stored_images, collection, (cell.scored_part,), cell.resolution_px, resize="square")
+    load = partial(stored_images, collection, resize="square", progress=look)
+    load_train = partial(load, parts, cell.recipe.stored_px)
+    load_scored = partial(load, (cell.scored_part,), cell.resolution_px)
     if team.is_first:
         train, scored = load_train(), load_scored()
     team.barrier()

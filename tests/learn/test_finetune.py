@@ -228,6 +228,16 @@ def test_a_stop_that_comes_with_the_last_step_comes_too_late(tmp_path: Path) -> 
     assert not (tmp_path / checkpoint.LATEST).exists()
 
 
+def test_a_stop_that_comes_while_images_are_decoded_is_heard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VITBENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("bench.learn.finetune.STOP_LOOK_SECONDS", 0.0)
+    stop = threading.Event()
+    stop.set()
+    with pytest.raises(StoppedError, match=r"stopped while the images of 'quarters' were decoded, at \d+ of 160"):
+        perform(make_cell(), tiny(), tmp_path / "checkpoints", stop=stop)
+    assert not [path for path in (tmp_path / "cache" / "decoded").iterdir() if path.is_dir()]  # nothing half done
+
+
 def test_checkpoints_are_written_as_often_as_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[int] = []
     monkeypatch.setattr("bench.learn.finetune.write", lambda _, made: written.append(made.progress.step))
