@@ -22,6 +22,7 @@ from bench.errors import DataError, RequestError
 EXTENSIONS = frozenset(
     (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm", ".pgm")
 )
+MAX_DEPTH = 100  # folders inside one another
 MAX_LINKED_FOLDERS = 100_000  # folders that link to each other can be walked in very many ways
 
 _LIKE_A_SPLIT = frozenset((*SPLIT_NAMES, "training", "valid", "dev", "eval", "evaluation", "testing", "holdout"))
@@ -115,6 +116,10 @@ class _Walk:
 
     def _below(self, folder: str, above: tuple[str, ...]) -> Iterator[str]:
         """above: real paths of the folders that lead here; a link to one of them would never end."""
+        if len(above) > MAX_DEPTH:
+            raise DataError(
+                f"'{printable(folder)[:60]}...' lies under {MAX_DEPTH} folders. Take it out, or move it up."
+            )
         folders = []
         try:
             with os.scandir(above[-1]) as found:

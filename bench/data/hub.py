@@ -362,7 +362,9 @@ def _number(
     for part, found in values.items():
         if None in found:
             raise DataError(f"Data set {name!r}: row {found.index(None)} of '{part}' has no label.")
-    first = next(value for found in values.values() for value in found)
+    first = next((value for found in values.values() for value in found), None)
+    if first is None:
+        raise DataError(f"Data set {name!r}: its parquet files hold no rows.")
     unlabelled = [part for part, found in values.items() if isinstance(first, int) and set(found) == {-1}]
     notes = tuple(f"Part '{part}' has no labels (-1) and was left out." for part in unlabelled)
     kept = {part: found for part, found in values.items() if part not in unlabelled}

@@ -19,6 +19,7 @@ MAX_STORED_BYTES = 1 << 30  # of one image: larger than any that can be decoded,
 
 _OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 _WINDOWS_ABSOLUTE = re.compile(r"[A-Za-z]:[\\/]|\\")
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _KINDS = {
     stat.S_IFDIR: "a folder",
     stat.S_IFIFO: "a pipe",
@@ -120,8 +121,12 @@ def unreadable(relative: str, error: OSError) -> DataError:
 
 
 def printable(text: str) -> str:
-    """A file's name as text that can be printed and stored: bytes that are not UTF-8 become `\\xNN`."""
-    return text if text.isascii() else os.fsencode(text).decode("utf-8", errors="backslashreplace")
+    """A file's name as text that can be printed and stored: bytes that are not UTF-8 become `\\xNN`.
+
+    So do control characters, which would act on a terminal.
+    """
+    shown = text if text.isascii() else os.fsencode(text).decode("utf-8", errors="backslashreplace")
+    return shown if shown.isprintable() else _CONTROLS.sub(lambda found: f"\\x{ord(found[0]):02x}", shown)
 
 
 @functools.lru_cache(maxsize=65536)  # a set has few folders and many files, and resolving costs more than reading

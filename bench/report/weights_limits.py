@@ -61,7 +61,8 @@ def weights_limits(protocols: Protocols) -> list[str]:
     if protocols.checked:
         items.append(
             "The preflight finds equal files and near-copies of a picture; mirrored, turned and cropped copies it does "
-            "not find. Near-copies are looked for between parts alone."
+            "not find. Near-copies are looked for between parts; all images are compared only where "
+            "the source is one part."
         )
     cautions = {score.dataset: identify_dataset(score.dataset) for score in scores}
     items += _caution_lines([cautions[name] for name in in_order(cautions)])

@@ -113,6 +113,12 @@ def test_a_folder_without_classes_is_refused_with_what_it_could_be(tmp_path: Pat
         open_folder("mine", tmp_path)
 
 
+def test_folders_nested_too_deep_are_refused(tmp_path: Path) -> None:
+    touch(tmp_path, "a/x.png", "b/x.png", "a/" + "d/" * 110 + "x.png")
+    with pytest.raises(DataError, match=r"^'a/d/d/.*' lies under 100 folders"):
+        open_folder("mine", tmp_path)
+
+
 def test_links_inside_the_folder_are_followed(tmp_path: Path) -> None:
     touch(tmp_path, ".pool/1.png", "dog/x.png")
     (tmp_path / "cat").symlink_to(".pool")

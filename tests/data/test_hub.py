@@ -9,6 +9,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from tiny_formats import grey, write_parquet
 
@@ -201,6 +202,13 @@ def test_a_repository_without_parquet_files_says_what_to_do(repository: Path, mo
     for file in (repository / "data").iterdir():
         file.unlink()
     with pytest.raises(DataError, match=r"has no parquet files.*--data mine=PATH"):
+        fetched(repository, monkeypatch)
+
+
+def test_parquet_files_without_rows_are_refused(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for file in (repository / "data").iterdir():
+        pq.write_table(pq.read_table(file).slice(0, 0), file)
+    with pytest.raises(DataError, match="Data set 'mine': its parquet files hold no rows"):
         fetched(repository, monkeypatch)
 
 

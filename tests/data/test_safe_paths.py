@@ -121,3 +121,8 @@ def test_reading_leaves_no_file_open(root: Path) -> None:
 def test_names_that_are_not_utf_8_become_printable() -> None:
     assert printable(os.fsdecode(b"caf\xe9.jpg")) == "caf\\xe9.jpg"
     assert printable("café.jpg") == "café.jpg"
+
+
+def test_names_that_would_act_on_a_terminal_are_shown_and_not_obeyed() -> None:
+    assert printable("\x1b[2Ja\n.jpg") == "\\x1b[2Ja\\x0a.jpg"
+    assert printable("é\x9b2J.jpg") == "é\\x9b2J.jpg"
