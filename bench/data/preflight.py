@@ -157,7 +157,7 @@ def check_images(
         images=total,
         parts={name: len(part) for name, part in parts.items()},
         missing_parts=missing,
-        split_made_here=bool(missing) or was_split_here(collection),
+        split_made_here=(bool(missing) and "train" in parts) or was_split_here(collection),
         class_names=len(collection.class_names),
         bad=bad,
         bad_share=len(bad) / total,

@@ -162,6 +162,11 @@ def test_missing_parts_are_named_and_will_be_split_off() -> None:
     assert (found.missing_parts, found.split_made_here) == (("validation",), True)
 
 
+def test_without_a_train_part_nothing_is_split_off() -> None:
+    found = check(collection(test=part(photos(3))))
+    assert (found.missing_parts, found.split_made_here) == (("train", "validation"), False)
+
+
 def test_exact_duplicates_are_groups_with_parts_and_labels_compared() -> None:
     images = photos(4)
     first, second, third, fourth = images.values()
