@@ -60,7 +60,9 @@ def pretraining_of(subject: Subject) -> str:
     if subject.is_from_scratch:
         return NO_PRETRAINING
     if subject.weights != PUBLIC:
-        return f"{identify_dataset(subject.trained_on).title} (trained here)" if subject.trained_on else UNKNOWN_PRETRAINING
+        if not subject.trained_on:
+            return UNKNOWN_PRETRAINING
+        return f"{identify_dataset(subject.trained_on).title} (trained here)"
     row = find_model(subject.key.model)
     if row is not None:
         return row.pretraining

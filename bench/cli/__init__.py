@@ -67,7 +67,6 @@ def main() -> None:
         error.show()
         code = EXIT_BAD_REQUEST
     except (KeyboardInterrupt, click.exceptions.Abort):
-        typer.echo("Interrupted. Finished cells are kept; the same command resumes.", err=True)
         code = EXIT_INTERRUPTED
     except BrokenPipeError:  # `vitbench models | head`
         sys.stderr.close()
@@ -77,4 +76,6 @@ def main() -> None:
             raise
         typer.echo(f"Error: {error}", err=True)
         code = EXIT_BAD_REQUEST
+    if code == EXIT_INTERRUPTED:  # some versions of typer say so by the code instead of raising
+        typer.echo("Interrupted. Finished cells are kept; the same command resumes.", err=True)
     sys.exit(code if isinstance(code, int) else 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -26,6 +27,7 @@ from bench.errors import DataError, UnknownNameError
 from bench.places import cache_root
 
 Progress = Callable[[int, int], None]
+UNREADABLE = "names"  # begins the fingerprint of images that are not all there
 
 
 @dataclass(frozen=True)
@@ -73,9 +75,8 @@ def preflight_of(
     """What a look at every image of a user's set found; remembered for as long as the images are the same."""
     found = _found(name, spec, download)
     processes = processes or _cores()
-    try:
-        fingerprint = fingerprint_of_collection(found, present_parts(found))
-    except DataError:  # some file is gone or not ours to read: the look names it
+    fingerprint = stored_fingerprint(name, spec, download=download)
+    if fingerprint.startswith(UNREADABLE):
         return check_images(found, processes=processes, progress=progress)
     file = cache_root() / "preflight" / f"{name}-{fingerprint}.json"
     if file.exists():
@@ -86,6 +87,16 @@ def preflight_of(
     temporary.write_text(json.dumps(checked.as_values()), encoding="utf-8")
     os.replace(temporary, file)
     return checked
+
+
+def stored_fingerprint(name: str, spec: str, *, download: bool) -> str:
+    """The fingerprint of a user's images as they lie; of their names alone if one is gone or not ours to read."""
+    found = _found(name, spec, download)
+    try:
+        return fingerprint_of_collection(found, present_parts(found))
+    except DataError:  # a look at the images names it
+        keys = "\n".join(key for part in present_parts(found) for key in found.part(part).keys)
+        return f"{UNREADABLE} {hashlib.sha256(keys.encode()).hexdigest()[:16]}"
 
 
 def present_parts(collection: ImageCollection) -> list[PartName]:

@@ -23,6 +23,7 @@ GROUP_VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MAST
 LAUNCHER_PREFIXES = ("TORCHELASTIC_", "ACCELERATE_")
 WORKER = ("-m", "bench.execute.worker")
 PACKAGE_ROOT = Path(__file__).resolve().parents[2]
+_REASONS_FIRST = ("oom", "skipped", "failed", "ok")
 STOP_SECONDS = PATIENCE_SECONDS + 5.0  # patience with a worker that was asked to end; most end at once
 
 
@@ -147,15 +148,18 @@ class Group:
                 reply = worker.receive()
                 if reply is None:
                     self._dead = worker
-                    for other in self._workers:
-                        other.kill()
+                    self._kill()
                     return None
                 replies[self._workers.index(worker)] = reply
-                if reply["status"] != "ok":  # the others may wait for this one for ever
-                    for other in self._workers:
-                        other.kill()
-                    return reply
+            if any(reply["status"] != "ok" for reply in replies.values()):  # the others may wait for it for ever
+                self._kill()
+                # of those that failed, one lost its partner: another says why
+                return min(replies.values(), key=lambda reply: _REASONS_FIRST.index(reply["status"]))
         return replies[0]
+
+    def _kill(self) -> None:
+        for worker in self._workers:
+            worker.kill()
 
     def cause_of_death(self) -> str:
         """How the first process that died ended."""

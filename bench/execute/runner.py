@@ -7,7 +7,7 @@ import shutil
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -182,7 +182,7 @@ class _Run:
                 "cell": cell.model_dump(mode="json"),
                 "threads": worker.threads,
                 "side_by_side": side_by_side,
-                "supplies": self.resources.supplies.as_json(),
+                "supplies": replace(self.resources.supplies, beside=side_by_side).as_json(),
             }
         )
         return True

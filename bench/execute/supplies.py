@@ -20,7 +20,8 @@ class Supplies:
     data: data set name -> where its images are, as `--data` says it. root: folder of local copies of catalogued sets.
     weights: `sha256 <16 digits>` -> safetensors file. download: whether data and weights may be fetched.
     keep_weights: whether trainings leave their weights in the cache. loader_workers: processes that decode images.
-    micro_batch_size: images that go through a model at once in fine-tuning; None finds what fits.
+    micro_batch_size: images that go through a model at once in fine-tuning; None finds what fits into memory, which
+    `beside` cells share.
     """
 
     data: Mapping[str, str] = field(default_factory=dict)
@@ -31,6 +32,7 @@ class Supplies:
     checkpoint_every_s: float = CHECKPOINT_SECONDS
     loader_workers: int = 0
     micro_batch_size: int | None = None
+    beside: int = 1
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Supplies:

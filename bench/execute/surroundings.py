@@ -12,7 +12,7 @@ from bench.catalog.image_tasks import image_tasks
 from bench.data.collection import PART_NAMES, ImageCollection
 from bench.data.decode import decode
 from bench.data.fingerprints import fingerprint_of_collection
-from bench.data.open import Progress, is_embedded, open_images
+from bench.data.open import Progress, is_embedded, open_images, stored_fingerprint
 from bench.errors import AbsentDataError, RequestError
 from bench.execute.supplies import Supplies
 from bench.measure.build import native_resolution
@@ -46,8 +46,8 @@ class Here:
             find_images=self._facts,
             native_resolution=native_resolution,
             file_weights=self.file_weights,
-            extra_datasets=tuple(name for name in self._supplies.data if name not in image_tasks()),
-            validation_top1={r.cell_id: _validation_top1(r) for r in finished if _has_validation(r)},
+            extra_datasets=tuple(name for name in self._supplies.data if not _is_catalogued(name)),
+            validation_top1={r.cell_id: _validation_top1(r) for r in finished if _is_trial_result(r)},
             trained_weights={r.cell_id: r.values.get("weights_sha256") for r in finished if r.cell["task"] == "train"},
         )
 
@@ -96,11 +96,15 @@ class Here:
             num_classes=len(collection.class_names),
             test_fingerprint=fingerprint_of_collection(collection, ("test",)),
             fingerprint=fingerprint_of_collection(collection, PART_NAMES) if has_all else ABSENT,
+            stored_fingerprint=self._as_stored(name) if name in self._supplies.data and task is None else "",
             train_images=sum(len(collection.parts[part]) for part in PART_NAMES[:2] if part in collection.parts),
             image_px=_usual_side(collection),
             flip=task.flip if task is not None else True,
             crop=task.crop if task is not None else True,
         )
+
+    def _as_stored(self, name: str) -> str:
+        return stored_fingerprint(name, self._supplies.data[name], download=self._supplies.download)
 
     def _open(self, name: str) -> ImageCollection:
         supplies = self._supplies
@@ -113,9 +117,21 @@ class Here:
         )
 
 
-def _has_validation(record: Record) -> bool:
-    task = record.cell["task"]
-    return bool(task == "train" or (task == "finetune" and record.cell["scored_part"] == "validation"))
+def _is_catalogued(name: str) -> bool:
+    """Whether the name is a catalogued set's, or that of the files which one of VTAB's tasks is made of."""
+    return name in image_tasks() or f"vtab_{name}" in image_tasks()
+
+
+def _is_trial_result(record: Record) -> bool:
+    """Whether a sweep may choose by the record.
+
+    A fine-tuning that was killed or lost its data says nothing of its learning rate: the final run waits for it.
+    """
+    if record.cell["task"] == "train":
+        return True
+    if record.cell["task"] != "finetune" or record.cell["scored_part"] != "validation":
+        return False
+    return record.status in ("ok", "oom") or bool(record.values.get("is_final"))
 
 
 def _validation_top1(record: Record) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -44,9 +45,6 @@ from bench.suite.cell import (
     SpeedCell,
     TrainCell,
 )
-
-# Of collections that this process has hashed; each is kept, so that no other can take its id.
-_FINGERPRINTS: dict[tuple[int, tuple[PartName, ...]], tuple[ImageCollection, str]] = {}
 
 EVALUATED: tuple[PartName, ...] = ("test",)
 ALL_PARTS: tuple[PartName, ...] = ("train", "validation", "test")
@@ -189,6 +187,7 @@ def _finetuning(cell: FinetuneCell, supplies: Supplies) -> Callable[[], Outcome]
                 stop=stop,
                 micro_batch_size=supplies.micro_batch_size,
                 workers=supplies.loader_workers,
+                beside=supplies.beside,
                 machine=f"{machine_fingerprint()} torch {torch.__version__} timm {timm.__version__}",
             )
         return Outcome(_with_notes(done.values, collection), done.samples, done.predictions)
@@ -218,10 +217,15 @@ def _load(cell: EvaluateCell | FewshotCell | FinetuneCell, supplies: Supplies, s
 
 def _collection(name: str, planned: str, parts: tuple[PartName, ...], supplies: Supplies) -> ImageCollection:
     collection = open_images(name, data=supplies.data, root=supplies.data_root, download=supplies.download)
-    if (id(collection), parts) not in _FINGERPRINTS:
-        _FINGERPRINTS[id(collection), parts] = collection, fingerprint_of_collection(collection, parts)
-    _require_planned(name, _FINGERPRINTS[id(collection), parts][1], planned)
+    found = _embedded_fingerprint(name, parts) if is_embedded(name) else fingerprint_of_collection(collection, parts)
+    _require_planned(name, found, planned)
     return collection
+
+
+@functools.cache
+def _embedded_fingerprint(name: str, parts: tuple[PartName, ...]) -> str:
+    """Of images that this process made, and that nobody can change."""
+    return fingerprint_of_collection(open_images(name, data={}, root=Path(), download=False), parts)
 
 
 def _require_planned(name: str, found: str, planned: str) -> None:

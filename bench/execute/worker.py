@@ -16,7 +16,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TextIO
 
-from bench.errors import AbsentDataError, BenchError, OutOfMemoryError, UnsupportedError
+from bench.errors import AbsentDataError, BenchError, CellFailedError, OutOfMemoryError, UnsupportedError
 from bench.execute.stopping import STOP, request_stop
 from bench.execute.supplies import Supplies
 from bench.suite.cell import parse_cell
@@ -72,6 +72,9 @@ def _attempt(prepare: Callable[[], Callable[[], Outcome]], reply: dict[str, Any]
         return {"status": "oom", "reason": _one_line(str(error))}
     except (UnsupportedError, AbsentDataError) as error:
         return {"status": "skipped", "reason": _one_line(str(error))}
+    except CellFailedError as error:
+        # what the cell was asked for cannot be done, and trying again would show no more: a sweep may go on without it
+        return {"status": "failed", "reason": _one_line(str(error)), "values": {"is_final": True}}
     except BenchError as error:
         return {"status": "failed", "reason": _one_line(str(error))}
     except MemoryError:

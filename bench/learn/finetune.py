@@ -89,6 +89,7 @@ def finetune(
     micro_batch_size: int | None = None,
     workers: int = 0,
     machine: str = "",
+    beside: int = 1,
 ) -> Finetuning:
     """Train the loaded weights by the cell's recipe and score the cell's part once.
 
@@ -102,7 +103,7 @@ def finetune(
     micro_batch_size: images that go through the model at once in each process; None finds what fits. The result
     depends on it in rounding alone, except for BatchNorm and dropout, which a note then names.
     workers: processes that decode, for images that are not stored. machine: what else tells this machine from another
-    on which a training cannot be continued bit for bit.
+    on which a training cannot be continued bit for bit. beside: fine-tunings that run at once on this machine.
 
     Raises StoppedError when `stop` is set, once a checkpoint is written; CellFailedError with the step when the loss
     stops being a number; UnsupportedError for settings that cannot train; OutOfMemoryError; DataError.
@@ -114,7 +115,7 @@ def finetune(
             held.enter_context(tf32_allowed(cell.settings.precision == "tf32"))
         held.enter_context(memory_limit_named(f"Fine-tuning {cell.model!r} at {cell.resolution_px} px"))
         images = _load_images(cell, collection, team, stop)
-        course = _Course(cell, loaded, images, team, accelerator, workers)
+        course = _Course(cell, loaded, images, team, accelerator, workers, beside)
         course.start(checkpoints, machine, micro_batch_size)
         course.run(checkpoint_every_s, stop)
         started = time.perf_counter()
@@ -138,9 +139,11 @@ class _Course:
         team: Team,
         accelerator: Accelerator,
         workers: int,
+        beside: int,
     ) -> None:
         self.cell, self.recipe, self.images, self.team = cell, cell.recipe, images, team
         self.progress = Progress()
+        self._beside = beside * team.size
         self._accelerator, self._workers, self._device = accelerator, workers, accelerator.device
         self._clock: Clock = clock_for(cell.device)
         self._initial_sha256 = loaded.sha256
@@ -364,7 +367,7 @@ class _Course:
         if micro_batch_size is None:
             # Gradients are summed in copies of their own, which the probe must leave room for.
             room = torch.empty(self._momentum_elements() if self.team.size > 1 else 0, device=self._device)
-            found = find_micro_batch(self._model, self._pass, most, self._device, self._clock)
+            found = find_micro_batch(self._model, self._pass, most, self._device, self._clock, self._beside)
             del room
             self.micro_batch_size = min(self.team.gather([self._allowed(found.size)]))
             rate = found.img_per_s

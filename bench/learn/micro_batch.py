@@ -18,7 +18,9 @@ from bench.measure.clock import Clock
 from bench.measure.oom import is_out_of_memory
 
 PROBE_SECONDS = 1.0  # of forward and backward passes, enough for a rate within a few percent
-CPU_SHARE = 0.5  # of the free memory; what a system kills for taking too much cannot be caught
+# Of the free memory, divided among the processes that train at once: what a system kills for taking too much cannot be
+# caught.
+CPU_SHARE = 0.5
 CPU_OVERHEAD = 2.0  # peak over what is kept for the backward pass: gradients of activations, work space
 
 Pass = Callable[[int], None]  # a forward and backward pass of so many images
@@ -33,16 +35,19 @@ class MicroBatch:
     img_per_s: float
 
 
-def find_micro_batch(model: nn.Module, run: Pass, most: int, device: torch.device, clock: Clock) -> MicroBatch:
+def find_micro_batch(
+    model: nn.Module, run: Pass, most: int, device: torch.device, clock: Clock, beside: int = 1
+) -> MicroBatch:
     """Halve `most` until a forward and backward pass fits, then time that size.
 
-    On the CPU, where a process that takes too much is killed rather than told, half of the free memory is the limit.
+    On the CPU, where a process that takes too much is killed rather than told, half of the free memory is the limit,
+    divided by the processes that train beside one another.
     Raises OutOfMemoryError when a single image does not fit.
     """
     size, tried = most, []
     with _left_as_it_was(model):
         if device.type == "cpu":
-            limit = _cpu_limit(model, run, most)
+            limit = _cpu_limit(model, run, most, beside)
             while size > limit:
                 tried.append(size)
                 size = (size + 1) // 2
@@ -88,11 +93,12 @@ def _rate(run: Pass, size: int, clock: Clock) -> float:
     return passes * size / seconds
 
 
-def _cpu_limit(model: nn.Module, run: Pass, most: int) -> int:
+def _cpu_limit(model: nn.Module, run: Pass, most: int, beside: int) -> int:
     """Images whose activations fit into the share of the free memory, from what two images keep; at least one."""
     images = min(2, most)
+    share = CPU_SHARE / beside
     kept = _kept_bytes(model, lambda: run(images)) / images
-    return max(1, int(CPU_SHARE * psutil.virtual_memory().available / (CPU_OVERHEAD * kept))) if kept else most
+    return max(1, int(share * psutil.virtual_memory().available / (CPU_OVERHEAD * kept))) if kept else most
 
 
 def _kept_bytes(model: nn.Module, run: Callable[[], None]) -> int:

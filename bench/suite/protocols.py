@@ -34,7 +34,7 @@ def preflight_cells(cells: Iterable[Cell], world: Surroundings) -> Iterable[Pref
         if name in used:
             facts = world.find_images(name)
             yield PreflightCell(
-                metric_version=METRIC_VERSION["preflight"], dataset=facts.name, fingerprint=facts.fingerprint
+                metric_version=METRIC_VERSION["preflight"], dataset=facts.name, fingerprint=facts.stored_fingerprint
             )
 
 

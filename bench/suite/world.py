@@ -14,6 +14,7 @@ from bench.suite.cell import Device
 class ImagesFacts:
     """A data set's images as a plan sees them. fingerprints: of the test part, and of all parts together.
 
+    stored_fingerprint: of a user's images as they lie, with those that cannot be used; empty for other sets.
     train_images: train and validation together, which is what a final run is trained on. image_px: the usual shorter
     side of its images. flip, crop: whether an image keeps its label when mirrored or cropped.
     """
@@ -26,6 +27,7 @@ class ImagesFacts:
     image_px: int
     flip: bool = True
     crop: bool = True
+    stored_fingerprint: str = ""
 
 
 def _no_images(name: str) -> ImagesFacts:

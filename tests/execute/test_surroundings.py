@@ -1,0 +1,75 @@
+"""What a plan is told of earlier results and of a user's images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from data.odd_images import jpeg
+
+from bench.data.images import load_dataset
+from bench.execute.supplies import Supplies
+from bench.execute.surroundings import Here
+from bench.store.record import Record
+
+
+@pytest.fixture(autouse=True)
+def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VITBENCH_CACHE", str(tmp_path / "cache"))
+
+
+def trial(status: str, values: dict[str, Any]) -> Record:
+    return Record(
+        suite="mine",
+        cell_id="0123456789abcdef",
+        cell={"task": "finetune", "scored_part": "validation"},
+        status=status,  # type: ignore[arg-type]
+        values=values,
+        conditions={},
+        started_at="2026-11-23T00:00:00.000+00:00",
+        wall_s=1.0,
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "values", "known"),
+    [
+        ("ok", {"top1_pct": 80.0}, {"0123456789abcdef": 80.0}),
+        ("failed", {"is_final": True}, {"0123456789abcdef": float("-inf")}),
+        ("oom", {}, {"0123456789abcdef": float("-inf")}),
+        ("failed", {}, {}),  # killed, or its images were gone: nothing is known of its learning rate
+        ("skipped", {}, {}),
+    ],
+)
+def test_a_sweep_chooses_among_trials_that_say_something(
+    tmp_path: Path, status: str, values: dict[str, Any], known: dict[str, float]
+) -> None:
+    world = Here("cpu", Supplies(), tmp_path).surroundings([trial(status, values)])
+    assert world.validation_top1 == known
+
+
+def test_a_place_of_vtabs_files_is_no_set_of_the_users_own(tmp_path: Path) -> None:
+    world = Here("cpu", Supplies(data={"caltech101": "here", "birds": "there"}), tmp_path).surroundings([])
+    assert world.extra_datasets == ("birds",)
+
+
+def test_a_corrupt_image_changes_what_the_preflight_is_of_and_not_what_is_trained_on(tmp_path: Path) -> None:
+    random = load_dataset("shapes").train.images
+    from PIL import Image
+
+    for label in ("cat", "dog"):
+        (tmp_path / "pictures" / label).mkdir(parents=True)
+        for i in range(60):
+            Image.fromarray(random[i + 100 * (label == "dog")]).save(tmp_path / "pictures" / label / f"{i}.png")
+    supplies = Supplies(data={"birds": str(tmp_path / "pictures")})
+    before = Here("cpu", supplies, tmp_path).surroundings([]).find_images("birds")
+
+    (tmp_path / "pictures" / "cat" / "broken.png").write_bytes(jpeg()[:40])
+    from bench.data import open as opened
+
+    opened._found.cache_clear()
+    opened._users.cache_clear()
+    after = Here("cpu", supplies, tmp_path).surroundings([]).find_images("birds")
+    assert after.stored_fingerprint != before.stored_fingerprint
+    assert after.train_images == before.train_images
