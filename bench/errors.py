@@ -32,12 +32,12 @@ class RequestError(BenchError):
 class UnknownNameError(RequestError):
     """A name that is in no catalog, with the nearest names that are."""
 
-    def __init__(self, kind: str, name: str, known: Iterable[str], where: str = "") -> None:
+    def __init__(self, kind: str, name: str, known: Iterable[str], where: str = "", hint: str = "") -> None:
         known = list(known)
         nearest = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
         place = f" in {where}" if where else ""
-        hint = f"Did you mean {' or '.join(repr(n) for n in nearest)}?" if nearest else _list_hint(kind, known)
-        super().__init__(f"Unknown {kind} {name!r}{place}. {hint}")
+        advice = f"Did you mean {' or '.join(repr(n) for n in nearest)}?" if nearest else _list_hint(kind, known)
+        super().__init__(f"Unknown {kind} {name!r}{place}. {advice} {hint}".rstrip())
         self.kind, self.name, self.nearest = kind, name, nearest
 
 

@@ -270,13 +270,16 @@ def _is_trial(record: Record) -> bool:
 
 
 def pretraining_gains(scores: Iterable[FinetuneScore]) -> list[PretrainingGain]:
-    """For each model and set with both, pretrained weights minus random ones at the same resolution and setting."""
+    """For each model and set with both, pretrained weights minus random ones at the same resolution and setting.
+
+    Weights that this suite trained on the very set are left out: they saw its images and labels before.
+    """
     scores = list(scores)
     scratch = {(one.subject.key, one.dataset): one for one in scores if one.subject.is_from_scratch}
     gains = []
     for one in scores:
         other = scratch.get((one.subject.key, one.dataset))
-        if one.subject.is_from_scratch or other is None:
+        if one.subject.is_from_scratch or other is None or one.subject.trained_on == one.dataset:
             continue
         interval = contrast_interval([(1.0, one.group), (-1.0, other.group)])
         delta = one.group.mean_pct - other.group.mean_pct

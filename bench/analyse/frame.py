@@ -158,7 +158,7 @@ def fewshot_frame(records: Iterable[Record]) -> pd.DataFrame:
     """One row per number of shots, rule for lambda and draw of each few-shot cell; see FEWSHOT_COLUMNS."""
     records = list(records)
     rows = [
-        row | {"fixed_l2": record.cell.get("l2"), **result}
+        row | _own_overlap(row) | {"fixed_l2": record.cell.get("l2"), **result}
         for record, row in _rows(records, "fewshot", _from_weights(records, _settings_row), per_machine=False)
         for result in record.values.get("results") or ()
     ]
@@ -213,6 +213,13 @@ def _settings_row(record: Record) -> dict[str, Any]:
         "memory_format": settings.get("memory_format", "contiguous"),
         "compile": bool(settings.get("compile", False)),
     }
+
+
+def _own_overlap(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Overlap of weights that this suite trained on the very set that they are tried on."""
+    if not row["trained_on"] or row["trained_on"] != row["dataset"]:
+        return {}
+    return {"overlap": True, "overlap_note": "Trained on this set's own training part in this suite."}
 
 
 def _from_weights(

@@ -10,7 +10,6 @@ from __future__ import annotations
 import sys
 from typing import Annotated
 
-import click
 import typer
 
 from bench import __version__
@@ -19,6 +18,10 @@ from bench.cli.look import complexity, datasets, doctor, models, suites
 from bench.cli.run import adopt, plan, report, run
 from bench.errors import BenchError
 
+# What typer raises for a wrong option is click's, of a copy of click that some versions of typer carry themselves.
+UsageErrors: tuple[type[Exception], ...] = tuple(
+    kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException"
+)
 EXIT_FAILED_CELLS = 1
 EXIT_BAD_REQUEST = 2
 EXIT_INTERRUPTED = 130
@@ -63,10 +66,10 @@ def main() -> None:
             raise
         typer.echo(f"Error: {error}", err=True)
         code = EXIT_BAD_REQUEST
-    except click.exceptions.ClickException as error:
-        error.show()
+    except UsageErrors as error:
+        error.show()  # type: ignore[attr-defined]
         code = EXIT_BAD_REQUEST
-    except (KeyboardInterrupt, click.exceptions.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         code = EXIT_INTERRUPTED
     except BrokenPipeError:  # `vitbench models | head`
         sys.stderr.close()

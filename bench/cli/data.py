@@ -76,7 +76,7 @@ def describe(name: str, found: Preflight) -> Iterator[str]:
     yield from (f"Note: {note}" for note in found.notes)
     yield ""
     if found.bad:
-        yield f"{len(found.bad):,} images ({100 * found.bad_share:.2g} %) cannot be decoded:"
+        yield f"{len(found.bad):,} images ({100 * found.bad_share:.3g} %) cannot be decoded:"
         yield from _some([f"{bad.key} in {bad.part}: {bad.reason}" for bad in found.bad], len(found.bad))
     if found.wrong_extension.count:
         yield f"{found.wrong_extension.count:,} images are not what their extension says (read all the same):"
@@ -91,7 +91,10 @@ def describe(name: str, found: Preflight) -> Iterator[str]:
     yield from _duplicates("the same file", found.exact_duplicates)
     yield from _duplicates("nearly the same picture", found.near_duplicates)
     if found.missing_parts:
-        yield f"Missing parts: {', '.join(found.missing_parts)}. They are split off train, always the same way."
+        how = (
+            "They are split off train, always the same way" if "train" in found.parts else "No part can be made of them"
+        )
+        yield f"Missing parts: {', '.join(found.missing_parts)}. {how}."
     if not found.is_usable:
         yield f"NOT USABLE: more than {100 * MOST_BAD_SHARE:g} % of the images cannot be decoded."
     elif found.bad:

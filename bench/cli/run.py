@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -355,14 +355,30 @@ def _print_plan(suite: Suite, cells: list[Cell], workers: int) -> None:
     total = side_by_side / workers + alone
     typer.echo(
         f"{len(cells)} cells, about {duration(total)} with {workers} trainings side by side (a rough estimate"
-        f"{f', without {unknown} cells that nothing is known of' if unknown else ''}).\n"
+        f"{f', without {unknown} cells that nothing is known of' if unknown else ''})."
     )
+    for later in _later(suite, cells):
+        typer.echo(later)
+    typer.echo("")
+
+
+def _later(suite: Suite, cells: Iterable[Cell]) -> Iterator[str]:
+    """What a plan does not show yet, because it depends on results."""
+    from bench.suite.cell import FinetuneCell, TrainCell
+    from bench.suite.spec import Sweep
+
+    if any(isinstance(cell, FinetuneCell) and cell.scored_part == "validation" for cell in cells):
+        yield "The final runs of fine-tuning are not among them: they follow when all trials of a sweep are in."
+    if suite.starts_from_own_trainings and any(isinstance(cell, TrainCell) for cell in cells):
+        yield "Cells that start from this suite's own trainings are not among them: they follow when these are done."
+    if any(isinstance(block.learning_rate, Sweep) and block.learning_rate.extra_trials for block in suite.train):
+        yield "The further trials of a sweep are not among them: they follow when its first ones are in."
 
 
 def _print_summary(suite: str, summary: Summary, local: bool) -> None:
     counts = ", ".join(f"{count} {status}" for status, count in summary.counts.items() if count)
     typer.echo(f"{suite}: {counts or 'nothing ran'}; {summary.resumed} were in the store.")
-    if summary.overhead_ratio is not None:
+    if summary.overhead_ratio is not None and sum(summary.counts.values()) > summary.counts["skipped"]:
         figures = summary.as_json()
         typer.echo(
             f"Wall time {figures['wall_s']:.0f} s with {summary.workers} workers, {figures['in_cell_s']:.0f} s inside "

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from bench.data.class_labels import few, number_classes
 from bench.data.collection import ImageCollection, LabelledImages, PartName
+from bench.data.fingerprints import stamp_of_files
 from bench.errors import AbsentDataError, DataError, RequestError
 from bench.places import cache_root
 
@@ -58,12 +59,19 @@ class ParquetImages:
     def __len__(self) -> int:
         return self.ends[-1]
 
+    def stamp(self) -> str:
+        """What changes when a file does; see bench/data/fingerprints.py."""
+        return f"{self.column}\t{stamp_of_files('', self.files)}"
+
     def read(self, index: int) -> bytes:
         at = bisect.bisect_right(self.ends, index)
         file, row = self.files[at], index - (self.ends[at - 1] if at else 0)
         group_ends = _group_ends(file)
         group = bisect.bisect_right(group_ends, row)
-        stored = _row_group(file, group, self.column)[row - (group_ends[group - 1] if group else 0)].as_py()
+        try:
+            stored = _row_group(file, group, self.column)[row - (group_ends[group - 1] if group else 0)].as_py()
+        except (OSError, ValueError) as error:  # pyarrow's errors are these
+            raise DataError(f"Row {row} of '{file}' cannot be read: {str(error)[:200]}.") from None
         encoded = stored.get("bytes") if isinstance(stored, dict) else stored
         if not isinstance(encoded, bytes):
             raise DataError(f"Row {row} of '{file}' has no image in column {self.column!r}, only {str(stored)[:80]!r}.")

@@ -235,7 +235,10 @@ def _csv_rows(task: ImageTask, file: Path, columns: tuple[str, ...]) -> list[dic
             raise DataError(
                 f"Data set {task.name!r}: '{file}' has no column {lacking[0]!r}. Expected {', '.join(columns)}."
             )
-        rows = [{column: (row[column] or "").strip() for column in columns} for row in reader]
+        try:
+            rows = [{column: (row[column] or "").strip() for column in columns} for row in reader]
+        except csv.Error as error:
+            raise DataError(f"Data set {task.name!r}: '{file}' line {reader.line_num}: {error}.") from None
     if not rows:
         raise DataError(f"Data set {task.name!r}: '{file}' lists no images.")
     return rows
@@ -243,8 +246,8 @@ def _csv_rows(task: ImageTask, file: Path, columns: tuple[str, ...]) -> list[dic
 
 def _kitti_videos(task: ImageTask, place: Path) -> list[str]:
     """The video of each training image, in the images' order, by the two files of the development kit."""
-    mapping = (place / "mapping" / "train_mapping.txt").read_text(encoding="utf-8").splitlines()
     try:
+        mapping = (place / "mapping" / "train_mapping.txt").read_text(encoding="utf-8").splitlines()
         numbers = [int(text) for text in (place / "mapping" / "train_rand.txt").read_text(encoding="utf-8").split(",")]
         if min(numbers) < 1:
             raise ValueError(min(numbers))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import json
@@ -27,6 +28,7 @@ from bench.errors import DataError, UnknownNameError
 from bench.places import cache_root
 
 Progress = Callable[[int, int], None]
+_OWN_HINT = "A set of your own is named with --data NAME=PLACE."
 UNREADABLE = "names"  # begins the fingerprint of images that are not all there
 
 
@@ -64,7 +66,7 @@ def open_images(
         place = data.get(name, data.get(name.removeprefix("vtab_")))  # VTAB's 1,000 images are of the same files
         return _catalogued(name, place, root, download)
     if name not in data:
-        raise UnknownNameError("data set", name, [*dataset_rows(), *image_tasks(), *data])
+        raise UnknownNameError("data set", name, [*dataset_rows(), *image_tasks(), *data], hint=_OWN_HINT)
     preflight_of(name, data[name], download=download, progress=progress)
     return _users(name, data[name], download)
 
@@ -79,14 +81,23 @@ def preflight_of(
     if fingerprint.startswith(UNREADABLE):
         return check_images(found, processes=processes, progress=progress)
     file = cache_root() / "preflight" / f"{name}-{fingerprint}.json"
-    if file.exists():
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # absent or damaged: looked at anew
         return Preflight.from_values(json.loads(file.read_text(encoding="utf-8")))
     checked = check_images(found, processes=processes, progress=progress)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_suffix(f".{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(checked.as_values()), encoding="utf-8")
-    os.replace(temporary, file)
+    _remember(file, json.dumps(checked.as_values()))
     return checked
+
+
+def _remember(file: Path, text: str) -> None:
+    """Write a file whole or not at all. A cache that cannot be written to costs another look, and no result."""
+    temporary = file.with_suffix(f".{os.getpid()}.tmp")
+    with contextlib.suppress(OSError):
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            temporary.write_text(text, encoding="utf-8")
+            os.replace(temporary, file)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 def stored_fingerprint(name: str, spec: str, *, download: bool) -> str:

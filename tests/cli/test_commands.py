@@ -141,3 +141,31 @@ def test_a_plan_prints_every_cell_and_writes_nothing(tmp_path: Path) -> None:
     assert "train vit_32px_s on 100 digits images" in result.stdout
     assert "3 cells" in result.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["run"],
+        ["run", "pocket", "--nope"],
+        ["run", "pocket", "--device", "tpu"],
+        ["run", "pocket", "--processes", "0"],
+        ["run", "pocket", "--micro-batch", "x"],
+        ["plan", "pocket", "--data"],
+        ["data", "check"],
+    ],
+)
+def test_a_wrong_option_is_explained_without_a_traceback(tmp_path: Path, arguments: list[str]) -> None:
+    result = vitbench(*arguments, cwd=tmp_path)
+    assert result.returncode == 2
+    assert "Traceback" not in result.stderr
+    assert "Error" in result.stderr
+
+
+def test_an_unknown_data_set_says_how_to_name_ones_own(tmp_path: Path) -> None:
+    suite = "question = 'Mine?'\n[[fewshot]]\nmodels = ['resnet_32px_s']\ndatasets = ['mine']\nweights = ['random']\n"
+    (tmp_path / "mine.toml").write_text(suite)
+    result = vitbench("run", "mine.toml", cwd=tmp_path)
+    assert result.returncode == 2
+    assert "Unknown data set 'mine'" in result.stderr
+    assert "--data NAME=PLACE" in result.stderr
