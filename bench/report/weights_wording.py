@@ -39,8 +39,9 @@ def weights_finding(protocols: Protocols, failures: Sequence[Record]) -> str:
     sentences = []
     if protocols.finetuned:
         sentences.append(_finetune_sentence(protocols))
-        if protocols.gains:
-            sentences.append(gain_sentence(protocols))
+        if protocols.gains:  # ahead of the rest where the suite did the pretraining itself: that is what it asks
+            is_own = any(gain.pretrained.subject.trained_on for gain in protocols.gains)
+            sentences.insert(0 if is_own else 1, gain_sentence(protocols))
     if protocols.evaluated:
         sentences.append(_evaluate_sentence(protocols))
     if protocols.fewshot:

@@ -120,11 +120,17 @@ def sweep_conditions(study: Study) -> str:
 
 
 def finding(study: Study) -> str:
-    """The finding in one sentence of Markdown for each kind of result, whatever the suite holds."""
+    """The finding in one sentence of Markdown for each kind of result, whatever the suite holds.
+
+    Where trainings from scratch only made the weights that others started from, these others come first.
+    """
     about_weights = weights_finding(study.protocols, study.failures) if study.protocols.records else ""
     if about_weights and not study.datasets:
         return about_weights
-    return f"{_own_finding(study)} {about_weights}".rstrip()
+    sentences = [_own_finding(study), about_weights]
+    if {dataset.name for dataset in study.datasets} <= {s.trained_on for s in study.protocols.subjects}:
+        sentences.reverse()
+    return " ".join(sentences).strip()
 
 
 def _own_finding(study: Study) -> str:

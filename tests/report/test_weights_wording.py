@@ -154,3 +154,26 @@ def test_partial_data_make_a_sentence(records):
     assert "<script>" not in text
     assert "None" not in text.replace("None has", "")
     assert "nan" not in text
+
+
+def test_what_was_asked_of_own_trainings_comes_before_what_they_reached(monkeypatch):
+    from types import SimpleNamespace
+
+    from bench.report import wording
+
+    monkeypatch.setattr(wording, "_own_finding", lambda study: "Trained.")
+    monkeypatch.setattr(wording, "weights_finding", lambda protocols, failures: "Adapted.")
+
+    def found(*datasets, trained_on):
+        subjects = (SimpleNamespace(trained_on=trained_on),)
+        return wording.finding(
+            SimpleNamespace(
+                datasets=[SimpleNamespace(name=name) for name in datasets],
+                protocols=SimpleNamespace(records=("one",), subjects=subjects),
+                failures=(),
+            )
+        )
+
+    assert found("shapes", trained_on="shapes") == "Adapted. Trained."
+    assert found("shapes", "digits", trained_on="shapes") == "Trained. Adapted."
+    assert found("shapes", trained_on="") == "Trained. Adapted."
