@@ -89,8 +89,11 @@ def records_of(place: Path, suite: str, task: str, results: str = "results") -> 
 
 
 def test_a_folder_of_pictures_goes_through_every_protocol_to_a_page(place: Path) -> None:
-    done = vitbench("run", "adapt.toml", "--device", "cpu", "--data", "mine=pictures", cwd=place)
+    done = vitbench(
+        "run", "adapt.toml", "--device", "cpu", "--data", "mine=pictures", "--checkpoint-minutes", "0.001", cwd=place
+    )
     assert done.returncode == 0, done.stdout + done.stderr
+    assert not list((place / "cache" / "checkpoints").glob("*/*"))  # their records are safe
 
     (look,) = records_of(place, "adapt", "preflight")
     assert (look.values["images"], look.values["bad"]) == (41, [])

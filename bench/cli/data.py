@@ -76,7 +76,7 @@ def describe(name: str, found: Preflight) -> Iterator[str]:
     yield from (f"Note: {note}" for note in found.notes)
     yield ""
     if found.bad:
-        yield f"{len(found.bad):,} images ({100 * found.bad_share:.3g} %) cannot be decoded:"
+        yield f"{len(found.bad):,} images ({float(f'{100 * found.bad_share:.2g}'):g} %) cannot be decoded:"
         yield from _some([f"{bad.key} in {bad.part}: {bad.reason}" for bad in found.bad], len(found.bad))
     if found.wrong_extension.count:
         yield f"{found.wrong_extension.count:,} images are not what their extension says (read all the same):"

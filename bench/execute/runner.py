@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
@@ -13,6 +12,7 @@ from typing import Any, Protocol
 
 from bench.execute.pool import Group, Worker, wait_for_any
 from bench.execute.supplies import Supplies
+from bench.learn.checkpoint import discard
 from bench.places import checkpoint_folder
 from bench.store.files import RunWriter
 from bench.store.record import Record, Status
@@ -202,7 +202,7 @@ class _Run:
             self.writer.write_predictions(record.cell_id, predictions)  # first: a record promises its predictions
         self.writer.append(record)
         if record.status == "ok" and isinstance(cell, FinetuneCell):
-            shutil.rmtree(checkpoint_folder(record.cell_id), ignore_errors=True)  # the record is safe now
+            discard(checkpoint_folder(record.cell_id))  # the record is safe now
         self.finished[record.cell_id] = record
         self.summary.counts[record.status] += 1
         self.listener.finished(record)

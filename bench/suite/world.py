@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from bench.catalog.datasets import DatasetRow
-from bench.errors import UnknownNameError
+from bench.errors import RequestError, UnknownNameError
 from bench.suite.cell import Device
 
 
@@ -35,7 +35,7 @@ def _no_images(name: str) -> ImagesFacts:
 
 
 def _own_file(model: str, path: str) -> str:
-    raise NotImplementedError(f"weights {path!r} of {model!r}")
+    raise RequestError(f"Weights 'file:{path}' of model {model!r}: no files are to be had here.")
 
 
 @dataclass(frozen=True)
