@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from bench.catalog.image_tasks import image_task_names
 from bench.catalog.models import find_model, select_models
+from bench.errors import RequestError
 from bench.suite.cell import (
     METRIC_VERSION,
     Cell,
@@ -22,6 +23,8 @@ from bench.suite.world import ImagesFacts, Surroundings
 
 FEWSHOT_PX = 224  # of the authors' later code, which resizes to 256 first
 FEWSHOT_RESIZED_PX = 256
+
+GIVEN = "@given"  # the user's own sets, all that `--data` names
 
 Definition = Callable[[str], str | None]
 TrainedCells = Callable[[str, str], Sequence[TrainCell]]  # model, data set -> the suite's own trainings
@@ -128,10 +131,17 @@ class ProtocolPlan:
             yield from (cell(best, seed, is_trial=False) for seed in block.seeds)
 
     def _datasets(self, names: Sequence[str], *, first: bool) -> list[str]:
-        """Names and groups (`@vtab`) as names; a user's own sets join the first block of a protocol."""
-        found = [one for name in names for one in image_task_names(name)]
-        extra = self._world.extra_datasets if first else ()
-        return list(dict.fromkeys([*found, *extra]))
+        """Names and groups (`@vtab`, `@given`) as names; a user's own sets join the first block of a protocol.
+
+        Raises RequestError for a suite about the user's own images if there are none.
+        """
+        extra = self._world.extra_datasets
+        if GIVEN in names and not extra:
+            raise RequestError(
+                f"Suite '{self._suite.name}' is about images of your own. Say where they are: --data NAME=PLACE."
+            )
+        found = [one for name in names if name != GIVEN for one in image_task_names(name)]
+        return list(dict.fromkeys([*found, *(extra if first or GIVEN in names else ())]))
 
     def _start(self, models: Sequence[str], words: Sequence[str]) -> Iterable[tuple[str, str]]:
         """Every model with every kind of weights that are known by now."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench.catalog.datasets import find_dataset
-from bench.errors import SuiteFileError
+from bench.errors import RequestError, SuiteFileError
 from bench.suite.cell import EvaluateCell, FewshotCell, FinetuneCell, PreflightCell, TrainCell
 from bench.suite.plan import plan
 from bench.suite.spec import load_suite, parse_suite
@@ -173,3 +173,11 @@ def test_unknown_kinds_of_weights_are_refused_at_the_suite(weights: str) -> None
 @pytest.mark.parametrize("name", ["imagenet", "transfer", "fewshot", "vtab", "transfer-desk"])
 def test_the_suites_of_these_protocols_make_plans(name: str) -> None:
     assert plan(load_suite(name), WORLD)
+
+
+def test_a_suite_about_ones_own_images_needs_some() -> None:
+    suite = load_suite("own-images")
+    with pytest.raises(RequestError, match="--data NAME=PLACE"):
+        plan(suite, WORLD)
+    cells = plan(suite, replace(WORLD, extra_datasets=("birds",)))
+    assert {cell.dataset for cell in cells if isinstance(cell, FinetuneCell | FewshotCell | PreflightCell)} == {"birds"}
