@@ -125,7 +125,7 @@ class _Job:
         self.suite, self.world, self.results, self.local = suite, world, results, not shipped
         self.resources = resources
         timing = resources.timing_threads
-        per_task = {"preflight": 1, "train": 1, "fewshot": 1, "speed": timing, "memory": timing}
+        per_task = {"train": 1, "fewshot": 1, "speed": timing, "memory": timing}
         per_task |= dict.fromkeys(("evaluate", "finetune"), threads_each(resources.processes))
         self.here = describe_conditions(device, timing, 1)
         stored = read_records(suite_folder(results, suite.name, local=self.local))

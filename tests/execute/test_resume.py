@@ -54,3 +54,9 @@ def test_an_ok_record_is_not_hidden_by_a_later_failure() -> None:
 
 def test_rerun_counts_nothing() -> None:
     assert finished_cells([make_record()], HERE, THREADS, "rerun") == {}
+
+
+def test_a_look_at_images_counts_on_every_machine() -> None:
+    assert finished_cells(
+        [make_record(task="preflight", cpu_model="Y", torch="2.11", threads=9)], HERE, THREADS, "resume"
+    )
