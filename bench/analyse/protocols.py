@@ -55,11 +55,6 @@ class Protocols:
     labels: Mapping[Subject, str]
 
     @property
-    def has_accuracy(self) -> bool:
-        """Whether any protocol gave an accuracy on test images."""
-        return bool(self.evaluated or self.fewshot or self.finetuned)
-
-    @property
     def evaluates_released_alone(self) -> bool:
         """Whether every evaluated checkpoint is one that others released: no file, no training of the suite's own."""
         return all(one.subject.weights == PUBLIC for one in self.evaluated)
