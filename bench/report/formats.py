@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bench.analyse.intervals import Interval
+
+# Pages have one module for all their figures.
+from bench.shown import THIN as THIN
+from bench.shown import counted as counted
+from bench.shown import fixed as fixed
+from bench.shown import listed as listed
+from bench.shown import minus as minus
+from bench.shown import seconds as seconds
+from bench.shown import signed as signed
+from bench.shown import significant as significant
 from bench.units import EXA, GIGA, MEGA, TERA
 
-THIN = "\u202f"  # narrow no-break space: groups thousands and never wraps
 PETA = 1e15
 SMALLEST_SHOWN = 0.1  # a scale is chosen so that no value of a column falls below this
 
@@ -45,33 +53,6 @@ def mac_scale(values: Iterable[float]) -> Scale:
 def _scale(values: Iterable[float], scales: tuple[Scale, ...]) -> Scale:
     smallest = min((value for value in values if value > 0), default=0.0)
     return next((scale for scale in scales if smallest / scale.factor >= SMALLEST_SHOWN), scales[-1])
-
-
-def fixed(value: float, decimals: int) -> str:
-    """Rounded to so many decimals, thousands grouped; a true minus sign, and never a minus zero."""
-    text = f"{value:,.{decimals}f}".replace(",", THIN)
-    return minus(text)
-
-
-def minus(text: str) -> str:
-    """The same number with a typographic minus; `-0.0` loses its sign."""
-    if not text.startswith("-"):
-        return text
-    return text[1:] if not text.strip("-0.,") else f"−{text[1:]}"
-
-
-def significant(value: float, digits: int) -> str:
-    """Rounded to so many significant digits, written without an exponent."""
-    if value == 0:
-        return "0"
-    rounded = round(value, digits - 1 - math.floor(math.log10(abs(value))))
-    return fixed(rounded, max(0, digits - 1 - math.floor(math.log10(abs(rounded)))))
-
-
-def signed(value: float, decimals: int) -> str:
-    """Like `fixed`, with a plus where it is above zero."""
-    text = fixed(value, decimals)
-    return text if text.startswith("−") or not text.strip("0.") else f"+{text}"
 
 
 def percent(value: float) -> str:
@@ -111,27 +92,9 @@ def bare_rate(value: float) -> str:
     return fixed(value, 0 if value >= 100 else 1)
 
 
-def seconds(value: float) -> str:
-    """A duration: seconds below two minutes, then minutes, then hours."""
-    if value < 120:
-        return f"{fixed(value, 0)} s"
-    return f"{fixed(value / 60, 1)} min" if value < 7200 else f"{fixed(value / 3600, 1)} h"
-
-
 def learning_rate(value: float) -> str:
     """A learning rate as it is written in a suite file."""
     return f"{value:.3g}"
-
-
-def counted(number: int, noun: str, plural: str | None = None) -> str:
-    """`1 seed`, `3 seeds`."""
-    return f"{fixed(number, 0)} {noun if number == 1 else plural or noun + 's'}"
-
-
-def listed(words: Iterable[str]) -> str:
-    """`a`, `a and b`, `a, b and c`."""
-    items = list(words)
-    return items[0] if len(items) == 1 else ", ".join(items[:-1]) + (f" and {items[-1]}" if items else "")
 
 
 def span(values: Iterable[float], decimals: int = 0) -> str:

@@ -1,36 +1,17 @@
-"""Markdown made of data: escaped text, tables with footnotes, and the CSV that stands beside each table."""
+"""Markdown made of data: tables with footnotes, and the CSV that stands beside each table."""
 
 from __future__ import annotations
 
 import csv
 import io
-import re
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-_SPECIAL = re.compile(r"([\\`*_#|~$])")
-_WHITE = re.compile(r"[^\S\u202f]+")
-_ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
-_WORD_UNDERSCORE = re.compile(r"(?<=\w)\\_(?=\w)")  # inside a word it is plain text already
-
-
-def one_line(text: str) -> str:
-    """The text with every run of white space as one blank; narrow no-break spaces inside numbers stay."""
-    return _WHITE.sub(" ", text).strip()
-
-
-def escape(text: str) -> str:
-    """The text as Markdown that shows exactly it, on one line: no markup, no HTML, no link, no mathematics."""
-    flat = one_line(text)
-    entities = "".join(_ENTITIES.get(character, character) for character in flat)
-    escaped = _WORD_UNDERSCORE.sub("_", _SPECIAL.sub(r"\\\1", entities))
-    escaped = re.sub(r"^(\d+)([.)])(?= |$)", r"\1\\\2", escaped)  # a numbered list, at the start of a line
-    escaped = re.sub(r"^([-=])", r"\\\1", escaped)
-    if "](" in escaped:
-        escaped = escaped.replace("[", r"\[").replace("]", r"\]")
-    for opener in ("://", "www."):  # bare addresses become links by themselves
-        escaped = escaped.replace(opener, opener[0] + "&#8203;" + opener[1:])
-    return escaped
+# The pages of this package have one module for all their Markdown.
+from bench.markdown_text import bullets as bullets
+from bench.markdown_text import escape as escape
+from bench.markdown_text import fenced as fenced
+from bench.markdown_text import joined as joined
+from bench.markdown_text import one_line as one_line
 
 
 @dataclass(frozen=True)
@@ -116,20 +97,3 @@ def table_csv(table: Table) -> str:
             value = "" if cell.value is None else cell.value
             writer.writerow([title, column.heading, one_line(cell.text), value, " ".join(sorted(set(cell.records)))])
     return stream.getvalue()
-
-
-def bullets(items: Iterable[str]) -> str:
-    """A list, one line each; items are Markdown."""
-    return "\n".join(f"- {item}" for item in items)
-
-
-def fenced(text: str) -> str:
-    """A block of code that shows the text as it is."""
-    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
-    fence = "`" * max(3, longest + 1)
-    return f"{fence}\n{text}\n{fence}"
-
-
-def joined(blocks: Sequence[str]) -> str:
-    """Blocks of Markdown as one document: an empty line between, one newline at the end, empty blocks left out."""
-    return "\n\n".join(block.strip("\n") for block in blocks if block.strip()) + "\n"

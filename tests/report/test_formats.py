@@ -1,33 +1,5 @@
-import pytest
-
 from bench.analyse.intervals import Interval
 from bench.report import formats
-
-
-@pytest.mark.parametrize(
-    ("value", "decimals", "shown"),
-    [
-        (2510.4, 0, "2\u202f510"),
-        (-0.04, 1, "0.0"),
-        (-1.25, 1, "−1.2"),
-        (81.449, 1, "81.4"),
-        (1234567.8, 1, "1\u202f234\u202f567.8"),
-    ],
-)
-def test_fixed_groups_thousands_and_has_no_minus_zero(value, decimals, shown):
-    assert formats.fixed(value, decimals) == shown
-
-
-@pytest.mark.parametrize(
-    ("value", "digits", "shown"),
-    [(3.8912, 3, "3.89"), (0.27751, 3, "0.278"), (1234.5, 3, "1\u202f230"), (0, 3, "0"), (9.996, 3, "10.0")],
-)
-def test_significant_digits_without_exponents(value, digits, shown):
-    assert formats.significant(value, digits) == shown
-
-
-def test_signed_marks_gains_and_losses_but_not_zero():
-    assert [formats.signed(value, 1) for value in (1.25, -1.25, 0.01)] == ["+1.2", "−1.2", "0.0"]
 
 
 def test_training_compute_is_shown_in_the_largest_unit_that_shows_the_smallest():
@@ -40,15 +12,6 @@ def test_training_compute_is_shown_in_the_largest_unit_that_shows_the_smallest()
 def test_an_interval_that_excludes_zero_is_not_shown_as_touching_it():
     assert formats.bracketed(Interval(0.8, 0.03, 1.5, 3, "t")) == "[0.03, 1.50]"
     assert formats.bracketed(Interval(0.8, 0.1, 1.5, 3, "t")) == "[0.1, 1.5]"
-
-
-def test_lists_read_as_english():
-    assert [formats.listed(words) for words in (["a"], ["a", "b"], ["a", "b", "c"], [])] == [
-        "a",
-        "a and b",
-        "a, b and c",
-        "",
-    ]
 
 
 def test_spans_collapse_when_equal():
