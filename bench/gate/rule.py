@@ -173,7 +173,5 @@ def percent(log_ratio: float) -> float:
 
 def worst(verdicts: Sequence[Verdict]) -> Verdict:
     """What a run is that has these: FAIL before INCONCLUSIVE before PASS. INCONCLUSIVE if there are none."""
-    for verdict in ("FAIL", "INCONCLUSIVE", "PASS"):
-        if verdict in verdicts:
-            return verdict  # type: ignore[return-value]
-    return "INCONCLUSIVE"
+    ranks: tuple[Verdict, ...] = ("FAIL", "INCONCLUSIVE", "PASS")
+    return next((verdict for verdict in ranks if verdict in verdicts), "INCONCLUSIVE")

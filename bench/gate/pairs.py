@@ -1,0 +1,125 @@
+"""One pair: fresh processes of base and head, and in one comparison a second base, timed in turns and ended."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Literal
+
+from bench.gate.arms import Arm
+from bench.gate.result import Comparison, PairTurns, SideName, Workload
+from bench.gate.turns import draw_orders, forwards_for, take_turns
+
+ArmName = Literal["base", "head", "again"]
+# Workers started in this order, all ready; they are ended when the block ends.
+StartArms = Callable[[Sequence[ArmName]], AbstractContextManager[Mapping[ArmName, Arm]]]
+LETTERS: dict[ArmName, str] = {"base": "b", "head": "h", "again": "a"}
+
+
+@dataclass
+class Pacing:
+    """Forward passes of a turn for each comparison: chosen in its first pair and kept, so that pairs are alike."""
+
+    forwards: dict[str, int] = field(default_factory=dict)
+
+    def of(self, comparison: Comparison, forward_ns: Sequence[float]) -> int:
+        plants = (comparison.base.plant, comparison.head.plant)
+        return self.forwards.setdefault(comparison.name, forwards_for(forward_ns, plants))
+
+
+@dataclass(frozen=True)
+class Pair:
+    """What one pair of processes gave: turns of each comparison, and why a comparison could not be built."""
+
+    turns: dict[str, PairTurns]
+    unbuilt: dict[str, str]
+
+
+def run_pair(
+    number: int,
+    comparisons: Sequence[Comparison],
+    again_for: str | None,
+    start: StartArms,
+    *,
+    turns: int,
+    pacing: Pacing,
+    random_state: random.Random,
+) -> Pair:
+    """Start the workers, time every comparison once, end them.
+
+    number: counts from 0; head starts first in the odd ones. again_for: the comparison that the second base worker
+    takes part in. Raises WorkerLostError and SideBrokenError; then nothing of the pair counts.
+    """
+    first: SideName = "head" if number % 2 else "base"
+    names: list[ArmName] = ["base", "head"] if first == "base" else ["head", "base"]
+    if again_for is not None:
+        names.append("again")
+    with start(names) as arms:
+        built = _build(arms, comparisons, again_for, names)
+        found: dict[str, PairTurns] = {}
+        order = [comparison for comparison in comparisons if comparison.name in built.ready]
+        random_state.shuffle(order)
+        for comparison in order:
+            spot = built.ready[comparison.name]
+            taking = [name for name in names if name in spot.indices]
+            forwards = pacing.of(comparison, spot.forward_ns)
+            orders = draw_orders("".join(sorted(LETTERS[name] for name in taking)), turns, random_state)
+            times = take_turns(
+                {LETTERS[name]: arms[name] for name in taking},
+                {LETTERS[name]: spot.indices[name] for name in taking},
+                forwards,
+                orders,
+                expected_ns=forwards * max(spot.forward_ns),
+            )
+            found[comparison.name] = PairTurns(
+                pair=number,
+                started_first=first,
+                forwards=forwards,
+                orders=orders,
+                base_ns=times["b"],
+                head_ns=times["h"],
+                again_ns=times.get("a", ()),
+            )
+    return Pair(found, built.failed)
+
+
+@dataclass
+class _Spot:
+    """Where a comparison's models stand in each worker, and nanoseconds of a forward pass on base and head."""
+
+    indices: dict[ArmName, int]
+    forward_ns: list[float]
+
+
+@dataclass
+class _Built:
+    ready: dict[str, _Spot] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+
+
+def _build(
+    arms: Mapping[ArmName, Arm], comparisons: Sequence[Comparison], again_for: str | None, names: Sequence[ArmName]
+) -> _Built:
+    """Build every comparison in every worker that takes part in it, in the workers' order of start."""
+    built = _Built()
+    counts = dict.fromkeys(names, 0)
+    for comparison in comparisons:
+        spot, problems = _Spot({}, []), []
+        for name in names:
+            if name == "again" and comparison.name != again_for:
+                continue
+            workload: Workload = comparison.head if name == "head" else comparison.base
+            outcome = arms[name].build(workload)
+            spot.indices[name] = counts[name]
+            counts[name] += 1
+            if isinstance(outcome, str):
+                problems.append(f"{name} cannot run it: {outcome}")
+            elif name != "again":
+                spot.forward_ns.append(outcome)
+        if problems:
+            built.failed[comparison.name] = "; ".join(problems)
+        else:
+            built.ready[comparison.name] = spot
+    return built

@@ -1,0 +1,178 @@
+"""A whole check: both sides' code made ready, exact counts compared, pairs run, one result."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from bench.errors import RequestError
+from bench.gate.arms import Arm, ProcessArm
+from bench.gate.check import Listener, Measured, Plan, inconclusive, measure
+from bench.gate.pairs import ArmName
+from bench.gate.result import CheckResult, Comparison, Side
+from bench.gate.trees import SideBrokenError, SideCode, base_tree, this_tree
+from bench.suite.cell import Device
+
+ExactMode = Literal["gate", "show", "off"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What `vitbench check` was asked. base: a revision; None compares two workloads or interpreters of this tree."""
+
+    comparisons: tuple[Comparison, ...]
+    base: str | None
+    base_python: Path | None = None
+    plan: Plan = field(default_factory=Plan)
+    device: Device = "cpu"
+    threads: int = 1
+    exact: ExactMode = "gate"
+
+
+@dataclass
+class Launcher:
+    """Starts the workers of pairs, and remembers what they say of themselves."""
+
+    base: SideCode
+    head: SideCode
+    device: Device
+    threads: int
+    cpus: tuple[int, ...] | None
+    versions: dict[str, dict[str, str]] = field(default_factory=dict)
+    conditions: dict[str, Any] = field(default_factory=dict)
+
+    @contextlib.contextmanager
+    def __call__(self, names: Sequence[ArmName]) -> Iterator[Mapping[ArmName, Arm]]:
+        arms: dict[ArmName, ProcessArm] = {}
+        try:
+            for name in names:  # all import at once
+                code = self.head if name == "head" else self.base
+                arms[name] = ProcessArm(name, code, device=self.device, threads=self.threads, cpus=self.cpus)
+            for name, arm in arms.items():
+                arm.ready()
+                self.versions[name] = arm.versions
+            yield arms
+            if not self.conditions:  # after the turns: what it imports would be in one worker and not in the others
+                self.conditions = arms["head"].conditions()
+        finally:
+            for arm in arms.values():
+                arm.close()
+
+    def side(self, name: Literal["base", "head"]) -> Side:
+        """A side with the versions that its worker reported, if one ran."""
+        code = self.head if name == "head" else self.base
+        return code.side.model_copy(update=self.versions.get(name, {}))
+
+
+def run_check(request: Request, listener: Listener, cache: Path) -> CheckResult:
+    """Everything that `vitbench check` does but printing.
+
+    cache: folder for environments of bases with other dependencies. Raises RequestError for what cannot be asked.
+    """
+    head = this_tree()
+    _require_known(request, head)
+    cpus = choose_cpus(request.threads)
+    started_at, started = datetime.now(UTC).isoformat(timespec="seconds"), time.monotonic()
+    with contextlib.ExitStack() as held:
+        held.enter_context(_alone(cache))
+        launcher: Launcher | None = None
+        try:
+            base = held.enter_context(_base(request, head, cache))
+            launcher = Launcher(base, head, request.device, request.threads, cpus)
+            measured = measure(request.comparisons, request.plan, launcher, listener)
+        except SideBrokenError as error:
+            measured = inconclusive(request.comparisons, error)
+        return _result(request, head, launcher, measured, cpus, started_at, time.monotonic() - started)
+
+
+@contextlib.contextmanager
+def _base(request: Request, head: SideCode, cache: Path) -> Iterator[SideCode]:
+    if request.base is not None:
+        with base_tree(request.base, head, cache, request.base_python) as code:
+            yield code
+        return
+    label = f"a ({request.base_python.name})" if request.base_python else "a"
+    side = head.side.model_copy(update={"label": label})
+    yield SideCode(side, request.base_python or head.python, head.tree, head.folder)
+
+
+def _require_known(request: Request, head: SideCode) -> None:
+    if request.base is not None and head.tree is None:
+        raise RequestError("--base compares two revisions, and the current folder is in no git checkout.")
+    if request.base_python is not None and not os.access(request.base_python, os.X_OK):
+        raise RequestError(f"--base-python: '{request.base_python}' is no program that can be run.")
+    names = [one.name for one in request.comparisons]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise RequestError(f"{twice!r} is asked for twice; each comparison needs a name of its own.")
+
+
+def choose_cpus(threads: int) -> tuple[int, ...] | None:
+    """The CPUs that every worker is pinned to: the last ones that this process may use. None where pinning is absent.
+
+    The last ones, because the system's own work tends to sit on the first. Raises RequestError if there are too few.
+    """
+    if not hasattr(os, "sched_getaffinity"):
+        return None
+    allowed = sorted(os.sched_getaffinity(0))
+    if threads > len(allowed):
+        raise RequestError(f"--threads {threads}: this process may use {len(allowed)} CPUs.")
+    return tuple(allowed[-threads:])
+
+
+@contextlib.contextmanager
+def _alone(cache: Path) -> Iterator[None]:
+    """Refuse a second check on this machine: each would measure the other."""
+    import fcntl
+
+    cache.mkdir(parents=True, exist_ok=True)
+    with open(cache / "check.lock", "a+", encoding="utf-8") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            stream.seek(0)
+            holder = stream.read().strip() or "unknown"
+            raise RequestError(
+                f"Another check (process {holder}) is running on this machine, and each would measure the other. "
+                "Wait for it."
+            ) from None
+        stream.truncate(0)
+        stream.write(str(os.getpid()))
+        stream.flush()
+        yield
+
+
+def _result(
+    request: Request,
+    head: SideCode,
+    launcher: Launcher | None,
+    measured: Measured,
+    cpus: tuple[int, ...] | None,
+    started_at: str,
+    wall_s: float,
+) -> CheckResult:
+    unknown_base = Side(label=f"base ({request.base})" if request.base else "a")
+    return CheckResult(
+        started_at=started_at,
+        wall_s=wall_s,
+        seed=request.plan.seed,
+        threshold_pct=request.plan.threshold_pct,
+        turns=request.plan.turns,
+        max_pairs=request.plan.max_pairs,
+        device=request.device,
+        threads=request.threads,
+        cpus=cpus,
+        base=launcher.side("base") if launcher else unknown_base,
+        head=launcher.side("head") if launcher else head.side,
+        conditions=launcher.conditions if launcher else {},
+        models=measured.models,
+        noise=measured.noise,
+        problems=measured.problems,
+        is_revision_check=request.base is not None,
+    )

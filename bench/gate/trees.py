@@ -1,0 +1,215 @@
+"""Where each side's code comes from: this working tree, a worktree of another revision, another interpreter."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.errors import BenchError, RequestError
+from bench.gate.result import Side
+
+PACKAGE_ROOT = Path(__file__).resolve().parents[2]
+WORKTREE_PREFIX = "vitbench-check-"
+GIT_SECONDS = 120.0
+INSTALL_SECONDS = 1_800.0
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+# What decides which packages an interpreter needs, beside the `project` table of pyproject.toml.
+DEPENDENCY_FILES = ("requirements*.txt", "setup.py", "setup.cfg", "uv.lock", "poetry.lock", "pdm.lock", "Pipfile.lock")
+DEPENDENCY_KEYS = ("dependencies", "optional-dependencies", "requires-python", "dynamic")
+
+
+class SideBrokenError(BenchError):
+    """A side's code cannot be made ready to run: the check is INCONCLUSIVE."""
+
+
+@dataclass(frozen=True)
+class SideCode:
+    """The code and the interpreter of one side. tree: imported before anything installed; None: nothing is.
+
+    folder: where the worker stands, from which relative paths of a user's models start.
+    """
+
+    side: Side
+    python: Path
+    tree: Path | None
+    folder: Path
+
+    def environment(self, threads: int) -> dict[str, str]:
+        """The parent's environment with this side's import path, and limits that torch reads when it is imported."""
+        path = [str(place) for place in self._import_path()]
+        limits = dict.fromkeys(THREAD_VARIABLES, str(threads))
+        if threads > 1:
+            limits["OMP_WAIT_POLICY"] = "PASSIVE"  # threads that spin would take the other side's turn away
+        kept = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
+        return {**kept, **limits, "PYTHONPATH": os.pathsep.join(path), "PYTHONUNBUFFERED": "1"}
+
+    def _import_path(self) -> list[Path]:
+        places = [] if self.tree is None else [self.tree, self.tree / "src"]
+        if PACKAGE_ROOT.name not in ("site-packages", "dist-packages"):
+            places.append(PACKAGE_ROOT)  # behind the tree: only where the tree holds no `bench` of its own
+        return [place for place in places if place.is_dir()]
+
+    def require_origin(self, origin: Path) -> None:
+        """Raise SideBrokenError if a worker imported `bench` from elsewhere than the tree that holds one."""
+        has_own = self.tree is not None and (self.tree / "bench" / "__init__.py").exists()
+        if has_own and origin.resolve() != (self.tree or origin).resolve():
+            raise SideBrokenError(
+                f"{self.side.label} should run the code of its own tree and imported another copy of `bench`; "
+                "a check of that would compare a revision with itself."
+            )
+
+
+def this_tree(label: str = "head") -> SideCode:
+    """The code of the working tree around the current folder, changes that are not committed included."""
+    folder = Path.cwd()
+    top = _git_or_none(folder, "rev-parse", "--show-toplevel")
+    if top is None:
+        return SideCode(Side(label=label), Path(sys.executable), None, folder)
+    commit = _git_or_none(folder, "rev-parse", "HEAD")
+    changes = _git_or_none(folder, "status", "--porcelain")
+    dirty = bool(changes)
+    name = f"{label} ({commit[:8] if commit else 'no commit'}{', with uncommitted changes' if dirty else ''})"
+    side = Side(label=name, commit=commit, is_dirty=dirty)
+    return SideCode(side, Path(sys.executable), Path(top), folder)
+
+
+@contextlib.contextmanager
+def base_tree(revision: str, head: SideCode, cache: Path, python: Path | None = None) -> Iterator[SideCode]:
+    """The code of a revision in a git worktree of its own, gone when the block ends.
+
+    python: the interpreter; None is head's, or one of its own environment in `cache` where the revisions differ in
+    what they depend on. Raises RequestError for a revision that does not exist, SideBrokenError if it cannot be made.
+    """
+    if head.tree is None:
+        raise RequestError("--base compares two revisions, and the current folder is in no git checkout.")
+    commit = resolve_revision(revision, head.tree)
+    _remove_stale(head.tree)
+    place = Path(tempfile.mkdtemp(prefix=f"{WORKTREE_PREFIX}{os.getpid()}-"))
+    tree = place / "base"
+    try:
+        _git(head.tree, "worktree", "add", "--detach", "--force", str(tree), commit)
+        folder = tree / head.folder.resolve().relative_to(head.tree.resolve())
+        if not folder.is_dir():
+            folder = tree
+        if python is None:
+            python = interpreter_for(tree, head, cache)
+        yield SideCode(Side(label=f"base ({commit[:8]})", commit=commit, is_dirty=False), python, tree, folder)
+    finally:
+        _git_or_none(head.tree, "worktree", "remove", "--force", str(tree))
+        shutil.rmtree(place, ignore_errors=True)
+        _git_or_none(head.tree, "worktree", "prune")
+
+
+def resolve_revision(revision: str, tree: Path) -> str:
+    """The commit that a revision names. Raises RequestError with what to do where the history is too short."""
+    commit = _git_or_none(tree, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    if commit:
+        return commit
+    is_shallow = _git_or_none(tree, "rev-parse", "--is-shallow-repository") == "true"
+    advice = "This clone is shallow: fetch more history (`fetch-depth: 0` on GitHub)." if is_shallow else (
+        "`git log --oneline` lists what there is; a branch of the server may need `git fetch` first."
+    )  # fmt: skip
+    raise RequestError(f"--base {revision!r} is no revision of this checkout. {advice}")
+
+
+def interpreter_for(tree: Path, head: SideCode, cache: Path) -> Path:
+    """Head's interpreter if the revision depends on the same packages, else one of an environment of its own.
+
+    The environment is made with venv and pip and kept in `cache` under a hash of what it depends on.
+    """
+    assert head.tree is not None
+    wanted = dependencies_of(tree)
+    if wanted == dependencies_of(head.tree):
+        return head.python
+    version = ".".join(map(str, sys.version_info[:3]))
+    folder = cache / "environments" / hashlib.sha256(f"{version}\n{wanted}".encode()).hexdigest()[:16]
+    python = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
+    if (folder / "complete").exists():
+        return python
+    shutil.rmtree(folder, ignore_errors=True)
+    _install([str(head.python), "-m", "venv", str(folder)], tree)
+    _install([str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--editable", "."], tree)
+    (folder / "complete").touch()
+    return python
+
+
+def dependencies_of(tree: Path) -> str:
+    """Everything in a tree that decides which packages it needs, as one text to compare."""
+    parts = []
+    project = tree / "pyproject.toml"
+    if project.exists():
+        try:
+            data = tomllib.loads(project.read_text(encoding="utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise SideBrokenError(f"pyproject.toml of the base cannot be read: {error}") from None
+        table = data.get("project", {})
+        parts.append(repr([(key, table.get(key)) for key in DEPENDENCY_KEYS]))
+        parts.append(repr(data.get("build-system")))
+    for pattern in DEPENDENCY_FILES:
+        parts += [
+            f"{file.name}\n{file.read_text(encoding='utf-8', errors='replace')}" for file in sorted(tree.glob(pattern))
+        ]
+    return "\n".join(parts)
+
+
+def _install(command: list[str], tree: Path) -> None:
+    try:
+        done = subprocess.run(command, cwd=tree, capture_output=True, text=True, timeout=INSTALL_SECONDS)
+    except subprocess.TimeoutExpired:
+        raise SideBrokenError(f"Installing what the base depends on took over {INSTALL_SECONDS:.0f} s.") from None
+    if done.returncode:
+        lines = [line for line in (done.stderr + done.stdout).splitlines() if line.strip()]
+        raise SideBrokenError(
+            "The base depends on other packages, and they could not be installed: "
+            f"{lines[-1].strip() if lines else 'no message'} --base-python names an interpreter that has them."
+        )
+
+
+def _remove_stale(tree: Path) -> None:
+    """Take away worktrees that killed checks left behind."""
+    for place in Path(tempfile.gettempdir()).glob(f"{WORKTREE_PREFIX}*"):
+        match = re.match(rf"{WORKTREE_PREFIX}(\d+)-", place.name)
+        if match and not _is_alive(int(match[1])):
+            shutil.rmtree(place, ignore_errors=True)
+    _git_or_none(tree, "worktree", "prune")
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *arguments],
+            capture_output=True, text=True, timeout=GIT_SECONDS, env=environment,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise SideBrokenError(f"git {arguments[0]} failed: {error}") from None
+    if done.returncode:
+        raise SideBrokenError(f"git {arguments[0]} failed: {done.stderr.strip() or done.returncode}")
+    return done.stdout.strip()
+
+
+def _git_or_none(folder: Path, *arguments: str) -> str | None:
+    try:
+        return _git(folder, *arguments)
+    except SideBrokenError:
+        return None

@@ -1,0 +1,174 @@
+"""One side of a check, in its own interpreter: builds models, then runs forward passes when it is given the token.
+
+Started by file path (`python -P .../worker.py`) with the side's source tree first on PYTHONPATH: this file is always
+head's, and everything that it imports from `bench` is the side's own. So it may import nothing of bench.gate, which
+an older revision need not have. One JSON request a line on standard input, one reply a line; it ends with its input.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+WARMUP_PASSES = 3  # first calls allocate, choose kernels and fill caches
+WARMUP_SECONDS = 0.1
+PROBE_PASSES = 5  # their median says how long a pass takes
+
+Step = Callable[[], object]
+
+
+def main() -> None:
+    """Serve requests until standard input ends."""
+    replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # whatever a model prints goes to standard error
+    side = Side()
+    for line in sys.stdin:
+        request = json.loads(line)
+        reply = side.answer(request)
+        replies.write(json.dumps({"side": side.name, **reply}, separators=(",", ":")) + "\n")
+        replies.flush()
+    os._exit(0)  # at once: the parent waits before it starts the next pair
+
+
+class Side:
+    """The models of one worker, each as a step that runs one forward pass."""
+
+    def __init__(self) -> None:
+        self.name = os.environ.get("VITBENCH_GATE_SIDE", "")
+        self._steps: list[tuple[Step, tuple[int, int]] | None] = []
+        self._synchronise: Callable[[], None] = lambda: None
+        self._contexts: list[Any] = []  # entered for as long as the worker lives
+
+    def answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        match request["do"]:
+            case "turn":  # first: this is the path that is timed
+                return {"ns": self.turn(request["workload"], request["forwards"])}
+            case "start":
+                return self.start(request)
+            case "build":
+                return self.build(request["workload"], request["device"])
+            case "conditions":
+                return conditions(request["device"], request["threads"])
+            case other:
+                return {"error": f"unknown request {other!r}"}
+
+    def start(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Pin the process, import what is slow to import, and say who this is."""
+        if request["cpus"] and hasattr(os, "sched_setaffinity"):
+            os.sched_setaffinity(0, request["cpus"])
+        try:
+            import timm
+            import torch
+
+            import bench
+            import bench.measure.build
+            import bench.measure.images
+            import bench.measure.settings
+        except Exception as error:  # the side's own code: anything may happen while it is imported
+            return {"error": f"cannot be imported: {one_line(error)}"}
+        torch.set_num_threads(request["threads"])
+        torch.backends.cudnn.benchmark = True
+        if request["device"] == "cuda":
+            self._synchronise = torch.cuda.synchronize
+        elif request["device"] == "mps":
+            self._synchronise = torch.mps.synchronize
+        context = torch.inference_mode()
+        context.__enter__()
+        self._contexts.append(context)
+        return {
+            "origin": os.path.dirname(os.path.dirname(os.path.abspath(bench.__file__))),
+            "python": ".".join(map(str, sys.version_info[:3])),
+            "torch": torch.__version__,
+            "timm": timm.__version__,
+        }
+
+    def build(self, workload: dict[str, Any], device: str) -> dict[str, Any]:
+        """Make one model ready; the reply has the nanoseconds of a pass, or why it cannot be made."""
+        try:
+            step = self._make_step(workload, device)
+            nanoseconds = self._warm_up(step)
+        except Exception as error:  # the side's own code, or a model that does not fit: the check says so
+            self._steps.append(None)
+            return {"error": one_line(error)}
+        self._steps.append((step, tuple(workload["plant"] or (0, 1))))
+        gc.collect()
+        gc.freeze()
+        gc.disable()
+        return {"forward_ns": nanoseconds}
+
+    def turn(self, index: int, forwards: int) -> int:
+        """Nanoseconds of that many forward passes, after one that is not timed. A plant adds its share of passes."""
+        made = self._steps[index]
+        if made is None:
+            raise LookupError(f"workload {index} was not built")
+        step, (extra, per) = made
+        passes = range(forwards + extra * forwards // per)
+        synchronise = self._synchronise
+        step()
+        synchronise()
+        started = time.perf_counter_ns()
+        for _ in passes:
+            step()
+        synchronise()
+        return time.perf_counter_ns() - started
+
+    def _make_step(self, workload: dict[str, Any], device: str) -> Step:
+        from bench.measure.build import build_model, native_resolution
+        from bench.measure.images import make_images
+        from bench.measure.settings import apply_settings
+        from bench.suite.cell import Settings
+
+        settings = Settings(**workload["settings"])
+        resolution = workload["resolution_px"] or native_resolution(workload["model"])
+        model = build_model(
+            workload["model"], num_classes=workload["num_classes"], resolution_px=workload["resolution_px"], seed=0
+        )
+        applied = apply_settings(model.eval(), settings, device)
+        applied.context.__enter__()
+        self._contexts.append(applied.context)
+        images = make_images(
+            workload["batch_size"],
+            resolution,
+            dtype=applied.input_dtype,
+            channels_last=settings.memory_format == "channels_last",
+            device=device,
+        )
+        network = applied.model
+        return lambda: network(images)
+
+    def _warm_up(self, step: Step) -> int:
+        """Run passes until caches and kernels are settled; the median nanoseconds of a few after that."""
+        started, done = time.perf_counter(), 0
+        while done < WARMUP_PASSES or time.perf_counter() - started < WARMUP_SECONDS:
+            step()
+            self._synchronise()
+            done += 1
+        samples = []
+        for _ in range(PROBE_PASSES):
+            begun = time.perf_counter_ns()
+            step()
+            self._synchronise()
+            samples.append(time.perf_counter_ns() - begun)
+        return sorted(samples)[PROBE_PASSES // 2]
+
+
+def conditions(device: str, threads: int) -> dict[str, Any]:
+    """The conditions that every record of this project carries, as this side's code states them."""
+    from bench.execute.environment import describe_conditions
+
+    return {"conditions": describe_conditions(device, threads, 1)}
+
+
+def one_line(error: BaseException) -> str:
+    """An error's type and first line."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0][:300] if lines else 'no message'}"
+
+
+if __name__ == "__main__":
+    main()
