@@ -55,7 +55,7 @@ def run_pair(
     first: SideName = "head" if number % 2 else "base"
     names: list[ArmName] = ["base", "head"] if first == "base" else ["head", "base"]
     if again_for is not None:
-        names.append("again")
+        names.insert(random_state.randrange(3), "again")
     with start(names) as arms:
         built = _build(arms, comparisons, again_for, names)
         found: dict[str, PairTurns] = {}

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -36,11 +37,11 @@ class Estimate:
 
     def bound(self, level: float) -> float:
         """The one-sided upper bound of the mean at this level, in (0.5, 1)."""
-        return self.mean + float(stats.t.ppf(level, self.degrees)) * self.standard_error
+        return self.mean + _t_quantile(level, self.degrees) * self.standard_error
 
     def interval(self, level: float = INTERVAL_LEVEL) -> tuple[float, float]:
         """Two-sided interval of the mean."""
-        half = float(stats.t.ppf((1 + level) / 2, self.degrees)) * self.standard_error
+        half = _t_quantile((1 + level) / 2, self.degrees) * self.standard_error
         return self.mean - half, self.mean + half
 
 
@@ -88,10 +89,20 @@ def _spread_for(name: str, squares: Mapping[str, float], degrees: Mapping[str, i
     if own and others:
         variance = squares[name] / own
         rest = sum(squares[other] for other in degrees if other != name) / others
-        if variance > SPREAD_FLOOR**2 and variance > rest * float(stats.f.isf(OWN_SPREAD_LEVEL, own, others)):
+        if variance > SPREAD_FLOOR**2 and variance > rest * _f_quantile(own, others):
             return math.sqrt(variance), own
     pooled = sum(squares[other] for other in degrees) / (own + others)
     return max(math.sqrt(pooled), SPREAD_FLOOR), own + others
+
+
+@lru_cache(maxsize=1024)
+def _t_quantile(level: float, degrees: int) -> float:
+    return float(stats.t.ppf(level, degrees))
+
+
+@lru_cache(maxsize=1024)
+def _f_quantile(own: int, others: int) -> float:
+    return float(stats.f.isf(OWN_SPREAD_LEVEL, own, others))
 
 
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:
@@ -131,7 +142,7 @@ def look(
 
 
 def _block_means(values: Sequence[float]) -> tuple[float, ...]:
-    if not values or len(values) % PAIRS_PER_LOOK:
+    if not len(values) or len(values) % PAIRS_PER_LOOK:
         raise ValueError(f"Looks come after every {PAIRS_PER_LOOK} pairs, not after {len(values)}.")
     array = np.asarray(values, dtype=float).reshape(-1, PAIRS_PER_LOOK)
     return tuple(float(mean) for mean in array.mean(axis=1))

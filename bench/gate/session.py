@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bench.errors import RequestError
-from bench.gate.arms import Arm, ProcessArm
+from bench.gate.arms import Arm, ProcessArm, WorkerLostError
 from bench.gate.check import Listener, Measured, Plan, inconclusive, measure
 from bench.gate.pairs import ArmName
 from bench.gate.result import CheckResult, Comparison, Side
+from bench.gate.selftest import Recording, record_pairs
 from bench.gate.trees import SideBrokenError, SideCode, base_tree, this_tree
 from bench.suite.cell import Device
 
@@ -89,6 +90,38 @@ def run_check(request: Request, listener: Listener, cache: Path) -> CheckResult:
         except SideBrokenError as error:
             measured = inconclusive(request.comparisons, error)
         return _result(request, head, launcher, measured, cpus, started_at, time.monotonic() - started)
+
+
+def run_selftest(
+    comparisons: Sequence[Comparison],
+    pairs: int,
+    *,
+    turns: int,
+    seed: int,
+    device: Device,
+    threads: int,
+    listener: Listener,
+    cache: Path,
+) -> Recording:
+    """Pairs of this tree against itself with planted slowdowns. Raises RequestError if a worker cannot run them."""
+    here = this_tree("this tree")
+    cpus = choose_cpus(threads)
+    started_at, started = datetime.now(UTC).isoformat(timespec="seconds"), time.monotonic()
+    launcher = Launcher(here, here, device, threads, cpus)
+    with _alone(cache):
+        try:
+            recorded = record_pairs(comparisons, pairs, turns, seed, launcher, listener)
+        except (WorkerLostError, SideBrokenError, ValueError) as error:
+            raise RequestError(f"The self-test cannot run: {error}") from None
+    return Recording(
+        started_at=started_at,
+        wall_s=time.monotonic() - started,
+        seed=seed,
+        side=launcher.side("head"),
+        conditions=launcher.conditions,
+        comparisons=tuple(comparisons),
+        pairs=recorded,
+    )
 
 
 @contextlib.contextmanager

@@ -58,9 +58,7 @@ class Side:
                 return {"error": f"unknown request {other!r}"}
 
     def start(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Pin the process, import what is slow to import, and say who this is."""
-        if request["cpus"] and hasattr(os, "sched_setaffinity"):
-            os.sched_setaffinity(0, request["cpus"])
+        """Import what is slow to import, pin the process, and say who this is."""
         try:
             import timm
             import torch
@@ -71,6 +69,8 @@ class Side:
             import bench.measure.settings
         except Exception as error:  # the side's own code: anything may happen while it is imported
             return {"error": f"cannot be imported: {one_line(error)}"}
+        if request["cpus"] and hasattr(os, "sched_setaffinity"):
+            os.sched_setaffinity(0, request["cpus"])  # only now: the workers of a pair import on all CPUs at once
         torch.set_num_threads(request["threads"])
         torch.backends.cudnn.benchmark = True
         if request["device"] == "cuda":
