@@ -575,6 +575,8 @@ def _require_trainable(cell: FinetuneCell, team: Team, classes: int) -> None:
         )
     if cell.settings.compile:
         raise UnsupportedError("Fine-tuning with torch.compile is not implemented. Set compile = false.")
+    if cell.settings.fold:
+        raise UnsupportedError("A folded BatchNorm cannot be fine-tuned. Set fold = false.")
     if cell.recipe.batch_size < team.size:
         raise UnsupportedError(
             f"A batch of {cell.recipe.batch_size} images cannot be divided among {team.size} processes. Use fewer."

@@ -166,6 +166,8 @@ def _require_trainable(cell: TrainCell) -> None:
         raise UnsupportedError("Training in fp16 needs loss scaling, which is not implemented. Use bf16, tf32 or fp32.")
     if cell.settings.compile:
         raise UnsupportedError("Training with torch.compile is not implemented. Set compile = false.")
+    if cell.settings.fold:
+        raise UnsupportedError("A folded BatchNorm cannot be trained. Set fold = false.")
 
 
 def _steps(cell: TrainCell, model: nn.Module, part: ImageSet, pool: NDArray[np.int64], steps: int) -> Iterator[Tensor]:

@@ -178,7 +178,7 @@ def _score_share(
     index = np.arange(team.rank, len(part), team.size)
     # The same in every process and for every number of them, so that each image meets the same arithmetic.
     batch_size = min(BATCH[cell.device], len(part))
-    applied = apply_settings(loaded.model.eval(), cell.settings, cell.device)
+    applied = apply_settings(loaded.model.eval(), cell.settings, cell.device, cell.resolution_px)
     forward = _Forward(applied.model, loaded.config, cell.settings, cell.device, batch_size)
     columns: list[tuple[Tensor, Tensor, Tensor]] = []
     with applied.context, torch.inference_mode():

@@ -69,7 +69,7 @@ def extract_features(
     CellFailedError for features that are no vector per image.
     """
     _require_layer(model)
-    applied = apply_settings(_PreLogits(model.eval()), settings, device)
+    applied = apply_settings(_PreLogits(model.eval()).eval(), settings, device, framing.crop_px)
     mean, std = (torch.tensor(numbers, device=device)[:, None, None] for numbers in (framing.mean, framing.std))
     batches = []
     what = f"Extracting features with {FEATURE_BATCH} images of {framing.crop_px} px at a time"

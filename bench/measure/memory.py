@@ -57,7 +57,7 @@ def _peak_on_cpu(cell: MemoryCell, build: Callable[[], nn.Module]) -> int:
     _initialise_libraries()
     return_free_memory()
     before = int(psutil.Process().memory_info().rss)
-    applied = apply_settings(build().eval(), cell.settings, cell.device)
+    applied = apply_settings(build().eval(), cell.settings, cell.device, cell.resolution_px)
     with applied.context:
         step = _make_step(cell, applied)
         step()
@@ -68,7 +68,7 @@ def _peak_on_cpu(cell: MemoryCell, build: Callable[[], nn.Module]) -> int:
 
 
 def _peak_on_cuda(cell: MemoryCell, build: Callable[[], nn.Module]) -> int:
-    applied = apply_settings(build().eval(), cell.settings, cell.device)
+    applied = apply_settings(build().eval(), cell.settings, cell.device, cell.resolution_px)
     with applied.context:
         step = _make_step(cell, applied)
         step()
@@ -80,7 +80,7 @@ def _peak_on_cuda(cell: MemoryCell, build: Callable[[], nn.Module]) -> int:
 
 
 def _peak_on_mps(cell: MemoryCell, build: Callable[[], nn.Module]) -> int:
-    applied = apply_settings(build().eval(), cell.settings, cell.device)
+    applied = apply_settings(build().eval(), cell.settings, cell.device, cell.resolution_px)
     with applied.context:
         step = _make_step(cell, applied)
         step()

@@ -1,4 +1,4 @@
-"""Which device, precision, memory format and compiler a model runs with, and why a device cannot do some of them."""
+"""Which device, precision, memory format and compiler a model runs with, folded or not; what a device cannot do."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ import torch
 from torch import nn
 
 from bench.errors import RequestError, UnsupportedError
+from bench.measure.folding import Folding, fold
 from bench.suite.cell import Settings
 
 MIN_CAPABILITY_TF32 = (8, 0)  # Ampere
@@ -31,24 +32,36 @@ class Applied(NamedTuple):
     model: nn.Module
     input_dtype: torch.dtype
     context: AbstractContextManager[None]
+    folding: Folding | None = None  # with `fold`: what was folded
 
 
-def apply_settings(model: nn.Module, settings: Settings, device: str) -> Applied:
+def apply_settings(model: nn.Module, settings: Settings, device: str, resolution_px: int | None = None) -> Applied:
     """The model on the device, converted as the settings say.
 
     fp16 and bf16 convert weights and images; this is not autocast. fp32 switches TF32 off, tf32 on, inside `context`.
     The model is changed in place. With `compile`, each input shape is compiled at its first call, without caches.
+    resolution_px: needed by `fold`, which compares outputs on images of that size, on the CPU, before the conversion.
 
-    Raises UnsupportedError with the reason if the device cannot do a setting, before the model is touched.
+    Raises UnsupportedError with the reason if the device cannot do a setting, or if a model in training mode is to be
+    folded, before the model is touched; CellFailedError if folding changed the outputs.
     """
     require_supported(settings, device)
+    folding = _fold(model, resolution_px) if settings.fold else None
     memory_format = torch.channels_last if settings.memory_format == "channels_last" else torch.contiguous_format
     dtype = INPUT_DTYPES[settings.precision]
     model = model.to(dtype=dtype).to(memory_format=memory_format).to(device)  # the device never holds an fp32 copy
     if settings.compile:
         # Static shapes: a batch of one after a batch of 64 would otherwise get code for any batch size.
         model = torch.compile(model, dynamic=False)  # type: ignore[assignment]
-    return Applied(model, dtype, _backends(settings, device))
+    return Applied(model, dtype, _backends(settings, device), folding)
+
+
+def _fold(model: nn.Module, resolution_px: int | None) -> Folding:
+    if model.training:
+        raise UnsupportedError("A folded BatchNorm cannot be trained. Set fold = false.")
+    if resolution_px is None:
+        raise ValueError("folding compares outputs: it needs the resolution of the images")
+    return fold(model, resolution_px)
 
 
 def require_supported(settings: Settings, device: str) -> None:

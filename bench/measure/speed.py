@@ -33,13 +33,14 @@ def measure_speed(
     """Values and samples of a speed cell, as records hold them. What cell.metrics does not ask for is None.
 
     model: on the CPU, in evaluation mode; changed in place. compile_s is the first call at each batch size used,
-    compilation and one run, None without compilation. Latency is at batch size 1 whatever cell.batch_size.
+    compilation and one run, None without compilation. Latency is at batch size 1 whatever cell.batch_size. With `fold`
+    the values also say what was folded.
 
     Raises UnsupportedError, OutOfMemoryError, and CellFailedError if compiling fails.
     """
     size = f"{cell.model} at batch size {cell.batch_size}, {cell.resolution_px} px"
     with memory_limit_named(f"Inference with {size}"):
-        applied = apply_settings(model, cell.settings, cell.device)
+        applied = apply_settings(model, cell.settings, cell.device, cell.resolution_px)
         clock = clock or clock_for(cell.device)
         with applied.context, torch.inference_mode(), _collector_paused():
             steps = {
@@ -49,7 +50,8 @@ def measure_speed(
             compile_s = sum(_compile(step, clock) for step in steps.values()) if cell.settings.compile else None
             throughput = _throughput(steps["throughput"], cell, clock) if "throughput" in steps else None
             latency = _latency(steps["latency"], clock) if "latency" in steps else None
-    return _values(throughput, latency, compile_s), _samples(throughput, latency)
+    folded = applied.folding.as_values() if applied.folding else {}
+    return _values(throughput, latency, compile_s) | folded, _samples(throughput, latency)
 
 
 def _make_step(cell: SpeedCell, applied: Applied, batch_size: int) -> Callable[[], Tensor]:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, TypeAdapter, model_serializer
 
 Device = Literal["cpu", "cuda", "mps"]
 Precision = Literal["fp32", "tf32", "fp16", "bf16"]
@@ -31,17 +31,35 @@ METRIC_VERSION = {
 
 
 class Frozen(BaseModel):
-    """Base of everything that is parsed once and never changed."""
+    """Base of everything that is parsed once and never changed.
+
+    later_fields: added after records were committed. They are left out of the JSON where they have their default, so
+    that the ids of those records' cells stay what they were.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+    later_fields: ClassVar[tuple[str, ...]] = ()
+
+    @model_serializer(mode="wrap")
+    def _without_later_defaults(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        data: dict[str, Any] = serialise(self)
+        fields = type(self).model_fields
+        dropped = {name for name in self.later_fields if getattr(self, name) == fields[name].default}
+        return {name: value for name, value in data.items() if name not in dropped}
 
 
 class Settings(Frozen):
-    """How a model is run, apart from which device it is run on."""
+    """How a model is run, apart from which device it is run on.
+
+    fold: BatchNorm folded into the convolution before it, standardised weights computed once; for inference only.
+    """
+
+    later_fields = ("fold",)
 
     precision: Precision = "fp32"
     memory_format: MemoryFormat = "contiguous"
     compile: bool = False
+    fold: bool = False
 
 
 class Recipe(Frozen):

@@ -97,6 +97,21 @@ def test_auto_takes_the_first_device_present(monkeypatch: pytest.MonkeyPatch):
     assert resolve_device("auto") == "mps"
 
 
+def test_folding_happens_before_the_conversion_and_is_told():
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)).eval()
+    applied = apply_settings(model, Settings(fold=True, memory_format="channels_last"), "cpu", 8)
+    assert applied.folding is not None
+    assert applied.folding.folded_batch_norms == 1
+    assert next(applied.model.parameters()).is_contiguous(memory_format=torch.channels_last)
+
+
+def test_a_model_in_training_is_not_folded():
+    with pytest.raises(UnsupportedError, match="cannot be trained"):
+        apply_settings(convolution().train(), Settings(fold=True), "cpu", 8)
+    with pytest.raises(ValueError, match="resolution"):
+        apply_settings(convolution(), Settings(fold=True), "cpu")
+
+
 @pytest.mark.gpu
 @needs_cuda
 def test_tf32_is_on_only_inside_the_context_of_tf32():

@@ -131,6 +131,18 @@ def test_compile_time_is_apart_from_throughput(monkeypatch: pytest.MonkeyPatch):
     assert values["throughput_img_per_s"] == pytest.approx(1000)
 
 
+def test_a_folded_cell_says_what_was_folded():
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)).eval()
+    clock = FakeClock()
+    values, _ = measure_speed(
+        make_cell(settings=Settings(fold=True)), nn.Sequential(model, Timed(clock)).eval(), clock=clock
+    )
+    assert set(values) - VALUES == {
+        "folded_batch_norms", "batch_norms_left", "baked_convolutions", "fold_max_difference"
+    }  # fmt: skip
+    assert values["folded_batch_norms"] == 1
+
+
 def test_a_failed_compilation_says_why(monkeypatch: pytest.MonkeyPatch):
     from torch._dynamo.exc import TorchDynamoException
 

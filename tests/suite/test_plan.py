@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,7 +13,7 @@ import pytest
 from bench.catalog.datasets import find_dataset
 from bench.catalog.tuned import tuned_learning_rate
 from bench.errors import RequestError, UnknownNameError
-from bench.suite.cell import MemoryCell, SpeedCell, TrainCell, cell_id_of, parse_cell
+from bench.suite.cell import MemoryCell, Settings, SpeedCell, TrainCell, cell_id_of, parse_cell
 from bench.suite.plan import definition_of, plan, sweep_trials
 from bench.suite.spec import Sweep, load_suite, parse_suite
 from bench.suite.world import ImagesFacts, Surroundings
@@ -78,6 +79,21 @@ def test_a_cell_id_is_the_same_after_a_round_trip_and_differs_by_seed() -> None:
 def test_a_cell_id_is_sha256_of_canonical_json() -> None:
     # sha256 of '{"a":1,"b":[2,"x"]}'
     assert cell_id_of({"b": [2, "x"], "a": 1}) == cell_id_of({"a": 1, "b": [2, "x"]}) == "454597f51f0e5988"
+
+
+def test_fields_that_came_later_leave_the_ids_of_older_cells_alone() -> None:
+    assert Settings().model_dump(mode="json") == {
+        "precision": "fp32", "memory_format": "contiguous", "compile": False
+    }  # fmt: skip
+    assert Settings(fold=True).model_dump(mode="json")["fold"] is True
+
+
+def test_committed_records_have_the_ids_of_their_cells() -> None:
+    files = sorted(Path(__file__).parents[2].glob("results/*/*.jsonl"))
+    stored = [json.loads(line) for file in files for line in file.read_text(encoding="utf-8").splitlines()]
+    records = [record for record in stored if "cell_id" in record]
+    assert len(records) > 500
+    assert all(parse_cell(record["cell"]).cell_id == record["cell_id"] for record in records)
 
 
 def test_what_a_name_stands_for_is_part_of_the_cell(tmp_path: Path) -> None:
