@@ -1,0 +1,258 @@
+"""What one forward pass of a model holds, counted in the side's own interpreter and source tree.
+
+A script that is started by its path and asks nothing of the tree's bench.gate, which an older revision may not have:
+
+    python -P <this file> < request    with PYTHONPATH = the side's source tree
+
+The request is {"workloads": [...], "graph_breaks": true}, workloads as bench.gate.result.Workload has them. The answer
+is a line of JSON that says where `bench` comes from, {"origin": "..."} or {"error": "one line"}, and then one for each
+workload, in their order, as soon as it is known:
+{"counts": {...}, "absent": {...}, "break_reasons": [...], "device": "meta"} or {"error": "one line"}.
+
+counts: `params`, `macs` and `activations` of one image; `graph breaks` under torch.compile; and for each operator that
+does work, `aten.bmm` for example, its calls in one forward pass of the batch. absent: a count that could not be had ->
+why. device: where the calls were counted; `meta`, unless the model's code asks for numbers.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from importlib.machinery import ModuleSpec, PathFinder
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+Found = TypeVar("Found")
+
+OPERATORS = "operators"  # the name under which all calls are absent together
+GRAPH_BREAKS = "graph breaks"
+# Kept whole: on the meta device torch would take them apart, as it does not on a device that computes.
+_WHOLE = frozenset({"aten.scaled_dot_product_attention", "aten.lstm", "aten.gru"})
+# They hand memory on under another shape or name, or ask for some. For most views the schema says so; these are others.
+_NO_WORK = frozenset({"aten._unsafe_view", "aten.lift_fresh", "aten.empty", "aten.empty_like", "aten.empty_strided",
+                      "aten.new_empty", "aten.new_empty_strided", "prim.device"})  # fmt: skip
+
+
+class OperatorCalls(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Count calls of operators that do work, composite ones taken apart into those that they consist of."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.calls: Counter[str] = Counter()
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        name = str(func.overloadpacket)
+        if name not in _WHOLE:
+            with self:
+                parts = func.decompose(*args, **kwargs)
+            if parts is not NotImplemented:
+                return parts
+        if not func.is_view and torch.Tag.inplace_view not in func.tags and name not in _NO_WORK:
+            self.calls[name] += 1
+        return func(*args, **kwargs)
+
+
+class OwnTreeOnly:
+    """Find parts of `bench` beside the `bench` that was found first, and nowhere else.
+
+    The finder of an editable installation would hand out what an older tree lacks from the tree that is installed.
+    """
+
+    @staticmethod
+    def find_spec(name: str, path: Sequence[str] | None = None, target: Any = None) -> ModuleSpec | None:
+        if not name.startswith("bench."):
+            return None
+        found = PathFinder.find_spec(name, path)
+        if found is None:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+        return found
+
+
+def main() -> None:
+    """Read a request from standard input and answer it on standard output, which models cannot print to."""
+    request = json.load(sys.stdin)
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # a model's own print must not come between the answers
+    warnings.simplefilter("ignore")
+    sys.meta_path.insert(0, OwnTreeOnly)
+
+    def answer(reply: dict[str, Any]) -> None:
+        answers.write(json.dumps(reply) + "\n")
+        answers.flush()
+
+    try:
+        import bench.measure.build
+    except Exception as error:  # the tree's code, of any age
+        answer({"error": f"cannot be imported: {one_line(error)}"})
+        return
+    answer({"origin": os.path.dirname(os.path.dirname(os.path.abspath(bench.__file__)))})
+    for workload in request["workloads"]:
+        answer(count_workload(workload, graph_breaks=request["graph_breaks"]))
+
+
+def count_workload(workload: dict[str, Any], *, graph_breaks: bool) -> dict[str, Any]:
+    """The answer for one workload; whatever goes wrong is a line in it."""
+    try:
+        build = _builder(workload)
+        shapes, resolution_px = build("meta"), _resolution(workload)
+    except Exception as error:  # the tree's code, of any age, and the user's
+        return {"error": one_line(error)}
+    counts: dict[str, int] = {"params": sum(weights.numel() for weights in shapes.parameters())}
+    absent: dict[str, str] = {}
+    reasons: list[str] = []
+    _attempt(("macs", "activations"), absent, lambda: counts.update(_complexity(shapes, resolution_px, absent)))
+    runs = _Runs(workload, build, shapes, resolution_px)
+    _attempt((OPERATORS,), absent, lambda: counts.update(runs.on_meta_or_cpu(_operator_calls)))
+    device = runs.device
+    if graph_breaks:
+        _attempt((GRAPH_BREAKS,), absent, lambda: _add_breaks(counts, reasons, runs))
+    return {"counts": counts, "absent": absent, "break_reasons": reasons, "device": device}
+
+
+def _attempt(names: Iterable[str], absent: dict[str, str], count: Callable[[], None]) -> None:
+    try:
+        count()
+    except Exception as error:  # a model, or a torch, that this count cannot follow
+        absent.update(dict.fromkeys(names, one_line(error)))
+
+
+def one_line(error: BaseException) -> str:
+    """`RuntimeError: the first line of its message`."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0] if lines else 'no message'}"
+
+
+def _resolution(workload: dict[str, Any]) -> int:
+    from bench.measure.build import native_resolution
+
+    return workload["resolution_px"] or native_resolution(workload["model"])
+
+
+def _builder(workload: dict[str, Any]) -> Callable[[str], nn.Module]:
+    """A function that makes the workload's model on `meta` or `cpu`, in evaluation mode, folded if it is to be."""
+    from bench.measure.build import build_model
+    from bench.suite.cell import Settings
+
+    settings = Settings(**workload["settings"])  # an older tree refuses a setting that it does not know
+    name, shape = workload["model"], {key: workload[key] for key in ("num_classes", "resolution_px")}
+
+    def build(device: str) -> nn.Module:
+        if not getattr(settings, "fold", False):
+            seed = 0 if device == "cpu" else None
+            return build_model(name, device=device, seed=seed, **shape).eval().requires_grad_(False)
+        from bench.measure.folding import fold
+
+        model = build_model(name, device="cpu", seed=0, **shape).eval()
+        fold(model, _resolution(workload))
+        return model.to(device).requires_grad_(False)
+
+    return build
+
+
+def _complexity(shapes: nn.Module, resolution_px: int, absent: dict[str, str]) -> dict[str, int]:
+    from bench.measure.complexity import measure_complexity
+
+    found = measure_complexity(shapes, resolution_px)
+    if found.activations is None:
+        absent["activations"] = found.certificate_note
+        return {"macs": found.macs}
+    return {"macs": found.macs, "activations": found.activations}
+
+
+class _Runs:
+    """Runs of the workload's forward pass: with shapes alone, or with numbers where its code asks for one."""
+
+    def __init__(
+        self, workload: dict[str, Any], build: Callable[[str], nn.Module], shapes: nn.Module, resolution_px: int
+    ) -> None:
+        self.workload, self.build, self.shapes, self.resolution_px = workload, build, shapes, resolution_px
+        self.device = "meta"  # where the last look was had
+
+    def on_meta_or_cpu(self, look: Callable[[nn.Module, Tensor], Found]) -> Found:
+        """What `look` finds in a model under its settings and a batch of images that fits it."""
+        self.device = "meta"
+        try:
+            return look(*self._under_settings(self.shapes, "meta", self.workload["batch_size"]))
+        except (RuntimeError, NotImplementedError) as error:
+            if "meta" not in str(error):
+                raise
+        # "Tensor.item() cannot be called on meta tensors": the code branches on a number. One image, for its time.
+        self.device = "cpu"
+        return look(*self._under_settings(self.build("cpu"), "cpu", 1))
+
+    def _under_settings(self, model: nn.Module, device: str, batch_size: int) -> tuple[nn.Module, Tensor]:
+        settings = self.workload["settings"]
+        dtype = {"fp16": torch.float16, "bf16": torch.bfloat16}.get(settings.get("precision", "fp32"), torch.float32)
+        is_last = settings.get("memory_format") == "channels_last"
+        layout = torch.channels_last if is_last else torch.contiguous_format
+        channels = getattr(model, "in_chans", 3)
+        size = (batch_size, channels if isinstance(channels, int) else 3, self.resolution_px, self.resolution_px)
+        seeded = torch.Generator().manual_seed(0) if device == "cpu" else None  # both sides take the same branches
+        images = torch.rand(size, dtype=dtype, device=device, generator=seeded).contiguous(memory_format=layout)
+        return model.to(dtype=dtype).to(memory_format=layout), images
+
+
+def _operator_calls(model: nn.Module, images: Tensor) -> Counter[str]:
+    # Inference mode shows composite operators as they were called; elsewhere torch takes them apart on its own.
+    counter = OperatorCalls()
+    with torch.inference_mode(), counter:
+        model(images)
+    return counter.calls
+
+
+def _add_breaks(counts: dict[str, int], reasons: list[str], runs: _Runs) -> None:
+    counts[GRAPH_BREAKS], found = runs.on_meta_or_cpu(_graph_breaks)
+    reasons.extend(found)
+
+
+def _graph_breaks(model: nn.Module, images: Tensor) -> tuple[int, list[str]]:
+    """How often torch.compile leaves a graph, and why: breaks, and functions that it gives up whole.
+
+    A break inside a loop or a `with` is of the second kind: no graph ends there, because none was made.
+    """
+    import torch._dynamo
+    from torch._dynamo.utils import counters
+
+    reasons: list[str] = []
+
+    def take(graph: torch.fx.GraphModule, _: list[Tensor]) -> Callable[..., Any]:
+        why = graph.compile_subgraph_reason
+        if why is not None and why.graph_break:  # type: ignore[union-attr]
+            reasons.append(_first_line(str(why.reason)) + _place(why.user_stack))  # type: ignore[union-attr]
+        return graph.forward
+
+    torch._dynamo.reset()
+    counters.clear()
+    with torch.inference_mode():
+        torch.compile(model, backend=take, dynamic=False)(images)
+    frames = counters["frames"]
+    if not frames["total"]:
+        raise RuntimeError("torch.compile looked at no function of the model")
+    given_up = frames["total"] - frames["ok"]
+    breaks = max(len(reasons), sum(counters["graph_break"].values()))  # each misses some that the other has
+    if given_up or len(reasons) < breaks:
+        reasons += [_first_line(str(key)) for name in ("graph_break", "unimplemented") for key in counters[name]]
+    return breaks + given_up, list(dict.fromkeys(reasons))
+
+
+def _place(stack: Any) -> str:
+    """Where in the user's code: ` (net.py:12)`, or nothing."""
+    return f" ({os.path.basename(stack[-1].filename)}:{stack[-1].lineno})" if stack else ""
+
+
+def _first_line(text: str) -> str:
+    return text.strip().splitlines()[0] if text.strip() else "no reason given"
+
+
+if __name__ == "__main__":
+    main()
