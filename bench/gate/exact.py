@@ -1,0 +1,243 @@
+"""The deterministic gate: what a forward pass of base and of head holds, counted and compared exactly.
+
+Each side counts in a process of its own tree (facts.py); here the answers are collected and laid side by side. No time
+is measured and no torch imported.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+from pydantic import Field
+
+from bench.gate.result import Comparison, CountChange, ExactResult, Workload
+from bench.gate.rule import Verdict
+from bench.gate.trees import SideBrokenError, SideCode
+from bench.shown import counted, listed
+from bench.suite.cell import Frozen
+
+FACTS = Path(__file__).with_name("facts.py")
+START_SECONDS = 180.0  # imports from a cold disk
+WORKLOAD_SECONDS = 120.0  # a small model takes 3 s; what runs on the CPU because its code asks for numbers takes longer
+OPERATORS = "operators"
+GRAPH_BREAKS = "graph breaks"
+TOTALS = ("params", "macs", "activations", GRAPH_BREAKS)  # the counts that are not calls of an operator
+SHOWN_CHANGES = 8  # in the sentence; the result holds all
+
+
+class Facts(Frozen):
+    """What one side holds for one comparison. error: why nothing could be counted; absent: what not, and why."""
+
+    counts: dict[str, int] = Field(default_factory=dict)
+    absent: dict[str, str] = Field(default_factory=dict)
+    break_reasons: tuple[str, ...] = ()
+    device: str = "meta"  # where operators were counted: calls on one device are not those on another
+    error: str | None = None
+
+
+def count_exactly(
+    comparisons: Sequence[Comparison],
+    base: SideCode,
+    head: SideCode,
+    *,
+    gates: bool,
+    seconds: tuple[float, float] = (START_SECONDS, WORKLOAD_SECONDS),
+) -> tuple[ExactResult, ...]:
+    """Count every comparison on both sides, at once, and compare. gates: whether a rise is a FAIL.
+
+    seconds: patience with a side's start and with each of its workloads. Whatever happens to a side is in the results.
+    """
+    of_base, of_head = collect_facts(
+        [(base, [one.base for one in comparisons]), (head, [one.head for one in comparisons])], seconds
+    )
+    return tuple(
+        compare_facts(one.name, base_facts, head_facts, gates=gates)
+        for one, base_facts, head_facts in zip(comparisons, of_base, of_head, strict=True)
+    )
+
+
+def collect_facts(
+    sides: Sequence[tuple[SideCode, Sequence[Workload]]],
+    seconds: tuple[float, float] = (START_SECONDS, WORKLOAD_SECONDS),
+) -> list[list[Facts]]:
+    """What each side holds for each of its workloads; the sides count at the same time, in one thread each."""
+    with contextlib.ExitStack() as held:
+        running = [held.enter_context(_started(code, workloads)) for code, workloads in sides]
+        deadline = time.monotonic() + seconds[0] + seconds[1] * max(len(workloads) for _, workloads in sides)
+        return [_finish(process, deadline) for process in running]
+
+
+class _Counting:
+    """One side's process, what it is asked, and where its answers and complaints go."""
+
+    def __init__(self, code: SideCode, workloads: Sequence[Workload], files: tuple[IO[bytes], IO[bytes]]) -> None:
+        self.code, self.workloads, (self.answers, self.complaints) = code, workloads, files
+        request = {"workloads": [one.model_dump(mode="json") for one in workloads], "graph_breaks": True}
+        self.process = subprocess.Popen(
+            [str(code.python), "-P", str(FACTS)],
+            stdin=subprocess.PIPE,
+            stdout=self.answers,
+            stderr=self.complaints,
+            cwd=code.folder,
+            env=code.environment(1),
+            start_new_session=True,  # so that what it starts can be ended with it
+        )
+        assert self.process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # it has died already, and its exit says so
+            self.process.stdin.write(json.dumps(request).encode())
+            self.process.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()
+
+    def end(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+
+@contextlib.contextmanager
+def _started(code: SideCode, workloads: Sequence[Workload]) -> Iterator[_Counting]:
+    # Files, not pipes: nobody has to read one side's while waiting for the other.
+    with tempfile.TemporaryFile() as answers, tempfile.TemporaryFile() as complaints:
+        counting = _Counting(code, workloads, (answers, complaints))
+        try:
+            yield counting
+        finally:
+            counting.end()
+
+
+def _finish(counting: _Counting, deadline: float) -> list[Facts]:
+    """The side's facts; for those that never came, how its process ended."""
+    try:
+        code = counting.process.wait(timeout=max(0.0, deadline - time.monotonic()))
+        ending = f"the process that counts ended with {f'exit code {code}' if code >= 0 else f'signal {-code}'}"
+    except subprocess.TimeoutExpired:
+        counting.end()
+        ending = "the process that counts hung and was ended"
+    counting.answers.seek(0)
+    answers = [json.loads(line) for line in counting.answers.read().splitlines(keepends=True) if line.endswith(b"\n")]
+    origin, found = (answers[0], answers[1:]) if answers else ({}, [])
+    problem = _origin_problem(counting.code, origin)
+    if problem is not None:
+        return [Facts(error=problem) for _ in counting.workloads]
+    missing = Facts(error=f"{ending}{_last_line(counting.complaints)}")
+    return [*map(Facts.model_validate, found), *[missing] * (len(counting.workloads) - len(found))]
+
+
+def _origin_problem(code: SideCode, origin: Mapping[str, Any]) -> str | None:
+    """Why what the side counted is not its own, or could not start."""
+    if "error" in origin:
+        return str(origin["error"])
+    if "origin" in origin:
+        try:
+            code.require_origin(Path(origin["origin"]))
+        except SideBrokenError as error:
+            return str(error)
+    return None
+
+
+def _last_line(complaints: IO[bytes]) -> str:
+    complaints.seek(0)
+    lines = [line.strip() for line in complaints.read().decode(errors="replace").splitlines() if line.strip()]
+    return f"; its last line: {lines[-1][:300]}" if lines else ""
+
+
+def compare_facts(name: str, base: Facts, head: Facts, *, gates: bool) -> ExactResult:
+    """Base's counts against head's. A rise of any count is a FAIL if `gates`, else it is shown.
+
+    A count that one side alone lacks makes the result INCONCLUSIVE, unless another one rose. One that both lack, for
+    code that no counter can follow, is named and not compared.
+    """
+    changes = _changes(base, head)
+    rises = [change for change in changes if change.is_rise]
+    unknown, uncompared = _gaps(base, head)
+    verdict: Verdict = "PASS"
+    if gates:
+        verdict = "FAIL" if rises else "INCONCLUSIVE" if unknown else "PASS"
+    parts = [*_said(changes, head, base), *unknown, *uncompared]
+    if not changes and not (base.error or head.error):
+        parts.insert(0, _same(base, head))
+    reason = "; ".join(parts)
+    if changes and not gates:
+        reason = f"does not gate: {reason}"
+    return ExactResult(name=name, verdict=verdict, reason=reason, changes=tuple(changes), counts=dict(head.counts))
+
+
+def _changes(base: Facts, head: Facts) -> list[CountChange]:
+    """Counts that differ: totals in their order, then operators by name."""
+    if base.error or head.error:
+        return []
+    found = []
+    for what in TOTALS:
+        if what in base.counts and what in head.counts and base.counts[what] != head.counts[what]:
+            found.append(_change(what, base.counts[what], head.counts[what]))
+    if not _has_operators(base, head):
+        return found
+    for what in sorted({*base.counts, *head.counts} - set(TOTALS)):
+        before, now = base.counts.get(what, 0), head.counts.get(what, 0)  # an operator that is not named has no call
+        if before != now:
+            found.append(_change(what, before, now))
+    return found
+
+
+def _has_operators(base: Facts, head: Facts) -> bool:
+    """Whether calls of operators can be compared."""
+    return OPERATORS not in base.absent and OPERATORS not in head.absent and base.device == head.device
+
+
+def _change(what: str, before: int, now: int) -> CountChange:
+    return CountChange(what=what, base=before, head=now, is_rise=now > before)
+
+
+def _gaps(base: Facts, head: Facts) -> tuple[list[str], list[str]]:
+    """What one side alone could not count, and what neither could, as clauses."""
+    if base.error or head.error:
+        sides = [("base", base.error), ("head", head.error)]
+        return [f"{side} cannot be counted: {error}" for side, error in sides if error], []
+    unknown, uncompared = [], []
+    for what in (*TOTALS, OPERATORS):
+        reasons = {side: facts.absent[what] for side, facts in (("base", base), ("head", head)) if what in facts.absent}
+        if len(reasons) == 2:
+            uncompared.append(f"{what} not compared: {reasons['head']}")
+        elif reasons:
+            side, reason = next(iter(reasons.items()))
+            unknown.append(f"{what} of {side} unknown: {reason}")
+    if base.device != head.device and not (OPERATORS in base.absent or OPERATORS in head.absent):
+        side = "base" if base.device == "cpu" else "head"
+        unknown.append(f"operators not comparable: {side} branches on a number, so that its shapes alone do not run")
+    return unknown, uncompared
+
+
+def _said(changes: Sequence[CountChange], head: Facts, base: Facts) -> list[str]:
+    """`more: aten.bmm: 0 -> 24 ...`, then `less: ...`: an exchange shows both."""
+    said = []
+    for word, wanted in (("more", True), ("less", False)):
+        texts = [_text(change, head.break_reasons if wanted else base.break_reasons)
+                 for change in changes if change.is_rise is wanted]  # fmt: skip
+        if texts:
+            rest = len(texts) - SHOWN_CHANGES
+            said.append(f"{word}: {', '.join(texts[:SHOWN_CHANGES])}{f' and {rest} others' if rest > 0 else ''}")
+    return said
+
+
+def _text(change: CountChange, break_reasons: Sequence[str]) -> str:
+    text = f"{change.what}: {change.base:,.0f} -> {change.head:,.0f}"
+    if change.what == GRAPH_BREAKS and break_reasons:
+        text += f" ({'; '.join(break_reasons)})"
+    return text
+
+
+def _same(base: Facts, head: Facts) -> str:
+    compared = [what for what in TOTALS if what in base.counts and what in head.counts]
+    if _has_operators(base, head):
+        compared.append(f"the calls of {counted(len(set(head.counts) - set(TOTALS)), 'operator')}")
+    return f"the same {listed(compared)}"
