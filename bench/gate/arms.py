@@ -10,7 +10,7 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from bench.errors import BenchError
 from bench.gate.result import Workload
@@ -18,6 +18,7 @@ from bench.gate.trees import SideBrokenError, SideCode
 from bench.suite.cell import Device
 
 WORKER = Path(__file__).with_name("worker.py")
+SIDE_VARIABLE = "VITBENCH_GATE_SIDE"  # a letter for each worker: an environment's length moves the stack, and so speed
 START_SECONDS = 180.0  # imports from a cold disk
 BUILD_SECONDS = 300.0
 COMPILE_SECONDS = 1_800.0
@@ -30,14 +31,21 @@ class WorkerLostError(BenchError):
     """A worker died, hung, or answered for somebody else; what its pair measured is worth nothing."""
 
 
+class Pace(NamedTuple):
+    """Passes of one turn: `warm` untimed ones first, then `forwards` timed ones."""
+
+    warm: int
+    forwards: int
+
+
 class Arm(Protocol):
     """One process that takes turns. Tests put a simulated one in its place."""
 
     def build(self, workload: Workload) -> int | str:
         """Make the next workload ready: nanoseconds of a forward pass, or why the side cannot make it."""
 
-    def turn(self, index: int, forwards: int, expected_ns: float) -> int:
-        """Nanoseconds of one turn with a built workload. Raises WorkerLostError."""
+    def turn(self, index: int, pace: Pace, expected_ns: float) -> int:
+        """Nanoseconds of the timed passes of one turn with a built workload. Raises WorkerLostError."""
 
     def close(self) -> None:
         """End the process at once."""
@@ -59,7 +67,7 @@ class ProcessArm:
             stdout=subprocess.PIPE,
             stderr=self._errors,
             cwd=code.folder,
-            env={**code.environment(threads), "VITBENCH_GATE_SIDE": name},
+            env={**code.environment(threads), SIDE_VARIABLE: name[0]},
             start_new_session=True,  # Ctrl-C in the terminal is the parent's business
         )
         assert self._process.stdin is not None
@@ -83,9 +91,9 @@ class ProcessArm:
         reply = self._receive(patience, f"building {workload.model}")
         return str(reply["error"]) if "error" in reply else int(reply["forward_ns"])
 
-    def turn(self, index: int, forwards: int, expected_ns: float) -> int:
-        """Nanoseconds of `forwards` timed passes. expected_ns: what they should take; patience follows from it."""
-        self._send({"do": "turn", "workload": index, "forwards": forwards})
+    def turn(self, index: int, pace: Pace, expected_ns: float) -> int:
+        """Nanoseconds of the timed passes. expected_ns: what the turn should take; patience follows from it."""
+        self._send({"do": "turn", "workload": index, "warm": pace.warm, "forwards": pace.forwards})
         patience = max(TURN_SECONDS, TURN_FACTOR * expected_ns / 1e9)
         return int(self._receive(patience, "a turn")["ns"])
 
@@ -117,7 +125,7 @@ class ProcessArm:
         if not line:
             raise WorkerLostError(f"The {self.name} worker ended while {doing} ({self._cause()}).")
         reply: dict[str, Any] = json.loads(line)
-        if reply.get("side") != self.name:
+        if reply.get("side") != self.name[0]:
             raise WorkerLostError(
                 f"The worker that should be {self.name} says that it is {reply.get('side')!r}: labels are swapped."
             )

@@ -8,9 +8,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Literal
 
-from bench.gate.arms import Arm
+from bench.gate.arms import Arm, Pace
 from bench.gate.result import Comparison, PairTurns, SideName, Workload
-from bench.gate.turns import draw_orders, forwards_for, take_turns
+from bench.gate.turns import draw_orders, pace_for, take_turns
 
 ArmName = Literal["base", "head", "again"]
 # Workers started in this order, all ready; they are ended when the block ends.
@@ -20,13 +20,13 @@ LETTERS: dict[ArmName, str] = {"base": "b", "head": "h", "again": "a"}
 
 @dataclass
 class Pacing:
-    """Forward passes of a turn for each comparison: chosen in its first pair and kept, so that pairs are alike."""
+    """Passes of a turn for each comparison: chosen in its first pair and kept, so that pairs are alike."""
 
-    forwards: dict[str, int] = field(default_factory=dict)
+    chosen: dict[str, Pace] = field(default_factory=dict)
 
-    def of(self, comparison: Comparison, forward_ns: Sequence[float]) -> int:
+    def of(self, comparison: Comparison, forward_ns: Sequence[float]) -> Pace:
         plants = (comparison.base.plant, comparison.head.plant)
-        return self.forwards.setdefault(comparison.name, forwards_for(forward_ns, plants))
+        return self.chosen.setdefault(comparison.name, pace_for(forward_ns, plants))
 
 
 @dataclass(frozen=True)
@@ -57,26 +57,26 @@ def run_pair(
     if again_for is not None:
         names.insert(random_state.randrange(3), "again")
     with start(names) as arms:
-        built = _build(arms, comparisons, again_for, names)
+        built = _build(arms, comparisons, names)
         found: dict[str, PairTurns] = {}
         order = [comparison for comparison in comparisons if comparison.name in built.ready]
         random_state.shuffle(order)
         for comparison in order:
             spot = built.ready[comparison.name]
-            taking = [name for name in names if name in spot.indices]
-            forwards = pacing.of(comparison, spot.forward_ns)
+            taking = [name for name in names if name != "again" or comparison.name == again_for]
+            pace = pacing.of(comparison, spot.forward_ns)
             orders = draw_orders("".join(sorted(LETTERS[name] for name in taking)), turns, random_state)
             times = take_turns(
                 {LETTERS[name]: arms[name] for name in taking},
                 {LETTERS[name]: spot.indices[name] for name in taking},
-                forwards,
+                pace,
                 orders,
-                expected_ns=forwards * max(spot.forward_ns),
+                expected_ns=sum(pace) * max(spot.forward_ns),
             )
             found[comparison.name] = PairTurns(
                 pair=number,
                 started_first=first,
-                forwards=forwards,
+                forwards=pace.forwards,
                 orders=orders,
                 base_ns=times["b"],
                 head_ns=times["h"],
@@ -99,17 +99,17 @@ class _Built:
     failed: dict[str, str] = field(default_factory=dict)
 
 
-def _build(
-    arms: Mapping[ArmName, Arm], comparisons: Sequence[Comparison], again_for: str | None, names: Sequence[ArmName]
-) -> _Built:
-    """Build every comparison in every worker that takes part in it, in the workers' order of start."""
+def _build(arms: Mapping[ArmName, Arm], comparisons: Sequence[Comparison], names: Sequence[ArmName]) -> _Built:
+    """Build every comparison in every worker, in the workers' order of start.
+
+    The second base worker builds all of them too, though it takes part in one: what lies in a process's memory moves
+    its speed, and the two bases must differ by chance alone.
+    """
     built = _Built()
     counts = dict.fromkeys(names, 0)
     for comparison in comparisons:
         spot, problems = _Spot({}, []), []
         for name in names:
-            if name == "again" and comparison.name != again_for:
-                continue
             workload: Workload = comparison.head if name == "head" else comparison.base
             outcome = arms[name].build(workload)
             spot.indices[name] = counts[name]

@@ -7,8 +7,9 @@ import random
 from collections.abc import Mapping, Sequence
 from itertools import permutations
 
-from bench.gate.arms import Arm
+from bench.gate.arms import Arm, Pace
 
+WARM_SECONDS = 0.003  # after a switch the first 2 to 4 passes of a small model (1.5 ms) were up to twice as slow
 TURN_SECONDS = 0.012  # timed part of a turn: long against a context switch, short against a burst of other work
 
 
@@ -32,18 +33,19 @@ def draw_orders(arms: str, turns: int, random_state: random.Random) -> tuple[str
     return tuple(orders)
 
 
-def forwards_for(forward_ns: Sequence[float], plants: Sequence[tuple[int, int] | None]) -> int:
-    """Timed forward passes of a turn: enough for the slowest side to fill TURN_SECONDS, at least one.
+def pace_for(forward_ns: Sequence[float], plants: Sequence[tuple[int, int] | None]) -> Pace:
+    """Passes of a turn: enough for the slowest side to fill WARM_SECONDS and TURN_SECONDS, at least one of each.
 
     A planted slowdown of `extra` passes among `per` needs a whole multiple of `per`.
     """
-    needed = max(1, math.ceil(TURN_SECONDS * 1e9 / max(forward_ns)))
-    multiple = math.lcm(*(plant[1] for plant in plants if plant is not None)) if any(plants) else 1
-    return math.ceil(needed / multiple) * multiple
+    slowest_s = max(forward_ns) / 1e9
+    multiple = math.lcm(*(plant[1] for plant in plants if plant is not None))
+    timed = max(1, math.ceil(TURN_SECONDS / slowest_s / multiple))
+    return Pace(max(1, math.ceil(WARM_SECONDS / slowest_s)), timed * multiple)
 
 
 def take_turns(
-    arms: Mapping[str, Arm], indices: Mapping[str, int], forwards: int, orders: Sequence[str], expected_ns: float
+    arms: Mapping[str, Arm], indices: Mapping[str, int], pace: Pace, orders: Sequence[str], expected_ns: float
 ) -> dict[str, tuple[int, ...]]:
     """Nanoseconds of every arm in every turn.
 
@@ -53,5 +55,5 @@ def take_turns(
     times: dict[str, list[int]] = {letter: [] for letter in arms}
     for order in orders:
         for letter in order:
-            times[letter].append(arms[letter].turn(indices[letter], forwards, expected_ns))
+            times[letter].append(arms[letter].turn(indices[letter], pace, expected_ns))
     return {letter: tuple(taken) for letter, taken in times.items()}

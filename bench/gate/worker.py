@@ -47,7 +47,7 @@ class Side:
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
         match request["do"]:
             case "turn":  # first: this is the path that is timed
-                return {"ns": self.turn(request["workload"], request["forwards"])}
+                return {"ns": self.turn(request["workload"], request["warm"], request["forwards"])}
             case "start":
                 return self.start(request)
             case "build":
@@ -101,15 +101,16 @@ class Side:
         gc.disable()
         return {"forward_ns": nanoseconds}
 
-    def turn(self, index: int, forwards: int) -> int:
-        """Nanoseconds of that many forward passes, after one that is not timed. A plant adds its share of passes."""
+    def turn(self, index: int, warm: int, forwards: int) -> int:
+        """Nanoseconds of so many forward passes, after `warm` that are not timed. A plant adds its share of passes."""
         made = self._steps[index]
         if made is None:
             raise LookupError(f"workload {index} was not built")
         step, (extra, per) = made
         passes = range(forwards + extra * forwards // per)
         synchronise = self._synchronise
-        step()
+        for _ in range(warm):  # the caches are full of what the other side left there
+            step()
         synchronise()
         started = time.perf_counter_ns()
         for _ in passes:
