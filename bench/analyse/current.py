@@ -12,6 +12,7 @@ from typing import Any
 from bench.store.record import Record
 
 Group = tuple[str, ...]
+TIMING_TASKS = ("speed", "memory", "training_step", "training_memory", "largest_batch")
 _TIMING_CONDITIONS = ("threads", "torch", "timm")
 _OWN_HEAD = ("evaluate", "fewshot", "preflight")  # tasks whose classes are the model's, or nobody's
 _OF_IMAGES = ("train", "evaluate", "fewshot", "finetune", "preflight")
@@ -100,7 +101,7 @@ def _dataset(record: Record) -> Group | None:
 
 
 def _timed_model(record: Record) -> Group | None:
-    if _task(record) not in ("speed", "memory"):
+    if _task(record) not in TIMING_TASKS:
         return None
     cell: dict[str, Any] = record.cell
     settings = repr(sorted((cell.get("settings") or {}).items()))

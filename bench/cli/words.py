@@ -11,10 +11,13 @@ from bench.suite.cell import (
     EvaluateCell,
     FewshotCell,
     FinetuneCell,
+    LargestBatchCell,
     MemoryCell,
     PreflightCell,
     SpeedCell,
     TrainCell,
+    TrainingMemoryCell,
+    TrainingStepCell,
     parse_cell,
 )
 
@@ -32,6 +35,13 @@ def describe_cell(cell: Cell) -> str:
             return f"{what}, batch {cell.batch_size}, process {cell.repeat + 1}"
         case MemoryCell():
             return f"peak memory of {cell.model} at {cell.resolution_px} px, batch {cell.batch_size}"
+        case TrainingStepCell():
+            what = f"training step of {cell.model} at {cell.resolution_px} px"
+            return f"{what}, batch {cell.batch_size}, process {cell.repeat + 1}"
+        case TrainingMemoryCell():
+            return f"peak memory of a training step of {cell.model} at {cell.resolution_px} px, batch {cell.batch_size}"
+        case LargestBatchCell():
+            return f"largest batch of {cell.model} at {cell.resolution_px} px"
         case ComplexityCell():
             return f"complexity of {cell.model} at {cell.resolution_px} px"
         case PreflightCell():
@@ -65,7 +75,12 @@ def describe_result(record: Record) -> str:
             if values.get("latency_p50_ms") is not None:
                 parts.append(f"p50 {values['latency_p50_ms']:.2f} ms")
             return f"{what}: {', '.join(parts)}"
-        case "memory":
+        case "training_step":
+            return f"{what}: {values['training_img_per_s']:.0f} images/s"
+        case "largest_batch":
+            stopped = "the cap" if values["stopped_by"] == "cap" else values["stopped_by"]
+            return f"{what}: {values['largest_batch']} images, stopped by {stopped}, {len(values['tries'])} tries"
+        case "memory" | "training_memory":
             return f"{what}: {next(iter(values.values())):.1f} MiB"
         case "preflight":
             return f"{what}: {values['images']} images, {len(values['bad'])} of them cannot be used"

@@ -101,7 +101,8 @@ def limit_threads(threads: int) -> None:
 
 
 def set_backends(task: str) -> None:
-    """Process-wide switches: `train` and `finetune` repeatable, `speed` the fastest kernels, other tasks torch's own.
+    """Process-wide switches: `train` and `finetune` repeatable, `speed` and `training_step` the fastest kernels,
+    other tasks torch's own.
 
     To be called before describe_conditions, which records them.
     """
@@ -112,7 +113,7 @@ def set_backends(task: str) -> None:
     torch.backends.cudnn.deterministic = False
     torch.backends.mkldnn.deterministic = False  # type: ignore[assignment, unused-ignore]
     # Shapes are fixed, so cuDNN may try its kernels during warm-up; its guess costs CNNs more than ViTs.
-    torch.backends.cudnn.benchmark = task == "speed"
+    torch.backends.cudnn.benchmark = task in ("speed", "training_step")
 
 
 def set_determinism() -> None:

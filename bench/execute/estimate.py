@@ -10,10 +10,13 @@ from bench.suite.cell import (
     EvaluateCell,
     FewshotCell,
     FinetuneCell,
+    LargestBatchCell,
     MemoryCell,
     PreflightCell,
     SpeedCell,
     TrainCell,
+    TrainingMemoryCell,
+    TrainingStepCell,
 )
 from bench.units import GIGA, training_flops
 
@@ -21,6 +24,7 @@ from bench.units import GIGA, training_flops
 TRAINING_GFLOP_PER_S = 40.0
 TIMING_SECONDS = 9.0  # a fresh process: 3 s of imports, then warm-up, blocks and single images
 MEMORY_SECONDS = 5.0
+SEARCH_SECONDS = 25.0  # five tries, each in a fresh process
 COMPLEXITY_SECONDS = 0.5
 
 
@@ -29,10 +33,12 @@ def estimated_seconds(cell: Cell) -> float | None:
     match cell:
         case TrainCell():
             return cell.budget_gflop / TRAINING_GFLOP_PER_S
-        case SpeedCell():
+        case SpeedCell() | TrainingStepCell():
             return TIMING_SECONDS
-        case MemoryCell():
+        case MemoryCell() | TrainingMemoryCell():
             return MEMORY_SECONDS
+        case LargestBatchCell():
+            return SEARCH_SECONDS
         case ComplexityCell():
             return COMPLEXITY_SECONDS
         case FinetuneCell():

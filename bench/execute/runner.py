@@ -16,7 +16,7 @@ from bench.learn.checkpoint import discard
 from bench.places import checkpoint_folder
 from bench.store.files import RunWriter
 from bench.store.record import Record, Status
-from bench.suite.cell import Cell, EvaluateCell, FinetuneCell, MemoryCell, SpeedCell
+from bench.suite.cell import Cell, EvaluateCell, FinetuneCell, TimingCell
 
 Identity = tuple[str, ...]
 
@@ -85,7 +85,7 @@ class Summary:
 
 def is_timing(cell: Cell) -> bool:
     """Whether the cell needs the machine to itself and a process of its own."""
-    return isinstance(cell, SpeedCell | MemoryCell)
+    return isinstance(cell, TimingCell)
 
 
 def run_plan(

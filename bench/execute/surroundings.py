@@ -48,6 +48,9 @@ class Here:
             file_weights=self.file_weights,
             extra_datasets=tuple(name for name in self._supplies.data if not _is_catalogued(name)),
             validation_top1={r.cell_id: _validation_top1(r) for r in finished if _is_trial_result(r)},
+            largest_batches={
+                r.cell_id: int(r.values.get("largest_batch", 0)) for r in finished if r.cell["task"] == "largest_batch"
+            },
             trained_weights={r.cell_id: r.values.get("weights_sha256") for r in finished if r.cell["task"] == "train"},
         )
 

@@ -20,6 +20,7 @@ from bench.data.images import load_dataset
 from bench.data.open import is_embedded, open_images, preflight_of
 from bench.errors import DataError, UnsupportedError
 from bench.execute.environment import machine_fingerprint
+from bench.execute.largest_batch import find_largest_batch
 from bench.execute.stopping import saves_itself
 from bench.execute.supplies import Supplies
 from bench.learn.fewshot import fewshot
@@ -27,11 +28,12 @@ from bench.learn.finetune import finetune
 from bench.learn.team import joined_team
 from bench.learn.train import train_from_scratch
 from bench.measure.accuracy import Predictions
-from bench.measure.build import build_model
+from bench.measure.build import build_model, check_takes_resolution, native_resolution
 from bench.measure.complexity import count_macs, measure_complexity
 from bench.measure.evaluate import evaluate
 from bench.measure.memory import measure_memory
 from bench.measure.speed import measure_speed
+from bench.measure.training_step import measure_training_step
 from bench.measure.weights import CLASS_NAMES_KEY, LoadedModel, file_weights_id, load_weights, save_weights
 from bench.places import checkpoint_folder, weights_file
 from bench.suite.cell import (
@@ -40,10 +42,14 @@ from bench.suite.cell import (
     EvaluateCell,
     FewshotCell,
     FinetuneCell,
+    LargestBatchCell,
     MemoryCell,
     PreflightCell,
     SpeedCell,
+    TimingCell,
     TrainCell,
+    TrainingMemoryCell,
+    TrainingStepCell,
 )
 
 EVALUATED: tuple[PartName, ...] = ("test",)
@@ -70,10 +76,15 @@ def prepare(cell: Cell, supplies: Supplies) -> Callable[[], Outcome]:
         case TrainCell():
             return _training(cell, supplies)
         case SpeedCell():
-            model = build_model(cell.model, num_classes=cell.num_classes, resolution_px=cell.resolution_px).eval()
+            model = timed_model(cell)
             return lambda: Outcome(*measure_speed(cell, model))
-        case MemoryCell():
-            return lambda: _memory(cell)
+        case TrainingStepCell():
+            network = timed_model(cell)
+            return lambda: Outcome(*measure_training_step(cell, network))
+        case MemoryCell() | TrainingMemoryCell():
+            return lambda: Outcome(measure_memory(cell, lambda: timed_model(cell)))
+        case LargestBatchCell():
+            return lambda: Outcome(find_largest_batch(cell, torch.get_num_threads()))
         case PreflightCell():
             return lambda: _preflight(cell, supplies)
         case EvaluateCell():
@@ -127,11 +138,11 @@ def _keep(model: torch.nn.Module, cell: TrainCell, class_names: Sequence[str]) -
     return name
 
 
-def _memory(cell: MemoryCell) -> Outcome:
-    def build() -> torch.nn.Module:
-        return build_model(cell.model, num_classes=cell.num_classes, resolution_px=cell.resolution_px).eval()
-
-    return Outcome(measure_memory(cell, build))
+def timed_model(cell: TimingCell) -> torch.nn.Module:
+    """The network in evaluation mode. Raises ResolutionError also for a size that fails only when it is run."""
+    if cell.resolution_px != native_resolution(cell.model):
+        check_takes_resolution(cell.model, cell.resolution_px)
+    return build_model(cell.model, num_classes=cell.num_classes, resolution_px=cell.resolution_px).eval()
 
 
 def _preflight(cell: PreflightCell, supplies: Supplies) -> Outcome:

@@ -16,7 +16,14 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TextIO
 
-from bench.errors import AbsentDataError, BenchError, CellFailedError, OutOfMemoryError, UnsupportedError
+from bench.errors import (
+    AbsentDataError,
+    BenchError,
+    CellFailedError,
+    OutOfMemoryError,
+    ResolutionError,
+    UnsupportedError,
+)
 from bench.execute.stopping import STOP, request_stop
 from bench.execute.supplies import Supplies
 from bench.suite.cell import parse_cell
@@ -26,7 +33,12 @@ if TYPE_CHECKING:
 
 
 def main() -> None:
-    """Serve requests until standard input ends."""
+    """Run cells until standard input ends."""
+    serve(answer)
+
+
+def serve(answer: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    """Answer requests until standard input ends."""
     replies = _claim_standard_output()
     requests: queue.SimpleQueue[str] = queue.SimpleQueue()
     threading.Thread(target=_read_requests, args=(requests,), daemon=True).start()
@@ -55,11 +67,11 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     device = getattr(cell, "device", "cpu")
     reply["conditions"] = describe_conditions(device, request["threads"], request["side_by_side"])
     supplies = Supplies.from_json(request["supplies"])
-    reply |= _attempt(lambda: prepare(cell, supplies), reply)
+    reply |= attempt(lambda: prepare(cell, supplies), reply)
     return reply
 
 
-def _attempt(prepare: Callable[[], Callable[[], Outcome]], reply: dict[str, Any]) -> dict[str, Any]:
+def attempt(prepare: Callable[[], Callable[[], Outcome]], reply: dict[str, Any]) -> dict[str, Any]:
     """Status and content of a cell, whatever happens in it: a failure is a result."""
     started = None
     try:
@@ -70,7 +82,7 @@ def _attempt(prepare: Callable[[], Callable[[], Outcome]], reply: dict[str, Any]
         return {"status": "ok", "reason": None} | _content(outcome)
     except OutOfMemoryError as error:
         return {"status": "oom", "reason": _one_line(str(error))}
-    except (UnsupportedError, AbsentDataError) as error:
+    except (UnsupportedError, AbsentDataError, ResolutionError) as error:
         return {"status": "skipped", "reason": _one_line(str(error))}
     except CellFailedError as error:
         # what the cell was asked for cannot be done, and trying again would show no more: a sweep may go on without it

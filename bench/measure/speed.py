@@ -42,12 +42,12 @@ def measure_speed(
     with memory_limit_named(f"Inference with {size}"):
         applied = apply_settings(model, cell.settings, cell.device, cell.resolution_px)
         clock = clock or clock_for(cell.device)
-        with applied.context, torch.inference_mode(), _collector_paused():
+        with applied.context, torch.inference_mode(), collector_paused():
             steps = {
                 metric: _make_step(cell, applied, 1 if metric == "latency" else cell.batch_size)
                 for metric in cell.metrics
             }
-            compile_s = sum(_compile(step, clock) for step in steps.values()) if cell.settings.compile else None
+            compile_s = sum(first_call_s(step, clock) for step in steps.values()) if cell.settings.compile else None
             throughput = _throughput(steps["throughput"], cell, clock) if "throughput" in steps else None
             latency = _latency(steps["latency"], clock) if "latency" in steps else None
     folded = applied.folding.as_values() if applied.folding else {}
@@ -71,8 +71,8 @@ def _make_step(cell: SpeedCell, applied: Applied, batch_size: int) -> Callable[[
     return step
 
 
-def _compile(step: Callable[[], object], clock: Clock) -> float:
-    """Seconds of the first call, which compiles."""
+def first_call_s(step: Callable[[], object], clock: Clock) -> float:
+    """Seconds of the first call, which compiles. Raises CellFailedError if that fails."""
     from torch._dynamo.exc import TorchDynamoException
 
     started = clock.now()
@@ -100,7 +100,7 @@ def _latency(step: Callable[[], object], clock: Clock) -> Latency:
 
 
 @contextmanager
-def _collector_paused() -> Iterator[None]:
+def collector_paused() -> Iterator[None]:
     """No cyclic garbage collection inside: it would fall into some samples and not into others."""
     was_enabled = gc.isenabled()
     gc.collect()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from bench.analyse.compare import Comparison, FamilyBest, flipped
+from bench.analyse.current import TIMING_TASKS
 from bench.analyse.frame import machine_of
 from bench.analyse.identity import DatasetIdentity, identify_dataset
 from bench.analyse.scores import Score
@@ -93,7 +94,7 @@ def speed_conditions(study: Study) -> str:
 
 def device_words(study: Study) -> str:
     """The processor (or GPU) of the home machine's timings with its threads."""
-    timed = (record for record in study.shown if record.cell.get("task") in ("speed", "memory"))
+    timed = (record for record in study.shown if record.cell.get("task") in TIMING_TASKS)
     at_home = (record for record in timed if machine_of(record) == study.home)
     conditions = next((record.conditions for record in at_home), {})
     name = conditions.get("gpu_model") or conditions.get("cpu_model") or "unknown device"

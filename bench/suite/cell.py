@@ -23,6 +23,9 @@ METRIC_VERSION = {
     "train": 1,
     "speed": 1,
     "memory": 1,
+    "training_step": 1,
+    "training_memory": 1,
+    "largest_batch": 1,
     "preflight": 1,
     "evaluate": 1,
     "fewshot": 1,
@@ -162,6 +165,38 @@ class MemoryCell(_Cell):
     settings: Settings
 
 
+class TrainingStepCell(_Cell):
+    """Images per second of one optimiser step (forward, backward, SGD with momentum) in one fresh process."""
+
+    task: Literal["training_step"] = "training_step"
+    batch_size: int
+    repeat: int  # as in SpeedCell
+    device: Device
+    settings: Settings
+
+
+class TrainingMemoryCell(_Cell):
+    """Peak memory of one optimiser step at one batch size, in a fresh process and a pass of its own."""
+
+    task: Literal["training_memory"] = "training_memory"
+    batch_size: int
+    device: Device
+    settings: Settings
+
+
+class LargestBatchCell(_Cell):
+    """The largest batch of one inference that fits, every try in a fresh process; no batch above `cap` is tried.
+
+    memory_limit_mib: what one process may grow by on a CPU; None where the device's own memory is the limit.
+    """
+
+    task: Literal["largest_batch"] = "largest_batch"
+    cap: int
+    memory_limit_mib: int | None
+    device: Device
+    settings: Settings
+
+
 class PreflightCell(Frozen):
     """A look at every image of a user's own data set: what is broken, odd, doubled or missing."""
 
@@ -228,7 +263,20 @@ class FinetuneCell(_Cell):
     settings: Settings
 
 
-Cell = ComplexityCell | TrainCell | SpeedCell | MemoryCell | PreflightCell | EvaluateCell | FewshotCell | FinetuneCell
+Cell = (
+    ComplexityCell
+    | TrainCell
+    | SpeedCell
+    | MemoryCell
+    | TrainingStepCell
+    | TrainingMemoryCell
+    | LargestBatchCell
+    | PreflightCell
+    | EvaluateCell
+    | FewshotCell
+    | FinetuneCell
+)
+TimingCell = SpeedCell | MemoryCell | TrainingStepCell | TrainingMemoryCell | LargestBatchCell  # alone on the machine
 _ADAPTER: TypeAdapter[Cell] = TypeAdapter(Annotated[Cell, Field(discriminator="task")])
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from bench.suite.cell import (
 )
 from bench.suite.protocols import ProtocolPlan, preflight_cells
 from bench.suite.spec import ComplexityBlock, SpeedBlock, Suite, Sweep, TrainBlock
+from bench.suite.speed_plan import Point, largest_batch_cells, rounds, training_step_cells
 from bench.suite.world import Surroundings
 
 SAME_RATE = 1.02  # learning rates within 2 % of one another are one trial
@@ -196,27 +196,25 @@ def _three_digits(rate: float) -> float:
 
 
 def _speed_cells(block: SpeedBlock, suite: Suite, world: Surroundings) -> Iterable[Cell]:
-    timed = tuple(metric for metric in block.metrics if metric != "peak_memory")
-    points: list[dict[str, Any]] = [
+    timed = tuple(metric for metric in block.metrics if metric in ("throughput", "latency"))
+    places: list[Point] = [
         {
             "model": model,
             "definition": definition_of(model),
             "resolution_px": resolution,
-            "batch_size": batch,
             "num_classes": block.num_classes,
         }
         for model, resolution in _models_at(block.models, block.resolution_px, world)
-        for batch in block.batch_sizes
     ]
+    points = [{**place, "batch_size": batch} for place in places for batch in block.fixed_batches]
     common: dict[str, Any] = {"device": world.device, "settings": suite.settings}
-    for repeat in range(block.processes if timed else 0):
-        order = list(points)
-        random.Random(f"{suite.name}:{repeat}").shuffle(order)  # the machine's drift must not follow the model order
-        for point in order:
-            yield SpeedCell(metric_version=METRIC_VERSION["speed"], metrics=timed, repeat=repeat, **point, **common)
+    for repeat, point in rounds(points, block.processes if timed else 0, suite.name):
+        yield SpeedCell(metric_version=METRIC_VERSION["speed"], metrics=timed, repeat=repeat, **point, **common)
+    yield from training_step_cells(block, points, suite, world)
     if "peak_memory" in block.metrics:
         for point in points:
             yield MemoryCell(metric_version=METRIC_VERSION["memory"], **point, **common)
+    yield from largest_batch_cells(block, places, suite, world)
 
 
 def _models_at(

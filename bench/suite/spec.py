@@ -10,7 +10,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from bench.errors import SuiteFileError, UnknownNameError
 from bench.suite.cell import Frozen, Recipe, Settings, SpeedMetric
@@ -95,15 +95,43 @@ class FinetuneBlock(Frozen):
     hyperrule: bool = True
 
 
+BlockMetric = SpeedMetric | Literal["peak_memory", "largest_batch", "training_throughput", "training_peak_memory"]
+
+
 class SpeedBlock(Frozen):
-    """Time every model in `processes` fresh processes, in an order drawn at random for each round."""
+    """Time every model in `processes` fresh processes, in an order drawn at random for each round.
+
+    batch_sizes: `"largest"` is the largest batch that fits, once it is known; it is for throughput alone.
+    memory_limit_mib: the budget of the largest batch on a CPU; on a GPU the limit is the device's memory.
+    largest_batch_cap: no larger batch is tried.
+    """
 
     models: Names
-    metrics: Annotated[tuple[SpeedMetric | Literal["peak_memory"], ...], Field(min_length=1)]
-    batch_sizes: Annotated[tuple[Positive, ...], Field(min_length=1)] = (64,)
+    metrics: Annotated[tuple[BlockMetric, ...], Field(min_length=1)]
+    batch_sizes: Annotated[tuple[Positive | Literal["largest"], ...], Field(min_length=1)] = (64,)
     resolution_px: Annotated[tuple[Positive, ...], Field(min_length=1)] | Literal["native"] = "native"
     num_classes: Positive | None = None
     processes: Annotated[int, Field(ge=1)] = 5
+    memory_limit_mib: Positive | None = None
+    largest_batch_cap: Positive = 4096
+
+    @property
+    def fixed_batches(self) -> tuple[int, ...]:
+        """The batch sizes that are known before anything runs."""
+        return tuple(batch for batch in self.batch_sizes if batch != "largest")
+
+    @property
+    def seeks_largest_batch(self) -> bool:
+        """Whether the largest batch is wanted, for itself or to be timed."""
+        return "largest_batch" in self.metrics or "largest" in self.batch_sizes
+
+    @model_validator(mode="after")
+    def _has_budget(self) -> SpeedBlock:
+        if self.seeks_largest_batch and self.memory_limit_mib is None:
+            raise ValueError(
+                "the largest batch needs memory_limit_mib, the memory in MiB that one process may grow by on a CPU."
+            )
+        return self
 
 
 class RecipeDefaults(Frozen):
@@ -232,6 +260,8 @@ def _wording(problem: Any) -> str:
         return "is missing."
     if kind == "too_short":
         return "must not be empty."
+    if kind == "value_error":
+        return f"{problem['ctx']['error']}"
     if kind == "literal_error":
         return f"{got!r} is not known; expected {problem['ctx']['expected']}."
     return f"{problem['msg']}, got {got!r}."

@@ -47,7 +47,8 @@ class Surroundings:
     UnknownNameError for a model that does not exist. file_weights: model, path -> `sha256 <16 digits>`.
     validation_top1: cell id -> validation accuracy of a finished cell, minus infinity for one that failed; sweeps
     choose their next trials by it. trained_weights: cell id -> `sha256 <16 digits>` of what a training ended with,
-    None for one that failed. extra_datasets: trained on wherever the first data set of the suite is, in full.
+    None for one that failed. largest_batches: cell id -> the largest batch that a finished search found, 0 for none.
+    extra_datasets: trained on wherever the first data set of the suite is, in full.
     """
 
     device: Device
@@ -58,3 +59,4 @@ class Surroundings:
     extra_datasets: tuple[str, ...] = ()
     validation_top1: Mapping[str, float] = field(default_factory=dict)
     trained_weights: Mapping[str, str | None] = field(default_factory=dict)
+    largest_batches: Mapping[str, int] = field(default_factory=dict)

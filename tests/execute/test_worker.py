@@ -4,18 +4,38 @@ from __future__ import annotations
 
 from multiprocessing.connection import wait
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from bench.data.fingerprints import fingerprint_of_collection
 from bench.data.open import open_images
+from bench.errors import CellFailedError, OutOfMemoryError, ResolutionError, UnsupportedError
 from bench.execute.pool import Worker
 from bench.execute.supplies import Supplies
+from bench.execute.worker import attempt
 from bench.measure.build import build_model
 from bench.measure.weights import file_weights_id, save_weights
 from bench.suite.cell import METRIC_VERSION, EvaluateCell, Settings
 
 PATIENCE_SECONDS = 120.0
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (ResolutionError("no 50 px"), "skipped"),
+        (UnsupportedError("no bf16"), "skipped"),
+        (OutOfMemoryError("full"), "oom"),
+        (CellFailedError("broken"), "failed"),
+        (KeyError("x"), "failed"),
+    ],
+)
+def test_what_stops_a_cell_is_its_status(error: Exception, status: str) -> None:
+    def prepare() -> NoReturn:
+        raise error
+
+    assert attempt(prepare, {"wall_s": 0.0})["status"] == status
 
 
 @pytest.mark.slow

@@ -1,0 +1,44 @@
+"""The search for the largest batch: each try is handed to a process of its own, which starts from nothing."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from bench.errors import CellFailedError, UnsupportedError
+from bench.execute.pool import Worker
+from bench.measure.largest_batch import Try, as_values, judged, require_free_memory, search
+from bench.suite.cell import LargestBatchCell
+
+TRY_MODULE = "bench.execute.batch_try"
+KILLED = "SIGKILL"  # how the system ends a process when memory runs out
+
+
+def find_largest_batch(cell: LargestBatchCell, threads: int) -> dict[str, Any]:
+    """Values of a largest-batch cell: the batch, what stopped the search, and every try.
+
+    A lack of memory is a result, even for a single image. Raises UnsupportedError if the model or the device cannot
+    do it at all, or if the machine is too full to try; CellFailedError if one image fails for another reason.
+    """
+    require_free_memory(cell)
+    tries = search(lambda batch_size: _in_a_fresh_process(cell, batch_size, threads), cell.cap)
+    first = tries[0]
+    if first.status == "skipped":
+        raise UnsupportedError(first.reason or "no reason was given")
+    if first.status == "failed":
+        raise CellFailedError(f"One image alone fails: {first.reason}")
+    return as_values(tries)
+
+
+def _in_a_fresh_process(cell: LargestBatchCell, batch_size: int, threads: int) -> Try:
+    started = time.monotonic()
+    worker = Worker(threads, module=TRY_MODULE)
+    try:
+        worker.send({"cell": cell.model_dump(mode="json"), "batch_size": batch_size, "threads": threads})
+        reply = worker.receive()
+        if reply is None:
+            cause = worker.cause_of_death()
+            reply = {"status": "oom" if KILLED in cause else "failed", "reason": cause}
+    finally:
+        worker.stop()
+    return judged(batch_size, reply, time.monotonic() - started)
