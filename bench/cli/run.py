@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -125,7 +126,8 @@ class _Job:
         self.suite, self.world, self.results, self.local = suite, world, results, not shipped
         self.resources = resources
         timing = resources.timing_threads
-        per_task = {"train": 1, "fewshot": 1, "speed": timing, "memory": timing}
+        per_task = {"train": 1, "fewshot": 1}
+        per_task |= dict.fromkeys(("speed", "memory", "training_step", "training_memory", "largest_batch"), timing)
         per_task |= dict.fromkeys(("evaluate", "finetune"), threads_each(resources.processes))
         self.here = describe_conditions(device, timing, 1)
         stored = read_records(suite_folder(results, suite.name, local=self.local))
@@ -151,14 +153,20 @@ class _Job:
 
     def check(self) -> None:
         """Raise for anything wrong with the request while nothing has been written."""
+        from bench.execute.runner import is_timing
         from bench.measure.build import check_takes_resolution, native_resolution
         from bench.suite.cell import PreflightCell
 
         started = time.monotonic()
-        waiting = [cell for cell in self.waiting() if not isinstance(cell, PreflightCell)]
-        points = {(cell.model, cell.resolution_px) for cell in waiting}
+        planned = [cell for cell in self.plan(self.done.values()) if not isinstance(cell, PreflightCell)]
+        points = {(cell.model, cell.resolution_px) for cell in planned if cell.cell_id not in self.done}
+        # of several sizes that a model is timed at, those that it cannot take become skipped records
+        timed = {(cell.model, cell.resolution_px) for cell in planned if is_timing(cell)}
+        sizes = Counter(model for model, _ in timed)
+        lenient = timed - {(cell.model, cell.resolution_px) for cell in planned if not is_timing(cell)}
         for model, resolution in sorted(points):
-            if resolution != native_resolution(model):
+            is_one_of_several = sizes[model] > 1 and (model, resolution) in lenient
+            if resolution != native_resolution(model) and not is_one_of_several:
                 check_takes_resolution(model, resolution)
         self.preparing_s += time.monotonic() - started
 
@@ -371,6 +379,8 @@ def _later(suite: Suite, cells: Iterable[Cell]) -> Iterator[str]:
         yield "The final runs of fine-tuning are not among them: they follow when all trials of a sweep are in."
     if suite.starts_from_own_trainings and any(isinstance(cell, TrainCell) for cell in cells):
         yield "Cells that start from this suite's own trainings are not among them: they follow when these are done."
+    if any("largest" in block.batch_sizes for block in suite.speed):
+        yield "Timings at the largest batch may not be among them: they follow when the search for it is done."
     if any(isinstance(block.learning_rate, Sweep) and block.learning_rate.extra_trials for block in suite.train):
         yield "The further trials of a sweep are not among them: they follow when its first ones are in."
 

@@ -86,6 +86,24 @@ def test_a_wrong_suite_is_one_line_exit_two_and_nothing_written(
     assert [path.name for path in tmp_path.iterdir()] == ["suite.toml"]
 
 
+SIZES = """
+question = "Why?"
+[[speed]]
+models = ["vit_32px_s"]
+metrics = ["latency"]
+resolution_px = [32, 50]
+processes = 1
+"""
+
+
+@pytest.mark.parametrize(("sizes", "code"), [("[32, 50]", 0), ("[50]", 2)])
+def test_of_several_sizes_one_that_a_model_cannot_take_stops_no_run(tmp_path: Path, sizes: str, code: int) -> None:
+    (tmp_path / "suite.toml").write_text(SIZES.replace("[32, 50]", sizes))
+    result = vitbench("run", "suite.toml", "--dry-run", cwd=tmp_path)
+    assert result.returncode == code
+    assert ("multiples of 8" in result.stderr) == (code == 2)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
