@@ -8,6 +8,9 @@ from collections.abc import Iterable, Sequence
 _SPECIAL = re.compile(r"([\\`*_#|~$])")
 _WHITE = re.compile(r"[^\S\u202f]+")
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
+_ORDINARY = re.compile(r"[\w./:=,+()-]+(?: [\w./:=,+()-]+)*")  # inside backticks these need no care
+_UNSAFE = re.compile(r"[^\w ./=,+()-]|_|:(?=//)|(?<=www)\.")  # the last two begin a link
+_MENTION = re.compile(r"((?<!\w)@|\\#)(?=\w)")
 _WORD_UNDERSCORE = re.compile(r"(?<=\w)\\_(?=\w)")  # inside a word it is plain text already
 
 
@@ -28,6 +31,23 @@ def escape(text: str) -> str:
     for opener in ("://", "www."):  # bare addresses become links by themselves
         escaped = escaped.replace(opener, opener[0] + "&#8203;" + opener[1:])
     return escaped
+
+
+def code(text: str) -> str:
+    """The text in code type, showing exactly it on one line, inside tables too.
+
+    A name of ordinary characters becomes a span in backticks. Anything else becomes an element with each special
+    character written as a number: backticks and backslashes have no escape inside a span, and a bar would end a cell.
+    """
+    flat = one_line(text)
+    if _ORDINARY.fullmatch(flat):
+        return f"`{flat}`"
+    return f"<code>{_UNSAFE.sub(lambda found: f'&#{ord(found.group())};', flat)}</code>"
+
+
+def escape_mentions(text: str) -> str:
+    """Like `escape`, and nobody is called to a page on which `@name` or `#12` would call."""
+    return _MENTION.sub("\\1&#8203;", escape(text))
 
 
 def bullets(items: Iterable[str]) -> str:

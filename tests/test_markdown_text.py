@@ -1,6 +1,6 @@
 import pytest
 
-from bench.markdown_text import escape, fenced
+from bench.markdown_text import code, escape, escape_mentions, fenced
 
 
 @pytest.mark.parametrize(
@@ -26,3 +26,25 @@ def test_names_are_shown_and_never_interpreted(name, shown):
 
 def test_a_fence_is_longer_than_any_in_its_text():
     assert fenced("a ``` b") == "````\na ``` b\n````"
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("vit_32px_s", "`vit_32px_s`"),
+        ("base (1234)", "`base (1234)`"),
+        ("path/to.py:build", "`path/to.py:build`"),
+        ("a|b`", "<code>a&#124;b&#96;</code>"),
+        ("_a_", "`_a_`"),
+        ("https://a.b|", "<code>https&#58;//a.b&#124;</code>"),
+        ("a\nb", "`a b`"),
+    ],
+)
+def test_code_shows_any_name_and_no_markup(name, shown):
+    assert code(name) == shown
+
+
+def test_nobody_is_called_by_a_sentence():
+    assert escape_mentions("ask @me or @a/b about #12, not me@b.c") == (
+        "ask @&#8203;me or @&#8203;a/b about \\#&#8203;12, not me@b.c"
+    )
