@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from bench import __version__
+from bench.cli.check import check
 from bench.cli.data import data_app
 from bench.cli.look import complexity, datasets, doctor, models, suites
 from bench.cli.run import adopt, plan, report, run
@@ -34,7 +35,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (run, plan, report, models, datasets, suites, complexity, doctor, adopt):
+for command in (run, plan, report, models, datasets, suites, complexity, doctor, adopt, check):
     app.command()(command)
 app.add_typer(data_app, name="data")
 

@@ -10,7 +10,6 @@ import math
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Literal
 
 import numpy as np
@@ -19,6 +18,7 @@ from scipy import stats
 
 from bench.gate.check import Listener
 from bench.gate.pairs import Pacing, Pair, StartArms, run_pair
+from bench.gate.plant import plant_of, true_log_ratio
 from bench.gate.result import Comparison, PairTurns, Side, Workload
 from bench.gate.rule import (
     FAIL_LEVEL,
@@ -39,33 +39,10 @@ POWER = 0.95  # with which the smallest visible slowdown is seen
 TIMES_S = (60, 120, 300)
 
 
-def plant_of(slowdown_pct: float) -> tuple[int, int] | None:
-    """Extra passes among how many give about this slowdown, None for 0: (1, 20) for 5, (1, 33) for 3 (3.03 %).
-
-    The fewest passes that come within 2 % of what is asked. Raises ValueError outside 0 to 100.
-    """
-    if not 0 <= slowdown_pct <= 100:
-        raise ValueError(f"A slowdown of {slowdown_pct:g} % cannot be planted; give 0 to 100.")
-    if slowdown_pct == 0:
-        return None
-    wanted = slowdown_pct / 100
-    for per in range(1, 1_001):
-        share = Fraction(max(1, round(wanted * per)), per)
-        if abs(float(share) / wanted - 1) <= 0.02:
-            return share.numerator, share.denominator
-    raise ValueError(f"A slowdown of {slowdown_pct:g} % is too small to be planted.")
-
-
 def planted(workload: Workload, slowdown_pct: float) -> Comparison:
     """A workload against itself with a planted slowdown, named `model +5 %`."""
     head = workload.model_copy(update={"plant": plant_of(slowdown_pct)})
     return Comparison(name=f"{workload.model} {slowdown_pct:+g} %", base=workload, head=head)
-
-
-def true_log_ratio(comparison: Comparison) -> float:
-    """ln of the planted slowdown, exactly."""
-    extra, per = comparison.head.plant or (0, 1)
-    return math.log1p(extra / per)
 
 
 class RecordedPair(Frozen):
@@ -129,7 +106,7 @@ def values_of(recordings: Sequence[Recording]) -> dict[str, Values]:
         for recording in recordings:
             places = [index for index, one in enumerate(recording.comparisons) if one.name == name]
             for index in places:
-                truth = true_log_ratio(recording.comparisons[index])
+                truth = true_log_ratio(recording.comparisons[index].head.plant)
                 values += [pair.turns[index].log_ratio for pair in recording.pairs]
                 noise += [_noise_of(pair) for pair in recording.pairs]
         found[name] = Values(truth, np.array(values), np.array(noise))

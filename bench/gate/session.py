@@ -14,8 +14,9 @@ from typing import Any, Literal
 from bench.errors import RequestError
 from bench.gate.arms import Arm, ProcessArm, WorkerLostError
 from bench.gate.check import Listener, Measured, Plan, inconclusive, measure
+from bench.gate.exact import count_exactly
 from bench.gate.pairs import ArmName
-from bench.gate.result import CheckResult, Comparison, Side
+from bench.gate.result import CheckResult, Comparison, ExactResult, Side
 from bench.gate.selftest import Recording, record_pairs
 from bench.gate.trees import SideBrokenError, SideCode, base_tree, this_tree
 from bench.suite.cell import Device
@@ -83,13 +84,15 @@ def run_check(request: Request, listener: Listener, cache: Path) -> CheckResult:
     with contextlib.ExitStack() as held:
         held.enter_context(_alone(cache))
         launcher: Launcher | None = None
+        exact: tuple[ExactResult, ...] = ()
         try:
             base = held.enter_context(_base(request, head, cache))
             launcher = Launcher(base, head, request.device, request.threads, cpus)
+            exact = _count(request, base, head)
             measured = measure(request.comparisons, request.plan, launcher, listener)
         except SideBrokenError as error:
             measured = inconclusive(request.comparisons, error)
-        return _result(request, head, launcher, measured, cpus, started_at, time.monotonic() - started)
+        return _result(request, head, launcher, measured, exact, cpus, started_at, time.monotonic() - started)
 
 
 def run_selftest(
@@ -133,6 +136,14 @@ def _base(request: Request, head: SideCode, cache: Path) -> Iterator[SideCode]:
     label = f"a ({request.base_python.name})" if request.base_python else "a"
     side = head.side.model_copy(update={"label": label})
     yield SideCode(side, request.base_python or head.python, head.tree, head.folder)
+
+
+def _count(request: Request, base: SideCode, head: SideCode) -> tuple[ExactResult, ...]:
+    """The deterministic gate, before anything is timed. It gates between revisions alone: settings may well differ."""
+    if request.exact == "off":
+        return ()
+    gates = request.exact == "gate" and request.base is not None and request.base_python is None
+    return count_exactly(request.comparisons, base, head, gates=gates)
 
 
 def _require_known(request: Request, head: SideCode) -> None:
@@ -186,6 +197,7 @@ def _result(
     head: SideCode,
     launcher: Launcher | None,
     measured: Measured,
+    exact: tuple[ExactResult, ...],
     cpus: tuple[int, ...] | None,
     started_at: str,
     wall_s: float,
@@ -206,6 +218,7 @@ def _result(
         conditions=launcher.conditions if launcher else {},
         models=measured.models,
         noise=measured.noise,
+        exact=exact,
         problems=measured.problems,
         is_revision_check=request.base is not None,
     )

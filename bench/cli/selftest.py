@@ -1,0 +1,90 @@
+"""`check --selftest`: what this machine's gate is worth, measured and told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from bench.cli.check import CheckProgress
+    from bench.gate.result import Comparison
+    from bench.gate.rule import Verdict
+    from bench.gate.selftest import Rates, Recording
+
+SELFTEST_MODELS = ("vit_32px_s", "resnet_32px_s")
+
+
+def run_and_describe(
+    comparisons: Sequence[Comparison],
+    pairs: int,
+    turns: int,
+    seed: int,
+    device: Literal["cpu", "cuda", "mps"],
+    threads: int,
+    threshold: float,
+    results: Path,
+    progress: CheckProgress,
+) -> None:
+    """Record pairs with planted slowdowns, keep them, and print what follows."""
+    from bench.gate.selftest import PLANTS_PCT, planted, summarise
+    from bench.gate.session import run_selftest
+    from bench.places import cache_root
+    from bench.store.checks import save_selftest
+
+    plants = [planted(one.base, slowdown) for one in comparisons for slowdown in PLANTS_PCT]
+    recording = run_selftest(
+        plants,
+        pairs,
+        turns=turns,
+        seed=seed,
+        device=device,
+        threads=threads,
+        listener=progress,
+        cache=cache_root() / "gate",
+    )
+    machine = str(recording.conditions.get("machine", "unknown"))
+    kept = save_selftest(results, recording.model_dump_json(exclude_defaults=True), machine)
+    typer.echo(f"Every turn is in {kept}.", err=True)
+    typer.echo(describe_selftest([recording], summarise([recording], threshold=threshold / 100), threshold))
+
+
+def describe_selftest(recordings: Sequence[Recording], found: Sequence[Rates], threshold_pct: float) -> str:
+    """What a self-test says, as text: shares of verdicts with intervals, errors, and what more time would show."""
+    from bench.cli.words import duration, table
+    from bench.gate.selftest import TIMES_S, pair_seconds, smallest_visible_pct
+
+    def share(one: Rates, verdict: Verdict) -> str:
+        rate = one.shares[verdict]
+        return f"{rate.share:.1%} [{rate.low:.0%}, {rate.high:.0%}]"
+
+    rows = [
+        [one.name, f"{one.truth_pct:.2f}", str(one.pairs), share(one, "FAIL"), share(one, "PASS"),
+         share(one, "INCONCLUSIVE"), f"{one.error_median_pp:.2f} / {one.error_p95_pp:.2f}", f"{one.spread_pct:.2f}"]
+        for one in found
+    ]  # fmt: skip
+    heads = [
+        "Planted",
+        "True [%]",
+        "Pairs run",
+        "FAIL",
+        "PASS",
+        "INCONCLUSIVE",
+        "Error median / p95 [pp]",
+        "Pair SD [%]",
+    ]
+    lines = [
+        f"Threshold {threshold_pct:g} %. Shares are of 1,000 verdicts resampled from the pairs that were run, "
+        "with 95 % intervals over these pairs. SD is that of a pair.",
+        table(heads, rows, right=(1, 2)),
+    ]
+    models = len({one.base.model for one in recordings[0].comparisons})
+    per_model = pair_seconds(recordings) / models
+    spread = max(one.spread_pct for one in found) / 100
+    for seconds in TIMES_S:
+        seen = smallest_visible_pct(spread, per_model, seconds)
+        words = "too short for two blocks of pairs" if seen is None else f"{seen:.1f} %"
+        lines.append(f"Smallest slowdown to be seen in {duration(seconds)}, in 95 of 100 checks: {words}.")
+    return "\n".join(lines)
