@@ -22,11 +22,11 @@ def find_largest_batch(cell: LargestBatchCell, threads: int) -> dict[str, Any]:
     """
     require_free_memory(cell)
     tries = search(lambda batch_size: _in_a_fresh_process(cell, batch_size, threads), cell.cap)
-    first = tries[0]
+    first = min(tries, key=lambda one: one.batch_size)
     if first.status == "skipped":
         raise UnsupportedError(first.reason or "no reason was given")
     if first.status == "failed":
-        raise CellFailedError(f"One image alone fails: {first.reason}")
+        raise CellFailedError(f"Even a batch of {first.batch_size} fails: {first.reason}")
     return as_values(tries)
 
 

@@ -24,6 +24,7 @@ from bench.suite.cell import LargestBatchCell, MemoryCell
 from bench.units import MIB
 
 PRECISION = 1.05  # the search ends when a refused batch is at most so many times one that fits
+FIRST_BATCH = 8
 LARGEST_STEP = 16.0
 GUIDED_TRIES = 2  # between one that fits and one that does not, before plain bisection
 NET_FACTOR = 2.0  # times the budget: what a try on a CPU may allocate before the system refuses it more
@@ -49,10 +50,10 @@ class Try:
 def search(attempt: Callable[[int], Try], cap: int) -> list[Try]:
     """Every try, in order, until the largest batch that fits is known to PRECISION or to one image, or is the cap.
 
-    It ends after the first try if that is neither a fit nor a lack of memory: the model cannot run at all.
+    It ends after the first try if the model or the device cannot do it at all.
     """
-    tries = [attempt(1)]
-    if tries[0].status in ("failed", "skipped"):
+    tries = [attempt(min(FIRST_BATCH, cap))]
+    if tries[0].status == "skipped":
         return tries
     while (batch := next_batch(tries, cap)) is not None:
         tries.append(attempt(batch))
@@ -71,6 +72,8 @@ def next_batch(tries: Sequence[Try], cap: int) -> int | None:
     if not refused:
         return None if low >= cap else min(cap, _grown(tries))
     high = min(refused)
+    if low == 0 and high > 1:
+        return 1  # whether it runs at all
     if high - low <= 1 or high <= low * PRECISION:
         return None
     lower, upper = max(low + 1, int(low * PRECISION)), min(high - 1, math.ceil(high / PRECISION))

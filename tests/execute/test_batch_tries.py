@@ -80,12 +80,12 @@ def test_a_process_that_crashes_is_not_taken_for_a_lack_of_memory(monkeypatch: p
 
 @pytest.mark.parametrize(
     ("status", "error", "message"),
-    [("skipped", UnsupportedError, "no 50 px"), ("failed", CellFailedError, "One image alone fails: no 50 px")],
+    [("skipped", UnsupportedError, "no 50 px"), ("failed", CellFailedError, "Even a batch of 1 fails: no 50 px")],
 )
 def test_a_model_that_cannot_run_gives_its_reason(
     status: str, error: type[Exception], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ScriptedWorker, "answers", {1: {"status": status, "reason": "no 50 px"}})
+    monkeypatch.setattr(ScriptedWorker, "answers", {n: {"status": status, "reason": "no 50 px"} for n in (1, 8)})
     with pytest.raises(error, match=message):
         find_largest_batch(CELL, threads=1)
 

@@ -76,13 +76,13 @@ def test_a_single_image_too_many_is_a_result():
     values = as_values(search(attempt(lambda b: False, lambda b: None, 10.0), cap=64))
     assert values["largest_batch"] == 0
     assert values["stopped_by"] == "memory"
-    assert len(values["tries"]) == 1
+    assert [one["batch_size"] for one in values["tries"]] == [8, 1]
 
 
 def test_every_try_is_kept_with_its_reason():
     values = as_values(search(attempt(lambda b: b <= 4, lambda b: 1.0 * b, 4.0), cap=64))
-    assert {one["batch_size"]: one["fits"] for one in values["tries"]} == {1: True, 4: True, 5: False}
-    assert values["tries"][-1]["reason"] == "too much"
+    assert {one["batch_size"]: one["fits"] for one in values["tries"]} == {8: False, 1: True, 4: True, 5: False}
+    assert values["tries"][0]["reason"] == "too much"
     assert values["limit_mib"] == 4.0
     assert values["peak_mib"] == 4.0
 
@@ -96,12 +96,12 @@ def test_another_failure_than_memory_is_told_apart():
     assert values["stopped_by"] == "error"
 
 
-@pytest.mark.parametrize("status", ["failed", "skipped"])
-def test_a_model_that_cannot_run_at_all_is_tried_once(status: str):
+@pytest.mark.parametrize(("status", "batches"), [("failed", [8, 1]), ("skipped", [8])])
+def test_a_model_that_cannot_run_at_all_is_soon_left(status: str, batches: list[int]):
     def one(batch: int) -> Try:
         return Try(batch, status, None, None, "why", 1.0)  # type: ignore[arg-type]
 
-    assert len(search(one, cap=64)) == 1
+    assert [tried.batch_size for tried in search(one, cap=64)] == batches
 
 
 def test_a_peak_above_the_budget_does_not_fit():
