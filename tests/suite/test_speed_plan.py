@@ -89,3 +89,19 @@ def test_cells_of_plain_blocks_have_the_ids_that_shipped_records_carry() -> None
     stored = "".join(path.read_text(encoding="utf-8") for path in sorted(shipped.glob("*.jsonl")))
     assert len(ids) == 60
     assert all(f'"cell_id":"{cell_id}"' in stored.replace('": "', '":"') for cell_id in ids)
+
+
+def test_speed_desk_asks_for_what_fits_into_eight_minutes() -> None:
+    cells = plan(load_suite("speed-desk"), WORLD)
+    assert sum(isinstance(cell, SpeedCell) for cell in cells) == 3 * (3 + 3) * 2
+    assert sum(isinstance(cell, TrainingStepCell) for cell in cells) == 3 * 2
+    assert sum(isinstance(cell, LargestBatchCell) for cell in cells) == 3 * 2
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_paper_speed_makes_a_plan_on_every_device(device: str) -> None:
+    world = replace(WORLD, device=device, native_resolution=lambda _: 224)  # type: ignore[arg-type]
+    cells = plan(load_suite("paper-speed"), world)
+    searches = [cell for cell in cells if isinstance(cell, LargestBatchCell)]
+    assert {cell.resolution_px for cell in searches} == {128, 224, 384, 512}
+    assert len(searches) == 11 * 4
