@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help install bench report test slow lint types format clean
+.PHONY: help install bench report check test slow lint types format clean
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
@@ -7,6 +7,8 @@ SUITE ?= paper-compute pocket
 DEVICE ?= auto
 DATA ?=
 OPTIONS ?=
+BASE ?= HEAD~1
+MODELS ?=
 
 BIN := .venv/bin
 comma := ,
@@ -15,6 +17,7 @@ data_options := $(foreach pair,$(subst $(comma), ,$(DATA)),--data $(pair))
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
 	@echo 'Variables of bench: SUITE="$(SUITE)" DEVICE=$(DEVICE) DATA=NAME=PLACE[,NAME=PLACE] OPTIONS=--download'
+	@echo 'Variables of check: BASE=$(BASE) MODELS=NAME[,NAME] OPTIONS=--write=junit=speed.xml'
 
 install: .venv/installed ## make .venv (again when pyproject.toml changes)
 
@@ -30,6 +33,9 @@ bench: .venv/installed ## run SUITE on DEVICE and write its report to reports/lo
 
 report: .venv/installed ## rebuild the committed reports from the committed results
 	$(BIN)/vitbench report --shipped
+
+check: .venv/installed ## is this tree slower than BASE? (vitbench check)
+	$(BIN)/vitbench check --base $(BASE) $(foreach model,$(subst $(comma), ,$(MODELS)),--model $(model)) $(OPTIONS)
 
 test: .venv/installed ## run the tests (about 4 minutes)
 	$(BIN)/python -m pytest -n 2 -m 'not slow'

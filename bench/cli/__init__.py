@@ -1,8 +1,8 @@
 """The command line: the only place that prints and that ends the process.
 
 Heavy imports stay inside the commands, so that `vitbench --help` answers at once.
-Exit codes: 0 done (skipped and out-of-memory cells included), 1 some cells failed, 2 the request was wrong or the
-results folder cannot be used, 130 interrupted.
+Exit codes: 0 done (skipped and out-of-memory cells included), 1 some cells failed or a check says FAIL, 2 the request
+was wrong or the results folder cannot be used, 3 a check is INCONCLUSIVE, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ EXIT_INTERRUPTED = 130
 app = typer.Typer(
     name="vitbench",
     help="Vision Transformers against CNNs: accuracy, compute, speed and memory, with intervals and provenance.",
-    epilog="Exit codes: 0 done, 1 some cells failed, 2 the request was wrong, 130 interrupted.",
+    epilog="Exit codes: 0 done, 1 some cells failed or a check says FAIL, 2 the request was wrong, 3 a check is "
+    "INCONCLUSIVE, 130 interrupted.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -81,5 +82,5 @@ def main() -> None:
         typer.echo(f"Error: {error}", err=True)
         code = EXIT_BAD_REQUEST
     if code == EXIT_INTERRUPTED:  # some versions of typer say so by the code instead of raising
-        typer.echo("Interrupted. Finished cells are kept; the same command resumes.", err=True)
+        typer.echo("Interrupted. The cells that a run finished are kept, and the same command resumes; a check starts anew.", err=True)
     sys.exit(code if isinstance(code, int) else 0)

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Literal
 
+from bench.errors import RequestError
 from bench.gate.arms import Arm, Pace
 from bench.gate.result import Comparison, PairTurns, SideName, Workload
 from bench.gate.turns import draw_orders, pace_for, take_turns
@@ -103,23 +104,25 @@ def _build(arms: Mapping[ArmName, Arm], comparisons: Sequence[Comparison], names
     """Build every comparison in every worker, in the workers' order of start.
 
     The second base worker builds all of them too, though it takes part in one: what lies in a process's memory moves
-    its speed, and the two bases must differ by chance alone.
+    its speed, and the two bases must differ by chance alone. Raises RequestError for what fails alike on both sides.
     """
     built = _Built()
     counts = dict.fromkeys(names, 0)
     for comparison in comparisons:
-        spot, problems = _Spot({}, []), []
+        spot, problems = _Spot({}, []), {}
         for name in names:
             workload: Workload = comparison.head if name == "head" else comparison.base
             outcome = arms[name].build(workload)
             spot.indices[name] = counts[name]
             counts[name] += 1
             if isinstance(outcome, str):
-                problems.append(f"{name} cannot run it: {outcome}")
+                problems[name] = outcome
             elif name != "again":
                 spot.forward_ns.append(outcome)
+        if problems.get("base", "") == problems.get("head"):
+            raise RequestError(f"{comparison.name}: neither side can run it: {problems['head']}")
         if problems:
-            built.failed[comparison.name] = "; ".join(problems)
+            built.failed[comparison.name] = "; ".join(f"{side} cannot run it: {why}" for side, why in problems.items())
         else:
             built.ready[comparison.name] = spot
     return built

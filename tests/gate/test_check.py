@@ -143,6 +143,12 @@ def test_a_base_that_cannot_be_built_is_inconclusive_and_says_which_side() -> No
     assert one.reason.startswith("base cannot run it: ImportError: no module named 'net'")
 
 
+def test_what_neither_side_can_run_is_a_wrong_request() -> None:
+    reason = "UnknownNameError: Unknown model 'nett'."
+    with pytest.raises(RequestError, match="net: neither side can run it: UnknownNameError: Unknown model 'nett'"):
+        run(Machine(unbuildable={"base": reason, "head": reason}))
+
+
 def test_time_that_runs_out_is_inconclusive() -> None:
     one = only(run(Machine(slowdown={"head": 0.1}), max_seconds=0.0))
     assert one.verdict == "INCONCLUSIVE"

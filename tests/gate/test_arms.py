@@ -1,0 +1,115 @@
+"""Real worker processes of a little repository: the token, and what happens when a worker dies, hangs or lies."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bench.gate import arms
+from bench.gate.arms import Pace, ProcessArm, WorkerLostError
+from bench.gate.result import Workload
+from bench.gate.trees import SideBrokenError, SideCode, this_tree
+
+NET = """
+import os, time
+import torch
+calls, MANY = 0, 100_000
+
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.head = torch.nn.Linear(3 * 8 * 8, 2)
+
+    def forward(self, images):
+        global calls
+        calls += 1
+        {accident}
+        return self.head(images.flatten(1))
+
+def build(resolution_px=8):
+    return Net()
+"""
+WORKLOAD = Workload(model="net.py:build", resolution_px=8)
+MANY = 200_000  # more passes than warming up takes, which lasts 0.1 s
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "net.py").write_text(NET.format(accident="pass"))
+    return tmp_path
+
+
+@contextlib.contextmanager
+def worker(code: SideCode, name: str = "base") -> Iterator[ProcessArm]:
+    cpus = sorted(os.sched_getaffinity(0))[-1:]
+    arm = ProcessArm(name, code, device="cpu", threads=1, cpus=cpus)
+    try:
+        arm.ready()
+        yield arm
+    finally:
+        arm.close()
+
+
+def test_a_worker_builds_and_takes_turns(folder: Path) -> None:
+    with worker(this_tree()) as arm:
+        assert set(arm.versions) == {"python", "torch", "timm"}
+        assert isinstance(arm.build(WORKLOAD), int)
+        short = arm.turn(0, Pace(1, 50), 1e6)
+        long = min(arm.turn(0, Pace(1, 1_000), 1e6) for _ in range(3))
+        assert 0 < short < long
+        assert arm.conditions()["threads"] == 1
+
+
+def test_a_plant_is_extra_work(folder: Path) -> None:
+    with worker(this_tree()) as arm:
+        arm.build(WORKLOAD)
+        arm.build(WORKLOAD.model_copy(update={"plant": (1, 1)}))
+        plain = min(arm.turn(0, Pace(1, 2_000), 1e6) for _ in range(5))
+        doubled = min(arm.turn(1, Pace(1, 2_000), 1e6) for _ in range(5))
+        assert 1.5 < doubled / plain < 2.5
+
+
+def test_what_a_side_cannot_build_is_told_and_the_rest_goes_on(folder: Path) -> None:
+    with worker(this_tree()) as arm:
+        reason = arm.build(Workload(model="nett.py:build"))
+        assert isinstance(reason, str)
+        assert reason.startswith(("RequestError: ", "UnknownNameError: "))
+        assert isinstance(arm.build(WORKLOAD), int)
+
+
+def test_a_worker_that_dies_says_how(folder: Path) -> None:
+    (folder / "net.py").write_text(NET.format(accident="if calls > MANY: print('out of ideas'); os._exit(7)"))
+    with worker(this_tree()) as arm:
+        arm.build(WORKLOAD)
+        with pytest.raises(WorkerLostError, match=r"ended while a turn \(exit code 7; its last line: out of ideas\)"):
+            arm.turn(0, Pace(1, MANY), 1e6)
+
+
+def test_a_worker_that_hangs_is_not_waited_for(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arms, "TURN_SECONDS", 1.0)
+    (folder / "net.py").write_text(NET.format(accident="calls < MANY or time.sleep(60)"))
+    with worker(this_tree()) as arm:
+        arm.build(WORKLOAD)
+        with pytest.raises(WorkerLostError, match="The base worker hung while a turn: no answer within 1 s"):
+            arm.turn(0, Pace(1, MANY), 1e6)
+
+
+def test_a_worker_with_another_label_is_found_out(folder: Path) -> None:
+    with worker(this_tree()) as arm:
+        arm.name = "head"  # what it measures would be booked on the other side
+        with pytest.raises(WorkerLostError, match="should be head says that it is 'b': labels are swapped"):
+            arm.build(WORKLOAD)
+
+
+def test_a_side_whose_own_package_does_not_import_is_broken(folder: Path) -> None:
+    (folder / "bench").mkdir()
+    (folder / "bench" / "__init__.py").write_text("raise RuntimeError('half a merge')\n")
+    code = this_tree()
+    broken = SideCode(code.side, code.python, folder, folder)
+    with pytest.raises(SideBrokenError, match="head cannot be imported: RuntimeError: half a merge"), worker(broken):
+        pass
