@@ -82,5 +82,5 @@ def main() -> None:
         typer.echo(f"Error: {error}", err=True)
         code = EXIT_BAD_REQUEST
     if code == EXIT_INTERRUPTED:  # some versions of typer say so by the code instead of raising
-        typer.echo("Interrupted. The cells that a run finished are kept, and the same command resumes; a check starts anew.", err=True)
+        typer.echo("Interrupted. Finished cells are kept, and the same command resumes; a check starts anew.", err=True)
     sys.exit(code if isinstance(code, int) else 0)

@@ -83,12 +83,6 @@ def test_the_smallest_visible_slowdown_falls_with_the_root_of_the_time() -> None
 
 
 def test_a_model_that_cannot_be_built_stops_the_recording() -> None:
+    start = starts(Machine(unbuildable={"head": "out of ideas"}))
     with pytest.raises(ValueError, match="out of ideas"):
-        record_pairs(
-            [planted(Workload(model="net"), 0.0)],
-            1,
-            2,
-            0,
-            starts(Machine(unbuildable={"head": "out of ideas"})),
-            Quiet(),
-        )
+        record_pairs([planted(Workload(model="net"), 0.0)], 1, 2, 0, start, Quiet())
