@@ -67,7 +67,7 @@ def machine_fingerprint() -> str:
 def cpu_model() -> str:
     """The processor's name as it tells it, e.g. `AMD EPYC 7763 64-Core Processor`."""
     if platform.system() == "Darwin":
-        name = _output_of(["sysctl", "-n", "machdep.cpu.brand_string"])
+        name = output_of(["sysctl", "-n", "machdep.cpu.brand_string"])
     else:
         name = _proc_cpuinfo("model name")
     return name or platform.processor() or platform.machine() or "unknown"
@@ -180,7 +180,7 @@ def _proc_cpuinfo(key: str) -> str:
 @functools.cache
 def _nvidia_gpus() -> tuple[tuple[str, str], ...]:
     """Name and driver version of each NVIDIA GPU, without starting CUDA in this process."""
-    output = _output_of(["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]) or ""
+    output = output_of(["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]) or ""
     rows = [line.rpartition(",") for line in output.splitlines() if "," in line]
     return tuple((name.strip(), driver.strip()) for name, _, driver in rows)
 
@@ -188,14 +188,14 @@ def _nvidia_gpus() -> tuple[tuple[str, str], ...]:
 @functools.cache
 def _git_state(folder: Path) -> tuple[str | None, bool | None]:
     """Commit and dirtiness of the checkout that tracks `folder`. Asked once: this process runs the code it loaded."""
-    if not _output_of(["git", "-C", str(folder), "ls-files", "--error-unmatch", "."]):
+    if not output_of(["git", "-C", str(folder), "ls-files", "--error-unmatch", "."]):
         return None, None  # no checkout, or one that merely contains an installed copy
-    commit = _output_of(["git", "-C", str(folder), "rev-parse", "HEAD"])
-    changes = _output_of(["git", "-C", str(folder), "status", "--porcelain", "--", "."])
+    commit = output_of(["git", "-C", str(folder), "rev-parse", "HEAD"])
+    changes = output_of(["git", "-C", str(folder), "status", "--porcelain", "--", "."])
     return commit or None, None if changes is None else bool(changes)
 
 
-def _output_of(command: Sequence[str]) -> str | None:
+def output_of(command: Sequence[str]) -> str | None:
     """What a program prints, stripped; None if it is absent, fails or takes too long."""
     # Inside a git hook these point at the hook's repository, whatever folder is asked about.
     environment = {k: v for k, v in os.environ.items() if k not in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")}

@@ -21,6 +21,7 @@ from bench.data.open import is_embedded, open_images, preflight_of
 from bench.errors import DataError, UnsupportedError
 from bench.execute.environment import machine_fingerprint
 from bench.execute.largest_batch import find_largest_batch
+from bench.execute.machine_state import MachineWatch
 from bench.execute.stopping import saves_itself
 from bench.execute.supplies import Supplies
 from bench.learn.fewshot import fewshot
@@ -77,10 +78,10 @@ def prepare(cell: Cell, supplies: Supplies) -> Callable[[], Outcome]:
             return _training(cell, supplies)
         case SpeedCell():
             model = timed_model(cell)
-            return lambda: Outcome(*measure_speed(cell, model))
+            return lambda: _watched(cell.device, lambda: measure_speed(cell, model))
         case TrainingStepCell():
             network = timed_model(cell)
-            return lambda: Outcome(*measure_training_step(cell, network))
+            return lambda: _watched(cell.device, lambda: measure_training_step(cell, network))
         case MemoryCell() | TrainingMemoryCell():
             return lambda: Outcome(measure_memory(cell, lambda: timed_model(cell)))
         case LargestBatchCell():
@@ -143,6 +144,13 @@ def timed_model(cell: TimingCell) -> torch.nn.Module:
     if cell.resolution_px != native_resolution(cell.model):
         check_takes_resolution(cell.model, cell.resolution_px)
     return build_model(cell.model, num_classes=cell.num_classes, resolution_px=cell.resolution_px).eval()
+
+
+def _watched(device: str, measure: Callable[[], tuple[dict[str, Any], dict[str, list[float]]]]) -> Outcome:
+    """What a measurement of time gives, with what else went on in the machine meanwhile."""
+    watch = MachineWatch(device)
+    values, samples = measure()
+    return Outcome(values | {"machine_state": watch.state()}, samples)
 
 
 def _preflight(cell: PreflightCell, supplies: Supplies) -> Outcome:

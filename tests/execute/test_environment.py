@@ -129,7 +129,7 @@ def test_a_copy_installed_inside_somebody_s_checkout_has_no_commit(checkout: Pat
 
 
 def test_gpus_are_read_from_nvidia_smi(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(environment, "_output_of", lambda command: "NVIDIA A100, 80GB, 550.1\nNVIDIA A100, 80GB, 550.1")
+    monkeypatch.setattr(environment, "output_of", lambda command: "NVIDIA A100, 80GB, 550.1\nNVIDIA A100, 80GB, 550.1")
     environment._nvidia_gpus.cache_clear()
     try:
         assert environment.gpu_model("cuda") == "NVIDIA A100, 80GB"
