@@ -38,14 +38,26 @@ class Pace(NamedTuple):
     forwards: int
 
 
+class Taken(NamedTuple):
+    """What the timed passes of one turn took, in nanoseconds.
+
+    wall_ns: by the clock. cpu_ns: of the worker's thread. waits: how often that thread gave the CPU up by itself; None
+    where its CPU time is not all there is (a GPU, several threads) or the system does not count.
+    """
+
+    wall_ns: int
+    cpu_ns: int
+    waits: int | None
+
+
 class Arm(Protocol):
     """One process that takes turns. Tests put a simulated one in its place."""
 
     def build(self, workload: Workload) -> int | str:
         """Make the next workload ready: nanoseconds of a forward pass, or why the side cannot make it."""
 
-    def turn(self, index: int, pace: Pace, expected_ns: float) -> int:
-        """Nanoseconds of the timed passes of one turn with a built workload. Raises WorkerLostError."""
+    def turn(self, index: int, pace: Pace, expected_ns: float) -> Taken:
+        """One turn with a built workload. Raises WorkerLostError."""
 
     def close(self) -> None:
         """End the process at once."""
@@ -91,11 +103,12 @@ class ProcessArm:
         reply = self._receive(patience, f"building {workload.model}")
         return str(reply["error"]) if "error" in reply else int(reply["forward_ns"])
 
-    def turn(self, index: int, pace: Pace, expected_ns: float) -> int:
-        """Nanoseconds of the timed passes. expected_ns: what the turn should take; patience follows from it."""
+    def turn(self, index: int, pace: Pace, expected_ns: float) -> Taken:
+        """What the timed passes took. expected_ns: what the turn should take; patience follows from it."""
         self._send({"do": "turn", "workload": index, "warm": pace.warm, "forwards": pace.forwards})
         patience = max(TURN_SECONDS, TURN_FACTOR * expected_ns / 1e9)
-        return int(self._receive(patience, "a turn")["ns"])
+        reply = self._receive(patience, "a turn")
+        return Taken(reply["ns"], reply["cpu_ns"], reply["waits"])
 
     def conditions(self) -> dict[str, Any]:
         """The conditions of the run, as stored records have them."""

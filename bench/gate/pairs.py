@@ -11,7 +11,7 @@ from typing import Literal
 from bench.errors import RequestError
 from bench.gate.arms import Arm, Pace
 from bench.gate.result import Comparison, PairTurns, SideName, Workload
-from bench.gate.turns import draw_orders, pace_for, take_turns
+from bench.gate.turns import clock_for, draw_orders, nanoseconds, pace_for, take_turns
 
 ArmName = Literal["base", "head", "again"]
 # Workers started in this order, all ready; they are ended when the block ends.
@@ -67,21 +67,23 @@ def run_pair(
             taking = [name for name in names if name != "again" or comparison.name == again_for]
             pace = pacing.of(comparison, spot.forward_ns)
             orders = draw_orders("".join(sorted(LETTERS[name] for name in taking)), turns, random_state)
-            times = take_turns(
+            taken = take_turns(
                 {LETTERS[name]: arms[name] for name in taking},
                 {LETTERS[name]: spot.indices[name] for name in taking},
                 pace,
                 orders,
                 expected_ns=sum(pace) * max(spot.forward_ns),
             )
+            clock = clock_for(taken)
             found[comparison.name] = PairTurns(
                 pair=number,
+                clock=clock,
                 started_first=first,
                 forwards=pace.forwards,
                 orders=orders,
-                base_ns=times["b"],
-                head_ns=times["h"],
-                again_ns=times.get("a", ()),
+                base_ns=nanoseconds(taken["b"], clock),
+                head_ns=nanoseconds(taken["h"], clock),
+                again_ns=nanoseconds(taken.get("a", ()), clock),
             )
     return Pair(found, built.failed)
 

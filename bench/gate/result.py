@@ -21,6 +21,7 @@ from bench.suite.cell import Device, Frozen
 FORMAT_VERSION: Literal[1] = 1
 
 SideName = Literal["base", "head"]
+ClockName = Literal["cpu", "wall"]
 
 
 class Workload(Frozen):
@@ -62,10 +63,12 @@ class PairTurns(Frozen):
 
     orders: who went when in each turn, `bh` for base then head, `hba` with the second base worker `a`.
     base_ns, head_ns, again_ns: nanoseconds of `forwards` timed forward passes, a number for each turn; again_ns is
-    empty in pairs without an A/A arm for this comparison.
+    empty in pairs without an A/A arm for this comparison. clock: `cpu` is the CPU time of the worker's one thread, from
+    which the time of other processes is absent; `wall` where that does not hold all the work.
     """
 
     pair: int
+    clock: ClockName
     started_first: SideName
     forwards: int
     orders: tuple[str, ...]

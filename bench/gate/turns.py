@@ -6,8 +6,10 @@ import math
 import random
 from collections.abc import Mapping, Sequence
 from itertools import permutations
+from statistics import median
 
-from bench.gate.arms import Arm, Pace
+from bench.gate.arms import Arm, Pace, Taken
+from bench.gate.result import ClockName
 
 WARM_SECONDS = 0.003  # after a switch the first 2 to 4 passes of a small model (1.5 ms) were up to twice as slow
 TURN_SECONDS = 0.012  # timed part of a turn: long against a context switch, short against a burst of other work
@@ -46,14 +48,32 @@ def pace_for(forward_ns: Sequence[float], plants: Sequence[tuple[int, int] | Non
 
 def take_turns(
     arms: Mapping[str, Arm], indices: Mapping[str, int], pace: Pace, orders: Sequence[str], expected_ns: float
-) -> dict[str, tuple[int, ...]]:
-    """Nanoseconds of every arm in every turn.
+) -> dict[str, list[Taken]]:
+    """What every arm took in every turn.
 
     arms, indices: letter -> worker, and which of its workloads is meant. expected_ns: of one turn of one arm, from
     which patience with a hanging worker follows. Raises WorkerLostError.
     """
-    times: dict[str, list[int]] = {letter: [] for letter in arms}
+    taken: dict[str, list[Taken]] = {letter: [] for letter in arms}
     for order in orders:
         for letter in order:
-            times[letter].append(arms[letter].turn(indices[letter], pace, expected_ns))
-    return {letter: tuple(taken) for letter, taken in times.items()}
+            taken[letter].append(arms[letter].turn(indices[letter], pace, expected_ns))
+    return taken
+
+
+def clock_for(taken: Mapping[str, Sequence[Taken]]) -> ClockName:
+    """Which clock the turns of one comparison are compared by.
+
+    CPU time leaves out what other processes took, by which a busy machine spoils every turn; but it holds the whole
+    work only if the worker's one thread did not wait for something in most turns. Else it is the wall clock.
+    """
+    for turns in taken.values():
+        waits = [turn.waits for turn in turns]
+        if any(count is None for count in waits) or median(count or 0 for count in waits) > 0:
+            return "wall"
+    return "cpu"
+
+
+def nanoseconds(turns: Sequence[Taken], clock: ClockName) -> tuple[int, ...]:
+    """The times of turns by that clock."""
+    return tuple(turn.cpu_ns if clock == "cpu" else turn.wall_ns for turn in turns)

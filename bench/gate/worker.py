@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import resource
 import sys
 import time
 from collections.abc import Callable
@@ -42,12 +43,13 @@ class Side:
         self.name = os.environ.get("VITBENCH_GATE_SIDE", "")
         self._steps: list[tuple[Step, tuple[int, int]] | None] = []
         self._synchronise: Callable[[], None] = lambda: None
+        self._is_one_thread = False
         self._contexts: list[Any] = []  # entered for as long as the worker lives
 
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
         match request["do"]:
             case "turn":  # first: this is the path that is timed
-                return {"ns": self.turn(request["workload"], request["warm"], request["forwards"])}
+                return self.turn(request["workload"], request["warm"], request["forwards"])
             case "start":
                 return self.start(request)
             case "build":
@@ -72,6 +74,8 @@ class Side:
         if request["cpus"] and hasattr(os, "sched_setaffinity"):
             os.sched_setaffinity(0, request["cpus"])  # only now: the workers of a pair import on all CPUs at once
         torch.set_num_threads(request["threads"])
+        has_count = hasattr(resource, "RUSAGE_THREAD")  # Linux
+        self._is_one_thread = request["device"] == "cpu" and request["threads"] == 1 and has_count
         torch.backends.cudnn.benchmark = True
         if request["device"] == "cuda":
             self._synchronise = torch.cuda.synchronize
@@ -101,8 +105,12 @@ class Side:
         gc.disable()
         return {"forward_ns": nanoseconds}
 
-    def turn(self, index: int, warm: int, forwards: int) -> int:
-        """Nanoseconds of so many forward passes, after `warm` that are not timed. A plant adds its share of passes."""
+    def turn(self, index: int, warm: int, forwards: int) -> dict[str, Any]:
+        """Nanoseconds of so many forward passes, after `warm` that are not timed. A plant adds its share of passes.
+
+        cpu_ns: of this thread, which leaves out the time when other processes had the CPU. waits: how often the thread
+        gave the CPU up by itself meanwhile; None where cpu_ns does not hold all the work, or the system does not count.
+        """
         made = self._steps[index]
         if made is None:
             raise LookupError(f"workload {index} was not built")
@@ -112,11 +120,19 @@ class Side:
         for _ in range(warm):  # the caches are full of what the other side left there
             step()
         synchronise()
-        started = time.perf_counter_ns()
+        waited = self._count_waits()
+        cpu_started, started = time.thread_time_ns(), time.perf_counter_ns()
         for _ in passes:
             step()
         synchronise()
-        return time.perf_counter_ns() - started
+        ended, cpu_ended = time.perf_counter_ns(), time.thread_time_ns()
+        waits = None if waited is None else (self._count_waits() or 0) - waited
+        return {"ns": ended - started, "cpu_ns": cpu_ended - cpu_started, "waits": waits}
+
+    def _count_waits(self) -> int | None:
+        if not self._is_one_thread:
+            return None
+        return resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw
 
     def _make_step(self, workload: dict[str, Any], device: str) -> Step:
         from bench.measure.build import build_model, native_resolution

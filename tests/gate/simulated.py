@@ -8,7 +8,7 @@ import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from bench.gate.arms import Arm, Pace, WorkerLostError
+from bench.gate.arms import Arm, Pace, Taken, WorkerLostError
 from bench.gate.pairs import ArmName, Pair, StartArms
 from bench.gate.result import Comparison, Workload
 from bench.gate.rule import Look
@@ -52,7 +52,7 @@ class SimulatedArm:
             return self._machine.unbuildable[self.name]
         return round(FORWARD_S * 1e9)
 
-    def turn(self, index: int, pace: Pace, expected_ns: float) -> int:
+    def turn(self, index: int, pace: Pace, expected_ns: float) -> Taken:
         machine = self._machine
         machine.accident(self.name, self._turns)
         self._turns += 1
@@ -64,7 +64,7 @@ class SimulatedArm:
         if machine.random.random() < machine.burst_share:
             seconds *= machine.burst_factor
         machine.clock_s += seconds + FORWARD_S * pace.warm
-        return round(seconds * 1e9)
+        return Taken(round(seconds * 1e9), round(seconds * 1e9), 0)
 
     def close(self) -> None:
         self._machine.closed += 1

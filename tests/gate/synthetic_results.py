@@ -30,6 +30,7 @@ def make_pair(number: int = 0, base_ms: float = 10.0, head_ms: float = 10.0, for
     """One pair of two turns, each of `forwards` forward passes that take base_ms and head_ms."""
     base_ns, head_ns = (round(ms * 1e6 * forwards) for ms in (base_ms, head_ms))
     return PairTurns(
+        clock="cpu",
         pair=number,
         started_first="base" if number % 2 == 0 else "head",
         forwards=forwards,

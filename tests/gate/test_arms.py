@@ -60,8 +60,9 @@ def test_a_worker_builds_and_takes_turns(folder: Path) -> None:
         assert set(arm.versions) == {"python", "torch", "timm"}
         assert isinstance(arm.build(WORKLOAD), int)
         short = arm.turn(0, Pace(1, 50), 1e6)
-        long = min(arm.turn(0, Pace(1, 1_000), 1e6) for _ in range(3))
-        assert 0 < short < long
+        long = arm.turn(0, Pace(1, 2_000), 1e6)
+        assert 0 < short.cpu_ns < long.cpu_ns <= 1.01 * long.wall_ns
+        assert (short.waits, long.waits) == (0, 0)
         assert arm.conditions()["threads"] == 1
 
 
@@ -69,9 +70,18 @@ def test_a_plant_is_extra_work(folder: Path) -> None:
     with worker(this_tree()) as arm:
         arm.build(WORKLOAD)
         arm.build(WORKLOAD.model_copy(update={"plant": (1, 1)}))
-        plain = min(arm.turn(0, Pace(1, 2_000), 1e6) for _ in range(5))
-        doubled = min(arm.turn(1, Pace(1, 2_000), 1e6) for _ in range(5))
+        plain = min(arm.turn(0, Pace(1, 2_000), 1e6).cpu_ns for _ in range(5))
+        doubled = min(arm.turn(1, Pace(1, 2_000), 1e6).cpu_ns for _ in range(5))
         assert 1.5 < doubled / plain < 2.5
+
+
+def test_a_model_that_sleeps_is_seen_to_wait(folder: Path) -> None:
+    (folder / "net.py").write_text(NET.format(accident="time.sleep(0.001)"))
+    with worker(this_tree()) as arm:
+        arm.build(WORKLOAD)
+        taken = arm.turn(0, Pace(1, 20), 1e6)
+        assert (taken.waits or 0) >= 20
+        assert taken.wall_ns >= 20e6 > taken.cpu_ns
 
 
 def test_what_a_side_cannot_build_is_told_and_the_rest_goes_on(folder: Path) -> None:

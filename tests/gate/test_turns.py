@@ -6,8 +6,8 @@ from itertools import combinations
 
 import pytest
 
-from bench.gate.arms import Pace
-from bench.gate.turns import draw_orders, pace_for, take_turns
+from bench.gate.arms import Pace, Taken
+from bench.gate.turns import clock_for, draw_orders, nanoseconds, pace_for, take_turns
 
 
 @pytest.mark.parametrize("arms", ["bh", "abh"])
@@ -49,13 +49,29 @@ def test_turns_go_in_the_order_drawn() -> None:
         def build(self, workload: object) -> int:
             return 1
 
-        def turn(self, index: int, pace: Pace, expected_ns: float) -> int:
+        def turn(self, index: int, pace: Pace, expected_ns: float) -> Taken:
             went.append(f"{self.letter}{index}")
-            return len(went)
+            return Taken(len(went), 0, None)
 
         def close(self) -> None:
             return
 
-    times = take_turns({"b": Arm("b"), "h": Arm("h")}, {"b": 0, "h": 3}, Pace(1, 1), ["bh", "hb"], 1.0)
+    taken = take_turns({"b": Arm("b"), "h": Arm("h")}, {"b": 0, "h": 3}, Pace(1, 1), ["bh", "hb"], 1.0)
     assert went == ["b0", "h3", "h3", "b0"]
-    assert times == {"b": (1, 4), "h": (2, 3)}
+    assert {letter: nanoseconds(turns, "wall") for letter, turns in taken.items()} == {"b": (1, 4), "h": (2, 3)}
+
+
+def test_cpu_time_counts_where_no_worker_waits() -> None:
+    steady, preempted = Taken(10, 10, 0), Taken(30, 10, 0)
+    assert clock_for({"b": [steady, preempted], "h": [preempted, steady]}) == "cpu"
+    assert nanoseconds([preempted], "cpu") == (10,)
+
+
+def test_the_wall_clock_counts_where_a_side_waits_in_most_turns() -> None:
+    steady, waiting = Taken(10, 10, 0), Taken(30, 10, 2)
+    assert clock_for({"b": [steady] * 3, "h": [waiting, waiting, steady]}) == "wall"
+    assert clock_for({"b": [steady] * 3, "h": [waiting, steady, steady]}) == "cpu"
+
+
+def test_the_wall_clock_counts_where_one_thread_is_not_all() -> None:
+    assert clock_for({"b": [Taken(10, 10, 0)], "h": [Taken(10, 10, None)]}) == "wall"
