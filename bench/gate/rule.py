@@ -17,12 +17,17 @@ from scipy import stats
 RULE_VERSION = 1
 Verdict = Literal["PASS", "FAIL", "INCONCLUSIVE"]
 
+NOISE = ""  # the A/A arm among the models, which have names
 PAIRS_PER_LOOK = 5
 MAX_LOOKS = 3
 PASS_LEVELS = (0.995, 0.9975, 0.9975)  # a look each: at most 1 % false PASS at the threshold over all of them
 FAIL_LEVEL = 0.005  # at each look that may FAIL (the second and the third): at most 1 % false FAIL
 INTERVAL_LEVEL = 0.95
 SPREAD_FLOOR = 0.005  # of a pair value: no two processes were seen to agree better than this in the long run
+# Squared correlations of pair values from the same processes: two models (0.85 was measured), a model and the A/A arm
+# (they share one process of two). A pooled spread is worth fewer degrees of freedom than its values have.
+MODELS_R2 = 0.75
+NOISE_R2 = 0.25
 OWN_SPREAD_LEVEL = 0.01  # of the F test by which a model is noisier than the others
 
 
@@ -32,7 +37,7 @@ class Estimate:
 
     mean: float
     standard_error: float
-    degrees: int
+    degrees: float
     p: float
 
     def bound(self, level: float) -> float:
@@ -63,7 +68,7 @@ def estimate_all(values: Mapping[str, Sequence[float]], noise: Sequence[float] =
     values: model -> its pair values, two at least in one of the groups. noise: values of the A/A arm.
     Raises ValueError if no group has two values: a spread of one number does not exist.
     """
-    groups = {**values, "": noise} if len(noise) > 1 else dict(values)
+    groups = {**values, NOISE: noise} if len(noise) > 1 else dict(values)
     squares = {name: _squares(group) for name, group in groups.items()}
     degrees = {name: len(group) - 1 for name, group in groups.items() if len(group) > 1}
     if not degrees:
@@ -82,7 +87,7 @@ def _squares(group: Sequence[float]) -> float:
     return float(((array - array.mean()) ** 2).sum()) if len(array) else 0.0
 
 
-def _spread_for(name: str, squares: Mapping[str, float], degrees: Mapping[str, int]) -> tuple[float, int]:
+def _spread_for(name: str, squares: Mapping[str, float], degrees: Mapping[str, int]) -> tuple[float, float]:
     """Standard deviation of a model's pair values and its degrees of freedom: pooled, or its own if it is noisier."""
     own = degrees.get(name, 0)
     others = sum(degrees.values()) - own
@@ -92,11 +97,21 @@ def _spread_for(name: str, squares: Mapping[str, float], degrees: Mapping[str, i
         if variance > SPREAD_FLOOR**2 and variance > rest * _f_quantile(own, others):
             return math.sqrt(variance), own
     pooled = sum(squares[other] for other in degrees) / (own + others)
-    return max(math.sqrt(pooled), SPREAD_FLOOR), own + others
+    return max(math.sqrt(pooled), SPREAD_FLOOR), (own + others) / _overlap(degrees)
+
+
+def _overlap(degrees: Mapping[str, int]) -> float:
+    """By how much the variance of a pooled variance exceeds that of as many independent values, from 1 up.
+
+    Groups of equal size whose values correlate by r have variances that correlate by r squared.
+    """
+    groups = len(degrees)
+    models = groups - (NOISE in degrees)
+    return 1 + (models * (models - 1) * MODELS_R2 + 2 * models * (groups - models) * NOISE_R2) / groups
 
 
 @lru_cache(maxsize=1024)
-def _t_quantile(level: float, degrees: int) -> float:
+def _t_quantile(level: float, degrees: float) -> float:
     return float(stats.t.ppf(level, degrees))
 
 
