@@ -157,12 +157,19 @@ def _facts(result: CheckResult) -> dict[str, str]:
         "System": str(known.get("os", UNKNOWN)),
         "Device": result.device,
         "Threads, CPUs": f"{counted(result.threads, 'thread')}, {pinned}",
+        "Clock": _clocks(result),
         "Threshold": f"{result.threshold_pct:g} %",
         "Turns a pair, pairs at most": f"{result.turns}, {result.max_pairs}",
         "Seed": str(result.seed),
         "Rule version": str(result.rule_version),
         "Started, took": f"{result.started_at}, {seconds(result.wall_s)}",
     }
+
+
+def _clocks(result: CheckResult) -> str:
+    words = {"cpu": "CPU time of the worker's thread", "wall": "wall clock"}
+    used = {pair.clock for model in result.models for pair in model.pairs}
+    return listed(words[clock] for clock in sorted(used)) if used else UNKNOWN
 
 
 def _workloads(result: CheckResult) -> list[str]:
