@@ -142,6 +142,9 @@ def test_junit_of_a_check_that_compared_nothing_is_not_green():
     assert root.find("testsuite/testcase/skipped").text == "The base cannot be built."
 
 
+MORE = more_work().reason
+
+
 def test_annotations_are_whole():
     result = make_result(
         passed(), failed(), undecided(), exact=(more_work(),), baselines=(baseline(),), problems=("50 % lost,\nsorry",)
@@ -149,11 +152,11 @@ def test_annotations_are_whole():
     assert workflow_commands.render(result) == (
         "::error title=Slower%3A resnet_s::slowdown +8.1 %25 [+6.9, +9.2] over 10 pairs of processes: "
         "slower in two blocks of pairs one after the other\n"
-        "::error title=More work%3A vit_s::aten.bmm rose from 0 to 24\n"
+        "::error title=More work%3A vit_s::" + MORE + "\n"
         "::warning title=Not decided%3A hybrid_s::its worker died: out of memory\n"
         "::warning title=Problem::50 %25 lost,%0Asorry\n"
         "::notice title=vitbench check%3A FAIL::Head is slower than base on 1 of 3 models: resnet_s +8.1 %25 "
-        "[+6.9, +9.2] (95 %25 interval). Head does more work than base on vit_s: aten.bmm rose from 0 to 24. "
+        "[+6.9, +9.2] (95 %25 interval). Exact counts of vit_s rose (" + MORE + "). "
         "Not decided on 1 of 3 models, which is not a pass: hybrid_s (its worker died: out of memory).\n"
         "::notice title=Stored baseline (advisory)%3A vit_s::vit_s: ALARM, now 10.0 ms, stored 8.00 ms on 2026-11-01, "
         "ratio 1.25 (same machine). Outside its band of 15 %25; advisory.\n"

@@ -13,7 +13,7 @@ from bench.gate.result import CheckResult, ExactResult
 from bench.gate.rule import FAIL_LEVEL, PAIRS_PER_LOOK
 from bench.markdown_text import bullets, code, escape_mentions, joined
 from bench.plain_text import printable
-from bench.shown import counted, fixed, listed, seconds, signed
+from bench.shown import counted, listed, seconds, signed
 
 UNKNOWN = "unknown"
 
@@ -82,7 +82,7 @@ def noise(result: CheckResult) -> str:
 
 
 def exact(results: Sequence[ExactResult]) -> str:
-    """The deterministic gate: what failed, what changed operator by operator, what did not; empty if it was off."""
+    """The deterministic gate: what was found for each model, then every count that differs; empty if it was off."""
     if not results:
         return ""
     headings = ["Model", "Count", "Base", "Head", "Difference", "Rise"]
@@ -99,9 +99,10 @@ def exact(results: Sequence[ExactResult]) -> str:
         for change in one.changes
     ]
     changed = table(headings, rows, frozenset(headings[2:5])) if rows else ""
-    same = [one for one in results if not one.changes and one.verdict == "PASS"]
-    reasons = [f"{name(one.name)}: {text(one.reason)}" for one in results if one.verdict != "PASS"]
-    return joined([bullets(reasons), changed, _unchanged(same)]).rstrip("\n")
+    reasons: dict[str, list[str]] = defaultdict(list)
+    for one in results:
+        reasons[text(one.reason)].append(name(one.name))
+    return joined([bullets(f"{listed(names)}: {reason}" for reason, names in reasons.items()), changed]).rstrip("\n")
 
 
 def _difference(base: float | None, head: float | None) -> str:
@@ -109,14 +110,6 @@ def _difference(base: float | None, head: float | None) -> str:
         return wording.MISSING
     absolute = signed(head - base, 0)
     return f"{absolute} ({signed((head / base - 1) * 100, 1)} %)" if base else absolute
-
-
-def _unchanged(same: Sequence[ExactResult]) -> str:
-    if not same:
-        return ""
-    compared = sorted({len(one.counts) for one in same})
-    each = f" ({fixed(compared[0], 0)} counts each)" if len(compared) == 1 and compared[0] else ""
-    return f"No count changed on {listed(name(one.name) for one in same)}{each}."
 
 
 def baselines(result: CheckResult) -> str:

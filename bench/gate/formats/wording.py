@@ -68,7 +68,7 @@ def _slower(result: CheckResult, quote: Writer) -> str:
 
 
 def _rose(one: ExactResult, quote: Writer, plain: Writer) -> str:
-    return f"Head does more work than base on {quote(one.name)}: {plain(one.reason).rstrip('.')}."
+    return f"Exact counts of {quote(one.name)} rose ({plain(one.reason).rstrip('.')})."
 
 
 def _undecided(result: CheckResult, quote: Writer, plain: Writer) -> str:
@@ -90,7 +90,7 @@ def _share(models: Sequence[ModelResult], result: CheckResult) -> str:
 
 
 def _uncounted(one: ExactResult, quote: Writer, plain: Writer) -> str:
-    return f"Counts of {quote(one.name)} could not be compared: {plain(one.reason).rstrip('.')}."
+    return f"Exact counts of {quote(one.name)} are not known ({plain(one.reason).rstrip('.')})."
 
 
 def _passed(result: CheckResult, quote: Writer) -> str:
