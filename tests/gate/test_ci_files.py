@@ -19,6 +19,8 @@ from bench.gate.formats.own_json import read_result
 ROOT = Path(__file__).parents[2]
 CI = ROOT / "docs" / "ci"
 GITHUB, COMMENT, GITLAB = "github-actions.yml", "github-actions-comment.yml", "gitlab-ci.yml"
+BASH = shutil.which("bash")
+KNOWN_PROGRAMS = ("cat", "head", "tail")  # that scripts find where they are run here, beside those made for a test
 # What the scripts may call beside vitbench: the first words of a command.
 KNOWN_COMMANDS = {"python -m pip install", "python -c", "gh api", "curl", "cat", "head -n", "head -c", "tail -n"}
 SHELL_WORDS = {"if", "then", "else", "fi", "echo", "exit", "[", "case", "esac", "for", "do", "done"}
@@ -92,29 +94,31 @@ def test_nothing_with_a_right_to_write_checks_out_or_runs_a_pull_request():
 
 @pytest.fixture
 def place(tmp_path):
-    """An empty folder to run scripts in, and one for the commands that they find."""
+    """A folder to run scripts in, `work`, and one with all the programs that they find, `bin`."""
     (tmp_path / "bin").mkdir()
     (tmp_path / "work").mkdir()
+    for name in KNOWN_PROGRAMS:
+        (tmp_path / "bin" / name).symlink_to(shutil.which(name))
     return tmp_path
 
 
 def add_command(place, name, body):
     path = place / "bin" / name
-    path.write_text(f"#!/usr/bin/env bash\n{body}\n")
+    path.write_text(f"#!{BASH}\nPATH={shlex.quote(os.environ['PATH'])}\n{body}\n")
     path.chmod(0o755)
 
 
 def run_script(place, script, **variables):
-    """A script as a runner runs it, in place/work, with place/bin first on the path."""
+    """A script as a runner runs it, in place/work; a program that is not in place/bin does not exist."""
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith(("GITHUB_", "CI_"))},
-        "PATH": f"{place / 'bin'}:{os.environ['PATH']}",
+        "PATH": str(place / "bin"),
         "PYTHONPATH": f"{ROOT}:{ROOT / 'tests' / 'gate'}",
         "VITBENCH_CACHE": str(place / "cache"),
         **variables,
     }
     return subprocess.run(
-        ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script],
+        [BASH, "--noprofile", "--norc", "-eo", "pipefail", "-c", script],
         cwd=place / "work",
         env=environment,
         capture_output=True,
