@@ -24,8 +24,8 @@ PASS_LEVELS = (0.995, 0.9975, 0.9975)  # a look each: at most 1 % false PASS at 
 FAIL_LEVEL = 0.005  # at each look that may FAIL (the second and the third): at most 1 % false FAIL
 INTERVAL_LEVEL = 0.95
 SPREAD_FLOOR = 0.005  # of a pair value: no two processes were seen to agree better than this in the long run
-# Squared correlations of pair values from the same processes: two models (0.85 was measured), a model and the A/A arm
-# (they share one process of two). A pooled spread is worth fewer degrees of freedom than its values have.
+# Squared correlations of pair values from the same processes: two models (0.3 to 0.9 was measured), a model and the
+# A/A arm (they share one process of two). A pooled spread is worth fewer degrees of freedom than its values have.
 MODELS_R2 = 0.75
 NOISE_R2 = 0.25
 OWN_SPREAD_LEVEL = 0.01  # of the F test by which a model is noisier than the others
