@@ -201,10 +201,10 @@ def test_benchmark_action_holds_the_ratio():
 def test_a_history_is_whole():
     commits = f"{BASE_COMMIT},{HEAD_COMMIT},True"
     assert history.render(make_result(passed(), undecided())) == (
-        "started_at,base_commit,head_commit,head_is_dirty,model,ratio,ratio_low,ratio_high,base_ms,head_ms,pairs,verdict,"
+        "started_at,base_commit,head_commit,head_is_dirty,model,ratio,ratio_low,ratio_high,base_ms,head_ms,pairs,clock,verdict,"
         "rule_version,machine\n"
-        f"2026-11-25T22:00:00+00:00,{commits},vit_s,1.003,0.996,1.01,10.0,10.03,5,PASS,1,0a1b2c3d\n"
-        f"2026-11-25T22:00:00+00:00,{commits},hybrid_s,,,,,,0,INCONCLUSIVE,1,0a1b2c3d\n"
+        f"2026-11-25T22:00:00+00:00,{commits},vit_s,1.003,0.996,1.01,10.0,10.03,5,cpu,PASS,1,0a1b2c3d\n"
+        f"2026-11-25T22:00:00+00:00,{commits},hybrid_s,,,,,,0,,INCONCLUSIVE,1,0a1b2c3d\n"
     )
 
 

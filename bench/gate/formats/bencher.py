@@ -1,8 +1,9 @@
 """Bencher Metric Format: benchmark name -> measure -> value, lower_value, upper_value.
 
-`slowdown-pct` is what a threshold belongs on: head against base on one machine, 0 for no change. `latency` is Bencher's
-own measure, nanoseconds of one forward pass of head on whatever machine this was; its bounds are the fastest and the
-slowest pair of processes. A model without an estimate is absent, because the format has no word for that.
+`slowdown-pct` is what a threshold belongs on: head against base on one machine, 0 for no change. `latency` is
+Bencher's own measure, nanoseconds of one forward pass of head on whatever machine this was, by the clock of the check
+(CPU time where that holds all the work); its bounds are the fastest and the slowest pair of processes. A model
+without an estimate is absent, because the format has no word for that.
 Source: https://bencher.dev/docs/reference/bencher-metric-format
 """
 

@@ -178,8 +178,9 @@ def how_to_read(result: CheckResult) -> str:
     return bullets(
         [
             "**Slowdown** is how much longer one forward pass takes on head than on base, on this machine, turn "
-            "against turn; + is slower. It is a mean over pairs of fresh processes. Base and Head [ms] are medians, so "
-            "that their quotient differs a little.",
+            "against turn; + is slower. It is a mean over pairs of fresh processes. Base and Head [ms] are medians of "
+            "one forward pass, so that their quotient differs a little. CPU time holds nothing of what other processes "
+            "took.",
             f"**FAIL** needs two blocks of {PAIRS_PER_LOOK} pairs, one after the other, above "
             f"{result.threshold_pct / 2:g} %, an interval above 0, and Holm's p of at most {FAIL_LEVEL * 100:g} %. "
             f"**PASS** needs an upper bound below {result.threshold_pct:g} %. **INCONCLUSIVE** is neither: too noisy a "

@@ -1,6 +1,7 @@
 """A history as CSV, one row for each model and check, appended: what change-point tools read.
 
-`ratio` is head / base with its two-sided 95 % interval, empty where there is no estimate. A row is always one line.
+`ratio` is head / base with its two-sided 95 % interval, empty where there is no estimate. base_ms and head_ms
+are by `clock`, cpu or wall. A row is always one line.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ COLUMNS = (
     "base_ms",
     "head_ms",
     "pairs",
+    "clock",
     "verdict",
     "rule_version",
     "machine",
@@ -76,6 +78,7 @@ def _row(result: CheckResult, model: ModelResult) -> list[Any]:
         model.base_ms,
         model.head_ms,
         pair_count(model),
+        "+".join(sorted({pair.clock for pair in model.pairs})),
         model.verdict,
         result.rule_version,
         result.conditions.get("machine"),
