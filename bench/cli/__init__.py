@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from bench import __version__
+from bench.cli.baseline import baseline_app
 from bench.cli.check import check
 from bench.cli.data import data_app
 from bench.cli.look import complexity, datasets, doctor, models, suites
@@ -39,6 +40,7 @@ app = typer.Typer(
 for command in (run, plan, report, models, datasets, suites, complexity, doctor, adopt, check):
     app.command()(command)
 app.add_typer(data_app, name="data")
+app.add_typer(baseline_app, name="baseline")
 
 
 def _print_version(wanted: bool) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from bench.gate.result import CheckResult
     from bench.gate.rule import Look, Verdict
     from bench.gate.session import Request
+    from bench.store.baselines import Baseline
 
 EXIT_CODES: dict[Verdict, int] = {"PASS": 0, "FAIL": 1, "INCONCLUSIVE": 3}
 
@@ -80,7 +81,7 @@ def check(
     from bench.gate.session import Request
 
     targets = [parse_target(text) for text in write or ()]  # wrong ones are said before minutes of measuring
-    here = _device(device)
+    here = resolve_check_device(device)
     seed = secrets.randbelow(2**32) if seed is None else seed
     common = {"batch_size": batch_size, "resolution_px": resolution, "num_classes": num_classes}
     if selftest:
@@ -101,6 +102,7 @@ def check(
         device=here,
         threads=threads,
         exact=exact,
+        baselines=_baselines(results),
     )
     result = _run(request)
     _print_result(result)
@@ -109,12 +111,23 @@ def check(
         raise typer.Exit(EXIT_CODES[result.verdict])
 
 
-def _device(device: DeviceChoice) -> Literal["cpu", "cuda", "mps"]:
+def resolve_check_device(device: DeviceChoice) -> Literal["cpu", "cuda", "mps"]:
+    """The device that is meant. Raises RequestError for one that is absent."""
     if device == "cpu":
         return "cpu"
     from bench.measure.settings import resolve_device  # imports torch, which a check on the CPU need not
 
     return resolve_device(device)  # type: ignore[return-value]
+
+
+def _baselines(results: Path) -> tuple[Baseline, ...]:
+    """What is stored, the user's own and the project's; what cannot be read is said and left out."""
+    from bench.store.baselines import read_baselines
+
+    found = [read_baselines(results, local=local) for local in (False, True)]
+    for warning in [warning for one in found for warning in one.warnings]:
+        typer.echo(f"Warning: {warning}", err=True)
+    return tuple(baseline for one in found for baseline in one.baselines)
 
 
 def _run(request: Request) -> CheckResult:
