@@ -33,6 +33,7 @@ Found = TypeVar("Found")
 
 OPERATORS = "operators"  # the name under which all calls are absent together
 GRAPH_BREAKS = "graph breaks"
+META_ERRORS = (RuntimeError, NotImplementedError)  # what torch raises where shapes are not enough; the text says "meta"
 # Kept whole: on the meta device torch would take them apart, as it does not on a device that computes.
 _WHOLE = frozenset({"aten.scaled_dot_product_attention", "aten.lstm", "aten.gru"})
 # They hand memory on under another shape or name, or ask for some. For most views the schema says so; these are others.
@@ -129,7 +130,7 @@ def _attempt(names: Iterable[str], absent: dict[str, str], count: Callable[[], N
 def one_line(error: BaseException) -> str:
     """`RuntimeError: the first line of its message`."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0] if lines else 'no message'}"
+    return f"{type(error).__name__}: {lines[0][:300] if lines else 'no message'}"
 
 
 def _resolution(workload: dict[str, Any]) -> int:
@@ -147,14 +148,19 @@ def _builder(workload: dict[str, Any]) -> Callable[[str], nn.Module]:
     name, shape = workload["model"], {key: workload[key] for key in ("num_classes", "resolution_px")}
 
     def build(device: str) -> nn.Module:
-        if not getattr(settings, "fold", False):
+        if getattr(settings, "fold", False):
+            from bench.measure.folding import fold
+
+            model = build_model(name, device="cpu", seed=0, **shape).eval()
+            fold(model, _resolution(workload))
+            return model.to(device).requires_grad_(False)
+        try:
             seed = 0 if device == "cpu" else None
             return build_model(name, device=device, seed=seed, **shape).eval().requires_grad_(False)
-        from bench.measure.folding import fold
-
-        model = build_model(name, device="cpu", seed=0, **shape).eval()
-        fold(model, _resolution(workload))
-        return model.to(device).requires_grad_(False)
+        except META_ERRORS as error:
+            if device != "meta" or "meta" not in str(error):
+                raise
+        return build("cpu").to("meta")  # its constructor asks for a number, such as a rate out of linspace
 
     return build
 
@@ -183,7 +189,7 @@ class _Runs:
         self.device = "meta"
         try:
             return look(*self._under_settings(self.shapes, "meta", self.workload["batch_size"]))
-        except (RuntimeError, NotImplementedError) as error:
+        except META_ERRORS as error:
             if "meta" not in str(error):
                 raise
         # "Tensor.item() cannot be called on meta tensors": the code branches on a number. One image, for its time.

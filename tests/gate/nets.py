@@ -73,6 +73,10 @@ def breaks() -> nn.Module:
     return Convolutions("error")
 
 
+def asks_while_made() -> nn.Module:
+    return nn.Sequential(nn.Conv2d(3, 3, 1), nn.Dropout(torch.linspace(0, 0.1, 2)[1].item()))
+
+
 def lstm() -> nn.Module:
     class Rows(nn.Module):
         def __init__(self) -> None:
@@ -86,4 +90,4 @@ def lstm() -> nn.Module:
 
 
 def normed() -> nn.Module:
-    return nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.Flatten(), torch.nn.Identity())
+    return nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.Flatten(), nn.Identity())

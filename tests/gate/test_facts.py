@@ -86,6 +86,12 @@ def test_a_branch_on_a_number_is_counted_where_there_are_numbers() -> None:
     assert "Tensor.item() cannot be called on meta tensors" in found["absent"]["macs"]
 
 
+def test_a_model_whose_constructor_asks_for_a_number_is_counted_by_its_shapes_all_the_same() -> None:
+    found = counted("asks_while_made")
+    assert (found["device"], operators(found)) == ("meta", {"aten.convolution": 1})
+    assert found["counts"]["macs"] == 3 * 3 * 8 * 8
+
+
 def test_a_forward_pass_that_raises_leaves_the_parameters_and_reasons() -> None:
     found = counted("breaks", graph_breaks=True)
     assert found["counts"] == {"params": 24}
