@@ -47,6 +47,16 @@ MEMORY_COLUMNS = [
     *["model", "definition", "resolution_px", *SETTING_COLUMNS, "num_classes", "batch_size"],
     *["threads", "torch", "timm", "peak_rss_delta_mib", "peak_allocated_mib", *_ORIGIN],
 ]
+TRAINING_STEP_COLUMNS = [
+    *["model", "definition", "resolution_px", *SETTING_COLUMNS, "num_classes", "batch_size", "repeat"],
+    *["threads", "torch", "timm", "training_img_per_s", "training_blocks", "warmup_iters", "warmup_settled"],
+    *["compile_s", *_ORIGIN],
+]
+LARGEST_BATCH_COLUMNS = [
+    *["model", "definition", "resolution_px", *SETTING_COLUMNS, "num_classes", "cap", "memory_limit_mib"],
+    *["threads", "torch", "timm", "largest_batch", "stopped_by", "smallest_refused", "peak_mib", "limit_mib"],
+    *["tries", *_ORIGIN],
+]
 _WEIGHTS = [
     "model",
     "definition",
@@ -146,6 +156,21 @@ def complexity_frame(records: Iterable[Record]) -> pd.DataFrame:
 def memory_frame(records: Iterable[Record]) -> pd.DataFrame:
     """One row per memory cell and machine; see MEMORY_COLUMNS. A CPU fills one of the two peaks, a GPU the other."""
     return _frame(records, "memory", MEMORY_COLUMNS, _settings_row, per_machine=True)
+
+
+def training_step_frame(records: Iterable[Record]) -> pd.DataFrame:
+    """One row per process that timed a training step; see TRAINING_STEP_COLUMNS."""
+    return _frame(records, "training_step", TRAINING_STEP_COLUMNS, _settings_row, per_machine=True)
+
+
+def training_memory_frame(records: Iterable[Record]) -> pd.DataFrame:
+    """One row per cell and machine that weighed a training step; the columns of `memory_frame`."""
+    return _frame(records, "training_memory", MEMORY_COLUMNS, _settings_row, per_machine=True)
+
+
+def largest_batch_frame(records: Iterable[Record]) -> pd.DataFrame:
+    """One row per search for the largest batch and machine; see LARGEST_BATCH_COLUMNS. `tries` are dictionaries."""
+    return _frame(records, "largest_batch", LARGEST_BATCH_COLUMNS, _settings_row, per_machine=True)
 
 
 def evaluate_frame(records: Iterable[Record]) -> pd.DataFrame:

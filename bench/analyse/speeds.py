@@ -81,25 +81,27 @@ def speeds(frame: pd.DataFrame) -> list[Speed]:
     With few processes the relative spread is pooled over the models timed on the same machine at the same batch.
     """
     by_site: dict[tuple[RunKey, int, str, Conditions], Rows] = defaultdict(list)
-    for row in _rows(frame):
-        by_site[run_key(row), int(row["batch_size"]), str(row["machine"]), _conditions(row)].append(row)
+    for row in rows_of(frame):
+        by_site[run_key(row), int(row["batch_size"]), str(row["machine"]), conditions_of(row)].append(row)
     parts = [by_site[site] for site in sorted(by_site)]
     throughput = _relative_spreads(parts, "throughput_img_per_s")
     latency = _relative_spreads(parts, "latency_p50_ms")
     return [_speed(part, throughput, latency) for part in parts]
 
 
-def _rows(frame: pd.DataFrame) -> Rows:
+def rows_of(frame: pd.DataFrame) -> Rows:
+    """The rows of a table as dictionaries."""
     return [{str(column): value for column, value in row.items()} for row in frame.to_dict("records")]
 
 
-def _conditions(row: Mapping[str, Any]) -> Conditions:
+def conditions_of(row: Mapping[str, Any]) -> Conditions:
+    """What two timings on one machine must share to stand in one number."""
     return tuple("" if pd.isna(row[column]) else str(row[column]) for column in _CONDITIONS)
 
 
 def _site(part: Rows) -> str:
     first = part[0]
-    software = _conditions(first)[1:]  # the definition differs between the models that share a spread
+    software = conditions_of(first)[1:]  # the definition differs between the models that share a spread
     return f"{first['machine']} {first['device']} {first['batch_size']} {software}"
 
 
@@ -146,7 +148,7 @@ def _speed(part: Rows, throughput: Mapping[str, Spread | None], latency: Mapping
         latency_p50_median=_middle(part, "latency_p50_ms"),
         latency_p99_median=_middle(part, "latency_p99_ms") if _all_have(part, "latency_p99_ms", timed) else None,
         latency_samples=int(sum(_numbers(part, "latency_samples"))),
-        conditions=_conditions(first),
+        conditions=conditions_of(first),
         is_settled=all(row["warmup_settled"] in (None, True) for row in part),
         compile_s=_middle(part, "compile_s"),
         cell_ids=tuple(str(row["cell_id"]) for row in part),
@@ -159,8 +161,8 @@ def speed_ratios(frame: pd.DataFrame, references: Mapping[RunKey, RunKey]) -> li
     Rounds visit the models in random order one after the other, so slow spells of the machine fall on both.
     """
     rates: dict[_Pair, dict[int, tuple[float, str]]] = defaultdict(dict)
-    for row in _rows(frame[frame["throughput_img_per_s"].notna()]):
-        site = (run_key(row), str(row["machine"]), int(row["batch_size"]), _conditions(row)[1:])
+    for row in rows_of(frame[frame["throughput_img_per_s"].notna()]):
+        site = (run_key(row), str(row["machine"]), int(row["batch_size"]), conditions_of(row)[1:])
         rates[site][int(row["repeat"])] = (float(row["throughput_img_per_s"]), str(row["cell_id"]))
     logs: dict[_Pair, list[float]] = {}
     ids: dict[_Pair, tuple[str, ...]] = {}
@@ -188,7 +190,7 @@ def speed_ratios(frame: pd.DataFrame, references: Mapping[RunKey, RunKey]) -> li
 def memories(frame: pd.DataFrame) -> list[Memory]:
     """Peak memory of every model, batch size and machine, in order of key."""
     found = []
-    for row in sorted(_rows(frame), key=lambda row: (run_key(row), row["batch_size"], row["machine"])):
+    for row in sorted(rows_of(frame), key=lambda row: (run_key(row), row["batch_size"], row["machine"])):
         for kind, column in (("process", "peak_rss_delta_mib"), ("device", "peak_allocated_mib")):
             for peak in _numbers([row], column):
                 site = (run_key(row), str(row["machine"]), int(row["batch_size"]))

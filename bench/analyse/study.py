@@ -9,14 +9,17 @@ from typing import Any, TypeVar
 
 import pandas as pd
 
+from bench.analyse.batch_curves import series_of
 from bench.analyse.compare import Comparison, compare_families
 from bench.analyse.correctness import Predictions
 from bench.analyse.current import current_records
 from bench.analyse.frame import (
     complexity_frame,
+    largest_batch_frame,
     memory_frame,
     speed_frame,
     training_frame,
+    training_step_frame,
     unfinished_records,
 )
 from bench.analyse.identity import (
@@ -37,6 +40,7 @@ from bench.analyse.published import (
     compare_timm,
 )
 from bench.analyse.scores import RunKey, Score, main_scores, trained_scores
+from bench.analyse.speed_study import SpeedStudy, speed_study
 from bench.analyse.speeds import Memory, Speed, SpeedRatio, home_machine, memories, speed_ratios, speeds
 from bench.analyse.trials import SweptModel, failed_trials, swept_models
 from bench.store.record import Record
@@ -108,6 +112,8 @@ class Study:
     left_out: tuple[Record, ...]  # ok, but of an older definition, older data or older software
     training: pd.DataFrame
     labels: Mapping[RunKey, str]
+    speed: SpeedStudy  # along batch sizes and resolutions, and of training steps
+    series_labels: Mapping[RunKey, str]  # of keys without their resolution
     protocols: Protocols  # evaluated, few-shot and fine-tuned weights, and checked data
 
     @property
@@ -122,11 +128,15 @@ def study(suite: str, records: Sequence[Record], predictions: Predictions) -> St
     training, timing = training_frame(shown), speed_frame(shown)
     counted, memory = complexity_frame(shown), memory_frame(shown)
     families = {str(model): str(family) for model, family in zip(counted["model"], counted["family"], strict=True)}
-    names = sorted({str(name) for frame in (training, timing, counted, memory) for name in frame["model"]})
-    identities = {name: identify_model(name, families.get(name)) for name in names}
+    timed = (timing, memory, training_step_frame(shown), largest_batch_frame(shown))
+    home = home_machine(next((frame for frame in timed if len(frame)), timing))
+    failures = unfinished_records(records)
+    curves = speed_study(shown, failures, home)
+    names = {str(name) for frame in (training, timing, counted, memory) for name in frame["model"]}
+    names |= {key.model for key in curves.keys}
+    identities = {name: identify_model(name, families.get(name)) for name in sorted(names)}
     scores = trained_scores(training, identities, predictions)
     main = main_scores(scores)
-    home = home_machine(timing if len(timing) else memory)
     rows = _rows(identities, counted, main, speeds(timing), memories(memory), home)
     references = _references(rows)
     datasets = sorted((identify_dataset(name) for name in {score.dataset for score in scores}), key=dataset_rank)
@@ -145,11 +155,13 @@ def study(suite: str, records: Sequence[Record], predictions: Predictions) -> St
         scaling=tuple(compare_scaling(counted)),
         sota=tuple(compare_sota(counted)),
         timm=tuple(compare_timm(counted)),
-        failures=tuple(unfinished_records(records)),
+        failures=tuple(failures),
         shown=tuple(shown),
         left_out=tuple(left_out),
         training=training,
-        labels={row.key: row.label for row in rows},
+        labels={**_labels(curves.keys, identities), **{row.key: row.label for row in rows}},
+        speed=curves,
+        series_labels=_labels({series_of(key) for key in curves.keys}, identities),
         protocols=protocol_study(records, shown, counted, predictions),
     )
 

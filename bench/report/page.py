@@ -29,6 +29,7 @@ from bench.report.published_tables import (
 )
 from bench.report.remarks import conditions_section, failures_section, failures_table, limits_section
 from bench.report.section import Section
+from bench.report.speed_sections import speed_sections
 from bench.report.speed_tables import speed_table
 from bench.report.style import figure_style, save_figure
 from bench.report.tables import (
@@ -68,8 +69,10 @@ def write_report(
     earlier report that this one lacks are removed. Raises StoreError when the folder cannot be written.
     """
     analysed = study(suite_name, records, predictions)
-    figures = {figure.name: figure for figure in all_figures(analysed)}
-    sections = _sections(analysed, figures, shipped)
+    speed = speed_sections(analysed)
+    drawn = (figure for section in speed for figure in section.figures)
+    figures = {figure.name: figure for figure in (*all_figures(analysed), *drawn)}
+    sections = _sections(analysed, figures, shipped, speed)
     tables = [section.table for section in sections if section.table is not None]
     if analysed.failures or analysed.left_out:
         tables.append(failures_table(analysed))
@@ -141,7 +144,9 @@ def _render_section(section: Section) -> str:
     return joined(blocks)
 
 
-def _sections(analysed: Study, figures: Mapping[str, FigureSpec], shipped: Sequence[Record]) -> list[Section]:
+def _sections(
+    analysed: Study, figures: Mapping[str, FigureSpec], shipped: Sequence[Record], speed: Sequence[Section]
+) -> list[Section]:
     """What the page shows, in its order; the first section is the first screen."""
 
     def drawn(*names: str) -> tuple[FigureSpec, ...]:
@@ -154,6 +159,7 @@ def _sections(analysed: Study, figures: Mapping[str, FigureSpec], shipped: Seque
         sections, about_weights = [replace(about_weights[0], heading="")], about_weights[1:]
     else:
         sections = [_first_screen(analysed, drawn)]
+    timings = "Accuracy and speed" if analysed.datasets or not speed else "Every timing"
     shipped_study = study(analysed.suite, shipped, lambda cell_id: None) if shipped else None
     candidates = [
         *about_weights,
@@ -161,7 +167,8 @@ def _sections(analysed: Study, figures: Mapping[str, FigureSpec], shipped: Seque
         Section("Accuracy and training compute", trained, budgets_table(analysed), drawn("accuracy_vs_training")),
         Section("Accuracy and training-set size", _sizes_text(analysed), training_sizes_table(analysed),
                  drawn("accuracy_vs_training_images")),
-        Section("Accuracy and speed", _speed_text(analysed), speed_table(analysed),
+        *speed,
+        Section(timings, _speed_text(analysed), speed_table(analysed),
                  drawn("accuracy_vs_throughput", "accuracy_vs_latency")),
         Section("Learning rates", _sweep_text(analysed), learning_rates_table(analysed), drawn("learning_rates")),
         Section("Training compute beside the paper's Table 6", _TABLE_6_TEXT, scaling_table(analysed),
@@ -214,7 +221,8 @@ def _first_screen(analysed: Study, drawn: Callable[..., tuple[FigureSpec, ...]])
         if table is not None:
             return Section("", _TABLE_6_TEXT, table, drawn("paper_figure_5"))
         return Section("", "Counted here. Sorted by family, then MACs.", complexity_table(analysed))
-    leading = drawn("accuracy_vs_macs") or drawn("accuracy_vs_throughput")
+    leading = drawn("accuracy_vs_macs") or drawn("accuracy_vs_throughput") or drawn("speed_vs_resolution")
+    leading = leading or drawn("throughput_vs_batch")
     return Section("", main_table_caption(analysed), main_table(analysed), leading)
 
 

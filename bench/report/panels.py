@@ -11,11 +11,10 @@ from typing import Any
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from bench.analyse.front import pareto_front
 from bench.analyse.identity import family_rank
-from bench.report.formats import fixed, significant
+from bench.report.axes import set_limits, set_log_y_ticks, set_ticks
 from bench.report.labels import Box, Surroundings, place_labels
 from bench.report.style import GREY, INK, family_style, new_figure
 
@@ -25,6 +24,7 @@ MOST_PANELS = 6
 _LABEL_POINTS = 8.0
 _MARKER_POINTS = 6.5
 _WIDE, _NARROW, _HEIGHT, _LEGEND_STRIP = 475.0, 320.0, 255.0, 18.0  # of a panel, points
+_MARGIN, _LOG_Y_MARGIN = 46.0, 58.0  # left of the axes: percentages, and numbers of up to six digits
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Panel:
-    """What one panel shows. x is drawn on a logarithmic axis."""
+    """What one panel shows. x is drawn on a logarithmic axis, y on a linear one unless log_y."""
 
     title: str
     x_label: str
@@ -60,6 +60,7 @@ class Panel:
     lines: tuple[Line, ...] = ()
     front: str = ""  # "low x" or "high x": which way is better; empty draws no front
     log_base: int = 10
+    log_y: bool = False
 
 
 def labelled_points(points: Sequence[Point], front: str = "") -> list[Point]:
@@ -92,8 +93,9 @@ def draw_panels(panels: Sequence[Panel]) -> Figure:
     figure = new_figure(total_w / 72, total_h / 72)
     for index, panel in enumerate(panels):
         row, column = divmod(index, columns)
-        left, bottom = column * width + 46, (rows - 1 - row) * height + 38
-        box = (left / total_w, bottom / total_h, (width - 60) / total_w, (height - 60) / total_h)
+        margin = _LOG_Y_MARGIN if panel.log_y else _MARGIN
+        left, bottom = column * width + margin, (rows - 1 - row) * height + 38
+        box = (left / total_w, bottom / total_h, (width - margin - 14) / total_w, (height - 60) / total_h)
         _draw_panel(figure.add_axes(box), panel)
     _draw_legend(figure, panels)
     return figure
@@ -133,8 +135,12 @@ def _draw_panel(axes: Any, panel: Panel) -> None:
     axes.set_xlabel(panel.x_label)
     axes.set_ylabel(panel.y_label)
     axes.set_xscale("log", base=panel.log_base)
-    _set_limits(axes, everything)
-    _set_ticks(axes, panel, everything)
+    if panel.log_y:
+        axes.set_yscale("log")
+    set_limits(axes, _ends(everything, "x"), _ends(everything, "y"), log_y=panel.log_y)
+    set_ticks(axes, [point.x for point in everything], panel.log_base)
+    if panel.log_y:
+        set_log_y_ticks(axes)
     if panel.front and len(panel.points) > 1:
         corners = front_corners(panel.points, panel.front)
         axes.plot([x for x, _ in corners], [y for _, y in corners], color=GREY, linewidth=1.0, zorder=1.5)
@@ -175,44 +181,6 @@ def _ends(points: Sequence[Point], axis: str) -> tuple[float, float]:
     for point in points:
         values += getattr(point, f"{axis}_bar") or ()
     return min(values), max(values)
-
-
-def _set_limits(axes: Any, points: Sequence[Point]) -> None:
-    """Room for labels around the points; percentages never beyond 0 and 100 by more than a marker."""
-    low, high = _ends(points, "x")
-    low_log, high_log = math.log(low), math.log(high)
-    room = max(0.18 * (high_log - low_log), 0.12)
-    axes.set_xlim(math.exp(low_log - room), math.exp(high_log + room))
-    low, high = _ends(points, "y")
-    room = max(0.14 * (high - low), 0.4)
-    axes.set_ylim(max(low - room, -1.5), high + room)
-
-
-def _set_ticks(axes: Any, panel: Panel, points: Sequence[Point]) -> None:
-    low, high = axes.get_xlim()
-    decades = math.log10(high / low)
-    values = sorted({float(f"{point.x:.3g}") if panel.log_base == 10 else point.x for point in points})
-    if panel.log_base == 2 or _are_apart(values, decades):
-        axes.set_xticks(values if len(values) <= 8 else values[:: math.ceil(len(values) / 8)])
-        axes.set_xticks([], minor=True)
-    else:
-        subs = (1, 2, 3, 5, 7) if decades < 0.8 else (1, 2, 5) if decades < 2 else (1, 3) if decades < 3.2 else (1,)
-        axes.xaxis.set_major_locator(LogLocator(base=10, subs=subs, numticks=20))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _tick_text(value)))
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.tick_params(which="minor", length=0)
-
-
-def _are_apart(values: Sequence[float], decades: float) -> bool:
-    """Whether the values themselves can be the ticks: few, and none so near another that their numbers touch."""
-    gaps = [math.log10(after / before) for before, after in itertools.pairwise(values)]
-    return len(values) <= 4 and all(gap > 0.15 * decades for gap in gaps)
-
-
-def _tick_text(value: float) -> str:
-    """A tick's number, as short as three significant digits allow."""
-    text = fixed(value, 0) if value >= 100 else significant(value, 3)
-    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def _draw_labels(axes: Any, labelled: Sequence[tuple[Point, str]], panel: Panel) -> None:

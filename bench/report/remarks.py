@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bench.analyse.compare import Comparison
-from bench.analyse.current import data_of, definition_of
+from bench.analyse.current import TIMING_TASKS, data_of, definition_of
 from bench.analyse.frame import machine_of
 from bench.analyse.intervals import SAMPLES_FOR_OWN_VARIANCE
 from bench.analyse.scores import Score
@@ -213,6 +213,8 @@ def _cell_words(record: Record) -> str:
         words.append(f"seed {cell['seed']}")
     if cell.get("task") == "finetune" and cell.get("recipe"):
         words.append(f"learning rate {cell['recipe'].get('learning_rate')}")
+    if cell.get("task") in TIMING_TASKS:
+        words.append(f"at {cell.get('resolution_px', '?')} px")
     if cell.get("batch_size"):
         words.append(f"batch {cell['batch_size']}")
     return " ".join(words)

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from bench.analyse.compare import Comparison, FamilyBest, flipped
-from bench.analyse.current import TIMING_TASKS
-from bench.analyse.frame import machine_of
 from bench.analyse.identity import DatasetIdentity, identify_dataset
 from bench.analyse.scores import Score
 from bench.analyse.study import Study
 from bench.analyse.trials import SweptModel
+from bench.report.devices import device_words
 from bench.report.formats import (
     bracketed,
     counted,
@@ -24,6 +23,7 @@ from bench.report.formats import (
     span,
 )
 from bench.report.markdown import escape
+from bench.report.speed_finding import speed_finding
 from bench.report.weights_wording import weights_finding
 from bench.units import GIGA
 
@@ -92,18 +92,6 @@ def speed_conditions(study: Study) -> str:
     )
 
 
-def device_words(study: Study) -> str:
-    """The processor (or GPU) of the home machine's timings with its threads."""
-    timed = (record for record in study.shown if record.cell.get("task") in TIMING_TASKS)
-    at_home = (record for record in timed if machine_of(record) == study.home)
-    conditions = next((record.conditions for record in at_home), {})
-    name = conditions.get("gpu_model") or conditions.get("cpu_model") or "unknown device"
-    threads = conditions.get("threads")
-    if conditions.get("gpu_model") is not None or threads is None:
-        return escape(str(name))
-    return f"{escape(str(name))} ({counted(int(threads), 'thread')})"
-
-
 def sweep_conditions(study: Study) -> str:
     """Device, precision, batch, resolution, images, seeds and compute of one trial; Markdown, no full stop."""
     frame = study.training[study.training["scored_part"] == "validation"]
@@ -142,6 +130,8 @@ def _own_finding(study: Study) -> str:
         return _single_family_finding(study)
     if study.swept:
         return _sweep_finding(study.swept)
+    if study.speed.keys:
+        return speed_finding(study)
     if any(row.speed is not None for row in study.rows):
         return _speed_finding(study)
     if any(row.count is not None for row in study.rows):

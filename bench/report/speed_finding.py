@@ -1,0 +1,138 @@
+"""The finding of a suite about speed alone, in sentences that go no further than their intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bench.analyse.batch_curves import BatchCurve, series_of
+from bench.analyse.speed_study import Fall, ResolutionPoint
+from bench.analyse.study import Study
+from bench.report.devices import device_words
+from bench.report.formats import bracketed, counted, fixed, listed, span
+from bench.report.markdown import escape
+from bench.report.speed_series import batches_words, model_order, series_label
+
+_MOST_NAMED = 4  # models named one by one; with more, the range of them
+
+
+def speed_finding(study: Study) -> str:
+    """One sentence for each axis that the suite has; Markdown."""
+    where = f"On {device_words(study)} in {listed(sorted({key.precision for key in study.speed.keys}))}"
+    makers = (_leaders_words, _falls_words, _near_words, _training_words, _largest_words)
+    first, *more = [words for make in makers if (words := make(study))] or [""]
+    if not first:
+        return f"{where}, {counted(len(study.speed.keys), 'model')} gave no figure that can be compared."
+    others = [f"{words[:1].upper()}{words[1:]}." for words in more]
+    return " ".join([f"{where}, {first}.", *others, "No accuracy was taken."])
+
+
+def _leaders_words(study: Study) -> str:
+    """Which model is fastest at each resolution, or that the intervals do not say."""
+    by_size: dict[int, list[ResolutionPoint]] = {}
+    if len({(point.key.device, point.key.precision) for point in study.speed.resolutions}) > 1:
+        return ""  # no ranking over devices or precisions
+    for point in study.speed.resolutions:
+        if point.best is not None:
+            by_size.setdefault(point.key.resolution_px, []).append(point)
+    leaders: dict[str, list[int]] = {}
+    for pixels, points in sorted(by_size.items()):
+        if len(points) > 1:
+            leaders.setdefault(_leader(study, points), []).append(pixels)
+    if not leaders:
+        return ""
+    told = [
+        f"{name} at {listed(fixed(px, 0) for px in sizes)} px" for name, sizes in leaders.items() if name != _NOBODY
+    ]
+    words = [f"the fastest of {counted(len(study.speed.series()), 'model')} {batches_words(study)} is {listed(told)}"]
+    words = words if told else []
+    if _NOBODY in leaders:
+        sizes = listed(fixed(px, 0) for px in leaders[_NOBODY])
+        words.append(f"at {sizes} px the intervals do not say which model is the fastest")
+    return ", and ".join(words)
+
+
+_NOBODY = ""
+
+
+def _leader(study: Study, points: Sequence[ResolutionPoint]) -> str:
+    """The model whose interval lies above all others'; _NOBODY where there is none."""
+    ranked = sorted(points, key=lambda point: point.best.peak_mean if point.best else 0.0)
+    best = ranked[-1].best
+    if best is None or best.peak is None:
+        return _NOBODY
+    for point in ranked[:-1]:
+        if point.best is None or point.best.peak is None or point.best.peak.high >= best.peak.low:
+            return _NOBODY
+    return escape(series_label(study, best.key))
+
+
+def _falls_words(study: Study) -> str:
+    falls = sorted(study.speed.falls(), key=lambda fall: model_order(study, fall.series))
+    ends = {(fall.low_px, fall.high_px) for fall in falls}
+    if not falls or len(ends) > 1:
+        return ""
+    low, high = ends.pop()
+    pixels = fixed((high / low) ** 2, 0 if high % low == 0 else 1)
+    return (
+        f"from {fixed(low, 0)} to {fixed(high, 0)} px, {pixels} times the pixels, throughput falls by a factor of "
+        f"{_factors(study, falls)}"
+    )
+
+
+def _factors(study: Study, falls: Sequence[Fall]) -> str:
+    if len(falls) > _MOST_NAMED:
+        return f"{span((fall.factor_mean for fall in falls), 1)}"
+    return listed(
+        f"{fixed(fall.factor_mean, 1)}{f' {bracketed(fall.factor)}' if fall.factor else ''} for "
+        f"{escape(study.series_labels[fall.series])}"
+        for fall in falls
+    )
+
+
+def _near_words(study: Study) -> str:
+    ordered = sorted(study.speed.curves, key=lambda curve: model_order(study, curve.key))
+    if not ordered or len(ordered) > _MOST_NAMED:
+        return ""
+    named = listed(
+        f"batch {_from_words(curve)} for {escape(series_label(study, curve.key))}"
+        + (f" at {curve.key.resolution_px} px" if len({c.key.resolution_px for c in ordered}) > 1 else "")
+        for curve in ordered
+    )
+    tried = listed(fixed(batch, 0) for batch in sorted({p.batch_size for c in ordered for p in c.points}))
+    return f"of the batch sizes {tried}, throughput is within 5 % of its peak from {named}"
+
+
+def _from_words(curve: BatchCurve) -> str:
+    first, sure = curve.near_from
+    return fixed(sure, 0) if first == sure else f"{fixed(first, 0)} to {fixed(sure, 0)}"
+
+
+def _training_words(study: Study) -> str:
+    steps = [step for step in study.speed.training if step.times_mean is not None]
+    if not steps:
+        return ""
+    if len(steps) > _MOST_NAMED:
+        return f"a training step takes {span((step.times_mean or 0.0 for step in steps), 1)} times as long as inference"
+    named = listed(
+        f"{fixed(step.times_mean or 0.0, 1)}{f' {bracketed(step.times)}' if step.times else ''} "
+        f"({escape(series_label(study, step.key))})"
+        for step in sorted(steps, key=lambda step: model_order(study, step.key))
+    )
+    return f"a training step takes {named} times as long as inference"
+
+
+def _largest_words(study: Study) -> str:
+    found = study.speed.largest
+    limits = {one.limit for one in found}
+    if len(limits) != 1 or len({series_of(one.key) for one in found}) > _MOST_NAMED:
+        return ""
+    budget = next(iter(limits))[1]
+    within = f"within {fixed(budget, 0)} MiB" if budget is not None else "in the device's memory"
+    at = max(one.key.resolution_px for one in found)
+    named = listed(
+        f"{fixed(one.largest, 0)}{' or more' if one.stopped_by == 'cap' else ''} for "
+        f"{escape(series_label(study, one.key))}"
+        for one in sorted(found, key=lambda one: model_order(study, one.key))
+        if one.key.resolution_px == at
+    )
+    return f"the largest batch {within} at {fixed(at, 0)} px is {named}"

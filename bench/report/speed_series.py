@@ -1,0 +1,96 @@
+"""What the sections on speed share: order and names of models, panels of lines, and reasons of missing cells."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
+
+from bench.analyse.batch_curves import series_of
+from bench.analyse.identity import ModelIdentity, family_rank, identify_model
+from bench.analyse.intervals import Interval
+from bench.analyse.scores import RunKey
+from bench.analyse.study import Study
+from bench.report.devices import device_words
+from bench.report.formats import fixed, listed, span
+from bench.report.markdown import Cell, Notes, escape
+from bench.report.panels import Line, Point
+
+T = TypeVar("T")
+
+
+def identity_of(study: Study, key: RunKey) -> ModelIdentity:
+    """The model's family and title, as counted where no catalog knows it."""
+    return next((row.identity for row in study.rows if row.key.model == key.model), identify_model(key.model))
+
+
+def model_order(study: Study, key: RunKey) -> tuple[object, ...]:
+    """Sort key: families together, rising MACs, then resolution and settings."""
+    counts = (row.macs for row in study.rows if row.key.model == key.model and row.macs)
+    return (*family_rank(identity_of(study, key).family), min(counts, default=0.0), key.model, key)
+
+
+def series_label(study: Study, key: RunKey) -> str:
+    """The model's title, with its settings where it has several; without its resolution."""
+    return study.series_labels[series_of(key)]
+
+
+def resolution_label(study: Study, key: RunKey) -> Cell:
+    """First entry of a row: the model; its resolution stands in a column of its own."""
+    return Cell(series_label(study, key), key.model)
+
+
+def lines(
+    study: Study, items: Iterable[T], key: Callable[[T], RunKey], point: Callable[[T, str], Point | None]
+) -> tuple[Line, ...]:
+    """One line per model and settings, through the points of its items in their order; unknown points are left out."""
+    by_series: dict[RunKey, list[T]] = {}
+    for item in items:
+        by_series.setdefault(series_of(key(item)), []).append(item)
+    drawn = []
+    for series in sorted(by_series, key=lambda one: model_order(study, one)):
+        family = identity_of(study, series).family
+        points = tuple(made for item in by_series[series] if (made := point(item, family)) is not None)
+        if points:
+            drawn.append(Line(points, family, study.series_labels[series]))
+    return tuple(drawn)
+
+
+def bar(interval: Interval | None) -> tuple[float, float] | None:
+    """The ends of an interval bar."""
+    return None if interval is None else (interval.low, interval.high)
+
+
+def missing_cell(study: Study, notes: Notes, task: str, key: RunKey, batch_size: int | None = None) -> Cell:
+    """Why a cell has no number: its status with the reason at the foot, or a dash where it was not asked for."""
+    for record in study.failures:
+        cell = record.cell
+        settings = cell.get("settings") or {}
+        same = (cell.get("model"), cell.get("resolution_px"), cell.get("device"), settings.get("precision", "fp32"))
+        if (
+            cell.get("task") == task
+            and same == (key.model, key.resolution_px, key.device, key.precision)
+            and batch_size in (None, cell.get("batch_size"))
+        ):
+            return Cell(record.status, mark=notes.number(escape(record.reason or "no reason was recorded")))
+    return Cell("–")
+
+
+def conditions_words(study: Study, keys: Sequence[RunKey]) -> str:
+    """Device, precision, memory format, compilation and resolution behind some measurements; no full stop."""
+    compiled = {key.compile for key in keys}
+    how = "compiled" if compiled == {True} else "eager" if compiled == {False} else "eager and compiled"
+    return (
+        f"{device_words(study)}, {listed(sorted({key.precision for key in keys}))}, "
+        f"{listed(sorted({key.memory_format for key in keys}))}, {how}, "
+        f"{span({key.resolution_px for key in keys})} px"
+    )
+
+
+def batches_words(study: Study) -> str:
+    """At which batch sizes the throughputs along resolutions are; no full stop."""
+    sizes = [fixed(batch, 0) for batch in study.speed.batches]
+    if study.speed.has_largest:
+        sizes.append("the largest that fits")
+    if len(sizes) == 1:
+        return f"at batch {sizes[0]}"
+    return f"at the best of batch {listed(sizes)}, chosen by one half of the processes and measured by the other"

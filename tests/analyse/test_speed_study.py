@@ -1,0 +1,105 @@
+"""Speed against resolution, largest batches and training steps, put together without mixing what must stay apart."""
+
+import math
+
+import pytest
+from records import SETTINGS, record, timed
+
+from bench.analyse.frame import memory_frame, speed_frame, training_memory_frame, training_step_frame
+from bench.analyse.intervals import Interval
+from bench.analyse.speed_study import quotient, speed_study
+from bench.analyse.training_steps import training_steps
+from bench.store.record import Record
+
+
+def at(batch: int, pixels: int, repeat: int, rate: float, **more: object) -> Record:
+    one = timed("vit_32px_m", repeat, rate)
+    return record({**one.cell, "batch_size": batch, "resolution_px": pixels}, one.values, **more)
+
+
+def search(pixels: int, largest: int, budget: int | None = 128, device: str = "cpu") -> Record:
+    cell = {
+        "task": "largest_batch",
+        "model": "vit_32px_m",
+        "resolution_px": pixels,
+        "cap": 4096,
+        "memory_limit_mib": budget,
+        "device": device,
+        "settings": SETTINGS,
+    }
+    tries = [{"batch_size": largest + 1, "fits": False, "status": "oom", "reason": "full"}]
+    values = {"largest_batch": largest, "stopped_by": "memory", "smallest_refused": largest + 1, "peak_mib": 9.0}
+    return record(cell, {**values, "limit_mib": 128.0, "tries": tries})
+
+
+def test_resolutions_are_compared_at_the_batch_sizes_that_all_have():
+    records = [at(batch, 32, r, 1000.0 * batch) for batch in (1, 8, 64) for r in range(2)]
+    records += [at(batch, 64, r, 100.0 * batch) for batch in (1, 8) for r in range(2)]
+    study = speed_study(records, [], "m1")
+    assert study.batches == (1, 8)
+    assert [point.best.peak_mean for point in study.resolutions if point.best] == pytest.approx([8000.0, 800.0])
+    (fall,) = study.falls()
+    assert fall.factor_mean == pytest.approx(10.0)
+    assert [len(curve.points) for curve in study.curves] == [3, 2]
+
+
+def test_the_largest_batch_counts_as_one_choice_although_it_differs():
+    records = [search(32, 500), search(64, 100)]
+    records += [at(8, pixels, r, 100.0) for pixels in (32, 64) for r in range(2)]
+    records += [at(batch, pixels, r, 300.0) for pixels, batch in ((32, 500), (64, 100)) for r in range(2)]
+    study = speed_study(records, [], "m1")
+    assert (study.batches, study.has_largest) == ((8,), True)
+    assert [point.best.peak_batches for point in study.resolutions if point.best] == [(500,), (100,)]
+
+
+def test_a_budget_and_a_devices_memory_are_different_limits():
+    study = speed_study([search(32, 10), search(32, 10, budget=None, device="cuda")], [], "m1")
+    assert {one.limit for one in study.largest} == {("cpu", 128), ("cuda", None)}
+    assert {one.reason for one in study.largest} == {"full"}
+
+
+def test_a_size_at_which_nothing_ran_has_a_point_of_its_own():
+    refused = at(8, 50, 0, 1.0, status="skipped", reason="patches")
+    study = speed_study([at(8, 32, 0, 1.0)], [refused], "m1")
+    assert [(point.key.resolution_px, point.best is None) for point in study.resolutions] == [(32, False), (50, True)]
+
+
+def test_one_size_and_one_batch_make_no_axis():
+    study = speed_study([at(8, 32, r, 1.0) for r in range(3)], [], "m1")
+    assert not study.keys
+
+
+def test_a_quotients_interval_holds_the_noise_of_both():
+    one = Interval(100.0, 100.0 / 1.03, 103.0, 2, "t")
+    other = Interval(50.0, 50.0 / 1.04, 52.0, 2, "t")
+    found = quotient(one, other)
+    assert found.estimate == pytest.approx(2.0)
+    assert math.log(found.high / 2) == pytest.approx(math.hypot(math.log(1.03), math.log(1.04)))
+
+
+def trained(repeat: int, rate: float) -> Record:
+    cell = {
+        "task": "training_step",
+        "model": "vit_32px_m",
+        "resolution_px": 32,
+        "batch_size": 64,
+        "repeat": repeat,
+        "device": "cpu",
+        "settings": SETTINGS,
+    }
+    return record(cell, {"training_img_per_s": rate, "warmup_settled": True})
+
+
+def test_a_training_step_is_told_against_the_inference_of_its_round():
+    # both slow down by half in round 1: the ratio does not move
+    timing = [timed("vit_32px_m", 0, 400.0), timed("vit_32px_m", 1, 200.0)]
+    steps = [trained(0, 100.0), trained(1, 50.0)]
+    records = [*timing, *steps]
+    (one,) = training_steps(
+        training_step_frame(records), speed_frame(records), training_memory_frame(records), memory_frame(records), "m1"
+    )
+    assert one.times_mean == pytest.approx(4.0)
+    assert one.times is not None
+    assert one.times.half_width == pytest.approx(0.0, abs=1e-9)
+    assert one.rate_mean == pytest.approx((100.0 * 50.0) ** 0.5)
+    assert one.memory is None
