@@ -1,9 +1,9 @@
-"""Whole checks with planted slowdowns, run for real one after another; a line of JSON for each.
+"""Whole checks with planted slowdowns, run for real one after another; a file with every turn for each.
 
-    python tests/speed/gate_verdicts.py OUT.jsonl --runs 10 [--busy 4] [--plants 0,0,0,5,10]
+    python tests/speed/gate_verdicts.py FOLDER --name quiet --runs 10 [--busy 4] [--plants 0,0,0,3,5,10]
 
-Every check compares this tree with itself on small models of three families, the head of some slowed down by extra
-passes. --busy starts so many processes that compute all the time beside it. Appends, so that it may be stopped.
+Every check compares this tree with itself on small models of all families, the head of some slowed down by extra
+passes. --busy starts so many processes that compute all the time beside it. Numbers go on from what the folder holds.
 """
 
 # ruff: noqa: T201  (a program of its own, which prints)
@@ -12,20 +12,17 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import secrets
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from bench.gate.check import Plan
 from bench.gate.pairs import Pair
-from bench.gate.plant import true_log_ratio
 from bench.gate.request import DEFAULT_MODELS
 from bench.gate.result import CheckResult, Workload
-from bench.gate.rule import Look, percent
+from bench.gate.rule import Look
 from bench.gate.selftest import planted
 from bench.gate.session import Request, run_check
 from bench.places import cache_root
@@ -46,17 +43,20 @@ class Silent:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("out", type=Path)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--name", default="quiet")
     parser.add_argument("--runs", type=int, default=10)
     parser.add_argument("--busy", type=int, default=0)
-    parser.add_argument("--plants", default="0,0,0,5,10")
+    parser.add_argument("--plants", default="0,0,0,3,5,10")
     arguments = parser.parse_args()
     plants = [float(word) for word in arguments.plants.split(",")]
+    arguments.folder.mkdir(parents=True, exist_ok=True)
+    done = len(list(arguments.folder.glob(f"{arguments.name}-*.json")))
     with busy(arguments.busy):
-        for number in range(arguments.runs):
+        for number in range(done, done + arguments.runs):
             result = one_check(plants, number)
-            with open(arguments.out, "a", encoding="utf-8") as stream:
-                stream.write(json.dumps(summary(result, arguments.busy)) + "\n")
+            file = arguments.folder / f"{arguments.name}-{number + 1:02d}.json"
+            file.write_text(result.model_dump_json(exclude_defaults=True) + "\n")
             verdicts = ", ".join(f"{one.name} {one.verdict}" for one in result.models)
             print(f"{number + 1}: {verdicts} ({result.wall_s:.0f} s)", flush=True)
 
@@ -79,36 +79,6 @@ def busy(processes: int) -> Iterator[None]:
         for process in running:
             process.kill()
             process.wait()
-
-
-def summary(result: CheckResult, busy_processes: int) -> dict[str, Any]:
-    """What is kept of a check: verdicts, estimates and pair values, without the turns."""
-    return {
-        "started_at": result.started_at,
-        "wall_s": round(result.wall_s, 1),
-        "busy": busy_processes,
-        "rule_version": result.rule_version,
-        "seed": result.seed,
-        "commit": result.head.commit,
-        "machine": result.conditions.get("machine"),
-        "noise_mean_pct": result.noise and round(result.noise.mean_pct, 3),
-        "noise_spread_pct": result.noise and round(result.noise.spread_pct, 3),
-        "models": [
-            {
-                "name": one.name,
-                "planted": one.name.split(" ", 1)[1],
-                "truth_pct": round(percent(true_log_ratio(one.comparison.head.plant)), 4),
-                "verdict": one.verdict,
-                "reason": one.reason,
-                "slowdown_pct": one.slowdown_pct,
-                "low_pct": one.low_pct,
-                "high_pct": one.high_pct,
-                "log_ratios": [round(pair.log_ratio, 6) for pair in one.pairs],
-                "clocks": sorted({pair.clock for pair in one.pairs}),
-            }
-            for one in result.models
-        ],
-    }
 
 
 if __name__ == "__main__":
