@@ -50,7 +50,7 @@ class BatchCurve:
     peak: Interval | None
     peak_mean: float
     peak_batches: tuple[int, ...]  # that the two halves of the processes chose: one, or two where they differ
-    is_split: bool  # False with one process: the peak is chosen and valued by the same one
+    is_split: bool  # False without two processes at every batch: the same ones chose the peak and gave its value
     processes: int
     cell_ids: tuple[str, ...]
 
@@ -63,6 +63,11 @@ class BatchCurve:
         first = next((p.batch_size for p in self.points if p.is_near is not False), self.peak_batches[-1])
         sure = next((p.batch_size for p in self.points if p.is_near), self.peak_batches[-1])
         return first, max(first, sure)
+
+    @property
+    def is_open_ended(self) -> bool:
+        """Whether the peak lies at the largest batch that was timed, so that a larger one may be faster yet."""
+        return self.peak_batches[-1] == self.points[-1].batch_size
 
     @property
     def falls_again(self) -> BatchPoint | None:
@@ -102,8 +107,11 @@ class _Shares:
 
 
 def _shares(rates: Rates) -> _Shares:
-    rounds = sorted({repeat for found in rates.values() for repeat in found})
-    halves = (rounds[::2], rounds[1::2] or rounds)
+    rounds = sorted(set.intersection(*(set(found) for found in rates.values())))  # in which every batch was timed
+    is_split = len(rounds) > 1
+    if not rounds:  # each lacks a batch, so that no half could choose among all of them
+        rounds = sorted({repeat for found in rates.values() for repeat in found})
+    halves = (rounds[::2], rounds[1::2]) if is_split else (rounds, rounds)
     chosen = {}
     for mine, others in (halves, halves[::-1]):
         batch = _fastest(rates, others)
@@ -119,7 +127,7 @@ def _shares(rates: Rates) -> _Shares:
             if repeat in found:
                 logs[batch].append(math.log(found[repeat]) - top)
     by_batch = {batch: tuple(values) for batch, values in logs.items()}
-    return _Shares(by_batch, tuple(peaks), tuple(sorted(set(chosen.values()))), len(rounds) > 1)
+    return _Shares(by_batch, tuple(peaks), tuple(sorted(set(chosen.values()))), is_split)
 
 
 def _fastest(rates: Rates, rounds: Sequence[int]) -> int:

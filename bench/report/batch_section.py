@@ -43,7 +43,10 @@ def _split_words(study: Study) -> str:
             "each half of the processes chooses its batch for the other half, which gives its value, so that the "
             "choice does not raise it."
         )
-    return "one process both chooses its batch and gives its value, which is therefore too high rather than too low."
+    return (
+        "where fewer than two processes timed every batch size, the same ones choose its batch and give its value, "
+        "which is then too high rather than too low."
+    )
 
 
 def batch_table(study: Study) -> Table:
@@ -63,7 +66,7 @@ def batch_table(study: Study) -> Table:
             row.append(_rate(point) if point else missing_cell(study, notes, "speed", curve.key, batch))
         peak = Cell(bare_rate(curve.peak_mean), curve.peak_mean, curve.cell_ids)
         row.append(Cell(rate(curve.peak), curve.peak.estimate, curve.cell_ids) if curve.peak else peak)
-        row.append(Cell(_batches(curve), curve.peak_batches[0], curve.cell_ids))
+        row.append(_peak_batch(curve, notes))
         row.append(_near(curve, notes))
         rows.append(tuple(row))
     return Table("batch_sizes", tuple(heads), tuple(rows), tuple(notes.texts))
@@ -83,8 +86,10 @@ def _rate(point: BatchPoint) -> Cell:
     return Cell(rate(point.rate), point.rate.estimate, point.cell_ids)
 
 
-def _batches(curve: BatchCurve) -> str:
-    return " or ".join(fixed(batch, 0) for batch in curve.peak_batches)
+def _peak_batch(curve: BatchCurve, notes: Notes) -> Cell:
+    mark = notes.number("the largest that was timed: a larger one may be faster yet") if curve.is_open_ended else None
+    shown = " or ".join(fixed(batch, 0) for batch in curve.peak_batches)
+    return Cell(shown, curve.peak_batches[0], curve.cell_ids, mark=mark)
 
 
 def _near(curve: BatchCurve, notes: Notes) -> Cell:

@@ -104,7 +104,8 @@ def _near_words(study: Study) -> str:
 
 def _from_words(curve: BatchCurve) -> str:
     first, sure = curve.near_from
-    return fixed(sure, 0) if first == sure else f"{fixed(first, 0)} to {fixed(sure, 0)}"
+    words = fixed(sure, 0) if first == sure else f"{fixed(first, 0)} to {fixed(sure, 0)}"
+    return f"{words} (the peak itself, at the largest batch tried)" if sure == curve.points[-1].batch_size else words
 
 
 def _training_words(study: Study) -> str:

@@ -68,3 +68,16 @@ def test_other_machines_are_in_no_curve():
     records = [at(8, 0, 100.0), at(8, 0, 1.0, machine="m2"), at(64, 0, 120.0)]
     (one,) = batch_curves(speed_frame(records), "m1")
     assert [point.rate_mean for point in one.points] == pytest.approx([100.0, 120.0])
+
+
+def test_a_round_that_lacks_a_batch_size_neither_chooses_nor_values():
+    # round 1 never timed the fastest batch: what it would choose is not the peak
+    one = curve({1: [10.0, 10.0], 64: [100.0], 512: [70.0, 70.0]})
+    assert one.peak_batches == (64,)
+    assert one.peak_mean == pytest.approx(100.0)
+    assert not one.is_split
+
+
+def test_a_peak_at_the_largest_batch_may_lie_higher_beyond():
+    assert curve({1: [10.0, 10.0], 64: [100.0, 100.0]}).is_open_ended
+    assert not curve({1: [10.0, 10.0], 64: [100.0, 100.0], 512: [70.0, 70.0]}).is_open_ended
