@@ -240,7 +240,7 @@ def recipe_sweeps(
     lost: dict[_Place, set[HyperRule]] = defaultdict(set)
     for record in failed:
         cell, settings = record.cell, record.cell.get("settings") or {}
-        row = {"precision": "fp32", "memory_format": "contiguous", "compile": False, **settings, **cell}
+        row = {"precision": "fp32", "memory_format": "contiguous", "compile": False, "fold": False, **settings, **cell}
         row["trained_on"] = origins.get(str(cell["weights"]), "")
         recipe = cell.get("recipe") or {}
         rule = str(recipe.get("name", "vit")), float(recipe["learning_rate"])

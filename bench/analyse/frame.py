@@ -12,7 +12,7 @@ import pandas as pd
 
 from bench.store.record import Record
 
-SETTING_COLUMNS = ["device", "precision", "memory_format", "compile"]
+SETTING_COLUMNS = ["device", "precision", "memory_format", "compile", "fold"]
 _ORIGIN = ["cell_id", "machine", "started_at", "suite"]
 
 TRAINING_COLUMNS = [
@@ -143,8 +143,9 @@ def training_frame(records: Iterable[Record]) -> pd.DataFrame:
     return _frame(records, "train", TRAINING_COLUMNS, _training_row, per_machine=False)
 
 
-def speed_frame(records: Iterable[Record]) -> pd.DataFrame:
-    """One row per timed process and machine; see SPEED_COLUMNS."""
+def speed_frame(records: Iterable[Record], role: str = "fixed") -> pd.DataFrame:
+    """One row per timed process and machine; see SPEED_COLUMNS. role: as in SpeedCell."""
+    records = [record for record in records if record.cell.get("role", "fixed") == role]
     return _frame(records, "speed", SPEED_COLUMNS, _settings_row, per_machine=True)
 
 
@@ -237,6 +238,7 @@ def _settings_row(record: Record) -> dict[str, Any]:
         "precision": settings.get("precision", "fp32"),
         "memory_format": settings.get("memory_format", "contiguous"),
         "compile": bool(settings.get("compile", False)),
+        "fold": bool(settings.get("fold", False)),
     }
 
 

@@ -25,6 +25,7 @@ class RunKey:
     precision: str = ""
     memory_format: str = ""
     compile: bool = False
+    fold: bool = False
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Score:
 
 _REGIME = ["dataset", "train_images", "budget_gflop"]
 _KIND = ["definition", "fingerprint", "num_classes"]
-KEY_COLUMNS = ["model", "resolution_px", "device", "precision", "memory_format", "compile"]
+KEY_COLUMNS = ["model", "resolution_px", "device", "precision", "memory_format", "compile", "fold"]
 
 
 def run_key(row: Mapping[str, Any]) -> RunKey:
@@ -66,6 +67,7 @@ def run_key(row: Mapping[str, Any]) -> RunKey:
         str(row["precision"]),
         str(row["memory_format"]),
         bool(row["compile"]),
+        bool(row["fold"]),
     )
 
 

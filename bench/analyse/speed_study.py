@@ -128,12 +128,13 @@ def speed_study(shown: Sequence[Record], failures: Sequence[Record], machine: st
 
 
 def _failed_keys(failures: Sequence[Record]) -> set[RunKey]:
-    """Models and sizes of timings and searches that gave no result."""
-    cells = [record.cell for record in failures if record.cell.get("task") in ("speed", "largest_batch")]
+    """Models and sizes of timings and searches that gave no result, trials of settings left out."""
+    asked = [record.cell for record in failures if record.cell.get("role", "fixed") == "fixed"]
+    cells = [cell for cell in asked if cell.get("task") in ("speed", "largest_batch")]
     return {run_key({**cell, **_DEFAULTS, **(cell.get("settings") or {})}) for cell in cells}
 
 
-_DEFAULTS = {"precision": "fp32", "memory_format": "contiguous", "compile": False}
+_DEFAULTS = {"precision": "fp32", "memory_format": "contiguous", "compile": False, "fold": False}
 
 
 def _common_batches(curves: Sequence[BatchCurve], at_largest: Mapping[RunKey, int]) -> tuple[tuple[int, ...], bool]:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import pandas as pd
 
 from bench.analyse.batch_curves import series_of
+from bench.analyse.best_settings import Tuned, tuned_models
 from bench.analyse.compare import Comparison, compare_families
 from bench.analyse.correctness import Predictions
 from bench.analyse.current import current_records
@@ -102,6 +103,7 @@ class Study:
     speeds: tuple[Speed, ...]  # every batch size and machine
     ratios: tuple[SpeedRatio, ...]
     memories: tuple[Memory, ...]
+    tuned: tuple[Tuned, ...]  # timed under fixed and under their best settings
     home: str  # the machine whose timings the main table shows
     swept: tuple[SweptModel, ...]
     scaling: tuple[ScalingComparison, ...]
@@ -150,6 +152,7 @@ def study(suite: str, records: Sequence[Record], predictions: Predictions) -> St
         speeds=tuple(speeds(timing)),
         ratios=tuple(speed_ratios(timing, references)),
         memories=tuple(memories(memory)),
+        tuned=tuple(tuned_models(shown, records, families)),
         home=home,
         swept=tuple(swept_models(training, identities, failed_trials(records, shown))),
         scaling=tuple(compare_scaling(counted)),
@@ -259,6 +262,7 @@ def _distinguishing(key: RunKey, siblings: Sequence[RunKey]) -> list[str]:
         ("precision", key.precision),
         ("memory_format", key.memory_format),
         ("compile", "compiled" if key.compile else "eager"),
+        ("fold", "folded" if key.fold else "unfolded"),
     ):
         if len({getattr(sibling, field) for sibling in siblings}) > 1 and word:
             words.append(word)

@@ -381,6 +381,8 @@ def _later(suite: Suite, cells: Iterable[Cell]) -> Iterator[str]:
         yield "Cells that start from this suite's own trainings are not among them: they follow when these are done."
     if any("largest" in block.batch_sizes for block in suite.speed):
         yield "Timings at the largest batch may not be among them: they follow when the search for it is done."
+    if any(block.settings == "best" for block in suite.speed):
+        yield "Timings with fixed and best settings may not be among them: they follow when all their trials are in."
     if any(isinstance(block.learning_rate, Sweep) and block.learning_rate.extra_trials for block in suite.train):
         yield "The further trials of a sweep are not among them: they follow when its first ones are in."
 

@@ -32,7 +32,10 @@ def describe_cell(cell: Cell) -> str:
             )
         case SpeedCell():
             what = f"{' and '.join(cell.metrics)} of {cell.model} at {cell.resolution_px} px"
-            return f"{what}, batch {cell.batch_size}, process {cell.repeat + 1}"
+            if cell.role == "trial":
+                return f"trial of {cell.settings.words}: {what}, batch {cell.batch_size}"
+            under = f" with its best settings ({cell.settings.words})" if cell.role == "best" else ""
+            return f"{what}, batch {cell.batch_size}{under}, process {cell.repeat + 1}"
         case MemoryCell():
             return f"peak memory of {cell.model} at {cell.resolution_px} px, batch {cell.batch_size}"
         case TrainingStepCell():

@@ -23,6 +23,7 @@ from bench.units import GIGA, training_flops
 # Median over the small models on one core of a 2.6 GHz AVX-512 server, fp32, channels last.
 TRAINING_GFLOP_PER_S = 40.0
 TIMING_SECONDS = 9.0  # a fresh process: 3 s of imports, then warm-up, blocks and single images
+COMPILE_SECONDS = 30.0  # more for deep models
 MEMORY_SECONDS = 5.0
 SEARCH_SECONDS = 25.0  # five tries, each in a fresh process
 COMPLEXITY_SECONDS = 0.5
@@ -34,7 +35,7 @@ def estimated_seconds(cell: Cell) -> float | None:
         case TrainCell():
             return cell.budget_gflop / TRAINING_GFLOP_PER_S
         case SpeedCell() | TrainingStepCell():
-            return TIMING_SECONDS
+            return TIMING_SECONDS + (COMPILE_SECONDS if cell.settings.compile else 0.0)
         case MemoryCell() | TrainingMemoryCell():
             return MEMORY_SECONDS
         case LargestBatchCell():

@@ -14,11 +14,12 @@ from bench.data.decode import decode
 from bench.data.fingerprints import fingerprint_of_collection
 from bench.data.open import Progress, is_embedded, open_images, stored_fingerprint
 from bench.errors import AbsentDataError, RequestError
+from bench.execute.abilities import abilities_of
 from bench.execute.supplies import Supplies
 from bench.measure.build import native_resolution
 from bench.measure.weights import file_weights_id
 from bench.store.record import Record
-from bench.suite.world import ImagesFacts, Surroundings
+from bench.suite.world import ImagesFacts, Surroundings, TrialResult
 
 USERS_PX = 32  # what the small models of the shipped suites take
 ABSENT = "absent"  # the fingerprint of images that are not here: its cells end as `skipped`
@@ -51,6 +52,8 @@ class Here:
             largest_batches={
                 r.cell_id: int(r.values.get("largest_batch", 0)) for r in finished if r.cell["task"] == "largest_batch"
             },
+            abilities=functools.partial(abilities_of, self._device),
+            trials={r.cell_id: _trial_result(r) for r in finished if r.cell.get("role") == "trial"},
             trained_weights={r.cell_id: r.values.get("weights_sha256") for r in finished if r.cell["task"] == "train"},
         )
 
@@ -118,6 +121,14 @@ class Here:
             download=supplies.download,
             progress=self._progress,
         )
+
+
+def _trial_result(record: Record) -> TrialResult:
+    if record.status != "ok":
+        return TrialResult(-math.inf)
+    values = record.values
+    has_folded = bool(values.get("folded_batch_norms") or values.get("baked_convolutions"))
+    return TrialResult(float(values["throughput_img_per_s"]), has_folded)
 
 
 def _is_catalogued(name: str) -> bool:

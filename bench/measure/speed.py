@@ -23,6 +23,8 @@ from bench.suite.cell import SpeedCell
 THROUGHPUT_BLOCKS = 8
 BLOCK_SECONDS = 0.25  # a scheduler's time slice of a few ms is then below 2 % of a block
 MAX_WARMUP_SECONDS = 2.0
+TRIAL_BLOCKS = 4  # a trial only has to find the fastest settings, which are then timed in full
+MAX_TRIAL_WARMUP_SECONDS = 1.0
 LATENCY_ITERATIONS = 1_000  # what a p99 needs
 MAX_LATENCY_SECONDS = 1.5
 
@@ -85,13 +87,14 @@ def first_call_s(step: Callable[[], object], clock: Clock) -> float:
 
 
 def _throughput(step: Callable[[], object], cell: SpeedCell, clock: Clock) -> Throughput:
+    is_trial = cell.role == "trial"
     return measure_throughput(
         step,
         images_per_step=cell.batch_size,
         clock=clock,
         block_seconds=BLOCK_SECONDS,
-        blocks=THROUGHPUT_BLOCKS,
-        max_warmup_seconds=MAX_WARMUP_SECONDS,
+        blocks=TRIAL_BLOCKS if is_trial else THROUGHPUT_BLOCKS,
+        max_warmup_seconds=MAX_TRIAL_WARMUP_SECONDS if is_trial else MAX_WARMUP_SECONDS,
     )
 
 

@@ -15,6 +15,7 @@ import pandas as pd
 
 from bench.analyse.study import Study, study
 from bench.errors import StoreError
+from bench.report.best_settings_section import best_settings_section
 from bench.report.figures import FigureSpec, all_figures
 from bench.report.formats import span
 from bench.report.markdown import escape, fenced, joined, render_table, table_csv
@@ -170,6 +171,7 @@ def _sections(
         *speed,
         Section(timings, _speed_text(analysed), speed_table(analysed),
                  drawn("accuracy_vs_throughput", "accuracy_vs_latency")),
+        best_settings_section(analysed),
         Section("Learning rates", _sweep_text(analysed), learning_rates_table(analysed), drawn("learning_rates")),
         Section("Training compute beside the paper's Table 6", _TABLE_6_TEXT, scaling_table(analysed),
                  drawn("paper_figure_5")),

@@ -20,6 +20,7 @@ from bench.report.weights_limits import weights_limits
 from bench.report.weights_sections import weights_conditions
 from bench.report.wording import accuracy_conditions, headline_pair, speed_conditions
 from bench.store.record import Record
+from bench.suite.cell import Settings
 
 _SHOWN_CONDITIONS = (
     ("Device", "device"),
@@ -217,6 +218,8 @@ def _cell_words(record: Record) -> str:
         words.append(f"at {cell.get('resolution_px', '?')} px")
     if cell.get("batch_size"):
         words.append(f"batch {cell['batch_size']}")
+    if cell.get("role") in ("trial", "best"):
+        words.append(f"({Settings(**cell['settings']).words})")
     return " ".join(words)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from bench.analyse.compare import Comparison, FamilyBest, flipped
 from bench.analyse.identity import DatasetIdentity, identify_dataset
-from bench.analyse.scores import Score
+from bench.analyse.scores import RunKey, Score
 from bench.analyse.study import Study
 from bench.analyse.trials import SweptModel
 from bench.report.devices import device_words
@@ -85,11 +85,17 @@ def speed_conditions(study: Study) -> str:
     )
     return (
         f"{device_words(study)}, {listed(sorted({key.precision for key in keys}))}, "
-        f"{listed(sorted({key.memory_format for key in keys}))}, {compiled}, "
+        f"{listed(sorted({key.memory_format for key in keys}))}, {compiled}{_folded_words(keys)}, "
         f"{span({k.resolution_px for k in keys})} px, "
         f"throughput at batch {batches}, latency at batch 1, "
         f"{span({speed.processes for speed in timed})} fresh processes per model"
     )
+
+
+def _folded_words(keys: Sequence[RunKey]) -> str:
+    """Whether BatchNorm was folded; nothing where it was not."""
+    folded = {key.fold for key in keys}
+    return ", folded and not" if len(folded) > 1 else ", folded" if True in folded else ""
 
 
 def sweep_conditions(study: Study) -> str:

@@ -64,6 +64,12 @@ class Settings(Frozen):
     compile: bool = False
     fold: bool = False
 
+    @property
+    def words(self) -> str:
+        """For a person: `bf16, channels_last, compiled, folded`."""
+        words = [self.precision, self.memory_format, "compiled" if self.compile else "eager"]
+        return ", ".join([*words, "folded"] if self.fold else words)
+
 
 class Recipe(Frozen):
     """How a model is trained: everything but the model, the data, the seed and the compute budget.
@@ -146,7 +152,13 @@ class TrainCell(_Cell):
 
 
 class SpeedCell(_Cell):
-    """Throughput and latency of one model in one fresh process."""
+    """Throughput and latency of one model in one fresh process.
+
+    role: `fixed` under the settings that the suite states for all; `trial` a short look at other settings; `best`
+    under those that the trials chose, which measures them anew.
+    """
+
+    later_fields = ("role",)
 
     task: Literal["speed"] = "speed"
     batch_size: int
@@ -154,6 +166,7 @@ class SpeedCell(_Cell):
     repeat: int  # the process pair index: intervals are over repeats
     device: Device
     settings: Settings
+    role: Literal["fixed", "trial", "best"] = "fixed"
 
 
 class MemoryCell(_Cell):

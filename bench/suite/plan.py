@@ -15,6 +15,7 @@ from bench.catalog.datasets import DatasetRow
 from bench.catalog.models import find_model, select_models
 from bench.catalog.tuned import tuned_learning_rate
 from bench.errors import RequestError
+from bench.suite.best_settings import fixed_and_best_cells
 from bench.suite.cell import (
     METRIC_VERSION,
     Cell,
@@ -208,8 +209,11 @@ def _speed_cells(block: SpeedBlock, suite: Suite, world: Surroundings) -> Iterab
     ]
     points = [{**place, "batch_size": batch} for place in places for batch in block.fixed_batches]
     common: dict[str, Any] = {"device": world.device, "settings": suite.settings}
-    for repeat, point in rounds(points, block.processes if timed else 0, suite.name):
-        yield SpeedCell(metric_version=METRIC_VERSION["speed"], metrics=timed, repeat=repeat, **point, **common)
+    if block.settings == "best":
+        yield from fixed_and_best_cells(block, points, timed, suite, world)
+    else:
+        for repeat, point in rounds(points, block.processes if timed else 0, suite.name):
+            yield SpeedCell(metric_version=METRIC_VERSION["speed"], metrics=timed, repeat=repeat, **point, **common)
     yield from training_step_cells(block, points, suite, world)
     if "peak_memory" in block.metrics:
         for point in points:

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from bench.errors import SuiteFileError, UnknownNameError
-from bench.suite.cell import Frozen, Recipe, Settings, SpeedMetric
+from bench.suite.cell import Frozen, Precision, Recipe, Settings, SpeedMetric
 
 Names = Annotated[tuple[str, ...], Field(min_length=1)]
 Positive = Annotated[int, Field(gt=0)]
@@ -103,7 +103,9 @@ class SpeedBlock(Frozen):
 
     batch_sizes: `"largest"` is the largest batch that fits, once it is known; it is for throughput alone.
     memory_limit_mib: the budget of the largest batch on a CPU; on a GPU the limit is the device's memory.
-    largest_batch_cap: no larger batch is tried.
+    largest_batch_cap: no larger batch is tried. settings: `fixed` times the suite's; `best` also looks for each
+    model's fastest at each batch size that is a number, and times both. trial_precisions: those that may win, as far
+    as the device has them; fp16 is not among them by default, because its range is not that of the others.
     """
 
     models: Names
@@ -114,6 +116,8 @@ class SpeedBlock(Frozen):
     processes: Annotated[int, Field(ge=1)] = 5
     memory_limit_mib: Positive | None = None
     largest_batch_cap: Positive = 4096
+    settings: Literal["fixed", "best"] = "fixed"
+    trial_precisions: Annotated[tuple[Precision, ...], Field(min_length=1)] = ("fp32", "tf32", "bf16")
 
     @property
     def fixed_batches(self) -> tuple[int, ...]:
@@ -124,6 +128,12 @@ class SpeedBlock(Frozen):
     def seeks_largest_batch(self) -> bool:
         """Whether the largest batch is wanted, for itself or to be timed."""
         return "largest_batch" in self.metrics or "largest" in self.batch_sizes
+
+    @model_validator(mode="after")
+    def _has_something_to_choose_by(self) -> SpeedBlock:
+        if self.settings == "best" and ("throughput" not in self.metrics or not self.fixed_batches):
+            raise ValueError('settings = "best" chooses by throughput: metrics and batch_sizes must name some.')
+        return self
 
     @model_validator(mode="after")
     def _has_budget(self) -> SpeedBlock:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from bench.catalog.datasets import DatasetRow
 from bench.errors import RequestError, UnknownNameError
-from bench.suite.cell import Device
+from bench.suite.cell import Device, Precision
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,25 @@ class ImagesFacts:
     stored_fingerprint: str = ""
 
 
+@dataclass(frozen=True)
+class TrialResult:
+    """What a short timing under some settings gave: images per second, minus infinity without a result.
+
+    has_folded: whether `fold` found anything to fold.
+    """
+
+    img_per_s: float
+    has_folded: bool = False
+
+
+@dataclass(frozen=True)
+class Abilities:
+    """What a device can be asked for: precisions that it computes in its own arithmetic, and torch.compile."""
+
+    precisions: tuple[Precision, ...] = ("fp32",)
+    can_compile: bool = False
+
+
 def _no_images(name: str) -> ImagesFacts:
     raise UnknownNameError("data set", name, ())
 
@@ -48,7 +67,8 @@ class Surroundings:
     validation_top1: cell id -> validation accuracy of a finished cell, minus infinity for one that failed; sweeps
     choose their next trials by it. trained_weights: cell id -> `sha256 <16 digits>` of what a training ended with,
     None for one that failed. largest_batches: cell id -> the largest batch that a finished search found, 0 for none.
-    extra_datasets: trained on wherever the first data set of the suite is, in full.
+    extra_datasets: trained on wherever the first data set of the suite is, in full. abilities: of the device.
+    trials: cell id -> what a finished trial of settings gave.
     """
 
     device: Device
@@ -60,3 +80,5 @@ class Surroundings:
     validation_top1: Mapping[str, float] = field(default_factory=dict)
     trained_weights: Mapping[str, str | None] = field(default_factory=dict)
     largest_batches: Mapping[str, int] = field(default_factory=dict)
+    abilities: Callable[[], Abilities] = Abilities
+    trials: Mapping[str, TrialResult] = field(default_factory=dict)

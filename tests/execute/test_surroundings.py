@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,10 @@ from data.odd_images import jpeg
 from bench.data.images import load_dataset
 from bench.execute.supplies import Supplies
 from bench.execute.surroundings import Here
+from bench.measure.settings import compile_reason
 from bench.store.record import Record
+from bench.suite.cell import Settings, SpeedCell
+from bench.suite.world import TrialResult
 
 
 @pytest.fixture(autouse=True)
@@ -73,3 +77,34 @@ def test_a_corrupt_image_changes_what_the_preflight_is_of_and_not_what_is_traine
     after = Here("cpu", supplies, tmp_path).surroundings([]).find_images("birds")
     assert after.stored_fingerprint != before.stored_fingerprint
     assert after.train_images == before.train_images
+
+
+def trial_record(status: str, **values: object) -> Record:
+    cell = SpeedCell(
+        metric_version=1, model="resnet_32px_s", resolution_px=32, batch_size=8, metrics=("throughput",), repeat=0,
+        device="cpu", settings=Settings(fold=True), role="trial",
+    )  # fmt: skip
+    return Record(
+        suite="mine", cell_id=cell.cell_id, cell=cell.model_dump(mode="json"), status=status, values=values,
+        conditions={}, started_at="2026-01-01", wall_s=1.0,
+    )  # type: ignore[arg-type]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("record", "expected"),
+    [
+        (trial_record("ok", throughput_img_per_s=5.0, folded_batch_norms=2), TrialResult(5.0, True)),
+        (trial_record("ok", throughput_img_per_s=5.0, folded_batch_norms=0), TrialResult(5.0, False)),
+        (trial_record("failed"), TrialResult(-math.inf)),
+        (trial_record("oom"), TrialResult(-math.inf)),
+    ],
+)
+def test_a_plan_is_told_what_trials_of_settings_gave(record: Record, expected: TrialResult, tmp_path: Path) -> None:
+    assert Here("cpu", Supplies(), tmp_path).surroundings([record]).trials == {record.cell_id: expected}
+
+
+def test_a_plan_can_ask_what_the_device_can_do(tmp_path: Path) -> None:
+    abilities = Here("cpu", Supplies(), tmp_path).surroundings([]).abilities()
+    assert "fp32" in abilities.precisions
+    assert "tf32" not in abilities.precisions
+    assert abilities.can_compile == (compile_reason("cpu") is None)
