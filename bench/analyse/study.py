@@ -43,6 +43,7 @@ from bench.analyse.published import (
 from bench.analyse.scores import RunKey, Score, main_scores, trained_scores
 from bench.analyse.speed_study import SpeedStudy, speed_study
 from bench.analyse.speeds import Memory, Speed, SpeedRatio, home_machine, memories, speed_ratios, speeds
+from bench.analyse.stability import Doubt, doubts
 from bench.analyse.trials import SweptModel, failed_trials, swept_models
 from bench.store.record import Record
 
@@ -104,6 +105,7 @@ class Study:
     ratios: tuple[SpeedRatio, ...]
     memories: tuple[Memory, ...]
     tuned: tuple[Tuned, ...]  # timed under fixed and under their best settings
+    doubts: tuple[Doubt, ...]  # timings that look unstable
     home: str  # the machine whose timings the main table shows
     swept: tuple[SweptModel, ...]
     scaling: tuple[ScalingComparison, ...]
@@ -153,6 +155,7 @@ def study(suite: str, records: Sequence[Record], predictions: Predictions) -> St
         ratios=tuple(speed_ratios(timing, references)),
         memories=tuple(memories(memory)),
         tuned=tuple(tuned_models(shown, records, families)),
+        doubts=tuple(doubts(shown)),
         home=home,
         swept=tuple(swept_models(training, identities, failed_trials(records, shown))),
         scaling=tuple(compare_scaling(counted)),

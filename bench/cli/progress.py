@@ -11,6 +11,7 @@ import typer
 if TYPE_CHECKING:
     from rich.progress import Progress
 
+from bench.cli.doubts import TimingWarnings
 from bench.cli.words import describe_cell, describe_result
 from bench.execute.runner import is_timing
 from bench.store.record import Record
@@ -18,9 +19,10 @@ from bench.suite.cell import Cell
 
 
 class PlainProgress:
-    """One line per finished cell."""
+    """One line per finished cell, and one per warning on a timing."""
 
     def __init__(self) -> None:
+        self._warnings = TimingWarnings()
         self._done = self._total = 0
         self._started = time.monotonic()
 
@@ -35,13 +37,15 @@ class PlainProgress:
         self._done += 1
         left = _left(self._started, self._done, self._total)
         typer.echo(f"[{self._done}/{self._total}, {left}] {describe_result(record)}")
+        for warning in self._warnings.after(record):
+            typer.echo(warning, err=True)
 
     def close(self) -> None:
         return
 
 
 class BarProgress:
-    """A bar with cells done, the cell under way and the time left; failures stay on the screen as lines.
+    """A bar with cells done, the cell under way and the time left; failures and warnings stay on the screen as lines.
 
     It is redrawn when a cell starts or ends and at no other time: a redraw timer would disturb what is timed.
     """
@@ -51,6 +55,7 @@ class BarProgress:
         from rich.progress import BarColumn, Progress, TextColumn
         from rich.table import Column
 
+        self._warnings = TimingWarnings()
         whole = {"no_wrap": True, "overflow": "ignore"}  # a narrow terminal cuts the cell's name, not the numbers
         self._bar = Progress(
             BarColumn(bar_width=12),
@@ -82,6 +87,8 @@ class BarProgress:
         self._done += 1
         if record.status != "ok":
             self._bar.console.print(describe_result(record), markup=False, highlight=False)
+        for warning in self._warnings.after(record):
+            self._bar.console.print(warning, markup=False, highlight=False)
         left = _left(self._started, self._done, self._total)
         self._bar.update(self._task, completed=self._done, done=self._fraction(), left=left, refresh=True)
 

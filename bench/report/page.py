@@ -32,6 +32,7 @@ from bench.report.remarks import conditions_section, failures_section, failures_
 from bench.report.section import Section
 from bench.report.speed_sections import speed_sections
 from bench.report.speed_tables import speed_table
+from bench.report.stability_section import stability_section
 from bench.report.style import figure_style, save_figure
 from bench.report.tables import (
     budgets_table,
@@ -172,6 +173,7 @@ def _sections(
         Section(timings, _speed_text(analysed), speed_table(analysed),
                  drawn("accuracy_vs_throughput", "accuracy_vs_latency")),
         best_settings_section(analysed),
+        stability_section(analysed),
         Section("Learning rates", _sweep_text(analysed), learning_rates_table(analysed), drawn("learning_rates")),
         Section("Training compute beside the paper's Table 6", _TABLE_6_TEXT, scaling_table(analysed),
                  drawn("paper_figure_5")),

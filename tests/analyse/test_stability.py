@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from report.synthetic_store import speed_record
+
+from bench.analyse.stability import PROCESS_CHECKS, SPREAD_CHECKS, doubts
+from bench.cli.doubts import TimingWarnings
+from bench.store.record import Record
+
+STEADY = [100.0, 101.0, 99.0, 100.0, 100.0, 101.0, 99.0, 100.0]
+
+
+def timing(repeat: int = 0, rate: float = 100.0, *, blocks: list[float] = STEADY, state: dict[str, Any] | None = None,
+           **values: Any) -> Record:  # fmt: skip
+    record = speed_record("vit_32px_s", repeat, rate)
+    told = {} if state is None else {"machine_state": {"watched_s": 10.0, **state}}
+    return record.model_copy(
+        update={"values": {**record.values, **told, **values}, "samples": {"block_img_per_s": blocks}}
+    )
+
+
+def fired(*records: Record) -> list[str]:
+    return [doubt.check.field for doubt in doubts(records)]
+
+
+def test_a_quiet_timing_raises_no_doubt():
+    quiet = {"other_cpu_share": 0.02, "steal_share": 0.0, "cgroup_throttled_s": 0.0, "cpu_mhz_after": 3000.0}
+    quiet |= {"gpu_throttle_reasons": ["gpu_idle"], "gpu_other_processes": 0}
+    assert fired(timing(0, state=quiet), timing(1, 101.0, state=quiet)) == []
+
+
+def test_records_from_before_the_state_was_recorded_raise_no_doubt_about_it():
+    assert fired(timing()) == []
+    assert fired(timing(state=dict.fromkeys(["other_cpu_share", "steal_share", "gpu_throttle_reasons"]))) == []
+
+
+@pytest.mark.parametrize(
+    ("record", "field", "worst"),
+    [
+        (timing(latency_p50_ms=1.0, latency_p99_ms=3.1), "latency_p99_over_p50", 3.1),
+        (timing(blocks=[100.0] * 4 + [80.0] * 4), "block_drift", 0.2),
+        (timing(warmup_settled=False), "warmup_unsettled", 1.0),
+        (timing(state={"other_cpu_share": 0.4}), "other_cpu_share", 0.4),
+        (timing(state={"steal_share": 0.1}), "steal_share", 0.1),
+        (timing(state={"cgroup_throttled_s": 2.0}), "throttled_share", 0.2),
+        (timing(state={"gpu_throttle_reasons": ["gpu_idle", "hw_thermal_slowdown"]}), "gpu_slowing_reasons", 1.0),
+        (timing(state={"gpu_other_processes": 2}), "gpu_other_processes", 2.0),
+    ],
+)
+def test_each_sign_of_trouble_raises_its_own_doubt(record: Record, field: str, worst: float):
+    (doubt,) = doubts([record, timing(1)])
+    assert doubt.check.field == field
+    assert doubt.worst == pytest.approx(worst)
+    assert (doubt.processes, doubt.of_processes) == (1, 2)
+    assert doubt.cell_ids == (record.cell_id,)
+
+
+def test_every_check_of_the_table_can_fire():
+    assert len({check.field for check in (*PROCESS_CHECKS, *SPREAD_CHECKS)}) == 10
+
+
+def test_a_p99_that_was_not_taken_is_no_doubt():
+    assert fired(timing(latency_p99_ms=None)) == []
+
+
+def test_processes_that_differ_raise_a_doubt_together():
+    (doubt,) = doubts([timing(r, rate) for r, rate in enumerate((100.0, 130.0, 90.0))])
+    assert doubt.check.field == "process_spread"
+    assert len(doubt.cell_ids) == 3
+
+
+def test_clocks_that_differ_between_processes_raise_a_doubt():
+    (doubt,) = doubts([timing(r, state={"cpu_mhz_after": mhz}) for r, mhz in enumerate((3000.0, 2400.0))])
+    assert (doubt.check.field, doubt.worst) == ("clock_spread", pytest.approx(0.25))
+
+
+def test_two_models_are_not_compared_with_one_another():
+    assert fired(timing(0, 100.0), speed_record("resnet_32px_s", 0, 500.0)) == []
+
+
+def test_trials_and_failures_are_left_out():
+    trial = speed_record("vit_32px_s", 0, 100.0, role="trial")
+    trial = trial.model_copy(update={"values": {**trial.values, "warmup_settled": False}})
+    assert fired(trial, timing(warmup_settled=False).model_copy(update={"status": "failed"})) == []
+
+
+def test_a_run_warns_of_each_process_and_once_of_all_together():
+    warnings = TimingWarnings()
+    assert warnings.after(timing(0, 100.0)) == []
+    (spread,) = warnings.after(timing(1, 150.0))
+    assert spread.startswith("Warning: vit_32px_s: processes differ much from one another in throughput (standard dev")
+    (own,) = warnings.after(timing(2, 120.0, latency_p50_ms=1.0, latency_p99_ms=3.1))
+    assert own == (
+        "Warning: vit_32px_s: latency is unstable: p99 far above p50 (p99 is 3.1 x p50). "
+        "Is the machine shared? Close other programs, or time at a quieter hour."
+    )
+
+
+def test_a_run_does_not_warn_of_what_is_no_timing():
+    record = timing()
+    assert TimingWarnings().after(record.model_copy(update={"cell": {**record.cell, "task": "memory"}})) == []
