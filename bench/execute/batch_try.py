@@ -10,7 +10,8 @@ from bench.execute.worker import attempt, serve
 def answer(request: dict[str, Any]) -> dict[str, Any]:
     """Status, reason and values of one try. request: `cell` (JSON of a LargestBatchCell), `batch_size`, `threads`."""
     from bench.execute.environment import limit_threads, set_backends
-    from bench.execute.tasks import Outcome, timed_model
+    from bench.execute.outcome import Outcome
+    from bench.execute.timing_tasks import timed_model
     from bench.measure.largest_batch import measure_try
     from bench.suite.cell import LargestBatchCell
 

@@ -10,7 +10,7 @@ from bench.execute.pool import Worker
 from bench.measure.largest_batch import Try, as_values, judged, require_free_memory, search
 from bench.suite.cell import LargestBatchCell
 
-TRY_MODULE = "bench.execute.batch_try"
+TRY_PROGRAM = ("-m", "bench.execute.batch_try")
 KILLED = "SIGKILL"  # how the system ends a process when memory runs out
 
 
@@ -32,7 +32,7 @@ def find_largest_batch(cell: LargestBatchCell, threads: int) -> dict[str, Any]:
 
 def _in_a_fresh_process(cell: LargestBatchCell, batch_size: int, threads: int) -> Try:
     started = time.monotonic()
-    worker = Worker(threads, module=TRY_MODULE)
+    worker = Worker(threads, program=TRY_PROGRAM)
     try:
         worker.send({"cell": cell.model_dump(mode="json"), "batch_size": batch_size, "threads": threads})
         reply = worker.receive()

@@ -21,6 +21,7 @@ GROUP_VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MAST
 # What torchrun and `accelerate launch` tell the processes they start themselves: that the agent serves the store by
 # which they find each other (nobody would serve ours), on which device, how many batches make a step.
 LAUNCHER_PREFIXES = ("TORCHELASTIC_", "ACCELERATE_")
+WORKER = ("-m", "bench.execute.worker")
 PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 _REASONS_FIRST = ("oom", "skipped", "failed", "ok")
 STOP_SECONDS = PATIENCE_SECONDS + 5.0  # patience with a worker that was asked to end; most end at once
@@ -30,17 +31,17 @@ class Worker:
     """One process that runs cells, one after another. `current` is what it works on.
 
     group: the environment by which the processes of one cell find each other (see `Team`); None for a lone process.
-    module: the program that serves the requests.
+    program: what serves the requests, as arguments of Python; None for WORKER.
     """
 
     def __init__(
-        self, threads: int, group: Mapping[str, str] | None = None, module: str = "bench.execute.worker"
+        self, threads: int, group: Mapping[str, str] | None = None, program: Sequence[str] | None = None
     ) -> None:
         self.threads = threads
         self.current: Any = None
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the worker
         self._process = subprocess.Popen(
-            [sys.executable, "-m", module],
+            [sys.executable, *(program or WORKER)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,21 +20,17 @@ from bench.data.images import load_dataset
 from bench.data.open import is_embedded, open_images, preflight_of
 from bench.errors import DataError, UnsupportedError
 from bench.execute.environment import machine_fingerprint
-from bench.execute.largest_batch import find_largest_batch
-from bench.execute.machine_state import MachineWatch
+from bench.execute.outcome import Outcome
 from bench.execute.stopping import saves_itself
 from bench.execute.supplies import Supplies
+from bench.execute.timing_tasks import prepare_timing
 from bench.learn.fewshot import fewshot
 from bench.learn.finetune import finetune
 from bench.learn.team import joined_team
 from bench.learn.train import train_from_scratch
-from bench.measure.accuracy import Predictions
-from bench.measure.build import build_model, check_takes_resolution, native_resolution
+from bench.measure.build import build_model
 from bench.measure.complexity import count_macs, measure_complexity
 from bench.measure.evaluate import evaluate
-from bench.measure.memory import measure_memory
-from bench.measure.speed import measure_speed
-from bench.measure.training_step import measure_training_step
 from bench.measure.weights import CLASS_NAMES_KEY, LoadedModel, file_weights_id, load_weights, save_weights
 from bench.places import checkpoint_folder, weights_file
 from bench.suite.cell import (
@@ -47,7 +43,6 @@ from bench.suite.cell import (
     MemoryCell,
     PreflightCell,
     SpeedCell,
-    TimingCell,
     TrainCell,
     TrainingMemoryCell,
     TrainingStepCell,
@@ -55,15 +50,6 @@ from bench.suite.cell import (
 
 EVALUATED: tuple[PartName, ...] = ("test",)
 ALL_PARTS: tuple[PartName, ...] = ("train", "validation", "test")
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a finished cell gives: values and samples as records hold them, predictions where there are any."""
-
-    values: dict[str, Any]
-    samples: dict[str, list[float]] = field(default_factory=dict)
-    predictions: Predictions | None = None
 
 
 def prepare(cell: Cell, supplies: Supplies) -> Callable[[], Outcome]:
@@ -76,16 +62,8 @@ def prepare(cell: Cell, supplies: Supplies) -> Callable[[], Outcome]:
             return lambda: _complexity(cell)
         case TrainCell():
             return _training(cell, supplies)
-        case SpeedCell():
-            model = timed_model(cell)
-            return lambda: _watched(cell.device, lambda: measure_speed(cell, model))
-        case TrainingStepCell():
-            network = timed_model(cell)
-            return lambda: _watched(cell.device, lambda: measure_training_step(cell, network))
-        case MemoryCell() | TrainingMemoryCell():
-            return lambda: Outcome(measure_memory(cell, lambda: timed_model(cell)))
-        case LargestBatchCell():
-            return lambda: Outcome(find_largest_batch(cell, torch.get_num_threads()))
+        case SpeedCell() | TrainingStepCell() | MemoryCell() | TrainingMemoryCell() | LargestBatchCell():
+            return prepare_timing(cell)
         case PreflightCell():
             return lambda: _preflight(cell, supplies)
         case EvaluateCell():
@@ -137,20 +115,6 @@ def _keep(model: torch.nn.Module, cell: TrainCell, class_names: Sequence[str]) -
     name = file_weights_id(file)
     file.replace(weights_file(name))
     return name
-
-
-def timed_model(cell: TimingCell) -> torch.nn.Module:
-    """The network in evaluation mode. Raises ResolutionError also for a size that fails only when it is run."""
-    if cell.resolution_px != native_resolution(cell.model):
-        check_takes_resolution(cell.model, cell.resolution_px)
-    return build_model(cell.model, num_classes=cell.num_classes, resolution_px=cell.resolution_px).eval()
-
-
-def _watched(device: str, measure: Callable[[], tuple[dict[str, Any], dict[str, list[float]]]]) -> Outcome:
-    """What a measurement of time gives, with what else went on in the machine meanwhile."""
-    watch = MachineWatch(device)
-    values, samples = measure()
-    return Outcome(values | {"machine_state": watch.state()}, samples)
 
 
 def _preflight(cell: PreflightCell, supplies: Supplies) -> Outcome:

@@ -26,10 +26,10 @@ from bench.errors import (
 )
 from bench.execute.stopping import STOP, request_stop
 from bench.execute.supplies import Supplies
-from bench.suite.cell import parse_cell
+from bench.suite.cell import Cell, TimingCell, parse_cell
 
 if TYPE_CHECKING:
-    from bench.execute.tasks import Outcome
+    from bench.execute.outcome import Outcome
 
 
 def main() -> None:
@@ -58,7 +58,6 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     request: `cell` (JSON of a cell), `threads`, `side_by_side` (trainings that run at once), `supplies` (JSON).
     """
     from bench.execute.environment import describe_conditions, limit_threads, set_backends
-    from bench.execute.tasks import prepare
 
     cell = parse_cell(request["cell"])
     limit_threads(request["threads"])
@@ -67,8 +66,19 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     device = getattr(cell, "device", "cpu")
     reply["conditions"] = describe_conditions(device, request["threads"], request["side_by_side"])
     supplies = Supplies.from_json(request["supplies"])
-    reply |= attempt(lambda: prepare(cell, supplies), reply)
+    reply |= attempt(lambda: _prepare(cell, supplies), reply)
     return reply
+
+
+def _prepare(cell: Cell, supplies: Supplies) -> Callable[[], Outcome]:
+    """What the cell does. A timing cell pays for its imports in every process, so it has them from a smaller module."""
+    if isinstance(cell, TimingCell):
+        from bench.execute.timing_tasks import prepare_timing
+
+        return prepare_timing(cell)
+    from bench.execute.tasks import prepare
+
+    return prepare(cell, supplies)
 
 
 def attempt(prepare: Callable[[], Callable[[], Outcome]], reply: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import pytest
 
 from bench.errors import CellFailedError, UnsupportedError
 from bench.execute import largest_batch
-from bench.execute.largest_batch import TRY_MODULE, find_largest_batch
+from bench.execute.largest_batch import TRY_PROGRAM, find_largest_batch
 from bench.suite.cell import LargestBatchCell, Settings
 
 CELL = LargestBatchCell(
@@ -26,8 +26,8 @@ class ScriptedWorker:
     started: ClassVar[int] = 0
     alive: ClassVar[int] = 0
 
-    def __init__(self, threads: int, module: str) -> None:
-        assert module == TRY_MODULE
+    def __init__(self, threads: int, program: tuple[str, ...]) -> None:
+        assert program == TRY_PROGRAM
         type(self).started += 1
         type(self).alive += 1
         self.batch_size = 0

@@ -1,0 +1,56 @@
+"""What each kind of timing cell does inside a worker: each has a fresh process, so that imports are kept few."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from bench.execute.largest_batch import find_largest_batch
+from bench.execute.machine_state import MachineWatch
+from bench.execute.outcome import Outcome
+from bench.measure.build import build_model, check_takes_resolution, native_resolution
+from bench.measure.memory import measure_memory
+from bench.measure.speed import measure_speed
+from bench.measure.training_step import measure_training_step
+from bench.suite.cell import (
+    LargestBatchCell,
+    MemoryCell,
+    SpeedCell,
+    TimingCell,
+    TrainingMemoryCell,
+    TrainingStepCell,
+)
+
+
+def prepare_timing(cell: TimingCell) -> Callable[[], Outcome]:
+    """Build what the cell needs; the returned function does the work that is worth timing.
+
+    Raises what building raises: RequestError, UnsupportedError, CellFailedError.
+    """
+    match cell:
+        case SpeedCell():
+            model = timed_model(cell)
+            return lambda: _watched(cell.device, lambda: measure_speed(cell, model))
+        case TrainingStepCell():
+            network = timed_model(cell)
+            return lambda: _watched(cell.device, lambda: measure_training_step(cell, network))
+        case MemoryCell() | TrainingMemoryCell():
+            return lambda: Outcome(measure_memory(cell, lambda: timed_model(cell)))
+        case LargestBatchCell():
+            return lambda: Outcome(find_largest_batch(cell, torch.get_num_threads()))
+
+
+def timed_model(cell: TimingCell) -> torch.nn.Module:
+    """The network in evaluation mode. Raises ResolutionError also for a size that fails only when it is run."""
+    if cell.resolution_px != native_resolution(cell.model):
+        check_takes_resolution(cell.model, cell.resolution_px)
+    return build_model(cell.model, num_classes=cell.num_classes, resolution_px=cell.resolution_px).eval()
+
+
+def _watched(device: str, measure: Callable[[], tuple[dict[str, Any], dict[str, list[float]]]]) -> Outcome:
+    """What a measurement of time gives, with what else went on in the machine meanwhile."""
+    watch = MachineWatch(device)
+    values, samples = measure()
+    return Outcome(values | {"machine_state": watch.state()}, samples)
