@@ -58,7 +58,14 @@ def set_log_y_ticks(axes: Any) -> None:
 
 
 def _locator(decades: float) -> LogLocator:
-    subs = (1, 2, 3, 5, 7) if decades < 0.8 else (1, 2, 5) if decades < 2 else (1, 3) if decades < 3.2 else (1,)
+    # the shorter the axis, the more numbers of each decade it needs so that two of them are on it
+    steps = (
+        (0.3, (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9)),
+        (0.8, (1, 2, 3, 5, 7)),
+        (2.0, (1, 2, 5)),
+        (3.2, (1, 3)),
+    )
+    subs = next((numbers for length, numbers in steps if decades < length), (1,))
     return LogLocator(base=10, subs=subs, numticks=20)
 
 

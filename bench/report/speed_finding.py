@@ -84,9 +84,17 @@ def _factors(study: Study, falls: Sequence[Fall]) -> str:
         return f"{span((fall.factor_mean for fall in falls), 1)}"
     return listed(
         f"{fixed(fall.factor_mean, 1)}{f' {bracketed(fall.factor)}' if fall.factor else ''} for "
-        f"{escape(study.series_labels[fall.series])}"
+        f"{escape(study.series_labels[fall.series])}{_macs_words(study, fall)}"
         for fall in falls
     )
+
+
+def _macs_words(study: Study, fall: Fall) -> str:
+    """By which factor the multiply-adds of an image grow meanwhile, where both were counted."""
+    macs = {row.key.resolution_px: row.macs for row in study.rows if row.key.model == fall.series.model and row.macs}
+    if fall.low_px not in macs or fall.high_px not in macs:
+        return ""
+    return f" (its MACs grow {fixed(macs[fall.high_px] / macs[fall.low_px], 1)}-fold)"
 
 
 def _near_words(study: Study) -> str:
