@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -76,7 +76,7 @@ def check(
     """
     from bench.errors import RequestError
     from bench.gate.check import Plan
-    from bench.gate.formats.writing import parse_target
+    from bench.gate.formats.writing import STANDARD_OUTPUT, parse_target
     from bench.gate.request import comparisons_of
     from bench.gate.session import Request
 
@@ -105,7 +105,8 @@ def check(
         baselines=_baselines(results),
     )
     result = _run(request)
-    _print_result(result)
+    has_standard_output = any(target.path == STANDARD_OUTPUT for target in targets)
+    _print_result(result, to_stderr=has_standard_output)
     _keep(result, results, [(target.format, target.path) for target in targets])
     if EXIT_CODES[result.verdict]:
         raise typer.Exit(EXIT_CODES[result.verdict])
@@ -138,15 +139,31 @@ def _run(request: Request) -> CheckResult:
 
 
 def _keep(result: CheckResult, results: Path, targets: Sequence[tuple[str, str]]) -> None:
-    """The whole result into the store, then what --write asked for."""
+    """The whole result into the store, then what --write asked for: all of it, whatever of it fails.
+
+    Raises the first StoreError once everything was tried.
+    """
+    from bench.errors import StoreError
     from bench.gate.formats import FORMATS
     from bench.gate.formats.writing import write_format
     from bench.store.checks import save_check
 
-    kept = save_check(results, FORMATS["json"].render(result), str(result.conditions.get("machine", "unknown")))
-    typer.echo(f"Every turn is in {kept}.", err=True)
+    problems: list[StoreError] = []
+    machine = str(result.conditions.get("machine", "unknown"))
+    try:
+        kept = save_check(results, FORMATS["json"].render(result), machine)
+        typer.echo(f"Every turn is in {kept}.", err=True)
+    except StoreError as error:
+        problems.append(error)
     for name, path in targets:
-        write_format(result, name, path)
+        try:
+            write_format(result, name, path)
+        except StoreError as error:
+            problems.append(error)
+    for further in problems[1:]:
+        typer.echo(f"Error: {further}", err=True)
+    if problems:
+        raise problems[0]
 
 
 class CheckProgress:
@@ -170,7 +187,13 @@ class CheckProgress:
                 typer.echo(f"{name}: more pairs ({look.reason})", err=True)
 
 
-def _print_result(result: CheckResult) -> None:
+def _print_result(result: CheckResult, *, to_stderr: bool) -> None:
+    for line in _describe(result):
+        typer.echo(line, err=to_stderr)
+
+
+def _describe(result: CheckResult) -> Iterator[str]:
+    """A check for a terminal: the table, what else was found, and the verdict in a sentence last."""
     from bench.cli.words import duration, table
     from bench.gate.formats.wording import headline
 
@@ -183,18 +206,18 @@ def _print_result(result: CheckResult) -> None:
         )
         times = ["n/a" if ms is None else f"{ms:.3g}" for ms in (one.base_ms, one.head_ms)]
         rows.append([one.name, *times, shown, str(len(one.pairs)), one.verdict, one.reason])
-    typer.echo(table(["Model", "Base [ms]", "Head [ms]", "Slowdown", "Pairs", "Verdict", "Why"], rows, right=(1, 2, 4)))
+    yield (table(["Model", "Base [ms]", "Head [ms]", "Slowdown", "Pairs", "Verdict", "Why"], rows, right=(1, 2, 4)))
     for exact in result.exact:
         if exact.changes or exact.verdict != "PASS":
-            typer.echo(f"{exact.name}, exact counts: {exact.verdict}: {exact.reason}")
+            yield (f"{exact.name}, exact counts: {exact.verdict}: {exact.reason}")
     for note in result.baselines:
-        typer.echo(f"{note.name}, stored baseline: {note.text}")
+        yield (f"{note.name}, stored baseline: {note.text}")
     if result.noise is not None:
         noise = result.noise
-        typer.echo(
+        yield (
             f"Base against itself, on this machine: {noise.mean_pct:+.1f} % "
             f"[{noise.low_pct:+.1f}, {noise.high_pct:+.1f}]; a pair scatters by {noise.spread_pct:.1f} %."
         )
     for problem in result.problems:
-        typer.echo(f"Note: {problem}")
-    typer.echo(f"{headline(result)} ({duration(result.wall_s)})")
+        yield (f"Note: {problem}")
+    yield (f"{headline(result)} ({duration(result.wall_s)})")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import select
+import signal
 import subprocess
 import tempfile
 import time
@@ -86,7 +88,8 @@ class ProcessArm:
         assert self._process.stdout is not None
         self._input, self._output = self._process.stdin, self._process.stdout
         self._buffer = b""
-        self._send({"do": "start", "cpus": cpus, "threads": threads, "device": device})
+        foreign = None if code.foreign is None else str(code.foreign)
+        self._send({"do": "start", "cpus": cpus, "threads": threads, "device": device, "foreign": foreign})
 
     def ready(self) -> None:
         """Wait until the process has imported what it needs, and check that it runs the code it should."""
@@ -101,6 +104,12 @@ class ProcessArm:
         self._send({"do": "build", "workload": workload.model_dump(mode="json"), "device": self._device})
         patience = COMPILE_SECONDS if workload.settings.get("compile") else BUILD_SECONDS
         reply = self._receive(patience, f"building {workload.model}")
+        if "foreign" in reply:
+            raise SideBrokenError(
+                f"{self._code.side.label} imported '{reply['foreign']}' from head's tree: the two would be compared "
+                "with the same code. Put it on the import path relative to the repository, or give --base-python an "
+                "interpreter in which the base is installed."
+            )
         return str(reply["error"]) if "error" in reply else int(reply["forward_ns"])
 
     def turn(self, index: int, pace: Pace, expected_ns: float) -> Taken:
@@ -117,8 +126,9 @@ class ProcessArm:
         return found
 
     def close(self) -> None:
-        """End the process at once; nothing in it is worth keeping."""
-        self._process.kill()
+        """End the process at once, with whatever its model has started; nothing in it is worth keeping."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
         for stream in (self._input, self._output, self._errors):
             with contextlib.suppress(BrokenPipeError):

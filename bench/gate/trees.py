@@ -13,6 +13,7 @@ import tempfile
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.metadata import requires
 from pathlib import Path
 
 from bench.errors import BenchError, RequestError
@@ -23,9 +24,13 @@ WORKTREE_PREFIX = "vitbench-check-"
 GIT_SECONDS = 120.0
 INSTALL_SECONDS = 1_800.0
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-# What decides which packages an interpreter needs, beside the `project` table of pyproject.toml.
-DEPENDENCY_FILES = ("requirements*.txt", "setup.py", "setup.cfg", "uv.lock", "poetry.lock", "pdm.lock", "Pipfile.lock")
-DEPENDENCY_KEYS = ("dependencies", "optional-dependencies", "requires-python", "dynamic")
+# The length of the environment and of the program's name moves a process's stack, and with it its speed: the paths of
+# both sides are filled up to one length.
+PADDING_VARIABLE, PADDED_CHARACTERS = "VITBENCH_GATE_PADDING", 4_096
+# What decides which packages a tree needs to run, beside these keys of pyproject.toml's `project` table. Lock files
+# and requirements of development are not among them: they change often, and what runs seldom with them.
+DEPENDENCY_FILES = ("requirements.txt", "setup.py", "setup.cfg")
+DEPENDENCY_KEYS = ("dependencies", "requires-python", "dynamic")
 
 
 class SideBrokenError(BenchError):
@@ -36,13 +41,15 @@ class SideBrokenError(BenchError):
 class SideCode:
     """The code and the interpreter of one side. tree: imported before anything installed; None: nothing is.
 
-    folder: where the worker stands, from which relative paths of a user's models start.
+    folder: where the worker stands, from which relative paths of a user's models start. foreign: the other side's tree,
+    from which nothing may be imported; None where both sides have one tree.
     """
 
     side: Side
     python: Path
     tree: Path | None
     folder: Path
+    foreign: Path | None = None
 
     def environment(self, threads: int) -> dict[str, str]:
         """The parent's environment with this side's import path, and limits that torch reads when it is imported."""
@@ -51,11 +58,13 @@ class SideCode:
         if threads > 1:
             limits["OMP_WAIT_POLICY"] = "PASSIVE"  # threads that spin would take the other side's turn away
         kept = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
-        return {**kept, **limits, "PYTHONPATH": os.pathsep.join(path), "PYTHONUNBUFFERED": "1"}
+        joined = os.pathsep.join(path)
+        padding = "x" * max(0, PADDED_CHARACTERS - len(joined.encode()) - len(str(self.python).encode()))
+        return {**kept, **limits, "PYTHONPATH": joined, "PYTHONUNBUFFERED": "1", PADDING_VARIABLE: padding}
 
     def _import_path(self) -> list[Path]:
         places = [] if self.tree is None else [self.tree, self.tree / "src"]
-        if PACKAGE_ROOT.name not in ("site-packages", "dist-packages"):
+        if not _is_installed_copy():
             places.append(PACKAGE_ROOT)  # behind the tree: only where the tree holds no `bench` of its own
         return [place for place in places if place.is_dir()]
 
@@ -97,17 +106,18 @@ def base_tree(revision: str, head: SideCode, cache: Path, python: Path | None = 
     place = Path(tempfile.mkdtemp(prefix=f"{WORKTREE_PREFIX}{os.getpid()}-"))
     tree = place / "base"
     try:
-        _git(head.tree, "worktree", "add", "--detach", "--force", str(tree), commit)
+        _git(
+            head.tree, "-c", f"core.hooksPath={os.devnull}", "worktree", "add", "--detach", "--force", str(tree), commit
+        )
         folder = tree / head.folder.resolve().relative_to(head.tree.resolve())
         if not folder.is_dir():
             folder = tree
         if python is None:
             python = interpreter_for(tree, head, cache)
-        yield SideCode(Side(label=f"base ({commit[:8]})", commit=commit, is_dirty=False), python, tree, folder)
+        side = Side(label=f"base ({commit[:8]})", commit=commit, is_dirty=False)
+        yield SideCode(side, python, tree, folder, foreign=head.tree)
     finally:
-        _git_or_none(head.tree, "worktree", "remove", "--force", str(tree))
-        shutil.rmtree(place, ignore_errors=True)
-        _git_or_none(head.tree, "worktree", "prune")
+        _remove_worktree(head.tree, place)
 
 
 def resolve_revision(revision: str, tree: Path) -> str:
@@ -133,14 +143,40 @@ def interpreter_for(tree: Path, head: SideCode, cache: Path) -> Path:
         return head.python
     version = ".".join(map(str, sys.version_info[:3]))
     folder = cache / "environments" / hashlib.sha256(f"{version}\n{wanted}".encode()).hexdigest()[:16]
-    python = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
+    python = folder / "bin" / "python"
     if (folder / "complete").exists():
         return python
     shutil.rmtree(folder, ignore_errors=True)
     _install([str(head.python), "-m", "venv", str(folder)], tree)
-    _install([str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--editable", "."], tree)
+    pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    _install([*pip, *_wanted_packages(tree)], tree)
+    if _is_installed_copy():
+        _lend_package(folder)
     (folder / "complete").touch()
     return python
+
+
+def _wanted_packages(tree: Path) -> list[str]:
+    """What pip is asked for: the tree, its requirements, and what a worker needs where this package is a guest."""
+    wanted = []
+    if (tree / "pyproject.toml").exists() or (tree / "setup.py").exists():
+        wanted += ["--editable", "."]
+    if (tree / "requirements.txt").exists():
+        wanted += ["--requirement", "requirements.txt"]
+    if not (tree / "bench" / "__init__.py").exists():
+        wanted += [one for one in requires("vitbench") or [] if "extra ==" not in one]
+    return wanted
+
+
+def _is_installed_copy() -> bool:
+    return PACKAGE_ROOT.name in ("site-packages", "dist-packages")
+
+
+def _lend_package(environment: Path) -> None:
+    """Let an environment import this copy of `bench`, and nothing else of what is installed beside it."""
+    for packages in environment.glob("lib/python*/site-packages"):
+        if not (packages / "bench").exists():
+            (packages / "bench").symlink_to(PACKAGE_ROOT / "bench")
 
 
 def dependencies_of(tree: Path) -> str:
@@ -154,11 +190,10 @@ def dependencies_of(tree: Path) -> str:
             raise SideBrokenError(f"pyproject.toml of the base cannot be read: {error}") from None
         table = data.get("project", {})
         parts.append(repr([(key, table.get(key)) for key in DEPENDENCY_KEYS]))
-        parts.append(repr(data.get("build-system")))
-    for pattern in DEPENDENCY_FILES:
-        parts += [
-            f"{file.name}\n{file.read_text(encoding='utf-8', errors='replace')}" for file in sorted(tree.glob(pattern))
-        ]
+    for name in DEPENDENCY_FILES:
+        file = tree / name
+        if file.is_file():
+            parts.append(f"{name}\n{file.read_text(encoding='utf-8', errors='replace')}")
     return "\n".join(parts)
 
 
@@ -176,12 +211,17 @@ def _install(command: list[str], tree: Path) -> None:
 
 
 def _remove_stale(tree: Path) -> None:
-    """Take away worktrees that killed checks left behind."""
-    for place in Path(tempfile.gettempdir()).glob(f"{WORKTREE_PREFIX}*"):
-        match = re.match(rf"{WORKTREE_PREFIX}(\d+)-", place.name)
-        if match and not _is_alive(int(match[1])):
-            shutil.rmtree(place, ignore_errors=True)
-    _git_or_none(tree, "worktree", "prune")
+    """Take away the worktrees that killed checks of this repository left behind, and no others."""
+    for line in (_git_or_none(tree, "worktree", "list", "--porcelain") or "").splitlines():
+        match = re.fullmatch(rf"worktree (.*/{WORKTREE_PREFIX}(\d+)-[^/]*)/base", line)
+        if match and not _is_alive(int(match[2])):
+            _remove_worktree(tree, Path(match[1]))
+
+
+def _remove_worktree(tree: Path, place: Path) -> None:
+    # Twice: one that git was killed while making is locked.
+    _git_or_none(tree, "worktree", "remove", "--force", "--force", str(place / "base"))
+    shutil.rmtree(place, ignore_errors=True)
 
 
 def _is_alive(process: int) -> bool:
@@ -202,9 +242,9 @@ def _git(folder: Path, *arguments: str) -> str:
             capture_output=True, text=True, timeout=GIT_SECONDS, env=environment,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise SideBrokenError(f"git {arguments[0]} failed: {error}") from None
+        raise SideBrokenError(f"git failed: {error}") from None
     if done.returncode:
-        raise SideBrokenError(f"git {arguments[0]} failed: {done.stderr.strip() or done.returncode}")
+        raise SideBrokenError(f"git failed: {' '.join(done.stderr.split()) or done.returncode}")
     return done.stdout.strip()
 
 

@@ -44,6 +44,7 @@ class Side:
         self._steps: list[tuple[Step, tuple[int, int]] | None] = []
         self._synchronise: Callable[[], None] = lambda: None
         self._is_one_thread = False
+        self._foreign: str | None = None
         self._contexts: list[Any] = []  # entered for as long as the worker lives
 
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -61,6 +62,7 @@ class Side:
 
     def start(self, request: dict[str, Any]) -> dict[str, Any]:
         """Import what is slow to import, pin the process, and say who this is."""
+        self._foreign = request["foreign"]
         try:
             import timm
             import torch
@@ -99,6 +101,10 @@ class Side:
         except Exception as error:  # the side's own code, or a model that does not fit: the check says so
             self._steps.append(None)
             return {"error": one_line(error)}
+        finally:
+            stranger = stranger_in(self._foreign)
+        if stranger is not None:
+            return {"foreign": stranger}
         self._steps.append((step, tuple(workload["plant"] or (0, 1))))
         gc.collect()
         gc.freeze()
@@ -145,7 +151,9 @@ class Side:
         model = build_model(
             workload["model"], num_classes=workload["num_classes"], resolution_px=workload["resolution_px"], seed=0
         )
-        applied = apply_settings(model.eval(), settings, device)
+        # An older revision knows no folding, and so no resolution here.
+        sizes = {"resolution_px": resolution} if workload["settings"].get("fold") else {}
+        applied = apply_settings(model.eval(), settings, device, **sizes)
         applied.context.__enter__()
         self._contexts.append(applied.context)
         images = make_images(
@@ -172,6 +180,22 @@ class Side:
             self._synchronise()
             samples.append(time.perf_counter_ns() - begun)
         return sorted(samples)[PROBE_PASSES // 2]
+
+
+def stranger_in(tree: str | None) -> str | None:
+    """The name of a module that this process imported from a tree that is not its side's; None for none.
+
+    An editable installation hands such modules out. What is installed inside that tree (`.venv`) is nobody's code.
+    """
+    if tree is None:
+        return None
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if name == "__main__" or not isinstance(file, str) or not file.startswith(tree + os.sep):
+            continue
+        if "site-packages" not in file and "dist-packages" not in file:
+            return name
+    return None
 
 
 def conditions(device: str, threads: int) -> dict[str, Any]:

@@ -32,6 +32,7 @@ def _save(folder: Path, text: str, machine: str) -> Path:
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        _ignore(folder.parent)
         with open(temporary, "x", encoding="utf-8") as stream:
             stream.write(text)
             stream.flush()
@@ -42,3 +43,10 @@ def _save(folder: Path, text: str, machine: str) -> Path:
         reason = "no space left" if error.errno in (errno.ENOSPC, errno.EDQUOT) else error.strerror or str(error)
         raise StoreError(f"'{path}' cannot be written: {reason}. Give --results another folder.") from None
     return path
+
+
+def _ignore(folder: Path) -> None:
+    """Keep a user's own results out of the repository that they happen to stand in: a check asks if it is dirty."""
+    mark = folder / ".gitignore"
+    if not mark.exists():
+        mark.write_text("*\n", encoding="utf-8")

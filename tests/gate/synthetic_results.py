@@ -45,7 +45,7 @@ def make_model(
     verdict: Verdict = "PASS",
     slowdown: tuple[float, float, float] | None = (0.3, -0.4, 1.0),
     p_holm: float = 0.2,
-    reason: str = "at most +1.3 % (99.50% bound)",
+    reason: str = "at most +1.3 % (99.5 % bound)",
     pairs: int = 5,
     **workload: Any,
 ) -> ModelResult:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -114,6 +115,19 @@ def test_a_worker_with_another_label_is_found_out(folder: Path) -> None:
         arm.name = "head"  # what it measures would be booked on the other side
         with pytest.raises(WorkerLostError, match="should be head says that it is 'b': labels are swapped"):
             arm.build(WORKLOAD)
+
+
+def test_a_side_that_imports_from_the_other_tree_is_found_out(folder: Path, tmp_path: Path) -> None:
+    """As an editable installation makes it do: the model's helper lies in head's tree alone."""
+    other = tmp_path / "head"
+    other.mkdir()
+    (other / "layers.py").write_text("scale = 1\n")
+    (folder / "net.py").write_text(
+        f"import sys\nsys.path.append({str(other)!r})\nimport layers\n" + NET.format(accident="pass")
+    )
+    code = replace(this_tree(), foreign=other)
+    with worker(code) as arm, pytest.raises(SideBrokenError, match="imported 'layers' from head's tree"):
+        arm.build(WORKLOAD)
 
 
 def test_a_side_whose_own_package_does_not_import_is_broken(folder: Path) -> None:

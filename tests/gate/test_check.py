@@ -55,14 +55,14 @@ def test_workers_are_fresh_for_each_pair_and_change_their_order_of_start() -> No
 
 def test_the_a_a_arm_rotates_over_the_models() -> None:
     listener = Quiet()
-    measure([same("one"), same("two")], Plan(), starts(Machine()), listener)
+    measure([same("one"), same("two")], Plan(), starts(Machine(process_spread=0.003)), listener)
     with_again = [next(name for name, turns in pair.turns.items() if turns.again_ns) for pair in listener.pairs]
     assert with_again == ["one", "two", "one", "two", "one"]
 
 
 def test_decided_models_take_no_further_part() -> None:
     slow = same("slow", head=Workload(model="slow", plant=(1, 10)))
-    measured = run(Machine(), same("even"), slow)
+    measured = run(Machine(process_spread=0.003), same("even"), slow)
     assert [(one.name, one.verdict, len(one.pairs)) for one in measured.models] == [
         ("even", "PASS", 5),
         ("slow", "FAIL", 10),

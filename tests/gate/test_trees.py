@@ -128,8 +128,12 @@ def test_other_dependencies_are_seen(tmp_path: Path) -> None:
     before = dependencies_of(tmp_path)
     (tmp_path / "pyproject.toml").write_text(PYPROJECT.format('"numpy>=2"'))
     assert dependencies_of(tmp_path) != before
+    before = dependencies_of(tmp_path)
     (tmp_path / "requirements-dev.txt").write_text("pytest\n")
-    assert "requirements-dev.txt" in dependencies_of(tmp_path)
+    (tmp_path / "uv.lock").write_text("pytest\n")
+    assert dependencies_of(tmp_path) == before  # what runs does not depend on them
+    (tmp_path / "requirements.txt").write_text("numpy\n")
+    assert dependencies_of(tmp_path) != before
 
 
 def test_other_dependencies_get_an_environment_of_their_own_which_is_kept(repository: Path, tmp_path: Path) -> None:
@@ -147,6 +151,8 @@ def test_other_dependencies_get_an_environment_of_their_own_which_is_kept(reposi
         "build_wheel = build_editable = _wheel\n"
     )
     system = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+    (repository / "bench").mkdir()  # the package itself, so that the packages of a guest are not asked for
+    (repository / "bench" / "__init__.py").touch()
     (repository / "pyproject.toml").write_text(PYPROJECT.format("") + system)
     commit(repository, backend=backend)
     head = this_tree()
@@ -168,6 +174,23 @@ def test_an_environment_that_cannot_be_made_says_why(repository: Path, tmp_path:
         base_tree("HEAD", this_tree(), tmp_path / "cache"),
     ):
         pass
+
+
+def test_both_sides_have_environments_of_one_length(repository: Path, tmp_path: Path) -> None:
+    def length(code: SideCode) -> int:
+        return sum(len(key) + len(value) for key, value in code.environment(1).items()) + len(str(code.python))
+
+    with base_tree("HEAD~1", this_tree(), tmp_path) as base:
+        assert base.environment(1)["PYTHONPATH"] != this_tree().environment(1)["PYTHONPATH"]
+        assert length(base) == length(this_tree())
+
+
+def test_other_worktrees_are_left_alone(repository: Path, tmp_path: Path) -> None:
+    git(repository, "worktree", "add", "--detach", str(tmp_path / "elsewhere"), "HEAD")
+    (tmp_path / "elsewhere").rename(tmp_path / "away")  # as on a disk that is not mounted now
+    with base_tree("HEAD~1", this_tree(), tmp_path):
+        pass
+    assert str(tmp_path / "elsewhere") in git(repository, "worktree", "list")
 
 
 def test_a_worker_that_imported_another_copy_is_refused(repository: Path, tmp_path: Path) -> None:

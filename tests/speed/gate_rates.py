@@ -1,100 +1,173 @@
-"""How often the speed gate is wrong: verdicts resampled from the recorded process pairs, and those that were run.
+"""How often the speed gate is wrong: verdicts resampled from recorded process pairs, and verdicts as they were run.
 
-    python tests/speed/gate_rates.py                     the recordings and verdicts that the project ships
-    python tests/speed/gate_rates.py FILE.json...        recordings of another runner (`vitbench check --selftest`)
+    python tests/speed/gate_rates.py [FOLDER]
+
+FOLDER: what the project ships in results/selftests, or another runner's: recordings of `vitbench check --selftest`
+as pairs-*.json, and checks of gate_verdicts.py (NAME-01.json, ...).
 
 Resampled verdicts are draws from the pairs: what the pairs never showed is in none of them, so that a rate of 0 among
-them has no rule-of-three bound of its own. The number of pairs bounds it.
+them has no rule-of-three bound of its own. The number of process pairs that were run bounds it.
 """
 
 # ruff: noqa: T201  (a program of its own, which prints)
 
 from __future__ import annotations
 
-import json
 import math
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from bench.cli.selftest import describe_selftest
-from bench.gate.rule import look
-from bench.gate.selftest import Recording, Values, summarise, values_of
+from bench.gate.plant import true_log_ratio
+from bench.gate.result import CheckResult, Comparison, PairTurns
+from bench.gate.rule import look, percent
+from bench.gate.selftest import Rates, Recording, Values, rates
 
 SELFTESTS = Path(__file__).resolve().parents[2] / "results" / "selftests"
-THRESHOLD_PCT = 5.0
+THRESHOLD = 0.05
 CURVE_VERDICTS = 4_000
+BUSY = "busy"  # checks with busy processes beside them are told of apart, and their pairs are in no resampling
+
+
+@dataclass
+class Effect:
+    """Everything measured at one planted slowdown: values of pairs, and the A/A arm's in the same pairs."""
+
+    truth: float
+    values: list[float] = field(default_factory=list)
+    noise: list[float] = field(default_factory=list)
+    processes: set[tuple[str, int]] = field(default_factory=set)  # distinct pairs of processes: models share them
+
+    def add(self, file: str, turns: PairTurns, noise: float) -> None:
+        self.values.append(turns.log_ratio)
+        self.noise.append(noise)
+        self.processes.add((file, turns.pair))
 
 
 def main() -> None:
-    files = [Path(name) for name in sys.argv[1:]] or sorted(SELFTESTS.glob("pairs-*.json"))
-    recordings = [Recording.model_validate_json(file.read_text()) for file in files]
-    found = summarise(recordings, threshold=THRESHOLD_PCT / 100)
-    print(describe_selftest(recordings, found, THRESHOLD_PCT))
-    print_levels(values_of(recordings))
-    print_curve(values_of(recordings))
-    if not sys.argv[1:]:
-        print_real_verdicts()
+    folder = Path(sys.argv[1]) if sys.argv[1:] else SELFTESTS
+    recordings = {
+        file.stem: Recording.model_validate_json(file.read_text()) for file in sorted(folder.glob("pairs-*.json"))
+    }
+    checks = {
+        file.stem: CheckResult.model_validate_json(file.read_text())
+        for file in sorted(folder.glob("*-[0-9][0-9].json"))
+        if not file.stem.startswith("pairs-")
+    }
+    quiet = {name: check for name, check in checks.items() if not name.startswith(BUSY)}
+    found = collect(recordings, quiet)
+    print_rates([rates(name, as_values(one), threshold=THRESHOLD) for name, one in found.items()], found)
+    print_levels(found)
+    print_curve(as_values(found["+0 %"]))
+    for name in sorted({name.rpartition("-")[0] for name in checks}):
+        print_run(name, [check for stem, check in checks.items() if stem.rpartition("-")[0] == name])
 
 
-def print_levels(values: dict[str, Values]) -> None:
+def collect(recordings: dict[str, Recording], checks: dict[str, CheckResult]) -> dict[str, Effect]:
+    """Planted slowdown -> all that was measured at it, over all models."""
+    found: dict[str, Effect] = {}
+    for name, recording in recordings.items():
+        for pair in recording.pairs:
+            noise = noise_of(pair.turns)
+            for comparison, turns in zip(recording.comparisons, pair.turns, strict=True):
+                effect_of(found, comparison).add(name, turns, noise)
+    for name, check in checks.items():
+        for number, pair_of in enumerate(pairs_of(check)):
+            noise = noise_of([turns for _, turns in pair_of])
+            for comparison, turns in pair_of:
+                effect_of(found, comparison).add(name, turns.model_copy(update={"pair": number}), noise)
+    return dict(sorted(found.items(), key=lambda item: item[1].truth))
+
+
+def effect_of(found: dict[str, Effect], comparison: Comparison) -> Effect:
+    return found.setdefault(comparison.name.split(" ", 1)[1], Effect(true_log_ratio(comparison.head.plant)))
+
+
+def pairs_of(check: CheckResult) -> Iterator[list[tuple[Comparison, PairTurns]]]:
+    by_number: dict[int, list[tuple[Comparison, PairTurns]]] = defaultdict(list)
+    for model in check.models:
+        for turns in model.pairs:
+            by_number[turns.pair].append((model.comparison, turns))
+    yield from (by_number[number] for number in sorted(by_number))
+
+
+def noise_of(turns: Sequence[PairTurns]) -> float:
+    return next(one.again_log_ratio for one in turns if one.again_log_ratio is not None)
+
+
+def as_values(effect: Effect) -> Values:
+    return Values(effect.truth, np.array(effect.values), np.array(effect.noise))
+
+
+def print_rates(all_rates: Sequence[Rates], found: dict[str, Effect]) -> None:
+    print(f"Threshold {THRESHOLD:.0%}. 1,000 verdicts for each line, resampled; brackets: 95 % over the pairs.")
+    for one in all_rates:
+        shares = ", ".join(
+            f"{verdict} {rate.share:.1%} [{rate.low:.0%}, {rate.high:.0%}]" for verdict, rate in one.shares.items()
+        )
+        print(
+            f"  {one.name:>6}: {len(found[one.name].processes)} process pairs, {one.pairs} values; {shares}; |error| "
+            f"median {one.error_median_pp:.2f}, p95 {one.error_p95_pp:.2f} points; {one.mean_pairs:.1f} pairs a verdict"
+        )
+
+
+def print_levels(found: dict[str, Effect]) -> None:
     """Bias and spread of pairs, and of the A/A arm: what the rule's promises rest on."""
-    print("\nPairs: mean error against the truth with its standard error, and standard deviation, in points")
-    for name, one in values.items():
-        print(f"  {name:24s} {level((one.values - one.truth) * 100)}")
-    print(f"  {'base against itself':24s} {level(next(iter(values.values())).noise * 100)}")
+    print("\nPairs: mean error against the truth ± its standard error, and standard deviation, in points")
+    for name, one in found.items():
+        print(f"  {name:>6}: {level(one.values, one.truth)}")
+    noise = sorted({value for one in found.values() for value in one.noise})  # once for each pair of processes
+    print(f"  base against itself: {level(noise, 0.0)}, {len(noise)} process pairs")
 
 
-def level(errors: np.ndarray) -> str:
+def level(values: Sequence[float], truth: float) -> str:
+    errors = (np.array(values) - truth) * 100
     spread = errors.std(ddof=1)
     return f"{errors.mean():+.2f} ± {spread / math.sqrt(len(errors)):.2f}, {spread:.2f}"
 
 
-def print_curve(values: dict[str, Values]) -> None:
-    """Probability of FAIL and PASS at true slowdowns of 0 to 6 %: pairs without a plant, shifted by exactly so much."""
-    print("\nTrue slowdown [%]   FAIL [%]   PASS [%]   INCONCLUSIVE [%]   (pairs of +0 %, shifted; all models)")
-    even = [one for one in values.values() if one.truth == 0]
-    pairs = np.concatenate([one.values for one in even])
-    noise = np.concatenate([one.noise for one in even])
+def print_curve(even: Values) -> None:
+    """Chance of each verdict at true slowdowns of 0 to 6 %: pairs without a plant, moved by exactly so much."""
+    print("\nTrue slowdown [%]   FAIL [%]   PASS [%]   INCONCLUSIVE [%]   (pairs of +0 %, moved)")
     for slowdown in range(7):
-        counts = shifted_verdicts(pairs + math.log1p(slowdown / 100), noise)
+        counts = moved_verdicts(even.values + math.log1p(slowdown / 100), even.noise)
         shares = [100 * counts[verdict] / CURVE_VERDICTS for verdict in ("FAIL", "PASS", "INCONCLUSIVE")]
         print(f"{slowdown:17d}   {shares[0]:8.1f}   {shares[1]:8.1f}   {shares[2]:16.1f}")
 
 
-def shifted_verdicts(values: np.ndarray, noise: np.ndarray) -> dict[str, int]:
+def moved_verdicts(values: np.ndarray, noise: np.ndarray) -> Counter[str]:
     random = np.random.default_rng(0)
-    counts: dict[str, int] = defaultdict(int)
+    counts: Counter[str] = Counter()
     for _ in range(CURVE_VERDICTS):
         drawn = random.integers(len(values), size=15)
         for pairs in (5, 10, 15):
-            seen = look(
-                {"it": values[drawn[:pairs]].tolist()}, noise[drawn[:pairs]].tolist(), threshold=THRESHOLD_PCT / 100
-            )["it"]
+            mine, theirs = values[drawn[:pairs]].tolist(), noise[drawn[:pairs]].tolist()
+            seen = look({"it": mine}, theirs, threshold=THRESHOLD)["it"]
             if seen.verdict is not None:
                 counts[seen.verdict] += 1
                 break
     return counts
 
 
-def print_real_verdicts() -> None:
-    """Verdicts of whole checks as they were run (gate_verdicts.py)."""
-    for file in sorted(SELFTESTS.glob("verdicts-*.jsonl")):
-        lines = [json.loads(line) for line in file.read_text().splitlines()]
-        counts: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
-        errors: dict[str, list[float]] = defaultdict(list)
-        for line in lines:
-            for one in line["models"]:
-                counts[one["planted"]][one["verdict"]] += 1
-                if one["slowdown_pct"] is not None:
-                    errors[one["planted"]].append(abs(one["slowdown_pct"] - one["truth_pct"]))
-        print(f"\n{file.stem}: {len(lines)} checks that were run, {sum(line['wall_s'] for line in lines) / 60:.0f} min")
-        for planted, of in sorted(counts.items()):
-            seen = ", ".join(f"{verdict} {count}" for verdict, count in sorted(of.items()))
-            middle, high = np.percentile(errors[planted], (50, 95))
-            print(f"  {planted:>5}: {seen}; |estimate - truth| median {middle:.2f}, p95 {high:.2f} points")
+def print_run(name: str, checks: Sequence[CheckResult]) -> None:
+    """Verdicts of whole checks as they were run."""
+    print(f"\n{name}: {len(checks)} checks that were run, {sum(one.wall_s for one in checks) / 60:.0f} min")
+    verdicts: dict[str, Counter[str]] = defaultdict(Counter)
+    errors: dict[str, list[float]] = defaultdict(list)
+    for check in checks:
+        for model in check.models:
+            planted = model.name.split(" ", 1)[1]
+            verdicts[planted][model.verdict] += 1
+            if model.slowdown_pct is not None:
+                errors[planted].append(abs(model.slowdown_pct - percent(true_log_ratio(model.comparison.head.plant))))
+    for planted, counts in verdicts.items():
+        seen = ", ".join(f"{verdict} {count}" for verdict, count in sorted(counts.items()))
+        middle, high = np.percentile(errors[planted], (50, 95))
+        print(f"  {planted:>6}: {seen}; |error| median {middle:.2f}, p95 {high:.2f} points")
 
 
 if __name__ == "__main__":

@@ -66,7 +66,8 @@ def one_check(plants: list[float], number: int) -> CheckResult:
     models = [DEFAULT_MODELS[(number + index) % len(DEFAULT_MODELS)] for index in range(len(plants))]
     comparisons = tuple(planted(Workload(model=model), slow) for model, slow in zip(models, plants, strict=True))
     plan = Plan(seed=secrets.randbelow(2**32))
-    return run_check(Request(comparisons, base=None, plan=plan, exact="off"), Silent(), cache_root() / "gate")
+    request = Request(comparisons, base="HEAD", plan=plan, exact="off")  # in a worktree, as a check of two revisions
+    return run_check(request, Silent(), cache_root() / "gate")
 
 
 @contextlib.contextmanager

@@ -50,7 +50,8 @@ def main() -> None:
         middle, (low, high) = median(ratios), median_interval(ratios)
         holds &= abs(middle - 1) <= LIMIT
         print(
-            f"{name}: {middle:.4f} [{low:.4f}, {high:.4f}], {len(ratios)} pairs, about {iterations} passes a turn", flush=True
+            f"{name}: {middle:.4f} [{low:.4f}, {high:.4f}], {len(ratios)} pairs, about {iterations} passes a turn",
+            flush=True,
         )
     print(f"{'holds' if holds else 'does not hold'}: limit 1 +- {LIMIT}; load after: {os.getloadavg()[0]:.2f}")
     sys.exit(not holds)
