@@ -46,16 +46,22 @@ class Doubt:
     model: str
     resolution_px: int
     batch_size: int
+    is_best: bool  # timed under its best settings, not under the fixed ones
     processes: int  # of which it speaks
     of_processes: int  # that the measurement has
     worst: float
     cell_ids: tuple[str, ...]
 
     @property
+    def subject(self) -> str:
+        """The model, and which of its two timings is meant where it is not the usual one."""
+        return f"{self.model} (best settings)" if self.is_best else self.model
+
+    @property
     def sentence(self) -> str:
         """One line for a terminal, with what to try."""
         check = self.check
-        return f"{self.model}: {check.message} ({check.words(self.worst)}). {check.advice}"
+        return f"{self.subject}: {check.message} ({check.words(self.worst)}). {check.advice}"
 
 
 _QUIET = "Close other programs, or time at a quieter hour."
@@ -120,7 +126,8 @@ def doubts_of(group: Sequence[Record]) -> list[Doubt]:
 def _doubt(check: Check, group: Sequence[Record], worst: float, cell_ids: tuple[str, ...]) -> Doubt:
     cell = group[0].cell
     place = str(cell["model"]), int(cell["resolution_px"]), int(cell["batch_size"])
-    return Doubt(check, *place, len(cell_ids), len(group), worst, tuple(sorted(cell_ids)))
+    is_best = cell.get("role") == "best"
+    return Doubt(check, *place, is_best, len(cell_ids), len(group), worst, tuple(sorted(cell_ids)))
 
 
 def _state(record: Record) -> Mapping[str, Any]:

@@ -47,7 +47,9 @@ def _row(check: Check, found: list[Doubt], study: Study) -> tuple[Cell, ...]:
 
 
 def _where(doubt: Doubt, study: Study) -> str:
-    """The model's title, with batch and resolution where the study has several."""
+    """The model's title, with batch and resolution where the study has several, and which of its timings."""
     several = len({(one.batch_size, one.key.resolution_px) for one in study.speeds}) > 1
     title = next((row.identity.title for row in study.rows if row.key.model == doubt.model), doubt.model)
-    return f"{title} ({doubt.resolution_px} px, batch {doubt.batch_size})" if several else title
+    words = [f"{doubt.resolution_px} px, batch {doubt.batch_size}"] if several else []
+    words += ["best settings"] if doubt.is_best else []
+    return f"{title} ({', '.join(words)})" if words else title

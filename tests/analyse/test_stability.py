@@ -80,6 +80,13 @@ def test_two_models_are_not_compared_with_one_another():
     assert fired(timing(0, 100.0), speed_record("resnet_32px_s", 0, 500.0)) == []
 
 
+def test_timings_under_best_settings_are_apart_from_the_fixed_ones():
+    best = speed_record("vit_32px_s", 0, 300.0, role="best")
+    assert fired(timing(0, 100.0), best) == []
+    (doubt,) = doubts([best.model_copy(update={"values": {**best.values, "warmup_settled": False}}), timing()])
+    assert doubt.sentence.startswith("vit_32px_s (best settings): warm-up ended")
+
+
 def test_trials_and_failures_are_left_out():
     trial = speed_record("vit_32px_s", 0, 100.0, role="trial")
     trial = trial.model_copy(update={"values": {**trial.values, "warmup_settled": False}})
