@@ -2,12 +2,13 @@
 
 Heavy imports stay inside the commands, so that `vitbench --help` answers at once.
 Exit codes: 0 done (skipped and out-of-memory cells included), 1 some cells failed or a check says FAIL, 2 the request
-was wrong or the results folder cannot be used, 3 a check is INCONCLUSIVE, 130 interrupted.
+was wrong or the results folder cannot be used, 3 a check is INCONCLUSIVE, 70 a fault of this program, 130 interrupted.
 """
 
 from __future__ import annotations
 
 import sys
+import traceback
 from typing import Annotated
 
 import typer
@@ -26,6 +27,7 @@ UsageErrors: tuple[type[Exception], ...] = tuple(
 )
 EXIT_FAILED_CELLS = 1
 EXIT_BAD_REQUEST = 2
+EXIT_CRASHED = 70  # EX_SOFTWARE of sysexits.h: never 1, which a check says of a slower head
 EXIT_INTERRUPTED = 130
 
 app = typer.Typer(
@@ -67,7 +69,7 @@ def main() -> None:
         code = app(standalone_mode=False)
     except BenchError as error:
         if debug:
-            raise
+            traceback.print_exc()
         typer.echo(f"Error: {error}", err=True)
         code = EXIT_BAD_REQUEST
     except UsageErrors as error:
@@ -80,9 +82,12 @@ def main() -> None:
         code = 0
     except OSError as error:  # a file or folder that the request named: absent, or not ours to read or write
         if debug:
-            raise
+            traceback.print_exc()
         typer.echo(f"Error: {error}", err=True)
         code = EXIT_BAD_REQUEST
+    except Exception:  # a fault of this program
+        traceback.print_exc()
+        code = EXIT_CRASHED
     if code == EXIT_INTERRUPTED:  # some versions of typer say so by the code instead of raising
         typer.echo("Interrupted. Finished cells are kept, and the same command resumes; a check starts anew.", err=True)
     sys.exit(code if isinstance(code, int) else 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -97,13 +98,14 @@ def check(
     request = Request(
         comparisons=comparisons_of(model or (), **common, a=a, b=b),  # type: ignore[arg-type]
         base=base,
-        base_python=base_python,
+        base_python=None if base_python is None else base_python.expanduser().absolute(),
         plan=Plan(threshold, turns, pairs_max, seed, aa, None if max_minutes is None else max_minutes * 60),
         device=here,
         threads=threads,
         exact=exact,
         baselines=_baselines(results),
     )
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: workers and worktree are taken away
     result = _run(request)
     has_standard_output = any(target.path == STANDARD_OUTPUT for target in targets)
     _print_result(result, to_stderr=has_standard_output)

@@ -54,7 +54,7 @@ def run_and_describe(
 def describe_selftest(recordings: Sequence[Recording], found: Sequence[Rates], threshold_pct: float) -> str:
     """What a self-test says, as text: shares of verdicts with intervals, errors, and what more time would show."""
     from bench.cli.words import duration, table
-    from bench.gate.selftest import TIMES_S, pair_seconds, smallest_visible_pct
+    from bench.gate.selftest import one_model_pair_s, smallest_caught_pct, values_of
 
     def share(one: Rates, verdict: Verdict) -> str:
         rate = one.shares[verdict]
@@ -80,11 +80,19 @@ def describe_selftest(recordings: Sequence[Recording], found: Sequence[Rates], t
         "with 95 % intervals over these pairs. SD is that of a pair.",
         table(heads, rows, right=(1, 2)),
     ]
-    models = len({one.base.model for one in recordings[0].comparisons})
-    per_model = pair_seconds(recordings) / models
-    spread = max(one.spread_pct for one in found) / 100
-    for seconds in TIMES_S:
-        seen = smallest_visible_pct(spread, per_model, seconds)
-        words = "too short for two blocks of pairs" if seen is None else f"{seen:.1f} %"
-        lines.append(f"Smallest slowdown to be seen in {duration(seconds)}, in 95 of 100 checks: {words}.")
+    lines.append(
+        "A share of 0 or 100 % has no interval by resampling: what happens in fewer than 3 of "
+        f"{max(one.pairs for one in found)} pairs may be in none of those that were run."
+    )
+    values = values_of(recordings)
+    pair_s = one_model_pair_s(recordings)
+    for one in found:
+        if one.truth_pct == 0:
+            for pairs in (10, 15):
+                caught = smallest_caught_pct(values[one.name], threshold=threshold_pct / 100, max_pairs=pairs)
+                words = f"{caught:g} %" if caught is not None else f"none up to {3 * threshold_pct:g} %"
+                lines.append(
+                    f"{one.name.split(' ')[0]}: smallest slowdown that FAILs in 95 of 100 checks of up to {pairs} "
+                    f"pairs, about {duration(pairs * pair_s)}: {words}."
+                )
     return "\n".join(lines)

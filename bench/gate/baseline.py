@@ -223,6 +223,8 @@ def machine_scale(baseline: Baseline, here: Here) -> float | None:
     """
     if here.kernels_ms is None or baseline.calibration_version != CALIBRATION_VERSION:
         return None
+    if not set(KERNELS) <= set(baseline.kernels):
+        return None
     return geometric_mean(here.kernels_ms[kernel] / typical_ms(baseline.kernels[kernel]) for kernel in KERNELS)
 
 

@@ -58,7 +58,7 @@ def run_pair(
     if again_for is not None:
         names.insert(random_state.randrange(3), "again")
     with start(names) as arms:
-        built = _build(arms, comparisons, names)
+        built = _build(arms, comparisons, names, is_first=number == 0)
         found: dict[str, PairTurns] = {}
         order = [comparison for comparison in comparisons if comparison.name in built.ready]
         random_state.shuffle(order)
@@ -102,11 +102,14 @@ class _Built:
     failed: dict[str, str] = field(default_factory=dict)
 
 
-def _build(arms: Mapping[ArmName, Arm], comparisons: Sequence[Comparison], names: Sequence[ArmName]) -> _Built:
+def _build(
+    arms: Mapping[ArmName, Arm], comparisons: Sequence[Comparison], names: Sequence[ArmName], *, is_first: bool
+) -> _Built:
     """Build every comparison in every worker, in the workers' order of start.
 
     The second base worker builds all of them too, though it takes part in one: what lies in a process's memory moves
-    its speed, and the two bases must differ by chance alone. Raises RequestError for what fails alike on both sides.
+    its speed, and the two bases must differ by chance alone. Raises RequestError for what fails alike on both sides
+    in the first pair: later it is an accident.
     """
     built = _Built()
     counts = dict.fromkeys(names, 0)

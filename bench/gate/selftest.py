@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
-from bench.gate.check import Listener
+from bench.gate.arms import WorkerLostError
+from bench.gate.check import MAX_LOST_PAIRS, Listener
 from bench.gate.pairs import Pacing, Pair, StartArms, run_pair
 from bench.gate.plant import plant_of, true_log_ratio
 from bench.gate.result import Comparison, PairTurns, Side, Workload
 from bench.gate.rule import (
-    FAIL_LEVEL,
     MAX_LOOKS,
     PAIRS_PER_LOOK,
     RULE_VERSION,
@@ -35,8 +34,8 @@ PLANTS_PCT = (0.0, 3.0, 5.0, 10.0)
 VERDICTS = 1_000  # resampled from all pairs, for each rate
 BOOTSTRAP = 100  # resamples of the pairs themselves, for the interval of a rate
 BOOTSTRAP_VERDICTS = 100  # in each of them
-POWER = 0.95  # with which the smallest visible slowdown is seen
-TIMES_S = (60, 120, 300)
+POWER = 0.95  # with which the smallest caught slowdown is caught
+CAUGHT_VERDICTS = 300  # for each slowdown that is tried
 
 
 def planted(workload: Workload, slowdown_pct: float) -> Comparison:
@@ -68,15 +67,27 @@ class Recording(Frozen):
 def record_pairs(
     comparisons: Sequence[Comparison], pairs: int, turns: int, seed: int, start: StartArms, listener: Listener
 ) -> tuple[RecordedPair, ...]:
-    """Run that many pairs of all comparisons, without looks. Raises WorkerLostError, and ValueError for no model."""
+    """Run that many pairs of all comparisons, without looks; one whose worker is lost is run again, as in a check.
+
+    Raises WorkerLostError once MAX_LOST_PAIRS were lost before, and ValueError for a model that cannot be built.
+    """
     random_state = random.Random(seed)
     pacing = Pacing()
-    recorded = []
-    for number in range(pairs):
+    recorded: list[RecordedPair] = []
+    lost = 0
+    while len(recorded) < pairs:
+        number = len(recorded)
         again_for = comparisons[number % len(comparisons)].name
-        pair = run_pair(
-            number, comparisons, again_for, start, turns=turns, pacing=pacing, random_state=random_state
-        )  # fmt: skip
+        try:
+            pair = run_pair(
+                number, comparisons, again_for, start, turns=turns, pacing=pacing, random_state=random_state
+            )  # fmt: skip
+        except WorkerLostError as error:
+            lost += 1
+            listener.pair_lost(str(error))
+            if lost > MAX_LOST_PAIRS:
+                raise
+            continue
         _require_all_built(pair)
         recorded.append(RecordedPair(turns=tuple(pair.turns[one.name] for one in comparisons)))
         listener.pair_done(number, pair)
@@ -170,41 +181,50 @@ def rates(name: str, observed: Values, *, threshold: float, seed: int = 0) -> Ra
     )
 
 
-def _verdict(observed: Values, threshold: float, random_state: np.random.Generator) -> tuple[Verdict, float, int]:
+def _verdict(
+    observed: Values, threshold: float, random_state: np.random.Generator, max_pairs: int = PAIRS_PER_LOOK * MAX_LOOKS
+) -> tuple[Verdict, float, int]:
     """One run of the rule on pairs drawn with replacement: its verdict, its last estimate, and pairs it took."""
-    drawn = random_state.integers(len(observed.values), size=PAIRS_PER_LOOK * MAX_LOOKS)
+    max_looks = max_pairs // PAIRS_PER_LOOK
+    drawn = random_state.integers(len(observed.values), size=max_pairs)
     values, noise = observed.values[drawn].tolist(), observed.noise[drawn].tolist()
-    for number in range(1, MAX_LOOKS + 1):
+    for number in range(1, max_looks + 1):
         pairs = PAIRS_PER_LOOK * number
-        seen = look({"it": values[:pairs]}, noise[:pairs], threshold=threshold)["it"]
+        seen = look({"it": values[:pairs]}, noise[:pairs], threshold=threshold, max_looks=max_looks)["it"]
         if seen.verdict is not None:
             return seen.verdict, seen.estimate.mean, pairs
     raise AssertionError("the last look decides")
 
 
-def smallest_visible_pct(spread: float, pair_s: float, seconds: float) -> float | None:
-    """The slowdown in percent that so much time shows with POWER at a FAIL's level; None if it holds no two blocks.
+def smallest_caught_pct(even: Values, *, threshold: float, max_pairs: int, seed: int = 0) -> float | None:
+    """The smallest slowdown in percent, in steps of half a point, that the gate FAILs with POWER.
 
-    spread: standard deviation of a pair value in ln units. pair_s: seconds that a pair takes. This is what the pairs
-    can tell apart from nothing; a threshold twice as large makes the gate fail such a slowdown.
+    None if that is more than three times the threshold. even: pairs without a plant, which are moved by exactly so
+    much. threshold: as a fraction. max_pairs: 10 or 15; with 5 nothing FAILs.
     """
-    pairs = int(seconds / pair_s)
-    if pairs < 2 * PAIRS_PER_LOOK:
-        return None
-    needed = float(stats.t.isf(FAIL_LEVEL, 2 * (pairs - 1))) + float(stats.norm.ppf(POWER))
-    return percent(needed * spread / math.sqrt(pairs))
+    limit = round(6 * threshold * 100)
+    for halves in range(1, limit + 1):
+        moved = Values(0.0, even.values + math.log1p(halves / 200), even.noise)
+        random_state = np.random.default_rng(seed)
+        verdicts = [_verdict(moved, threshold, random_state, max_pairs)[0] for _ in range(CAUGHT_VERDICTS)]
+        if verdicts.count("FAIL") >= POWER * CAUGHT_VERDICTS:
+            return halves / 2
+    return None
+
+
+def one_model_pair_s(recordings: Sequence[Recording]) -> float:
+    """Seconds that a pair takes in a check of one model: starting, building, and one comparison's turns."""
+    walls = turns = 0.0
+    count = sum(len(one.pairs) for one in recordings)
+    for recording in recordings:
+        walls += recording.wall_s
+        turns += sum(
+            sum(one.base_ns) + sum(one.head_ns) + sum(one.again_ns) for p in recording.pairs for one in p.turns
+        )
+    each = [sum(pair.turns[0].base_ns) for one in recordings for pair in one.pairs]
+    return max(0.0, walls - turns / 1e9) / count + 3 * float(np.median(each)) / 1e9
 
 
 def summarise(recordings: Sequence[Recording], *, threshold: float, seed: int = 0) -> tuple[Rates, ...]:
     """Rates of every planted comparison of one runner's recordings."""
     return tuple(rates(name, seen, threshold=threshold, seed=seed) for name, seen in values_of(recordings).items())
-
-
-def pair_seconds(recordings: Sequence[Recording]) -> float:
-    """Mean seconds that a pair with all its comparisons took."""
-    return sum(one.wall_s for one in recordings) / sum(len(one.pairs) for one in recordings)
-
-
-def false_alarms(found: Sequence[Rates]) -> Mapping[str, Rate]:
-    """Share of FAIL where nothing was planted, by comparison."""
-    return {one.name: one.shares["FAIL"] for one in found if one.truth_pct == 0}

@@ -200,7 +200,7 @@ def _count(request: Request, base: SideCode, head: SideCode) -> tuple[ExactResul
     """The deterministic gate, before anything is timed. It gates between revisions alone: settings may well differ."""
     if request.exact == "off":
         return ()
-    gates = request.exact == "gate" and request.base is not None and request.base_python is None
+    gates = request.exact == "gate" and request.base is not None and base.python == head.python
     return count_exactly(request.comparisons, base, head, gates=gates)
 
 

@@ -19,9 +19,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from bench.errors import StoreError
 from bench.store.files import suite_folder
@@ -43,7 +43,7 @@ class ProcessTurns(_Stored):
 
     forwards: int = Field(gt=0)
     clock: Literal["cpu", "wall"]
-    ns: tuple[int, ...] = Field(min_length=1)
+    ns: tuple[Annotated[int, Field(gt=0)], ...] = Field(min_length=1)
 
     @property
     def forward_ms(self) -> float:
@@ -67,6 +67,16 @@ class Baseline(_Stored):
     calibration_version: int
     kernels: dict[str, tuple[ProcessTurns, ...]]
     conditions: dict[str, Any]
+
+    @model_validator(mode="after")
+    def _has_names(self) -> Baseline:
+        if not isinstance(self.workload.get("model"), str):
+            raise ValueError("its workload names no model")
+        if not isinstance(self.conditions.get("machine"), str):
+            raise ValueError("its conditions name no machine")
+        if not self.kernels or not all(self.kernels.values()):
+            raise ValueError("it has no times of the machine's own kernels")
+        return self
 
     @property
     def name(self) -> str:

@@ -6,17 +6,18 @@ import math
 
 import numpy as np
 import pytest
-from gate.simulated import Machine, Quiet, starts
+from gate.simulated import Machine, Quiet, dies, starts
 
+from bench.gate.arms import WorkerLostError
 from bench.gate.result import Side, Workload
-from bench.gate.rule import percent
 from bench.gate.selftest import (
     Recording,
     Values,
+    one_model_pair_s,
     planted,
     rates,
     record_pairs,
-    smallest_visible_pct,
+    smallest_caught_pct,
     values_of,
 )
 
@@ -72,14 +73,35 @@ def test_an_interval_of_a_rate_is_over_the_pairs() -> None:
     assert found.low < found.share < found.high
 
 
-def test_the_smallest_visible_slowdown_falls_with_the_root_of_the_time() -> None:
-    one, four = (smallest_visible_pct(0.02, 5.0, seconds) for seconds in (500, 2_000))
-    assert one is not None
-    assert four is not None
-    assert math.log1p(one / 100) / math.log1p(four / 100) == pytest.approx(2.0, abs=0.02)
-    # 100 pairs: t(0.995, 198) = 2.601 and z(0.95) = 1.645, times 0.02 / 10
-    assert one == pytest.approx(percent((2.601 + 1.645) * 0.002), abs=1e-3)
-    assert smallest_visible_pct(0.02, 30.0, 60) is None
+def test_the_smallest_slowdown_that_is_caught_grows_with_the_noise() -> None:
+    random = np.random.default_rng(0)
+    calm, noisy = (Values(0.0, random.normal(0, one, 60), random.normal(0, one, 60)) for one in (0.005, 0.02))
+    found = [smallest_caught_pct(one, threshold=0.05, max_pairs=15) for one in (calm, noisy)]
+    assert found[0] is not None
+    assert found[1] is not None
+    assert 2.5 < found[0] < found[1] < 8  # half the threshold is where FAIL begins
+
+
+def test_nothing_is_caught_with_pairs_for_one_look() -> None:
+    even = Values(0.0, np.zeros(10), np.zeros(10))
+    assert smallest_caught_pct(even, threshold=0.05, max_pairs=5) is None
+
+
+def test_a_pair_of_one_model_takes_its_start_and_its_own_turns() -> None:
+    one = recording(process_spread=0.0, turn_spread=0.0)
+    plain, slowed = (turns.forwards for turns in one.pairs[0].turns)
+    # six turns of so many passes of 1 ms: base and head of both comparisons, and an A/A arm that changes between them
+    all_turns_s = 6 * 0.001 * (2 * plain + 2.1 * slowed + (plain + slowed) / 2)
+    assert one_model_pair_s([one]) == pytest.approx(2.0 - all_turns_s + 6 * 0.001 * 3 * plain, abs=0.01)
+
+
+def test_a_lost_pair_is_run_again_and_a_third_one_ends_the_recording() -> None:
+    listener = Quiet()
+    comparisons = [planted(Workload(model="net"), 0.0)]
+    done = record_pairs(comparisons, 2, 2, 0, starts(Machine(accident=dies("head", at_turn=1))), listener)
+    assert (len(done), len(listener.lost)) == (2, 1)
+    with pytest.raises(WorkerLostError):
+        record_pairs(comparisons, 2, 2, 0, starts(Machine(accident=dies("head", at_turn=1, times=9))), Quiet())
 
 
 def test_a_model_that_cannot_be_built_stops_the_recording() -> None:

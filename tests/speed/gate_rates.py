@@ -14,6 +14,7 @@ them has no rule-of-three bound of its own. The number of process pairs that wer
 from __future__ import annotations
 
 import math
+import random
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
@@ -35,17 +36,19 @@ BUSY = "busy"  # checks with busy processes beside them are told of apart, and t
 
 @dataclass
 class Effect:
-    """Everything measured at one planted slowdown: values of pairs, and the A/A arm's in the same pairs."""
+    """Everything measured at one planted slowdown: pair of processes -> (pair value, A/A value) of each model in it."""
 
     truth: float
-    values: list[float] = field(default_factory=list)
-    noise: list[float] = field(default_factory=list)
-    processes: set[tuple[str, int]] = field(default_factory=set)  # distinct pairs of processes: models share them
+    pairs: dict[tuple[str, int], list[tuple[float, float]]] = field(default_factory=dict)
 
     def add(self, file: str, turns: PairTurns, noise: float) -> None:
-        self.values.append(turns.log_ratio)
-        self.noise.append(noise)
-        self.processes.add((file, turns.pair))
+        self.pairs.setdefault((file, turns.pair), []).append((turns.log_ratio, noise))
+
+    def values(self) -> Values:
+        """One value for each pair of processes, of one of its models: values of one pair are not independent."""
+        drawn = random.Random(0)
+        chosen = [drawn.choice(values) for values in self.pairs.values()]
+        return Values(self.truth, np.array([value for value, _ in chosen]), np.array([noise for _, noise in chosen]))
 
 
 def main() -> None:
@@ -60,9 +63,9 @@ def main() -> None:
     }
     quiet = {name: check for name, check in checks.items() if not name.startswith(BUSY)}
     found = collect(recordings, quiet)
-    print_rates([rates(name, as_values(one), threshold=THRESHOLD) for name, one in found.items()], found)
+    print_rates([rates(name, one.values(), threshold=THRESHOLD) for name, one in found.items()])
     print_levels(found)
-    print_curve(as_values(found["+0 %"]))
+    print_curve(found["+0 %"].values())
     for name in sorted({name.rpartition("-")[0] for name in checks}):
         print_run(name, [check for stem, check in checks.items() if stem.rpartition("-")[0] == name])
 
@@ -99,18 +102,14 @@ def noise_of(turns: Sequence[PairTurns]) -> float:
     return next(one.again_log_ratio for one in turns if one.again_log_ratio is not None)
 
 
-def as_values(effect: Effect) -> Values:
-    return Values(effect.truth, np.array(effect.values), np.array(effect.noise))
-
-
-def print_rates(all_rates: Sequence[Rates], found: dict[str, Effect]) -> None:
+def print_rates(all_rates: Sequence[Rates]) -> None:
     print(f"Threshold {THRESHOLD:.0%}. 1,000 verdicts for each line, resampled; brackets: 95 % over the pairs.")
     for one in all_rates:
         shares = ", ".join(
             f"{verdict} {rate.share:.1%} [{rate.low:.0%}, {rate.high:.0%}]" for verdict, rate in one.shares.items()
         )
         print(
-            f"  {one.name:>6}: {len(found[one.name].processes)} process pairs, {one.pairs} values; {shares}; |error| "
+            f"  {one.name:>6}: {one.pairs} process pairs; {shares}; |error| "
             f"median {one.error_median_pp:.2f}, p95 {one.error_p95_pp:.2f} points; {one.mean_pairs:.1f} pairs a verdict"
         )
 
@@ -119,9 +118,9 @@ def print_levels(found: dict[str, Effect]) -> None:
     """Bias and spread of pairs, and of the A/A arm: what the rule's promises rest on."""
     print("\nPairs: mean error against the truth ± its standard error, and standard deviation, in points")
     for name, one in found.items():
-        print(f"  {name:>6}: {level(one.values, one.truth)}")
-    noise = sorted({value for one in found.values() for value in one.noise})  # once for each pair of processes
-    print(f"  base against itself: {level(noise, 0.0)}, {len(noise)} process pairs")
+        print(f"  {name:>6}: {level(one.values().values, one.truth)}")
+    noise = {key: values[0][1] for one in found.values() for key, values in one.pairs.items()}.values()
+    print(f"  base against itself: {level(list(noise), 0.0)}, {len(noise)} process pairs")
 
 
 def level(values: Sequence[float], truth: float) -> str:
@@ -140,10 +139,10 @@ def print_curve(even: Values) -> None:
 
 
 def moved_verdicts(values: np.ndarray, noise: np.ndarray) -> Counter[str]:
-    random = np.random.default_rng(0)
+    random_state = np.random.default_rng(0)
     counts: Counter[str] = Counter()
     for _ in range(CURVE_VERDICTS):
-        drawn = random.integers(len(values), size=15)
+        drawn = random_state.integers(len(values), size=15)
         for pairs in (5, 10, 15):
             mine, theirs = values[drawn[:pairs]].tolist(), noise[drawn[:pairs]].tolist()
             seen = look({"it": mine}, theirs, threshold=THRESHOLD)["it"]
