@@ -197,7 +197,7 @@ def _print_result(result: CheckResult, *, to_stderr: bool) -> None:
 def _describe(result: CheckResult) -> Iterator[str]:
     """A check for a terminal: the table, what else was found, and the verdict in a sentence last."""
     from bench.cli.words import duration, table
-    from bench.gate.formats.wording import headline
+    from bench.gate.formats.wording import headline, tidy
 
     rows = []
     for one in result.models:
@@ -207,13 +207,13 @@ def _describe(result: CheckResult) -> Iterator[str]:
             else f"{one.slowdown_pct:+.1f} % [{one.low_pct:+.1f}, {one.high_pct:+.1f}]"
         )
         times = ["n/a" if ms is None else f"{ms:.3g}" for ms in (one.base_ms, one.head_ms)]
-        rows.append([one.name, *times, shown, str(len(one.pairs)), one.verdict, one.reason])
-    yield (table(["Model", "Base [ms]", "Head [ms]", "Slowdown", "Pairs", "Verdict", "Why"], rows, right=(1, 2, 4)))
+        rows.append([tidy(one.name), *times, shown, str(len(one.pairs)), one.verdict, tidy(one.reason)])
+    yield table(["Model", "Base [ms]", "Head [ms]", "Slowdown", "Pairs", "Verdict", "Why"], rows, right=(1, 2, 4))
     for exact in result.exact:
         if exact.changes or exact.verdict != "PASS":
-            yield (f"{exact.name}, exact counts: {exact.verdict}: {exact.reason}")
+            yield f"{tidy(exact.name)}, exact counts: {exact.verdict}: {tidy(exact.reason)}"
     for note in result.baselines:
-        yield (f"{note.name}, stored baseline: {note.text}")
+        yield f"{tidy(note.name)}, stored baseline: {tidy(note.text)}"
     if result.noise is not None:
         noise = result.noise
         yield (
@@ -221,5 +221,5 @@ def _describe(result: CheckResult) -> Iterator[str]:
             f"[{noise.low_pct:+.1f}, {noise.high_pct:+.1f}]; a pair scatters by {noise.spread_pct:.1f} %."
         )
     for problem in result.problems:
-        yield (f"Note: {problem}")
-    yield (f"{headline(result)} ({duration(result.wall_s)})")
+        yield f"Note: {tidy(problem)}"
+    yield f"{headline(result)} ({duration(result.wall_s)})"

@@ -96,9 +96,21 @@ def run_check(request: Request, listener: Listener, cache: Path) -> CheckResult:
         except SideBrokenError as error:
             measured = inconclusive(request.comparisons, error)
         notes, problems = _recall(request, launcher, measured)
-        measured = replace(measured, problems=(*measured.problems, *problems))
+        measured = replace(measured, problems=(*measured.problems, *_other_packages(request, launcher), *problems))
         wall_s = time.monotonic() - started
         return _result(request, head, launcher, measured, exact, notes, cpus, started_at, wall_s)
+
+
+def _other_packages(request: Request, launcher: Launcher | None) -> tuple[str, ...]:
+    """A sentence where the two sides ran with other packages though nobody asked for another interpreter."""
+    if launcher is None or request.base_python is not None:
+        return ()
+    base, head = launcher.versions.get("base", {}), launcher.versions.get("head", {})
+    differing = [f"{key} {base[key]} and {head[key]}" for key in base if base[key] != head.get(key)]
+    if not differing:
+        return ()
+    return (f"Base and head depend on other packages and ran with them ({', '.join(differing)}): a difference may be "
+            "theirs.",)  # fmt: skip
 
 
 def run_baselines(
