@@ -25,7 +25,7 @@ KERNELS = ("matmul", "convolution", "small_layers", "elementwise")  # functions 
 PROCESSES = 5
 TURNS = 40
 KERNEL_TURNS = 20  # in a check: 2 s, beside the 3 s that a process takes to start
-BAND = 0.15  # either way, on one machine; from day to day neighbours and clocks move a time by that much
+BAND = 0.15  # either way, on one machine: a convention; within one hour times were seen to move by 8 %
 OTHER_MACHINE_FACTOR = 2.0  # an estimate from another machine is coarse: see docs/gate.md, Stored baselines
 
 _CALIBRATION = Path(__file__).with_name("calibration.py")

@@ -95,7 +95,7 @@ def run_check(request: Request, listener: Listener, cache: Path) -> CheckResult:
             measured = measure(request.comparisons, request.plan, launcher, listener)
         except SideBrokenError as error:
             measured = inconclusive(request.comparisons, error)
-        notes, problems = _recall(request, launcher, measured)
+        notes, problems = recall(request, launcher, measured)
         measured = replace(measured, problems=(*measured.problems, *_other_packages(request, launcher), *problems))
         wall_s = time.monotonic() - started
         return _result(request, head, launcher, measured, exact, notes, cpus, started_at, wall_s)
@@ -138,10 +138,13 @@ def run_baselines(
     return make_baselines(workloads, times, launcher.conditions, device=device, threads=threads, saved_at=saved_at)
 
 
-def _recall(
+def recall(
     request: Request, launcher: Launcher | None, measured: Measured
 ) -> tuple[tuple[BaselineNote, ...], tuple[str, ...]]:
-    """What stored baselines say of head's times. The machine's own kernels are timed only where there is one."""
+    """What stored baselines say of head's times, and sentences on what went wrong.
+
+    The machine's own kernels are timed only where there is a baseline of one of the models.
+    """
     today = [
         Today(one.name, one.comparison.head, one.head_ms, one.pairs[0].clock)
         for one in measured.models

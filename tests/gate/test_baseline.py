@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +12,7 @@ from gate.simulated import Machine, dies, starts
 
 from bench.errors import CellFailedError
 from bench.gate import calibration
-from bench.gate.arms import WorkerLostError
+from bench.gate.arms import Arm, WorkerLostError
 from bench.gate.baseline import (
     CALIBRATION_VERSION,
     KERNELS,
@@ -21,7 +24,11 @@ from bench.gate.baseline import (
     time_baselines,
     time_kernels,
 )
-from bench.gate.result import BaselineNote, Workload
+from bench.gate.check import Measured
+from bench.gate.pairs import ArmName
+from bench.gate.result import BaselineNote, Comparison, ModelResult, PairTurns, Side, Workload
+from bench.gate.session import Launcher, Request, recall
+from bench.gate.trees import SideCode
 from bench.store.baselines import Baseline, ProcessTurns
 
 
@@ -179,3 +186,50 @@ def test_every_kernel_is_a_function_of_the_calibration_file_and_runs() -> None:
         with torch.inference_mode():
             output = getattr(calibration, kernel)()(image)
         assert torch.isfinite(output).all()
+
+
+class SimulatedLauncher(Launcher):
+    """Starts workers of a simulated machine and says what real ones would have said of theirs."""
+
+    def __init__(self, machine: Machine) -> None:
+        code = SideCode(Side(label="head"), Path(), None, Path())
+        super().__init__(code, code, "cpu", 1, None, conditions={"machine": "aaaa", "torch": "2.14"})
+        self.start = starts(machine)
+
+    def __call__(self, names: Sequence[ArmName]) -> AbstractContextManager[Mapping[ArmName, Arm]]:
+        return self.start(names)
+
+
+def recalled(machine: Machine, *baselines: Baseline) -> tuple[tuple[BaselineNote, ...], tuple[str, ...]]:
+    """What a check of `net` tells, in which a forward pass took 1 ms."""
+    turns = PairTurns(
+        pair=0, started_first="base", clock="cpu", forwards=1, orders=("bh",), base_ns=(10**6,), head_ns=(10**6,)
+    )
+    comparison = Comparison(name="net", base=Workload(model="net"), head=Workload(model="net"))
+    model = ModelResult(comparison=comparison, verdict="PASS", reason="", pairs=(turns,))
+    request = Request(comparisons=(comparison,), base="HEAD", baselines=baselines)
+    return recall(request, SimulatedLauncher(machine), Measured((model,), None, ()))
+
+
+def test_a_check_times_the_kernels_once_and_tells_what_is_stored() -> None:
+    machine = Machine(process_spread=0.0, turn_spread=0.0)
+    [found], problems = recalled(machine, stored(1.25, kernel_ms=0.5))
+    assert (found.ratio, found.is_alarm, problems) == (0.8, True, ())
+    assert "the machine's own kernels take 2.00 x as long as then" in found.text
+    assert machine.started == [["head"]]
+
+
+def test_a_check_without_a_baseline_of_its_models_starts_nothing() -> None:
+    machine = Machine()
+    other = stored(workload=Workload(model="other").model_dump(mode="json"))
+    assert recalled(machine, other) == ((), ())
+    assert machine.started == []
+
+
+def test_a_machine_that_cannot_be_calibrated_is_said_and_what_is_stored_told_all_the_same() -> None:
+    [found], problems = recalled(Machine(accident=dies("head", at_turn=3)), stored(1.0))
+    assert found.ratio == 1.0
+    assert problems == (
+        "This machine could not be calibrated against the stored baselines: "
+        "The head worker ended while a turn (signal 9).",
+    )
