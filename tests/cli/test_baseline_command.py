@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from bench.cli import app
 from bench.errors import BenchError
 from bench.execute.environment import machine_fingerprint
+from bench.gate.baseline import KERNELS
 from bench.store.baselines import Baseline, ProcessTurns, read_baselines, save_baseline
 
 NET = """
@@ -43,7 +44,7 @@ def store(results: Path, machine: str, model: str, age: timedelta, **changes: An
         "threads": 1,
         "processes": turns,
         "calibration_version": 1,
-        "kernels": {},
+        "kernels": dict.fromkeys(KERNELS, turns),
         "conditions": {"machine": machine, "cpu_model": "Old CPU", "torch": "2.14", "git_commit": None},
     }
     save_baseline(results, Baseline(**(fields | changes)), local=True)
