@@ -81,7 +81,11 @@ class _Counting:
 
     def __init__(self, code: SideCode, workloads: Sequence[Workload], files: tuple[IO[bytes], IO[bytes]]) -> None:
         self.code, self.workloads, (self.answers, self.complaints) = code, workloads, files
-        request = {"workloads": [one.model_dump(mode="json") for one in workloads], "graph_breaks": True}
+        request = {
+            "workloads": [one.model_dump(mode="json") for one in workloads],
+            "graph_breaks": True,
+            "foreign": None if code.foreign is None else str(code.foreign),
+        }
         self.process = subprocess.Popen(
             [str(code.python), "-P", str(FACTS)],
             stdin=subprocess.PIPE,

@@ -4,7 +4,8 @@ A script that is started by its path and asks nothing of the tree's bench.gate, 
 
     python -P <this file> < request    with PYTHONPATH = the side's source tree
 
-The request is {"workloads": [...], "graph_breaks": true}, workloads as bench.gate.result.Workload has them. The answer
+The request is {"workloads": [...], "graph_breaks": true, "foreign": null}, workloads as bench.gate.result.Workload has
+them; foreign is the other side's tree, of which nothing may be imported. The answer
 is a line of JSON that says where `bench` comes from, {"origin": "..."} or {"error": "one line"}, and then one for each
 workload, in their order, as soon as it is known:
 {"counts": {...}, "absent": {...}, "break_reasons": [...], "device": "meta"} or {"error": "one line"}.
@@ -98,7 +99,22 @@ def main() -> None:
         return
     answer({"origin": os.path.dirname(os.path.dirname(os.path.abspath(bench.__file__)))})
     for workload in request["workloads"]:
-        answer(count_workload(workload, graph_breaks=request["graph_breaks"]))
+        found = count_workload(workload, graph_breaks=request["graph_breaks"])
+        stranger = stranger_in(request["foreign"])
+        answer(found if stranger is None else {"error": f"imported {stranger!r} from the other side's tree"})
+
+
+def stranger_in(tree: str | None) -> str | None:
+    """The name of a module that this process imported from that tree, None for none; as worker.py has it."""
+    if tree is None:
+        return None
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if name == "__main__" or not isinstance(file, str) or not file.startswith(tree + os.sep):
+            continue
+        if "site-packages" not in file and "dist-packages" not in file:
+            return name
+    return None
 
 
 def count_workload(workload: dict[str, Any], *, graph_breaks: bool) -> dict[str, Any]:

@@ -191,3 +191,16 @@ def test_a_tree_without_what_is_needed_says_so(tmp_path: Path) -> None:
     (package / "__init__.py").touch()
     [[found]] = collect_facts([(side(tmp_path), [Workload(model="resnet18")])])
     assert found.error == "cannot be imported: ModuleNotFoundError: No module named 'bench.measure'"
+
+
+def test_a_side_that_imports_from_the_other_one_is_not_counted(tmp_path: Path) -> None:
+    head, base = tmp_path / "head", tmp_path / "base"
+    for tree in (head, base):
+        tree.mkdir()
+        (tree / "net.py").write_text(
+            f"import sys\nsys.path.append({str(head)!r})\nimport layers\n{NET.format(body='return layers.build()')}"
+        )
+    (head / "layers.py").write_text(NET.format(body="return nn.Conv2d(3, 4, 1)"))
+    code = SideCode(Side(label="base"), Path(sys.executable), base, base, foreign=head)
+    [[found]] = collect_facts([(code, [Workload(model="net.py:build", resolution_px=8)])])
+    assert found.error == "imported 'layers' from the other side's tree"
