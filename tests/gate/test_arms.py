@@ -130,6 +130,13 @@ def test_a_side_that_imports_from_the_other_tree_is_found_out(folder: Path, tmp_
         arm.build(WORKLOAD)
 
 
+def test_the_worker_itself_is_head_s_on_both_sides(folder: Path) -> None:
+    package = Path(arms.__file__).resolve().parents[2]  # where worker.py lies, and as good as head's tree
+    code = replace(this_tree(), tree=folder, foreign=package / "bench" / "gate")
+    with worker(code) as arm:
+        assert isinstance(arm.build(WORKLOAD), int)
+
+
 def test_a_side_whose_own_package_does_not_import_is_broken(folder: Path) -> None:
     (folder / "bench").mkdir()
     (folder / "bench" / "__init__.py").write_text("raise RuntimeError('half a merge')\n")
