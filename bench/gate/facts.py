@@ -110,7 +110,7 @@ def stranger_in(tree: str | None) -> str | None:
         return None
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)
-        if name == "__main__" or not isinstance(file, str) or not file.startswith(tree + os.sep):
+        if file == __file__ or not isinstance(file, str) or not file.startswith(tree + os.sep):
             continue
         if "site-packages" not in file and "dist-packages" not in file:
             return name
