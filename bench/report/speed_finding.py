@@ -10,7 +10,7 @@ from bench.analyse.study import Study
 from bench.report.devices import device_words
 from bench.report.formats import bracketed, counted, fixed, listed, span
 from bench.report.markdown import escape
-from bench.report.speed_series import batches_words, model_order, series_label
+from bench.report.speed_series import model_order, series_label, short_batches_words
 
 _MOST_NAMED = 4  # models named one by one; with more, the range of them
 
@@ -43,7 +43,9 @@ def _leaders_words(study: Study) -> str:
     told = [
         f"{name} at {listed(fixed(px, 0) for px in sizes)} px" for name, sizes in leaders.items() if name != _NOBODY
     ]
-    words = [f"the fastest of {counted(len(study.speed.series()), 'model')} {batches_words(study)} is {listed(told)}"]
+    words = [
+        f"the fastest of {counted(len(study.speed.series()), 'model')} {short_batches_words(study)} is {listed(told)}"
+    ]
     words = words if told else []
     if _NOBODY in leaders:
         sizes = listed(fixed(px, 0) for px in leaders[_NOBODY])
@@ -74,8 +76,8 @@ def _falls_words(study: Study) -> str:
     low, high = ends.pop()
     pixels = fixed((high / low) ** 2, 0 if high % low == 0 else 1)
     return (
-        f"from {fixed(low, 0)} to {fixed(high, 0)} px, {pixels} times the pixels, throughput falls by a factor of "
-        f"{_factors(study, falls)}"
+        f"from {fixed(low, 0)} to {fixed(high, 0)} px, {pixels} times the pixels, throughput "
+        f"{short_batches_words(study)} falls by a factor of {_factors(study, falls)}"
     )
 
 

@@ -94,3 +94,9 @@ def batches_words(study: Study) -> str:
     if len(sizes) == 1:
         return f"at batch {sizes[0]}"
     return f"at the best of batch {listed(sizes)}, chosen by one half of the processes and measured by the other"
+
+
+def short_batches_words(study: Study) -> str:
+    """`at batch 64`, or `at the best batch tried`; for a sentence."""
+    one_only = len(study.speed.batches) + study.speed.has_largest == 1
+    return batches_words(study) if one_only else "at the best batch tried"
