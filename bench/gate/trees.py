@@ -27,6 +27,13 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"
 # The length of the environment and of the program's name moves a process's stack, and with it its speed: the paths of
 # both sides are filled up to one length.
 PADDING_VARIABLE, PADDED_CHARACTERS = "VITBENCH_GATE_PADDING", 4_096
+# glibc: keep freed memory instead of giving it back and faulting it in again at the next pass. EfficientNet-B0 at
+# 160 px had 1,600 to 3,300 page faults a pass, another number in each process, and one process in ten was 18 % faster.
+KEPT_MEMORY = {
+    "MALLOC_MMAP_THRESHOLD_": str(256 * 1024**2),
+    "MALLOC_TRIM_THRESHOLD_": str(1024**3),
+    "MALLOC_TOP_PAD_": str(64 * 1024**2),
+}
 # What decides which packages a tree needs to run, beside these keys of pyproject.toml's `project` table. Lock files
 # and requirements of development are not among them: they change often, and what runs seldom with them.
 DEPENDENCY_FILES = ("requirements.txt", "setup.py", "setup.cfg")
@@ -60,7 +67,14 @@ class SideCode:
         kept = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
         joined = os.pathsep.join(path)
         padding = "x" * max(0, PADDED_CHARACTERS - len(joined.encode()) - len(str(self.python).encode()))
-        return {**kept, **limits, "PYTHONPATH": joined, "PYTHONUNBUFFERED": "1", PADDING_VARIABLE: padding}
+        return {
+            **kept,
+            **KEPT_MEMORY,
+            **limits,
+            "PYTHONPATH": joined,
+            "PYTHONUNBUFFERED": "1",
+            PADDING_VARIABLE: padding,
+        }
 
     def _import_path(self) -> list[Path]:
         places = [] if self.tree is None else [self.tree, self.tree / "src"]
