@@ -108,11 +108,14 @@ def stranger_in(tree: str | None) -> str | None:
     """The name of a module that this process imported from that tree, None for none; as worker.py has it."""
     if tree is None:
         return None
+    own = os.environ.get("PYTHONPATH", "").partition(os.pathsep)[
+        0
+    ]  # may lie in the other one, as temporary folders may
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)
         if file == __file__ or not isinstance(file, str) or not file.startswith(tree + os.sep):
             continue
-        if "site-packages" not in file and "dist-packages" not in file:
+        if not file.startswith(own + os.sep) and "site-packages" not in file and "dist-packages" not in file:
             return name
     return None
 
