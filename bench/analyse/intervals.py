@@ -27,6 +27,7 @@ class Interval:
     high: float
     n: int  # seeds, processes or images behind the estimate
     method: str
+    df: float | None = None  # degrees of freedom of a t interval; None for other methods
 
     @property
     def half_width(self) -> float:
@@ -102,7 +103,7 @@ def t_interval(values: Sequence[float], spread: Spread | None = None, level: flo
         return None
     mean = float(np.mean(values))
     half = t_quantile(spread.df, level) * math.sqrt(spread.variance / len(values))
-    return Interval(mean, mean - half, mean + half, len(values), f"t, {spread.df} degrees of freedom")
+    return Interval(mean, mean - half, mean + half, len(values), f"t, {spread.df} degrees of freedom", spread.df)
 
 
 def process_interval(rates: Sequence[float], relative: Spread | None = None, level: float = LEVEL) -> Interval | None:
@@ -117,7 +118,12 @@ def process_interval(rates: Sequence[float], relative: Spread | None = None, lev
     if inner is None:
         return None
     return Interval(
-        math.exp(inner.estimate), math.exp(inner.low), math.exp(inner.high), inner.n, f"{inner.method}, of logarithms"
+        math.exp(inner.estimate),
+        math.exp(inner.low),
+        math.exp(inner.high),
+        inner.n,
+        f"{inner.method}, of logarithms",
+        inner.df,
     )
 
 
@@ -138,18 +144,19 @@ def accuracy_interval(group: SeedGroup, level: float = LEVEL) -> Interval:
     interval = contrast_interval([(1.0, group)], level)
     assert interval is not None  # spread is known
     low, high = max(0.0, interval.low), min(100.0, interval.high)
-    return Interval(interval.estimate, low, high, len(group.values_pct), interval.method)
+    return Interval(interval.estimate, low, high, len(group.values_pct), interval.method, interval.df)
 
 
 def contrast_interval(parts: Sequence[tuple[float, SeedGroup]], level: float = LEVEL) -> Interval | None:
     """Interval of a weighted sum of trained models' accuracies, such as a difference, in percentage points.
 
     Seeds: sum of weight^2 x seed variance / seeds, every model's seeds drawn independently.
-    Test images: the images are drawn once for all seeds and models, so with per-image predictions the variance
-    is that of c_i = sum of weight x (share of the seeds that got image i right), over the images, divided by
-    their number, less the part that the seeds' own disagreement on single images puts into it and that the seed
-    variance already holds (two-way random effects, seeds x images; not below zero). Without predictions
-    each model's images are taken as drawn anew, p(1 - p) / images, which is too wide for a difference.
+    Test images: the images of a set are drawn once for all seeds and models, so with per-image predictions the
+    variance is that of c_i = sum of weight x (share of the seeds that got image i right), over the images, divided
+    by their number, less the part that the seeds' own disagreement on single images puts into it and that the seed
+    variance already holds (two-way random effects, seeds x images; not below zero). Different sets of images are
+    independent, so their variances add. Without predictions each model's images are taken as drawn anew,
+    p(1 - p) / images, which is too wide for a difference.
     The degrees of freedom are Welch-Satterthwaite's; groups of one pool count as one estimate.
 
     Returns None when some group has no known seed spread.
@@ -161,8 +168,8 @@ def contrast_interval(parts: Sequence[tuple[float, SeedGroup]], level: float = L
         variance, _ = terms.get(group.spread.pool, (0.0, 0.0))
         variance += weight**2 * group.spread.variance / len(group.values_pct)
         terms[group.spread.pool] = (variance, float(group.spread.df))
-    image_variance, images, how = _image_variance(parts)
-    terms["test images"] = (image_variance, float(max(images - 1, 1)))
+    image_terms, how = _image_terms(parts)
+    terms.update(image_terms)
     total = sum(variance for variance, _ in terms.values())
     estimate = sum(weight * group.mean_pct for weight, group in parts)
     if total == 0.0:
@@ -171,21 +178,38 @@ def contrast_interval(parts: Sequence[tuple[float, SeedGroup]], level: float = L
         df = total**2 / sum(variance**2 / df for variance, df in terms.values())
     half = t_quantile(df, level) * math.sqrt(total)
     seeds = min(len(group.values_pct) for _, group in parts)
-    return Interval(estimate, estimate - half, estimate + half, seeds, f"seeds and test images ({how}), t")
+    return Interval(estimate, estimate - half, estimate + half, seeds, f"seeds and test images ({how}), t", df)
 
 
-def _image_variance(parts: Sequence[tuple[float, SeedGroup]]) -> tuple[float, int, str]:
-    """Variance of the weighted sum that drawing test images adds, in squared points; images; how it was found."""
-    images = min(group.test_images for _, group in parts)
-    known = [(weight, group.correctness) for weight, group in parts if group.correctness is not None]
-    if len(known) < len(parts) or len({correctness.images for _, correctness in known}) > 1:
-        rates = [(weight, group.mean_pct / 100, group.test_images) for weight, group in parts]
-        variance = sum(weight**2 * p * (1 - p) / n for weight, p, n in rates)
-        return 1e4 * variance, images, "drawn anew for each model" if len(parts) > 1 else "binomial"
-    combined = sum(weight * correctness.mean_over_seeds() for weight, correctness in known)
+def _image_terms(parts: Sequence[tuple[float, SeedGroup]]) -> tuple[dict[str, tuple[float, float]], str]:
+    """What drawing test images adds to the variance of the weighted sum: name -> (squared points, df); and how."""
+    by_images: dict[tuple[str, ...], list[tuple[float, Correctness]]] = {}
+    terms: dict[str, tuple[float, float]] = {}
+    for index, (weight, group) in enumerate(parts):
+        if group.correctness is not None:
+            by_images.setdefault(group.correctness.images, []).append((weight, group.correctness))
+        else:
+            p, images = group.mean_pct / 100, group.test_images
+            terms[f"test images of part {index}"] = (1e4 * weight**2 * p * (1 - p) / images, float(max(images - 1, 1)))
+    alone = len(terms)
+    for index, known in enumerate(by_images.values()):
+        images = len(known[0][1].images)
+        terms[f"test images of set {index}"] = (_joint_variance(known), float(max(images - 1, 1)))
+    if len(parts) == 1:
+        return terms, "joint" if by_images else "binomial"
+    if not by_images:
+        return terms, "drawn anew for each model"
+    if alone:
+        return terms, "some drawn anew"
+    return terms, "joint" if len(by_images) == 1 else "joint within each set"
+
+
+def _joint_variance(known: Sequence[tuple[float, Correctness]]) -> float:
+    """Variance of the weighted sum over images drawn once for all, in squared percentage points."""
     count = len(known[0][1].images)
     if count < 2:
-        return 0.0, count, "joint"
+        return 0.0
+    combined = sum(weight * correctness.mean_over_seeds() for weight, correctness in known)
     variance = float(np.var(combined, ddof=1)) / count
     variance -= sum(weight**2 * correctness.residual_variance() for weight, correctness in known) / count
-    return 1e4 * max(0.0, variance), count, "joint"
+    return 1e4 * max(0.0, variance)

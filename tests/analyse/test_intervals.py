@@ -154,3 +154,21 @@ def test_difference_covers_the_truth_about_as_often_as_it_says(seeds):
         interval = contrast_interval([(1.0, sides[0]), (-1.0, sides[1])])
         hits += interval.low <= 0.0 <= interval.high
     assert 0.92 <= hits / draws <= 0.985
+
+
+def test_images_of_two_sets_are_drawn_apart_and_those_of_one_set_together():
+    # On each set both models are right on the same half of the images: their difference has no image variance.
+    spread = Spread(4.0, 6, "pool")
+    table = np.array([[True, False] * 50] * 3)
+    one, other = (Correctness(tuple(f"{name}/{i:03d}" for i in range(100)), table) for name in ("a", "b"))
+    groups = [SeedGroup((50.0,) * 3, spread, 100, known) for known in (one, one, other, other)]
+    difference = contrast_interval([(w, g) for w, g in zip((0.5, -0.5, 0.5, -0.5), groups, strict=True)])
+    # seeds alone: 4 groups x 0.25 x 4 / 3 = 4 / 3, one pool of 6 degrees of freedom
+    assert difference.half_width == pytest.approx(stats.t.ppf(0.975, 6) * math.sqrt(4 / 3))
+    assert difference.df == pytest.approx(6)
+    mean = contrast_interval([(0.5, groups[0]), (0.5, groups[2])])
+    # each set: 0.25 x 100 / 99 x 0.25 of squared share over 100 images, and the two add
+    images = 2 * 1e4 * 0.25 * 0.25 * (100 / 99) / 100
+    seeds = 2 * 0.25 * 4 / 3
+    df = (images + seeds) ** 2 / (2 * (images / 2) ** 2 / 99 + seeds**2 / 6)
+    assert mean.half_width == pytest.approx(stats.t.ppf(0.975, df) * math.sqrt(images + seeds))
