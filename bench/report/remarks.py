@@ -15,7 +15,8 @@ from bench.analyse.study import Study
 from bench.analyse.trials import SweptModel
 from bench.catalog.tuned import tuned_rates
 from bench.report.formats import counted, fixed, listed, points, seconds, signed, span
-from bench.report.markdown import Cell, Column, Table, bullets, escape, render_table
+from bench.report.markdown import Cell, Column, Table, bullets, escape
+from bench.report.section import Section
 from bench.report.weights_limits import weights_limits
 from bench.report.weights_sections import weights_conditions
 from bench.report.wording import accuracy_conditions, headline_pair, speed_conditions
@@ -45,10 +46,11 @@ _SHOWN_CONDITIONS = (
 _MOST_NAMED = 8  # cells named per reason
 
 
-def conditions_section(study: Study, run_summary: Mapping[str, Any] | None) -> str:
+def conditions_section(study: Study, run_summary: Mapping[str, Any] | None) -> Section:
     """Device, versions, precision, batch, resolution, images, commit, dates, and what the run took."""
+    heading = "Conditions"
     if not study.records:
-        return ""
+        return Section(heading)
     behind = study.shown or study.records
     rows = [(name, _values(behind, key)) for name, key in _SHOWN_CONDITIONS]
     rows += [("Commit", _commits(behind)), ("Measured", _dates(behind)), ("Records", _statuses(study))]
@@ -61,7 +63,7 @@ def conditions_section(study: Study, run_summary: Mapping[str, Any] | None) -> s
     if run_summary:
         rows.append(("Run", _run_words(run_summary)))
     table = "\n".join(f"| {name} | {value} |" for name, value in rows if value)
-    return f"## Conditions\n\n| Condition | Value |\n|:---|:---|\n{table}"
+    return Section(heading, f"| Condition | Value |\n|:---|:---|\n{table}")
 
 
 def _values(records: Sequence[Record], key: str) -> str:
@@ -139,21 +141,20 @@ def _run_words(summary: Mapping[str, Any]) -> str:
     return ", ".join(words) + " (the last run)"
 
 
-def failures_section(study: Study, warnings: Sequence[str]) -> str:
+def failures_section(study: Study, warnings: Sequence[str]) -> Section:
     """Every cell whose newest record is no result, results left out, and what was passed over in reading."""
+    heading = "What failed or was left out, and why"
     if not study.records and not warnings:
-        return ""
-    blocks = ["## What failed or was left out, and why"]
-    if study.failures or study.left_out:
-        blocks.append(render_table(failures_table(study)))
-    elif study.records:
-        blocks.append("Nothing: every cell that was run has a result.")
+        return Section(heading)
     unlabelled = [row for row in study.rows if row.count is not None and row.count.certificate != "ok"]
     items = []
     if unlabelled:
         items.append(f"The two counters do not agree on {counted(len(unlabelled), 'model')}: see the certificates.")
     items += [escape(warning) for warning in warnings]
-    return "\n\n".join([*blocks, *([bullets(items)] if items else [])])
+    if study.failures or study.left_out:
+        return Section(heading, table=failures_table(study), below=bullets(items))
+    nothing = "Nothing: every cell that was run has a result." if study.records else ""
+    return Section(heading, nothing, below=bullets(items))
 
 
 def failures_table(study: Study) -> Table:
@@ -223,7 +224,7 @@ def _cell_words(record: Record) -> str:
     return " ".join(words)
 
 
-def limits_section(study: Study) -> str:
+def limits_section(study: Study) -> Section:
     """What a reader might conclude and must not, made from what the suite holds."""
     items = [
         *_accuracy_limits(study),
@@ -238,7 +239,7 @@ def limits_section(study: Study) -> str:
             f"Records come from {len(machines)} machines. Timings of machines other than `{escape(study.home)}` are in "
             "the speed table alone and in no ratio."
         )
-    return "## What these numbers cannot show\n\n" + bullets(items) if items else ""
+    return Section("What these numbers cannot show", bullets(items))
 
 
 def _accuracy_limits(study: Study) -> list[str]:

@@ -1,0 +1,182 @@
+"""What a report holds and in which order: the first screen, then a section for each part that there are data for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from bench.analyse.study import Study, study
+from bench.report.best_settings_section import best_settings_section
+from bench.report.figures import FigureSpec, all_figures
+from bench.report.formats import span
+from bench.report.markdown import Table, escape
+from bench.report.preflight_section import preflight_warnings
+from bench.report.published_tables import (
+    complexity_table,
+    scaling_table,
+    shipped_table,
+    sota_table,
+    timm_table,
+)
+from bench.report.remarks import conditions_section, failures_section, limits_section
+from bench.report.section import Document, Section
+from bench.report.speed_sections import speed_sections
+from bench.report.speed_tables import speed_table
+from bench.report.stability_section import stability_section
+from bench.report.tables import (
+    budgets_table,
+    families_table,
+    learning_rates_table,
+    main_table,
+    main_table_caption,
+    training_sizes_table,
+)
+from bench.report.weights_sections import weights_sections
+from bench.report.wording import accuracy_conditions, finding, sizes_compute_words, speed_conditions, sweep_conditions
+from bench.store.record import Record
+
+
+def report_document(
+    analysed: Study,
+    *,
+    question: str,
+    rebuild_command: str,
+    warnings: Sequence[str] = (),
+    shipped: Sequence[Record] = (),
+    run_summary: Mapping[str, Any] | None = None,
+) -> Document:
+    """Everything that the report of a suite says, in its order. question: plain text; empty where there is none."""
+    first, *rest = _sections(analysed, shipped)
+    closing = (failures_section(analysed, warnings), limits_section(analysed))
+    return Document(
+        suite=analysed.suite,
+        title=f"ViT against CNNs: suite {escape(analysed.suite)}",
+        question=question.strip(),
+        finding=finding(analysed),
+        warnings=tuple(preflight_warnings(analysed.protocols)),
+        sections=(first, conditions_section(analysed, run_summary), *rest, *closing),
+        rebuild_command=rebuild_command,
+    )
+
+
+def _sections(analysed: Study, shipped: Sequence[Record]) -> list[Section]:
+    """What was measured, in the order of the page; the first section is the first screen."""
+    speed = speed_sections(analysed)
+    drawn_there = (figure for section in speed for figure in section.figures)
+    figures = {figure.name: figure for figure in (*all_figures(analysed), *drawn_there)}
+
+    def drawn(*names: str) -> tuple[FigureSpec, ...]:
+        return tuple(figures[name] for name in names if name in figures)
+
+    trained = f"Measured here: {accuracy_conditions(analysed)}." if analysed.main else ""
+    about_weights = weights_sections(analysed.protocols)
+    counted_only = not (analysed.datasets or analysed.speeds or analysed.memories or analysed.swept)
+    if about_weights and not analysed.datasets:
+        lead = about_weights[0]
+        sections, about_weights = [replace(lead, heading="", text="", below=lead.text)], about_weights[1:]
+    else:
+        sections = [_first_screen(analysed, drawn)]
+    timings = "Accuracy and speed" if analysed.datasets or not speed else "Every timing"
+    shipped_study = study(analysed.suite, shipped, lambda cell_id: None) if shipped else None
+    candidates = [
+        *about_weights,
+        Section("Families compared", f"{_FAMILIES_TEXT} {trained}", families_table(analysed)),
+        Section("Accuracy and training compute", trained, budgets_table(analysed), drawn("accuracy_vs_training")),
+        Section("Accuracy and training-set size", _sizes_text(analysed), training_sizes_table(analysed),
+                 drawn("accuracy_vs_training_images")),
+        *speed,
+        Section(timings, _speed_text(analysed), speed_table(analysed),
+                 drawn("accuracy_vs_throughput", "accuracy_vs_latency")),
+        best_settings_section(analysed),
+        stability_section(analysed),
+        Section("Learning rates", _sweep_text(analysed), learning_rates_table(analysed), drawn("learning_rates")),
+        Section("Training compute beside the paper's Table 6", _TABLE_6_TEXT, scaling_table(analysed),
+                 drawn("paper_figure_5")),
+        Section("The paper's Table 2 with computed columns", _TABLE_2_TEXT, sota_table(analysed)),
+        Section("Counts beside timm's published ones", _TIMM_TEXT, timm_table(analysed)),
+        Section("Every counted model", "Counted here.", complexity_table(analysed) if counted_only else None),
+        Section("Beside the shipped results", _SHIPPED_TEXT,
+                 shipped_table(analysed, shipped_study, shipped) if shipped_study else None),
+    ]  # fmt: skip
+    shown = {figure.name for figure in sections[0].figures}
+    table = sections[0].table.name if sections[0].table is not None else ""
+    for section in candidates:
+        left = tuple(figure for figure in section.figures if figure.name not in shown)
+        own_table = None if section.table is None or section.table.name == table else section.table
+        if section in about_weights:
+            sections.append(section)
+        elif own_table is not None or left:
+            heading = section.heading if own_table is not None else _FIGURE_HEADINGS.get(left[0].name, section.heading)
+            text = section.text if own_table is not None else ""
+            sections.append(replace(section, heading=heading, text=text, table=own_table, figures=left))
+    return sections
+
+
+def _sizes_text(analysed: Study) -> str:
+    if not analysed.main:
+        return ""
+    return f"Measured here, {sizes_compute_words(analysed)}: {accuracy_conditions(analysed, sizes=False)}."
+
+
+def _speed_text(analysed: Study) -> str:
+    return f"{_SPEED_TEXT} Conditions: {speed_conditions(analysed)}." if analysed.speeds else ""
+
+
+def _sweep_text(analysed: Study) -> str:
+    if not analysed.swept:
+        return ""
+    trials = span({len(swept.tried) for swept in analysed.swept})
+    return f"{_SWEEP_TEXT} Rates tried per model: {trials}. Conditions: {sweep_conditions(analysed)}."
+
+
+def _first_screen(analysed: Study, drawn: Callable[..., tuple[FigureSpec, ...]]) -> Section:
+    """The main table and the one figure that carries it."""
+    if not analysed.rows and not analysed.swept:
+        return Section("")
+    if not analysed.datasets and not analysed.speeds and not analysed.memories:
+        if analysed.swept:
+            return _under(learning_rates_table(analysed), _sweep_text(analysed), drawn("learning_rates"))
+        table = scaling_table(analysed)
+        if table is not None:
+            return _under(table, _TABLE_6_TEXT, drawn("paper_figure_5"))
+        return _under(complexity_table(analysed), "Counted here. Sorted by family, then MACs.")
+    leading = drawn("accuracy_vs_macs") or drawn("accuracy_vs_throughput") or drawn("speed_vs_resolution")
+    leading = leading or drawn("throughput_vs_batch")
+    return _under(main_table(analysed), main_table_caption(analysed), leading)
+
+
+def _under(table: Table | None, words: str, figures: tuple[FigureSpec, ...] = ()) -> Section:
+    """A first screen, which has no heading: the table comes before what must be said about it."""
+    return Section("", "", table, figures, below=words)
+
+
+_FIGURE_HEADINGS = {"paper_figure_5": "The paper's Figure 5 beside ours"}
+_FAMILIES_TEXT = (
+    "Measured here. The best of each family by validation accuracy, among equally many candidates of one training "
+    "budget (the largest that both families have; its column says which), scored on the test part. Interval: t "
+    "(Welch–Satterthwaite) over seeds and test images drawn once for all; every difference is first minus second."
+)
+_SPEED_TEXT = (
+    "Measured here, in fresh processes that had the machine to themselves. The factor compares a model with the ViT of "
+    "its size process by process, on one machine, batch size, precision and software (95 % t interval on logarithms)."
+)
+_SWEEP_TEXT = (
+    "Measured here, on the validation part. Bold: the best rate of a model; –: not tried for it; failed: tried "
+    "without a result, and counted as a trial."
+)
+_TABLE_6_TEXT = (
+    "*Computed*: 3 × FLOPs × images seen, from MACs counted here of timm's model of that name (a public stand-in for "
+    "the architecture; 303 million images per epoch). *Published*: arXiv 2010.11929v2, Table 6."
+)
+_TABLE_2_TEXT = (
+    "*Published*: arXiv 2010.11929v2, Table 2 (mean ± standard deviation over three fine-tuning runs). *Computed* from "
+    "MACs counted here at the pre-training resolution; *implied*: computed exaFLOPs over published core-days."
+)
+_TIMM_TEXT = (
+    "timm's published MACs include norm layers (and BiT's weight standardisation), so ours do in this table alone. "
+    "Source: timm's results files, rounded to two decimals."
+)
+_SHIPPED_TEXT = (
+    "Shipped results come from another machine and perhaps another commit; timings are not put side by side."
+)
