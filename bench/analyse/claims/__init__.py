@@ -1,0 +1,1 @@
+"""What published and measured numbers say about each claim of the catalog. numpy, scipy and pandas only."""

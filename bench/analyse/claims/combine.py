@@ -1,0 +1,70 @@
+"""From figures to a verdict: what is inside the scope decides, what is outside is an analogue.
+
+A claim on every one of k figures is not called contradicted by chance: the rules take the intervals of the k at
+1 - 0.05 / k (Bonferroni), and say so where there are several.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from scipy import stats
+
+from bench.analyse.claims.scope import Conditions, outside
+from bench.analyse.claims.verdicts import Analogue, Bearing, Evidence, Verdict, Word
+from bench.analyse.intervals import LEVEL
+from bench.catalog.claims import Claim
+from bench.shown import listed
+
+Quantifier = Literal["every", "one", "most"]
+_ANALOGUES: dict[Word, Analogue] = {"supported": "same", "contradicted": "opposite"}
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A measured figure and the conditions that it was obtained under."""
+
+    evidence: Evidence
+    conditions: Conditions
+
+
+def word_of(bearings: Sequence[Bearing], quantifier: Quantifier) -> Word:
+    """What figures say together; those of bearing `context` say nothing, and none at all leave it inconclusive.
+
+    every: all must speak for the claim, one against contradicts it. one: a single figure for it suffices, all must
+    speak against. most: more than half, by an exact sign test over the decided ones.
+    """
+    counts = Counter(bearing for bearing in bearings if bearing != "context")
+    total, ours, theirs = sum(counts.values()), counts["for"], counts["against"]
+    if total == 0:
+        return "inconclusive"
+    if quantifier == "most":
+        if ours + theirs == 0 or sign_test_p(ours, theirs) >= 1 - LEVEL:
+            return "inconclusive"
+        return "supported" if ours > theirs else "contradicted"
+    if quantifier == "one":
+        return "supported" if ours else "contradicted" if theirs == total else "inconclusive"
+    return "contradicted" if theirs else "supported" if ours == total else "inconclusive"
+
+
+def sign_test_p(ours: int, theirs: int) -> float:
+    """Two-sided exact p-value that as many comparisons go one way as the other; 1 when there are none."""
+    return float(stats.binomtest(ours, ours + theirs).pvalue) if ours + theirs else 1.0
+
+
+def conclude(
+    claim: Claim, seen: Sequence[Seen], quantifier: Quantifier, say: Callable[[Sequence[Evidence]], str], absent: str
+) -> Verdict:
+    """The verdict of measured figures. say: one sentence from evidence. absent: why there is none, a sentence."""
+    inside = [one.evidence for one in seen if not outside(claim.scope, one.conditions)]
+    if inside:
+        return Verdict(word_of([one.bearing for one in inside], quantifier), say(inside), tuple(inside))
+    if not seen:
+        return Verdict("untestable here", absent)
+    everything = [one.evidence for one in seen]
+    analogue = _ANALOGUES.get(word_of([one.bearing for one in everything], quantifier), "undecided")
+    why = listed(dict.fromkeys(words for one in seen for words in outside(claim.scope, one.conditions)))
+    return Verdict("untestable here", say(everything), tuple(everything), analogue, why)
