@@ -84,7 +84,7 @@ def compare_families(scores: Iterable[Score]) -> list[Comparison]:
     for dataset in sorted({score.dataset for score in scores}):
         on_set = [score for score in scores if score.dataset == dataset]
         largest = max(score.train_images for score in on_set)
-        here = _one_setting([score for score in on_set if score.train_images == largest])
+        here = of_one_setting([score for score in on_set if score.train_images == largest])
         families = sorted({score.identity.family for score in here}, key=family_rank, reverse=True)
         for first, second in itertools.combinations(families, 2):
             pair = _at_largest_common_budget(here, first, second)
@@ -93,7 +93,9 @@ def compare_families(scores: Iterable[Score]) -> list[Comparison]:
     return found
 
 
-def _one_setting(scores: Sequence[Score]) -> list[Score]:
+def of_one_setting(scores: Sequence[Score]) -> list[Score]:
+    """The scores of the device, precision, resolution and version of the data that most have."""
+
     def setting(score: Score) -> tuple[object, ...]:
         key = score.key
         return key.resolution_px, key.device, key.precision, key.memory_format, key.compile, *score.kind[1:]
@@ -101,7 +103,7 @@ def _one_setting(scores: Sequence[Score]) -> list[Score]:
     counts: dict[tuple[object, ...], int] = {}
     for score in scores:
         counts[setting(score)] = counts.get(setting(score), 0) + 1
-    most = min(counts, key=lambda key: (-counts[key], str(key)))
+    most = min(counts, key=lambda key: (-counts[key], str(key)), default=None)
     return [score for score in scores if setting(score) == most]
 
 
@@ -114,14 +116,15 @@ def _at_largest_common_budget(scores: Sequence[Score], first: str, second: str) 
 
 def _comparison(dataset: str, first: Sequence[Score], second: Sequence[Score]) -> Comparison:
     drawn = min(len(first), len(second))
-    ours, theirs = _family_best(first, drawn), _family_best(second, drawn)
+    ours, theirs = family_best(first, drawn), family_best(second, drawn)
     parts = [(weight, score.group) for weight, score in ours.weights]
     parts += [(-weight, score.group) for weight, score in theirs.weights]
     interval = contrast_interval(parts)
     return Comparison(dataset, ours, theirs, ours.mean_pct - theirs.mean_pct, interval, verdict_of(interval))
 
 
-def _family_best(scores: Sequence[Score], drawn: int) -> FamilyBest:
+def family_best(scores: Sequence[Score], drawn: int) -> FamilyBest:
+    """The best of `drawn` of these models of one family, by validation accuracy."""
     ranked = sorted(scores, key=lambda score: (-(score.validation_pct or 0.0), score.key))
     weights = zip(best_of_weights(len(ranked), drawn), ranked, strict=False)
     return FamilyBest(ranked[0].identity.family, tuple(weights), len(ranked), drawn)

@@ -1,8 +1,37 @@
-"""The Pareto front: which points no other point beats on both axes."""
+"""The Pareto front: which points no other beats on both axes, and how likely each is to be on it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from bench.analyse.candidates import COST_AXES, Candidate, Cost, CostAxis
+from bench.analyse.draws import DRAWS, Floats, accuracy_draws, rate_draws
+
+
+@dataclass(frozen=True)
+class FrontPoint:
+    """One candidate on one plane of accuracy against cost."""
+
+    candidate: Candidate
+    cost: Cost
+    is_on_front: bool  # by the estimates
+    chance: float  # share of the draws of both axes in which it is on the front, in [0, 1]
+
+
+@dataclass(frozen=True)
+class Front:
+    """Accuracy against one cost on one data set: who is on the front, and how sure that is."""
+
+    dataset: str
+    protocol: str
+    axis: CostAxis
+    condition: str  # what the costs share: machine and batch size; empty for counts
+    points: tuple[FrontPoint, ...]  # in rising cost
 
 
 def pareto_front(costs: Sequence[float], gains: Sequence[float]) -> list[bool]:
@@ -13,17 +42,75 @@ def pareto_front(costs: Sequence[float], gains: Sequence[float]) -> list[bool]:
     """
     if len(costs) != len(gains):
         raise ValueError(f"{len(costs)} costs but {len(gains)} gains")
-    on_front = [False] * len(costs)
-    best_cheaper = float("-inf")  # the best gain among points that cost strictly less
-    order = sorted(range(len(costs)), key=lambda i: (costs[i], -gains[i]))
-    start = 0
-    while start < len(order):
-        end = start
-        while end < len(order) and costs[order[end]] == costs[order[start]]:
-            end += 1
-        best = gains[order[start]]
-        for i in order[start:end]:
-            on_front[i] = gains[i] == best and best > best_cheaper
-        best_cheaper = max(best_cheaper, best)
-        start = end
-    return on_front
+    if not len(costs):
+        return []
+    on_front = on_fronts(np.array([costs], dtype=np.float64), np.array([gains], dtype=np.float64))
+    return [bool(is_on) for is_on in on_front[0]]
+
+
+def on_fronts(costs: Floats, gains: Floats) -> npt.NDArray[np.bool_]:
+    """`pareto_front` of each row; costs, gains and the result are (draws, points)."""
+    order = np.lexsort((-gains, costs), axis=-1)
+    cost, gain = np.take_along_axis(costs, order, -1), np.take_along_axis(gains, order, -1)
+    places = np.arange(cost.shape[1])
+    is_first = np.ones(cost.shape, dtype=bool)  # of the points of one cost
+    is_first[:, 1:] = cost[:, 1:] != cost[:, :-1]
+    first = np.maximum.accumulate(np.where(is_first, places, 0), axis=1)
+    best_so_far = np.maximum.accumulate(gain, axis=1)
+    best_cheaper = np.where(first > 0, np.take_along_axis(best_so_far, np.maximum(first - 1, 0), 1), -np.inf)
+    is_on = (gain == np.take_along_axis(gain, first, 1)) & (gain > best_cheaper)
+    result = np.empty(is_on.shape, dtype=np.bool_)
+    np.put_along_axis(result, order, is_on, -1)
+    return result
+
+
+def fronts(candidates: Iterable[Candidate], draws: int = DRAWS) -> list[Front]:
+    """The fronts of every data set, protocol and axis that at least two candidates have, in that order.
+
+    Both axes are drawn: accuracies by `accuracy_draws`, timings by `rate_draws`; counts and memory, of one
+    measurement, are taken as exact. Timings meet only under the condition (machine, batch) that most candidates share.
+    """
+    by_place: dict[tuple[str, str], list[Candidate]] = {}
+    for candidate in candidates:
+        by_place.setdefault((candidate.dataset, candidate.protocol), []).append(candidate)
+    found = []
+    for (dataset, protocol), own in by_place.items():
+        drawn = accuracy_draws({one.name: one.group for one in own}, draws)
+        for axis in COST_AXES.values():
+            condition, columns = _comparable(own, axis)
+            if len(columns) > 1:
+                chosen = [own[column] for column in columns]
+                points = _points(chosen, axis, drawn[:, columns])
+                found.append(Front(dataset, protocol, axis, condition, points))
+    return found
+
+
+def _comparable(own: Sequence[Candidate], axis: CostAxis) -> tuple[str, list[int]]:
+    """The condition that most candidates' costs share, and which candidates these are."""
+    columns = [
+        column
+        for column, one in enumerate(own)
+        if axis.name in one.costs and (one.is_main or axis.name == "train_flop")
+    ]
+    conditions = Counter(own[column].costs[axis.name].condition for column in columns)
+    if not conditions:
+        return "", []
+    usual = min(conditions, key=lambda condition: (-conditions[condition], condition))
+    return usual, [column for column in columns if own[column].costs[axis.name].condition == usual]
+
+
+def _points(own: Sequence[Candidate], axis: CostAxis, gains: Floats) -> tuple[FrontPoint, ...]:
+    sign = -1.0 if axis.more_is_better else 1.0
+    costs = [one.costs[axis.name] for one in own]
+    drawn = np.stack([cost_draws(one, cost, len(gains)) for one, cost in zip(own, costs, strict=True)], axis=1)
+    chances = on_fronts(sign * drawn, gains).mean(axis=0)
+    is_on = pareto_front([sign * cost.value for cost in costs], [one.group.mean_pct for one in own])
+    points = [FrontPoint(*point) for point in zip(own, costs, is_on, map(float, chances), strict=True)]
+    return tuple(sorted(points, key=lambda point: (point.cost.value, point.candidate.name)))
+
+
+def cost_draws(candidate: Candidate, cost: Cost, draws: int) -> Floats:
+    """Values that a cost might have, in its unit; (draws,). A cost without an interval is taken as exact."""
+    if cost.interval is None or cost.value <= 0:
+        return np.full(draws, cost.value)
+    return rate_draws(f"{cost.condition} {candidate.key}", cost.interval, draws)

@@ -11,8 +11,10 @@ import pandas as pd
 
 from bench.analyse.batch_curves import series_of
 from bench.analyse.best_settings import Tuned, tuned_models
+from bench.analyse.candidates import Candidate, Cost, trained_candidates, weights_candidates
 from bench.analyse.compare import Comparison, compare_families
 from bench.analyse.correctness import Predictions
+from bench.analyse.crossings import Crossover, crossovers
 from bench.analyse.current import current_records
 from bench.analyse.frame import (
     complexity_frame,
@@ -23,6 +25,7 @@ from bench.analyse.frame import (
     training_step_frame,
     unfinished_records,
 )
+from bench.analyse.front import Front, fronts
 from bench.analyse.identity import (
     DatasetIdentity,
     ModelIdentity,
@@ -119,6 +122,9 @@ class Study:
     speed: SpeedStudy  # along batch sizes and resolutions, and of training steps
     series_labels: Mapping[RunKey, str]  # of keys without their resolution
     protocols: Protocols  # evaluated, few-shot and fine-tuned weights, and checked data
+    candidates: tuple[Candidate, ...]  # what a reader may choose from, at the largest training sets
+    fronts: tuple[Front, ...]
+    crossovers: tuple[Crossover, ...]
 
     @property
     def main(self) -> list[Score]:
@@ -143,6 +149,9 @@ def study(suite: str, records: Sequence[Record], predictions: Predictions) -> St
     main = main_scores(scores)
     rows = _rows(identities, counted, main, speeds(timing), memories(memory), home)
     references = _references(rows)
+    labels = {**_labels(curves.keys, identities), **{row.key: row.label for row in rows}}
+    protocols = protocol_study(records, shown, counted, predictions)
+    candidates = _candidates(rows, scores, labels, protocols)
     datasets = sorted((identify_dataset(name) for name in {score.dataset for score in scores}), key=dataset_rank)
     return Study(
         suite=suite,
@@ -165,11 +174,30 @@ def study(suite: str, records: Sequence[Record], predictions: Predictions) -> St
         shown=tuple(shown),
         left_out=tuple(left_out),
         training=training,
-        labels={**_labels(curves.keys, identities), **{row.key: row.label for row in rows}},
+        labels=labels,
         speed=curves,
         series_labels=_labels({series_of(key) for key in curves.keys}, identities),
-        protocols=protocol_study(records, shown, counted, predictions),
+        protocols=protocols,
+        candidates=tuple(candidates),
+        fronts=tuple(fronts(candidates)),
+        crossovers=tuple(crossovers(scores, datasets)),
     )
+
+
+def _candidates(
+    rows: Sequence[Row], scores: Sequence[Score], labels: Mapping[RunKey, str], protocols: Protocols
+) -> list[Candidate]:
+    """Trained models at the largest training set of each data set, and weights under each protocol."""
+    largest = {score.dataset: max(s.train_images for s in scores if s.dataset == score.dataset) for score in scores}
+    counts = {row.key: row.count for row in rows if row.count is not None}
+    macs = {key: Cost(float(count.macs), None, "", (count.cell_id,)) for key, count in counts.items()}
+    speed = {row.key: row.speed for row in rows if row.speed is not None}
+    memory = {row.key: row.memory for row in rows if row.memory is not None}
+    trained = [score for score in scores if score.train_images == largest[score.dataset]]
+    return [
+        *trained_candidates(trained, labels, macs, speed, memory),
+        *weights_candidates(protocols, speed, memory),
+    ]
 
 
 def _counts(frame: pd.DataFrame) -> dict[tuple[str, int], Count]:

@@ -1,0 +1,145 @@
+"""Where one curve of accuracy passes another along a logarithmic axis, with an interval that may be open.
+
+A curve is measured at a few places; between them it is a straight line in log x. The interval holds every x at which
+the difference of the curves may be zero by its t interval over seeds and test images (`contrast_interval`): a test
+inverted, so no normality of the crossing itself is assumed, and where the curves do not meet in range it says so.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from bench.analyse.intervals import LEVEL, Interval, SeedGroup, contrast_interval
+
+Parts = list[tuple[float, SeedGroup]]
+State = Literal["passes", "falls behind", "ahead throughout", "behind throughout", "crosses several times"]
+_PLACES = 12  # looked at inside each stretch between two measured places
+_HALVINGS = 20  # that then close in on an end of the interval: to a millionth of a stretch
+
+
+@dataclass(frozen=True)
+class Node:
+    """A curve's accuracy at one place: a weighted mean of models (weights sum to 1)."""
+
+    x: float
+    parts: tuple[tuple[float, SeedGroup], ...]
+    cell_ids: tuple[str, ...]
+
+
+Curve = tuple[Node, ...]  # rising x
+
+
+@dataclass(frozen=True)
+class Crossing:
+    """Where the first curve passes the second. Ends of None are open: the interval goes on beyond the range."""
+
+    low_x: float  # range that both curves were measured in
+    high_x: float
+    state: State  # of the estimates
+    estimate: float | None
+    low: float | None
+    high: float | None
+    has_interval: bool  # False where nothing says how far seeds differ: low and high then mean nothing
+    differences: tuple[tuple[float, float, Interval | None], ...]  # x, first - second in points, its interval
+    cell_ids: tuple[str, ...]
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether the data say of both ends that the crossing is in range."""
+        return self.has_interval and self.low is not None and self.high is not None
+
+    def covers(self, x: float) -> bool:
+        """Whether the interval holds this place."""
+        return (self.low is None or self.low <= x) and (self.high is None or x <= self.high)
+
+
+def crossing(pairs: Sequence[tuple[Curve, Curve]], level: float = LEVEL) -> Crossing | None:
+    """Where the mean of the first curves passes the mean of the second ones; None without a common stretch.
+
+    pairs: (first, second) on each data set; differences are averaged over the sets. The interval supposes one passage:
+    behind on one side of it and ahead on the other. Its ends are the first place, seen from the side where the first
+    is behind, that is not significantly behind, and the last one that is not significantly ahead; each fails with at
+    most (1 - level) / 2.
+    """
+    curves = [(sign / len(pairs), curve) for pair in pairs for sign, curve in zip((1.0, -1.0), pair, strict=True)]
+    low_x, high_x = max(curve[0].x for _, curve in curves), min(curve[-1].x for _, curve in curves)
+    if not low_x < high_x:
+        return None
+    inner = {node.x for _, curve in curves for node in curve if low_x < node.x < high_x}
+    places = [low_x, *sorted(inner), high_x]
+
+    def at(x: float) -> tuple[float, Interval | None]:
+        parts = [(weight * share, group) for weight, curve in curves for share, group in _parts_at(curve, x)]
+        return sum(weight * group.mean_pct for weight, group in parts), contrast_interval(parts, level)
+
+    found = [(x, *at(x)) for x in places]
+    state, estimate = _passage([(x, delta) for x, delta, _ in found])
+    has_interval = all(interval is not None for _, _, interval in found)
+    sign = -1 if state == "falls behind" else 1
+    low, high = _interval(places, lambda x: sign * _verdict(at(x)[1])) if has_interval else (None, None)
+    ids = tuple(sorted({cell_id for _, curve in curves for node in curve for cell_id in node.cell_ids}))
+    return Crossing(low_x, high_x, state, estimate, low, high, has_interval, tuple(found), ids)
+
+
+def _parts_at(curve: Curve, x: float) -> Parts:
+    """The curve at x as a weighted sum of groups; a straight line in log x between neighbours."""
+    for left, right in itertools.pairwise(curve):
+        if left.x <= x <= right.x:
+            share = math.log(x / left.x) / math.log(right.x / left.x)
+            ends = ((1 - share, left), (share, right))
+            return [(w * weight, group) for w, node in ends if w > 0 for weight, group in node.parts]
+    raise ValueError(f"{x} is outside the curve")
+
+
+def _passage(found: Sequence[tuple[float, float]]) -> tuple[State, float | None]:
+    """What the estimates do along the axis, and where they change sign if they do so once."""
+    changes = []
+    known = [(x, delta) for x, delta in found if delta != 0.0]
+    for (x, delta), (next_x, next_delta) in itertools.pairwise(known):
+        if delta * next_delta < 0:
+            share = delta / (delta - next_delta)
+            changes.append((delta < 0, math.exp(math.log(x) + share * math.log(next_x / x))))
+    if len(changes) > 1:
+        return "crosses several times", None
+    if changes:
+        is_up, x = changes[0]
+        return ("passes" if is_up else "falls behind"), x
+    return ("ahead throughout" if known and known[0][1] > 0 else "behind throughout"), None
+
+
+def _verdict(interval: Interval | None) -> int:
+    """-1: the first is behind, 1: ahead, 0: not decided."""
+    assert interval is not None  # the caller has looked
+    return -1 if interval.high < 0 else 1 if interval.low > 0 else 0
+
+
+def _interval(places: Sequence[float], verdict: Callable[[float], int]) -> tuple[float | None, float | None]:
+    """First place that is not behind, and last that is not ahead; None where that is the edge of the range."""
+    grid = [
+        math.exp(math.log(left) + i / _PLACES * math.log(right / left))
+        for left, right in itertools.pairwise(places)
+        for i in range(_PLACES)
+    ]
+    grid = [*grid, places[-1]]
+    grid[0] = places[0]
+    return (
+        _end(grid, lambda x: verdict(x) < 0),
+        _end(grid[::-1], lambda x: verdict(x) > 0),
+    )
+
+
+def _end(grid: Sequence[float], is_decided: Callable[[float], bool]) -> float | None:
+    """Where the decided stretch that starts the grid ends; None without one, the grid's end if it never ends."""
+    if not is_decided(grid[0]):
+        return None
+    for inside, outside in itertools.pairwise(grid):
+        if not is_decided(outside):
+            for _ in range(_HALVINGS):
+                middle = math.sqrt(inside * outside)
+                inside, outside = (middle, outside) if is_decided(middle) else (inside, middle)
+            return outside
+    return grid[-1]
