@@ -14,6 +14,8 @@ from typing import Literal
 import numpy as np
 from scipy import stats
 
+from bench.holm import holm as holm
+
 RULE_VERSION = 1
 Verdict = Literal["PASS", "FAIL", "INCONCLUSIVE"]
 
@@ -122,16 +124,6 @@ def _t_quantile(level: float, degrees: float) -> float:
 @lru_cache(maxsize=1024)
 def _f_quantile(own: int, others: int) -> float:
     return float(stats.f.isf(OWN_SPREAD_LEVEL, own, others))
-
-
-def holm(p_values: Mapping[str, float]) -> dict[str, float]:
-    """Holm's step-down: p adjusted so that comparing each with a level bounds the chance of any false alarm."""
-    adjusted: dict[str, float] = {}
-    highest = 0.0
-    for rank, name in enumerate(sorted(p_values, key=lambda one: (p_values[one], one))):
-        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[name]))
-        adjusted[name] = highest
-    return adjusted
 
 
 def look(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench.gate.rule import SPREAD_FLOOR, estimate_all, holm, look, percent, worst
+from bench.gate.rule import SPREAD_FLOOR, estimate_all, look, percent, worst
 
 STEADY = [0.000, 0.004, -0.004, 0.002, -0.002]  # of mean 0
 
@@ -49,11 +49,6 @@ def test_the_others_are_not_told_that_they_are_as_calm_as_the_calmest() -> None:
 def test_one_pair_says_nothing_of_a_spread() -> None:
     with pytest.raises(ValueError, match="No model has two pairs"):
         estimate_all({"one": [0.01]})
-
-
-def test_holm_multiplies_by_the_hypotheses_left_and_never_falls() -> None:
-    assert holm({"a": 0.01, "b": 0.04, "c": 0.03}) == pytest.approx({"a": 0.03, "c": 0.06, "b": 0.06})
-    assert holm({"a": 0.9, "b": 0.8}) == {"b": 1.0, "a": 1.0}
 
 
 def test_no_difference_passes_at_the_first_look() -> None:
