@@ -274,43 +274,32 @@ def _write_one(name: str, roots: list[Path], out: Path, shipped: bool) -> Path:
     """The report of one suite from all results folders."""
     from bench.errors import RequestError
     from bench.report.page import write_report
-    from bench.store.files import predictions_path, read_records, suite_folder
+    from bench.store.files import read_records, suite_folder
+    from bench.store.suites import read_suite
     from bench.suite.spec import load_suite
 
     question = _question(name)
     name = load_suite(name).name if name.endswith(".toml") else name
-    folders = [suite_folder(root, name, local=not shipped) for root in roots]
-    read = [read_records(folder) for folder in folders]
-    records = [record for one in read for record in one.records]
-    if not records:
+    stored = read_suite(roots, name, local=not shipped)
+    if not stored.records:
         raise RequestError(
-            f"No results of suite '{name}' in {', '.join(repr(str(folder)) for folder in folders)}. "
+            f"No results of suite '{name}' in {', '.join(repr(str(folder)) for folder in stored.folders)}. "
             f"Run `vitbench run {name}` first."
         )
 
-    def predictions(cell_id: str) -> Any:
-        import pandas as pd
-
-        for folder in folders:
-            path = predictions_path(folder, cell_id)
-            if path.exists():
-                return pd.read_parquet(path)
-        return None
-
     committed = [] if shipped else [suite_folder(root, name, local=False) for root in roots]
-    summaries = [summary for one in read for summary in one.summaries]
     flags = "".join(f" --results {shlex.quote(str(root))}" for root in roots if roots != [Path("results")])
     flags += " --shipped" if shipped else ""
     return write_report(
         name,
-        records,
-        predictions,
+        stored.records,
+        stored.predictions,
         question=question,
         out=out,
         rebuild_command=f"vitbench report {name}{flags}",
-        warnings=[warning for one in read for warning in one.warnings],
+        warnings=stored.warnings,
         shipped=[record for folder in committed for record in read_records(folder).records],
-        run_summary=summaries[-1] if summaries else None,
+        run_summary=stored.summaries[-1] if stored.summaries else None,
     )
 
 

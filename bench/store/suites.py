@@ -1,0 +1,48 @@
+"""All stored runs of one suite, from one or several results folders (machines)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.store.files import predictions_path, read_records, suite_folder
+from bench.store.record import Record
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class StoredSuite:
+    """The records of one suite in the order of folders, files and lines, and what was passed over."""
+
+    name: str
+    folders: tuple[Path, ...]
+    records: tuple[Record, ...]
+    warnings: tuple[str, ...]
+    summaries: tuple[dict[str, Any], ...]
+
+    def predictions(self, cell_id: str) -> pd.DataFrame | None:
+        """Per-image predictions of a cell from the first folder that has them; None if none has."""
+        import pandas as pd
+
+        for folder in self.folders:
+            path = predictions_path(folder, cell_id)
+            if path.exists():
+                return pd.read_parquet(path)
+        return None
+
+
+def read_suite(roots: Sequence[Path], name: str, *, local: bool) -> StoredSuite:
+    """The suite's records under every results folder. Raises StoreError as `read_records` does."""
+    folders = tuple(suite_folder(root, name, local=local) for root in roots)
+    read = [read_records(folder) for folder in folders]
+    return StoredSuite(
+        name,
+        folders,
+        tuple(record for one in read for record in one.records),
+        tuple(warning for one in read for warning in one.warnings),
+        tuple(summary for one in read for summary in one.summaries),
+    )

@@ -1,0 +1,42 @@
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from bench.errors import StoreError
+from bench.store.files import open_run
+from bench.store.record import Record
+from bench.store.suites import read_suite
+
+
+def stored(root: Path, cell_id: str) -> None:
+    record = Record(suite="s", cell_id=cell_id, cell={"task": "train"}, status="ok", conditions={},
+                    started_at="2026-01-01T00:00:00Z", wall_s=1.0)  # fmt: skip
+    with open_run(root, "s", "m", local=True) as writer:
+        writer.append(record)
+        writer.append_summary({"of": cell_id})
+        columns = {"key": [cell_id], "label": [0], "prediction": [1], "label_probability": [0.5]}
+        writer.write_predictions(cell_id, columns)
+
+
+def test_several_folders_are_read_as_one_suite(tmp_path: Path) -> None:
+    stored(tmp_path / "a", "1" * 16)
+    stored(tmp_path / "b", "2" * 16)
+    suite = read_suite([tmp_path / "a", tmp_path / "b"], "s", local=True)
+    assert [record.cell_id for record in suite.records] == ["1" * 16, "2" * 16]
+    assert [summary["of"] for summary in suite.summaries] == ["1" * 16, "2" * 16]
+    found = suite.predictions("2" * 16)
+    assert isinstance(found, pd.DataFrame)
+    assert list(found["key"]) == ["2" * 16]
+    assert suite.predictions("3" * 16) is None
+
+
+def test_a_suite_that_is_not_there_has_no_records(tmp_path: Path) -> None:
+    assert read_suite([tmp_path], "s", local=True).records == ()
+
+
+def test_a_broken_line_stops_the_reading(tmp_path: Path) -> None:
+    (tmp_path / "s").mkdir()
+    (tmp_path / "s" / "x.jsonl").write_text("no\n")
+    with pytest.raises(StoreError, match="is not JSON"):
+        read_suite([tmp_path], "s", local=False)
