@@ -62,6 +62,29 @@ class SeedGroup:
         return float(np.mean(self.values_pct))
 
 
+@dataclass(frozen=True)
+class Contrast:
+    """A weighted sum of trained models' accuracies, in percentage points, with its standard error."""
+
+    estimate: float
+    standard_error: float
+    df: float
+    seeds: int  # fewest behind any part
+    method: str
+
+    def interval(self, level: float = LEVEL) -> Interval:
+        """The two-sided t interval."""
+        half = t_quantile(self.df, level) * self.standard_error
+        return Interval(self.estimate, self.estimate - half, self.estimate + half, self.seeds, self.method, self.df)
+
+    @property
+    def p_value(self) -> float:
+        """Two-sided p of a true sum of zero: the level at which the interval would end at zero is 1 - p."""
+        if self.standard_error == 0.0:
+            return 1.0 if self.estimate == 0.0 else 0.0
+        return float(2 * stats.t.sf(abs(self.estimate) / self.standard_error, self.df))
+
+
 def wilson_interval(correct: float, images: int, level: float = LEVEL) -> Interval:
     """Interval of one checkpoint's accuracy over test images, in percent; `correct` of `images` were right.
 
@@ -148,7 +171,13 @@ def accuracy_interval(group: SeedGroup, level: float = LEVEL) -> Interval:
 
 
 def contrast_interval(parts: Sequence[tuple[float, SeedGroup]], level: float = LEVEL) -> Interval | None:
-    """Interval of a weighted sum of trained models' accuracies, such as a difference, in percentage points.
+    """Interval of a weighted sum of trained models' accuracies, in percentage points; see `contrast`."""
+    found = contrast(parts)
+    return None if found is None else found.interval(level)
+
+
+def contrast(parts: Sequence[tuple[float, SeedGroup]]) -> Contrast | None:
+    """A weighted sum of trained models' accuracies, such as a difference, in percentage points.
 
     Seeds: sum of weight^2 x seed variance / seeds, every model's seeds drawn independently.
     Test images: the images of a set are drawn once for all seeds and models, so with per-image predictions the
@@ -176,9 +205,8 @@ def contrast_interval(parts: Sequence[tuple[float, SeedGroup]], level: float = L
         df = min(df for _, df in terms.values())
     else:
         df = total**2 / sum(variance**2 / df for variance, df in terms.values())
-    half = t_quantile(df, level) * math.sqrt(total)
     seeds = min(len(group.values_pct) for _, group in parts)
-    return Interval(estimate, estimate - half, estimate + half, seeds, f"seeds and test images ({how}), t", df)
+    return Contrast(estimate, math.sqrt(total), df, seeds, f"seeds and test images ({how}), t")
 
 
 def _image_terms(parts: Sequence[tuple[float, SeedGroup]]) -> tuple[dict[str, tuple[float, float]], str]:

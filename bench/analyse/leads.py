@@ -11,11 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-import numpy as np
-from scipy import stats
-
 from bench.analyse.compare import Verdict, verdict_of
-from bench.analyse.correctness import Correctness
 from bench.analyse.identity import ModelIdentity
 from bench.analyse.intervals import (
     LEVEL,
@@ -25,6 +21,8 @@ from bench.analyse.intervals import (
     contrast_interval,
     wilson_interval,
 )
+from bench.analyse.proportions import discordant as discordant
+from bench.analyse.proportions import mcnemar_p as mcnemar_p
 from bench.analyse.task_sets import set_order
 from bench.analyse.weights import UNKNOWN_PRETRAINING, Subject, pretraining_of
 
@@ -81,26 +79,6 @@ class Lead:
     def cell_ids(self) -> tuple[str, ...]:
         """The records behind the comparison."""
         return (*self.first.cell_ids, *(self.second.cell_ids if self.second is not None else ()))
-
-
-def mcnemar_p(only_first: int, only_second: int) -> float:
-    """Two-sided exact p-value that two classifiers differ, from the images that only one of them got right.
-
-    1 when there are none. Source: McNemar 1947, in its exact binomial form.
-    """
-    if only_first + only_second == 0:
-        return 1.0
-    return float(stats.binomtest(only_first, only_first + only_second).pvalue)
-
-
-def discordant(first: Correctness | None, second: Correctness | None) -> tuple[int, int] | None:
-    """Images that only the first, and that only the second got right; None without one run of each on equal images."""
-    if first is None or second is None or first.images != second.images:
-        return None
-    if len(first.right) != 1 or len(second.right) != 1:
-        return None
-    a, b = first.right[0], second.right[0]
-    return int(np.sum(a & ~b)), int(np.sum(b & ~a))
 
 
 def leads(scores: Iterable[Scored]) -> list[Lead]:

@@ -1,0 +1,159 @@
+"""Every accuracy of a suite as something that can be compared with another one, whatever protocol made it.
+
+A contender says which images it was scored on, what must be alike for two of them to stand in one sentence, and what
+such a sentence has to tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from bench.analyse.evaluated import Evaluation
+from bench.analyse.fewshots import FewshotScore, headline_setting
+from bench.analyse.finetuned import FinetuneScore
+from bench.analyse.identity import ModelIdentity
+from bench.analyse.intervals import SeedGroup
+from bench.analyse.scores import RunKey, Score
+from bench.analyse.study import Study
+from bench.analyse.weights import NO_PRETRAINING, Subject, pretraining_of
+from bench.store.record import Record
+
+Protocol = Literal["trained", "fine-tuned", "evaluated", "few-shot"]
+PROTOCOLS: tuple[Protocol, ...] = ("trained", "fine-tuned", "evaluated", "few-shot")
+UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One model's accuracy on one data set under one protocol and regime.
+
+    images: what says that two were scored on the same test images. stratum: what must be equal for one sentence, by
+    name. told: what a sentence says where it differs. runs: the seed of each value of `group`, or the draw.
+    """
+
+    suite: str
+    protocol: Protocol
+    dataset: str
+    identity: ModelIdentity
+    group: SeedGroup
+    runs: tuple[int, ...]
+    cell_ids: tuple[str, ...]
+    images: tuple[str, ...]
+    stratum: Mapping[str, str]
+    told: Mapping[str, str]
+    train_images: int | None = None  # of trainings from scratch
+    budget_gflop: float | None = None  # of trainings from scratch
+
+    @property
+    def model(self) -> str:
+        """The name under which its records are stored."""
+        return self.identity.name
+
+
+def contenders(study: Study) -> list[Contender]:
+    """Every contender of the study. Of few-shot results those with the shots and rule that its sentences speak of."""
+    records = {record.cell_id: record for record in study.shown}
+    protocols = study.protocols
+    found = [_trained(study.suite, score) for score in study.scores]
+    found += [_finetuned(study.suite, score, records) for score in protocols.finetuned]
+    found += [_evaluated(study.suite, score, records) for score in protocols.evaluated]
+    headline = headline_setting(list(protocols.fewshot)) if protocols.fewshot else None
+    few = [one for one in protocols.fewshot if (one.shots, one.rule) == headline]
+    return found + [_fewshot(study.suite, score, records) for score in few]
+
+
+def _setting(key: RunKey) -> dict[str, str]:
+    return {"resolution": f"{key.resolution_px} px", "precision": key.precision, "device": key.device}
+
+
+def _weights(subject: Subject) -> dict[str, str]:
+    return {"pre-training data": pretraining_of(subject) or UNKNOWN}
+
+
+def _trained(suite: str, score: Score) -> Contender:
+    _, fingerprint, classes = score.kind
+    return Contender(
+        suite=suite,
+        protocol="trained",
+        dataset=score.dataset,
+        identity=score.identity,
+        group=score.group,
+        runs=score.seeds,
+        cell_ids=score.cell_ids,
+        images=(fingerprint, classes, str(score.group.test_images)),
+        stratum={
+            **_setting(score.key),
+            "pre-training data": NO_PRETRAINING,
+            "training images": f"{score.train_images}",
+        },
+        told={"training compute": f"{score.budget_gflop:.10g} GFLOP"},
+        train_images=score.train_images,
+        budget_gflop=score.budget_gflop,
+    )
+
+
+def _finetuned(suite: str, score: FinetuneScore, records: Mapping[str, Record]) -> Contender:
+    seen = score.steps * score.batch_size
+    return Contender(
+        suite=suite,
+        protocol="fine-tuned",
+        dataset=score.dataset,
+        identity=score.identity,
+        group=score.group,
+        runs=score.seeds,
+        cell_ids=score.cell_ids,
+        images=_images(score.cell_ids, records, score.group),
+        stratum={**_setting(score.subject.key), **_weights(score.subject)},
+        told={"images seen in fine-tuning": f"{seen:.0f}", "training images": f"{score.train_images:.0f}"},
+    )
+
+
+def _evaluated(suite: str, score: Evaluation, records: Mapping[str, Record]) -> Contender:
+    return Contender(
+        suite=suite,
+        protocol="evaluated",
+        dataset=score.dataset,
+        identity=score.identity,
+        group=score.group,
+        runs=(0,),
+        cell_ids=score.cell_ids,
+        images=_images(score.cell_ids, records, score.group),
+        stratum={**_setting(score.subject.key), **_weights(score.subject)},
+        told={},
+    )
+
+
+def _fewshot(suite: str, score: FewshotScore, records: Mapping[str, Record]) -> Contender:
+    shots = f"{score.shots} shots, lambda {'by leave-one-out' if score.rule == 'loo' else score.rule}"
+    return Contender(
+        suite=suite,
+        protocol="few-shot",
+        dataset=score.dataset,
+        identity=score.identity,
+        group=score.group,
+        runs=tuple(range(len(score.group.values_pct))),
+        cell_ids=score.cell_ids,
+        images=_images(score.cell_ids, records, score.group),
+        stratum={**_setting(score.subject.key), **_weights(score.subject), "few-shot rule": shots},
+        told={"overlap": "the weights have seen this set" if score.overlap else "none known"},
+    )
+
+
+def _images(cell_ids: Iterable[str], records: Mapping[str, Record], group: SeedGroup) -> tuple[str, ...]:
+    prints = sorted({str(records[cell_id].cell.get("fingerprint") or "") for cell_id in cell_ids})
+    return (*prints, str(group.test_images))
+
+
+def of_models(found: Iterable[Contender], models: Iterable[str]) -> list[Contender]:
+    """Those of these models, each identity with a title that no other of the models has."""
+    wanted = set(models)
+    kept = [one for one in found if one.model in wanted]
+    titles: dict[str, set[str]] = {}
+    for one in kept:
+        titles.setdefault(one.identity.title, set()).add(one.model)
+    return [
+        one if len(titles[one.identity.title]) == 1 else replace(one, identity=replace(one.identity, title=one.model))
+        for one in kept
+    ]

@@ -1,0 +1,213 @@
+"""Two models on the same test images: difference with interval, exact McNemar where it may speak, Holm over all.
+
+Several seeds: the difference over seeds is about the architectures, and McNemar about the two checkpoints of one seed
+alone. One run of each: everything is about these two checkpoints. What differs in images, resolution, precision,
+device or pre-training data gets no verdict.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from bench.analyse.compare import Verdict
+from bench.analyse.contenders import PROTOCOLS, UNKNOWN, Contender
+from bench.analyse.intervals import LEVEL, Interval, contrast
+from bench.analyse.proportions import counts_of_runs, mcnemar_p, paired_interval, unpaired_interval
+from bench.holm import holm
+
+Basis = Literal["seeds", "draws", "one run each", "one run each, not paired", ""]
+
+
+@dataclass(frozen=True)
+class CheckpointPair:
+    """One run of each model: who alone got how many test images right. It says nothing of the architectures."""
+
+    run: int  # the seed of both
+    only_first: int
+    only_second: int
+    images: int
+    interval: Interval  # of the difference in points
+    p_value: float  # exact McNemar
+    p_holm: float  # corrected for all checkpoint pairs of the request
+    cell_ids: tuple[str, str]
+
+    @property
+    def deciding(self) -> int:
+        """Images that only one of the two got right."""
+        return self.only_first + self.only_second
+
+
+@dataclass(frozen=True)
+class PairedComparison:
+    """First minus second on one data set. `differs` is what keeps them out of one sentence; then there is no verdict.
+
+    interval: 95 % for this pair alone. p_holm: corrected for all comparisons of the request that have a verdict.
+    """
+
+    first: Contender
+    second: Contender
+    delta_pp: float | None  # None where the test images differ
+    interval: Interval | None
+    p_value: float | None
+    p_holm: float | None
+    basis: Basis
+    verdict: Verdict | None  # of the first
+    why_open: str  # why nothing can be decided, where nothing can
+    differs: tuple[str, ...]
+    told: tuple[str, ...]  # differences that a sentence must tell
+    checkpoints: tuple[CheckpointPair, ...]
+
+
+def compare_models(
+    found: Iterable[Contender], models: Sequence[str], train_images: int | None = None
+) -> list[PairedComparison]:
+    """Every pair of the models on every suite, protocol and data set that both have, in the order of the models.
+
+    Trainings meet at the largest training set (or at train_images) and the largest compute that both have; with no
+    common compute each stands with its largest, and that is told. Where several weights of a model were tried, those
+    of equal pre-training data meet.
+    """
+    found = [one for one in found if train_images is None or one.train_images in (None, train_images)]
+    places: dict[tuple[str, str, str], dict[str, list[Contender]]] = {}
+    for one in found:
+        place = one.suite, one.protocol, one.dataset
+        places.setdefault(place, {}).setdefault(one.model, []).append(one)
+    ordered = sorted(places, key=lambda place: (place[0], PROTOCOLS.index(place[1]), place[2]))
+    comparisons = [
+        _compare(*pair)
+        for first, second in itertools.combinations(models, 2)
+        for place in ordered
+        if first in places[place] and second in places[place]
+        for pair in _meeting(places[place][first], places[place][second])
+    ]
+    return _corrected(comparisons)
+
+
+def _meeting(ours: Sequence[Contender], theirs: Sequence[Contender]) -> list[tuple[Contender, Contender]]:
+    """Pairs with nothing that separates them; where there are none, those with the least that does."""
+    ours, theirs = _at_one_regime(ours, theirs)
+    pairs = [(a, b) for a in ours for b in theirs]
+    apart = [len(separating(a, b)) for a, b in pairs]
+    return [pair for pair, count in zip(pairs, apart, strict=True) if count == min(apart)]
+
+
+def _at_one_regime(
+    ours: Sequence[Contender], theirs: Sequence[Contender]
+) -> tuple[Sequence[Contender], Sequence[Contender]]:
+    """Of trainings from scratch, those at the largest common training set and compute; all of other protocols."""
+    if ours[0].protocol != "trained":
+        return ours, theirs
+    for field in ("train_images", "budget_gflop"):
+        common = {getattr(one, field) for one in ours} & {getattr(one, field) for one in theirs}
+        ours, theirs = _largest(ours, field, common), _largest(theirs, field, common)
+    return ours, theirs
+
+
+def _largest(side: Sequence[Contender], field: str, common: Collection[float]) -> Sequence[Contender]:
+    """Those with the largest of the common values of the field, or with their own largest where none is common."""
+    wanted = max(common or {getattr(one, field) for one in side})
+    return [one for one in side if getattr(one, field) == wanted]
+
+
+def separating(first: Contender, second: Contender) -> tuple[str, ...]:
+    """What keeps two contenders out of one sentence, in words; empty where nothing does."""
+    found = [] if same_images(first, second) else ["test images (another version of the data set)"]
+    for name, value in first.stratum.items():
+        other = second.stratum.get(name, UNKNOWN)
+        if name == "pre-training data" and UNKNOWN in (value, other):
+            found.append(f"{name} (unknown of {_unknown_words(first, second, value, other)})")
+        elif value != other:
+            found.append(f"{name} ({value} and {other})")
+    return tuple(found)
+
+
+def _unknown_words(first: Contender, second: Contender, value: str, other: str) -> str:
+    if value == other:
+        return "both"
+    return first.identity.title if value == UNKNOWN else second.identity.title
+
+
+def same_images(first: Contender, second: Contender) -> bool:
+    """Whether both were scored on the same test images: by fingerprint and number, and by key where keys are stored."""
+    ours, theirs = first.group.correctness, second.group.correctness
+    if ours is not None and theirs is not None and ours.images != theirs.images:
+        return False
+    return first.images == second.images
+
+
+def _compare(first: Contender, second: Contender) -> PairedComparison:
+    differs = separating(first, second)
+    told = tuple(
+        f"{name} differs: {first.told[name]} and {second.told[name]}"
+        for name in first.told
+        if first.told[name] != second.told.get(name)
+    )
+    blank = PairedComparison(first, second, None, None, None, None, "", None, "", differs, told, ())
+    if not same_images(first, second):
+        return blank
+    checkpoints = tuple(_checkpoint_pairs(first, second))
+    delta = first.group.mean_pct - second.group.mean_pct
+    blank = replace(blank, delta_pp=delta, checkpoints=checkpoints)
+    found = contrast([(1.0, first.group), (-1.0, second.group)])
+    if found is not None:
+        basis: Basis = "draws" if first.protocol == "few-shot" else "seeds"
+        return replace(blank, interval=found.interval(), p_value=found.p_value, basis=basis)
+    if len(first.group.values_pct) > 1 or len(second.group.values_pct) > 1:
+        return replace(blank, why_open="one of the two has one run, and nothing says how far its runs differ")
+    if checkpoints:
+        return replace(blank, interval=checkpoints[0].interval, p_value=checkpoints[0].p_value, basis="one run each")
+    interval, p_value = unpaired_interval(_correct(first), _correct(second))
+    return replace(blank, interval=interval, p_value=p_value, basis="one run each, not paired")
+
+
+def _correct(one: Contender) -> tuple[float, int]:
+    return one.group.mean_pct / 100 * one.group.test_images, one.group.test_images
+
+
+def _checkpoint_pairs(first: Contender, second: Contender) -> Iterable[CheckpointPair]:
+    """A pair for each seed that both have; single runs pair whatever their seeds. None without predictions."""
+    ours, theirs = first.group.correctness, second.group.correctness
+    if ours is None or theirs is None:
+        return
+    single = len(first.runs) == len(second.runs) == 1
+    for index, run in enumerate(first.runs):
+        if not single and run not in second.runs:
+            continue
+        other = 0 if single else second.runs.index(run)
+        only_first, only_second = counts_of_runs(ours, index, theirs, other)
+        images = len(ours.images)
+        p_value = mcnemar_p(only_first, only_second)
+        yield CheckpointPair(
+            run=run,
+            only_first=only_first,
+            only_second=only_second,
+            images=images,
+            interval=paired_interval(only_first, only_second, images),
+            p_value=p_value,
+            p_holm=p_value,
+            cell_ids=(first.cell_ids[index], second.cell_ids[other]),
+        )
+
+
+def _corrected(comparisons: Sequence[PairedComparison]) -> list[PairedComparison]:
+    """The same with Holm's p over all that may have a verdict, and over all their checkpoint pairs."""
+    testable = {i: one.p_value for i, one in enumerate(comparisons) if one.p_value is not None and not one.differs}
+    pairs = {(i, j): pair.p_value for i, one in enumerate(comparisons) for j, pair in enumerate(one.checkpoints)}
+    p_holm, pairs_holm = holm(testable), holm(pairs)
+    corrected = []
+    for i, one in enumerate(comparisons):
+        checkpoints = tuple(replace(pair, p_holm=pairs_holm[i, j]) for j, pair in enumerate(one.checkpoints))
+        one = replace(one, checkpoints=checkpoints, p_holm=p_holm.get(i))
+        corrected.append(replace(one, verdict=_verdict(one)))
+    return corrected
+
+
+def _verdict(one: PairedComparison) -> Verdict | None:
+    if one.differs or one.delta_pp is None:
+        return None
+    if one.p_holm is None or one.p_holm >= 1 - LEVEL:
+        return "not decided"
+    return "ahead" if one.delta_pp > 0 else "behind"

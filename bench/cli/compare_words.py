@@ -1,0 +1,218 @@
+"""Paired comparisons as a table, as sentences that claim no more than was decided, and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from bench.analyse.contenders import Contender
+from bench.analyse.identity import identify_dataset
+from bench.analyse.intervals import Interval
+from bench.analyse.paired import Basis, CheckpointPair, PairedComparison
+from bench.cli.words import table
+from bench.plain_text import printable
+from bench.shown import counted, fixed, listed, signed, significant
+
+_PROTOCOL_WORDS = {
+    "trained": "trained from scratch",
+    "fine-tuned": "fine-tuned",
+    "evaluated": "evaluated",
+    "few-shot": "few-shot on frozen features",
+}
+_BASIS_WORDS: dict[Basis, str] = {
+    "seeds": "t interval over seeds and test images",
+    "draws": "t interval over draws; no predictions are kept for few-shot, so test images count as drawn anew",
+    "one run each": "of these two checkpoints, not of architectures: exact McNemar, Tango's score interval",
+    "one run each, not paired": "of these two checkpoints; no per-image predictions are kept, so images are not paired "
+    "(Newcombe's hybrid score interval)",
+    "": "",
+}
+
+
+def comparison_table(comparisons: Sequence[PairedComparison]) -> str:
+    """One line per pair, protocol and data set; the interval is of its pair alone, p is corrected for all of them."""
+    header = ["Data set", "Protocol", "First", "Second", "First [%]", "Second [%]", "Difference [points]",
+              "95 % interval", "Runs", "Deciding images", "p (Holm)", "First is"]  # fmt: skip
+    lines = [
+        [_plain(dataset_title(one)), f"{one.first.protocol} ({_plain(one.first.suite)})", _title(one.first),
+         _title(one.second), fixed(one.first.group.mean_pct, 1), fixed(one.second.group.mean_pct, 1),
+         "n/a" if one.delta_pp is None else signed(one.delta_pp, 1),
+         "n/a" if one.interval is None else _bracketed(one.interval),
+         "/".join(str(len(side.group.values_pct)) for side in (one.first, one.second)), _deciding(one),
+         _p(one.p_holm), one.verdict or "not like with like"]
+        for one in comparisons
+    ]  # fmt: skip
+    return table(header, lines, right=(4, 5, 6, 7, 8, 9, 10))
+
+
+def checkpoint_table(comparisons: Iterable[PairedComparison]) -> str:
+    """One line per seed that both models of a trained pair have: McNemar, which speaks of these checkpoints alone."""
+    header = ["Data set", "First", "Second", "Seed", "Only first right", "Only second right", "Deciding images",
+              "Of images", "Difference [points]", "95 % interval", "McNemar p", "p (Holm)"]  # fmt: skip
+    lines = [
+        [_plain(dataset_title(one)), _title(one.first), _title(one.second), str(pair.run), str(pair.only_first),
+         str(pair.only_second), str(pair.deciding), str(pair.images), signed(pair.interval.estimate, 1),
+         _bracketed(pair.interval), _p(pair.p_value), _p(pair.p_holm)]
+        for one in comparisons
+        for pair in one.checkpoints
+        if one.basis == "seeds" or one.why_open
+    ]  # fmt: skip
+    return table(header, lines, right=tuple(range(3, 12))) if lines else ""
+
+
+def sentences(comparisons: Sequence[PairedComparison]) -> list[str]:
+    """One sentence for each comparison; what was not decided is called so."""
+    tests = sum(one.p_holm is not None for one in comparisons)
+    return [_sentence(one, tests) for one in comparisons]
+
+
+def _sentence(one: PairedComparison, tests: int) -> str:
+    first, second = _title(one.first), _title(one.second)
+    place = f"on {_plain(dataset_title(one))}"
+    if one.verdict is None:
+        return f"{first} and {second} are not put in one sentence {place}. What differs: {_plain(listed(one.differs))}."
+    what = f"{_regime(one)}{_corrected_words(one, tests)}"
+    whose = _whose(one)
+    told = f" {_sentence_start(_plain(listed(one.told)))}." if one.told else ""
+    if one.interval is None:
+        return f"The order of {whose}{first} and {second} is not decided {place}: {one.why_open} ({what}).{told}"
+    if one.verdict == "not decided":
+        amount = f"{signed(one.delta_pp or 0.0, 1)} points {_bracketed(one.interval)}"
+        return f"The order of {whose}{first} and {second} is not decided {place}: {amount} ({what}).{told}"
+    ahead, behind, interval = first, second, one.interval
+    if one.verdict == "behind":
+        ahead, behind = second, first
+        interval = Interval(-interval.estimate, -interval.high, -interval.low, interval.n, interval.method)
+    amount = f"{fixed(abs(one.delta_pp or 0.0), 1)} points {_bracketed(interval)}"
+    return f"{_sentence_start(whose)}{ahead} is ahead of {behind} by {amount} {place} ({what}).{told}"
+
+
+def _sentence_start(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _whose(one: PairedComparison) -> str:
+    return "of these two checkpoints, " if one.basis.startswith("one run") else ""
+
+
+def _regime(one: PairedComparison) -> str:
+    words = [_PROTOCOL_WORDS[one.first.protocol]]
+    if one.first.train_images is not None:
+        words.append(f"{fixed(one.first.train_images, 0)} training images")
+    if one.first.told.get("training compute") and not one.told:
+        words.append(f"{one.first.told['training compute']} each")
+    runs = sorted({len(side.group.values_pct) for side in (one.first, one.second)})
+    noun = "draw" if one.first.protocol == "few-shot" else "seed"
+    if one.first.protocol != "evaluated":
+        words.append(f"{counted(runs[0], noun)} each" if len(runs) == 1 else f"{runs[0]} and {runs[1]} {noun}s")
+    return _plain(", ".join(words))
+
+
+def _corrected_words(one: PairedComparison, tests: int) -> str:
+    if one.p_holm is None:
+        return ""
+    corrected = f" after Holm over {tests} comparisons" if tests > 1 else ""
+    return f"; {_p_words(one.p_holm)}{corrected}"
+
+
+def method_lines(comparisons: Sequence[PairedComparison]) -> list[str]:
+    """What the intervals rest on, once for each kind that is shown."""
+    kinds = dict.fromkeys(one.basis for one in comparisons if one.basis)
+    lines = [f"{basis}: {_BASIS_WORDS[basis]}." for basis in kinds]
+    if any(one.checkpoints and one.basis == "seeds" for one in comparisons):
+        lines.append("McNemar is of the two checkpoints of one seed alone; it never speaks of architectures.")
+    sets = dict.fromkeys(one.first.dataset for one in comparisons)
+    cautions = {identify_dataset(name).title: identify_dataset(name).caution for name in sets}
+    return lines + [_plain(f"{title}: {caution}") for title, caution in cautions.items() if caution]
+
+
+def as_json(comparisons: Sequence[PairedComparison]) -> list[dict[str, Any]]:
+    """Everything unrounded, with the ids of the records."""
+    return [
+        {
+            "suite": one.first.suite,
+            "dataset": one.first.dataset,
+            "protocol": one.first.protocol,
+            "first": _side(one.first),
+            "second": _side(one.second),
+            "delta_pp": one.delta_pp,
+            "interval_pp": _ends(one.interval),
+            "method": one.interval.method if one.interval else "",
+            "basis": one.basis,
+            "p_value": one.p_value,
+            "p_holm": one.p_holm,
+            "verdict": one.verdict,
+            "why_open": one.why_open,
+            "differs": list(one.differs),
+            "told": list(one.told),
+            "checkpoints": [_checkpoint(pair) for pair in one.checkpoints],
+        }
+        for one in comparisons
+    ]
+
+
+def _side(one: Contender) -> dict[str, Any]:
+    return {
+        "model": one.model,
+        "top1_pct": one.group.mean_pct,
+        "runs_pct": dict(zip(map(str, one.runs), one.group.values_pct, strict=True)),
+        "test_images": one.group.test_images,
+        "stratum": dict(one.stratum),
+        "told": dict(one.told),
+        "record_ids": list(one.cell_ids),
+    }
+
+
+def _checkpoint(pair: CheckpointPair) -> dict[str, Any]:
+    return {
+        "run": pair.run,
+        "only_first": pair.only_first,
+        "only_second": pair.only_second,
+        "deciding_images": pair.deciding,
+        "test_images": pair.images,
+        "delta_pp": pair.interval.estimate,
+        "interval_pp": _ends(pair.interval),
+        "mcnemar_p": pair.p_value,
+        "mcnemar_p_holm": pair.p_holm,
+        "record_ids": list(pair.cell_ids),
+    }
+
+
+def _ends(interval: Interval | None) -> list[float] | None:
+    return None if interval is None else [interval.low, interval.high]
+
+
+def dataset_title(one: PairedComparison) -> str:
+    """The set's title."""
+    return identify_dataset(one.first.dataset).title
+
+
+def _title(one: Contender) -> str:
+    """The model's title, with what its weights are where they are pre-trained ones of this suite."""
+    pretraining = one.stratum.get("pre-training data", "")
+    after = f" after {pretraining.removesuffix(' (trained here)')}" if pretraining.endswith("(trained here)") else ""
+    return _plain(one.identity.title + after)
+
+
+def _plain(text: str) -> str:
+    return " ".join(printable(text).split())
+
+
+def _deciding(one: PairedComparison) -> str:
+    """Images that only one of the two checkpoints got right, of each seed."""
+    return "/".join(str(pair.deciding) for pair in one.checkpoints) or "n/a"
+
+
+def _bracketed(interval: Interval) -> str:
+    decimals = 2 if any(end != 0 and round(end, 1) == 0 for end in (interval.low, interval.high)) else 1
+    return f"[{fixed(interval.low, decimals)}, {fixed(interval.high, decimals)}]"
+
+
+def _p(value: float | None) -> str:
+    if value is None:
+        return "n/a"
+    return "< 0.001" if value < 0.001 else significant(value, 2)
+
+
+def _p_words(value: float) -> str:
+    return "p < 0.001" if value < 0.001 else f"p = {significant(value, 2)}"
