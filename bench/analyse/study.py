@@ -149,7 +149,11 @@ def study(suite: str, records: Sequence[Record], predictions: Predictions) -> St
     main = main_scores(scores)
     rows = _rows(identities, counted, main, speeds(timing), memories(memory), home)
     references = _references(rows)
-    labels = {**_labels(curves.keys, identities), **{row.key: row.label for row in rows}}
+    labels = {
+        **_labels({score.key for score in scores}, identities),  # also of models that no main row shows
+        **_labels(curves.keys, identities),
+        **{row.key: row.label for row in rows},
+    }
     protocols = protocol_study(records, shown, counted, predictions)
     candidates = _candidates(rows, scores, labels, protocols)
     datasets = sorted((identify_dataset(name) for name in {score.dataset for score in scores}), key=dataset_rank)
