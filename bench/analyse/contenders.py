@@ -6,17 +6,20 @@ such a sentence has to tell.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from bench.analyse.correctness import Predictions
+from bench.analyse.current import current_records
 from bench.analyse.evaluated import Evaluation
 from bench.analyse.fewshots import FewshotScore, headline_setting
 from bench.analyse.finetuned import FinetuneScore
-from bench.analyse.identity import ModelIdentity
+from bench.analyse.frame import complexity_frame, training_frame
+from bench.analyse.identity import ModelIdentity, identify_model
 from bench.analyse.intervals import SeedGroup
-from bench.analyse.scores import RunKey, Score
-from bench.analyse.study import Study
+from bench.analyse.protocols import protocol_study
+from bench.analyse.scores import RunKey, Score, trained_scores
 from bench.analyse.weights import NO_PRETRAINING, Subject, pretraining_of
 from bench.store.record import Record
 
@@ -52,16 +55,23 @@ class Contender:
         return self.identity.name
 
 
-def contenders(study: Study) -> list[Contender]:
-    """Every contender of the study. Of few-shot results those with the shots and rule that its sentences speak of."""
-    records = {record.cell_id: record for record in study.shown}
-    protocols = study.protocols
-    found = [_trained(study.suite, score) for score in study.scores]
-    found += [_finetuned(study.suite, score, records) for score in protocols.finetuned]
-    found += [_evaluated(study.suite, score, records) for score in protocols.evaluated]
+def contenders(suite: str, records: Sequence[Record], predictions: Predictions) -> list[Contender]:
+    """Every contender among a suite's records, older versions of a model or data set left out (`current_records`).
+
+    Of few-shot results those with the shots and rule that a report's sentences speak of.
+    """
+    shown, _ = current_records(records)
+    training, counted = training_frame(shown), complexity_frame(shown)
+    families = {str(model): str(family) for model, family in zip(counted["model"], counted["family"], strict=True)}
+    identities = {name: identify_model(name, families.get(name)) for name in sorted(map(str, training["model"]))}
+    protocols = protocol_study(records, shown, counted, predictions)
+    by_id = {record.cell_id: record for record in shown}
+    found = [_trained(suite, score) for score in trained_scores(training, identities, predictions)]
+    found += [_finetuned(suite, score, by_id) for score in protocols.finetuned]
+    found += [_evaluated(suite, score, by_id) for score in protocols.evaluated]
     headline = headline_setting(list(protocols.fewshot)) if protocols.fewshot else None
     few = [one for one in protocols.fewshot if (one.shots, one.rule) == headline]
-    return found + [_fewshot(study.suite, score, records) for score in few]
+    return found + [_fewshot(suite, score, by_id) for score in few]
 
 
 def _setting(key: RunKey) -> dict[str, str]:

@@ -55,7 +55,6 @@ def compare(
 def _contenders(roots: Sequence[Path], suites: list[str] | None, shipped: bool) -> list[Contender]:
     """Every contender of the suites. Raises RequestError where a suite has no records or nothing is stored."""
     from bench.analyse.contenders import contenders
-    from bench.analyse.study import study
     from bench.errors import RequestError, UnknownNameError
     from bench.store.files import stored_suites
     from bench.store.suites import read_suite
@@ -74,7 +73,7 @@ def _contenders(roots: Sequence[Path], suites: list[str] | None, shipped: bool) 
         stored = read_suite(roots, name, local=not shipped)
         for warning in stored.warnings:
             typer.echo(f"Warning: {warning}", err=True)
-        found += contenders(study(name, stored.records, stored.predictions))
+        found += contenders(name, stored.records, stored.predictions)
     return found
 
 

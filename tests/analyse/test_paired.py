@@ -8,7 +8,6 @@ from records import evaluated, fewshot, finetuned, trained
 from bench.analyse.contenders import contenders, of_models
 from bench.analyse.intervals import SeedGroup, contrast, pooled_spread
 from bench.analyse.paired import compare_models
-from bench.analyse.study import study
 
 VIT = "vit_base_patch16_224.augreg_in21k_ft_in1k"
 BIT = "resnetv2_50x1_bit.goog_in21k_ft_in1k"  # the same pre-training data
@@ -28,7 +27,7 @@ def head(correct, images=1000, start=0):
 
 
 def compare(records, models, read=lambda cell_id: None, **more):
-    found = contenders(study("s", records, read))
+    found = contenders("s", records, read)
     return compare_models(of_models(found, models), models, **more)
 
 
@@ -159,5 +158,5 @@ def test_finetuned_weights_meet_those_of_their_own_pretraining_data():
 
 def test_models_of_one_title_are_told_apart_by_name():
     records = [evaluated(VIT, 900), evaluated("vit_base_patch16_224.augreg_in1k", 800)]
-    found = of_models(contenders(study("s", records, lambda cell_id: None)), [r.cell["model"] for r in records])
+    found = of_models(contenders("s", records, lambda cell_id: None), [r.cell["model"] for r in records])
     assert len({one.identity.title for one in found}) == 2

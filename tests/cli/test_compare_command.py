@@ -15,7 +15,6 @@ from analyse.records import evaluated, trained
 
 from bench.analyse.contenders import contenders, of_models
 from bench.analyse.paired import compare_models
-from bench.analyse.study import study
 from bench.cli.compare_words import as_json, comparison_table, sentences
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,7 +36,7 @@ def vitbench(*arguments: object, cwd: Path = ROOT) -> subprocess.CompletedProces
 
 
 def compare(records, models, read=lambda cell_id: None):
-    return compare_models(of_models(contenders(study("s", records, read)), models), models)
+    return compare_models(of_models(contenders("s", records, read), models), models)
 
 
 def head(correct):
