@@ -74,6 +74,7 @@ class Lead:
     p_value: float | None  # of the exact McNemar test, corrected for the pairs
     basis: Basis
     verdict: Verdict  # of the first
+    candidate_ids: tuple[str, ...]  # the records of all candidates
 
     @property
     def cell_ids(self) -> tuple[str, ...]:
@@ -162,12 +163,13 @@ def _lead(
     first = ranked[0]
     rivals = [side for side in ranked if side.family != first.family]
     pairs = _cross_pairs(Counter(side.family for side in sides))
+    ids = tuple(sorted({cell_id for side in sides for cell_id in side.cell_ids}))
     if not rivals:
-        return Lead(datasets, pretraining, first, None, len(sides), pairs, 0.0, None, None, "", "not decided")
+        return Lead(datasets, pretraining, first, None, len(sides), pairs, 0.0, None, None, "", "not decided", ids)
     second = rivals[0]
     delta = first.mean_pct - second.mean_pct
     interval, p_value, basis, verdict = compare(first.subject, second.subject, pairs)
-    return Lead(datasets, pretraining, first, second, len(sides), pairs, delta, interval, p_value, basis, verdict)
+    return Lead(datasets, pretraining, first, second, len(sides), pairs, delta, interval, p_value, basis, verdict, ids)
 
 
 def _level(pairs: int) -> float:

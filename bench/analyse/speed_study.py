@@ -45,6 +45,7 @@ class Fall:
     high_px: int
     factor_mean: float
     factor: Interval | None
+    cell_ids: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,8 @@ class SpeedStudy:
             if len(timed) > 1:
                 (low_px, low), (high_px, high) = timed[0], timed[-1]
                 factor = quotient(low.peak, high.peak) if low.peak and high.peak else None
-                found.append(Fall(series, low_px, high_px, low.peak_mean / high.peak_mean, factor))
+                ids = (*low.cell_ids, *high.cell_ids)
+                found.append(Fall(series, low_px, high_px, low.peak_mean / high.peak_mean, factor, ids))
         return found
 
 

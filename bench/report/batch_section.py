@@ -5,7 +5,7 @@ from __future__ import annotations
 from bench.analyse.batch_curves import NEAR_PEAK, BatchCurve, BatchPoint
 from bench.analyse.study import Study
 from bench.report.figures import FigureSpec
-from bench.report.formats import bare_rate, fixed, rate, span
+from bench.report.formats import bare_rate, ends, fixed, rate, span
 from bench.report.markdown import Cell, Column, Notes, Table
 from bench.report.panels import MOST_PANELS, Line, Panel, Point
 from bench.report.section import Section
@@ -65,7 +65,9 @@ def batch_table(study: Study) -> Table:
             point = points.get(batch)
             row.append(_rate(point) if point else missing_cell(study, notes, "speed", curve.key, batch))
         peak = Cell(bare_rate(curve.peak_mean), curve.peak_mean, curve.cell_ids)
-        row.append(Cell(rate(curve.peak), curve.peak.estimate, curve.cell_ids) if curve.peak else peak)
+        row.append(
+            Cell(rate(curve.peak), curve.peak.estimate, curve.cell_ids, more=ends(curve.peak)) if curve.peak else peak
+        )
         row.append(_peak_batch(curve, notes))
         row.append(_near(curve, notes))
         rows.append(tuple(row))
@@ -83,7 +85,7 @@ def _shared_batches(curves: list[BatchCurve]) -> list[int]:
 def _rate(point: BatchPoint) -> Cell:
     if point.rate is None:
         return Cell(bare_rate(point.rate_mean), point.rate_mean, point.cell_ids)
-    return Cell(rate(point.rate), point.rate.estimate, point.cell_ids)
+    return Cell(rate(point.rate), point.rate.estimate, point.cell_ids, more=ends(point.rate))
 
 
 def _peak_batch(curve: BatchCurve, notes: Notes) -> Cell:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bench.analyse.best_settings import FamilyOrder, Tuned, family_orders, settings_of
 from bench.analyse.intervals import Interval
 from bench.analyse.study import Study
-from bench.report.formats import bracketed, counted, fixed, listed, span
+from bench.report.formats import bracketed, counted, ends, fixed, listed, span
 from bench.report.markdown import Cell, Column, Notes, Table, bullets, escape
 from bench.report.section import Section
 from bench.report.speed_tables import throughput_cell
@@ -61,7 +61,7 @@ def _row(one: Tuned, with_machine: bool, notes: Notes) -> tuple[Cell, ...]:
         Cell(str(one.batch_size), one.batch_size),
         throughput_cell(one.fixed, notes),
         throughput_cell(one.best, notes),
-        Cell(ratio, one.ratio_mean, ids),
+        Cell(ratio, one.ratio_mean, ids, more=ends(one.ratio)),
         Cell(str(len(one.log_rates)), len(one.log_rates), ids),
         Cell(one.settings.words, one.settings.words, one.best.cell_ids, mark=won),
         Cell(str(one.trials), one.trials, mark=failed),

@@ -11,6 +11,7 @@ from bench.report.formats import (
     bare_rate,
     bracketed,
     counted,
+    ends,
     fixed,
     learning_rate,
     listed,
@@ -71,7 +72,9 @@ def score_cell(score: FinetuneScore | None, notes: Notes) -> Cell:
     if score is None:
         return notes.missing("not fine-tuned on this set, or every run failed (see below)")
     mark = notes.number(ALONE) if score.group.spread is None else None
-    return Cell(plus_minus(score.interval, 1), score.interval.estimate, score.cell_ids, mark=mark)
+    return Cell(
+        plus_minus(score.interval, 1), score.interval.estimate, score.cell_ids, mark=mark, more=ends(score.interval)
+    )
 
 
 def _mean_cell(scores: dict[str, FinetuneScore], averaged: tuple[str, ...], notes: Notes) -> Cell:
@@ -80,7 +83,7 @@ def _mean_cell(scores: dict[str, FinetuneScore], averaged: tuple[str, ...], note
         return notes.missing("not measured on all of the averaged sets")
     if mean.interval is None:
         return Cell(percent(mean.mean_pct), mean.mean_pct, mean.cell_ids, mark=notes.number("one seed: no interval"))
-    return Cell(plus_minus(mean.interval, 1), mean.mean_pct, mean.cell_ids)
+    return Cell(plus_minus(mean.interval, 1), mean.mean_pct, mean.cell_ids, more=ends(mean.interval))
 
 
 def mean_caption(protocols: Protocols) -> str:

@@ -76,6 +76,11 @@ def bracketed(interval: Interval, decimals: int = 1) -> str:
     return f"[{fixed(interval.low, decimals)}, {fixed(interval.high, decimals)}]"
 
 
+def ends(interval: Interval | None) -> tuple[tuple[str, float], ...]:
+    """The ends of an interval by name, for the CSV beside a table."""
+    return () if interval is None else (("low", interval.low), ("high", interval.high))
+
+
 def points(value: float) -> str:
     """A size in percentage points, for a sentence."""
     return f"{fixed(abs(value), 1)} point{'' if fixed(abs(value), 1) == '1.0' else 's'}"

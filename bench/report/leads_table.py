@@ -48,7 +48,7 @@ def _cells(protocol: str, lead: Lead, protocols: Protocols, notes: Notes) -> tup
         Cell(percent(second.mean_pct), second.mean_pct, second.cell_ids),
         Cell(signed(lead.delta_pp, 1), lead.delta_pp, ids),
         _statistic_cell(lead, notes),
-        Cell(str(lead.pairs), lead.pairs),
+        Cell(str(lead.pairs), lead.pairs, lead.candidate_ids),
         Cell(lead.verdict, lead.verdict, ids),
     )
 

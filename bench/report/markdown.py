@@ -1,9 +1,7 @@
-"""Markdown made of data: tables with footnotes, and the CSV that stands beside each table."""
+"""Markdown made of data: tables with footnotes. sidecar.py writes the CSV that stands beside each table."""
 
 from __future__ import annotations
 
-import csv
-import io
 from dataclasses import dataclass, field
 
 # The pages of this package have one module for all their Markdown.
@@ -16,13 +14,18 @@ from bench.markdown_text import one_line as one_line
 
 @dataclass(frozen=True)
 class Cell:
-    """One entry of a table: what is shown, the unrounded value, and the records it comes from."""
+    """One entry of a table: what is shown, the unrounded value, and the records or the publication it comes from.
+
+    more: further numbers that the text shows, by name, such as the ends of an interval.
+    """
 
     text: str  # plain; escaped when the table is rendered
     value: object = None
     records: tuple[str, ...] = ()
     is_bold: bool = False
     mark: int | None = None  # number of a footnote
+    more: tuple[tuple[str, float], ...] = ()
+    source: str = ""  # of a published number
 
 
 @dataclass(frozen=True)
@@ -84,16 +87,3 @@ def _render_cell(cell: Cell) -> str:
     if cell.is_bold and text:
         text = f"**{text}**"
     return text + (superscript(cell.mark) if cell.mark is not None else "")
-
-
-def table_csv(table: Table) -> str:
-    """One line per entry: row, column, what is shown, the unrounded value, and the ids of the records behind it."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(["row", "column", "shown", "value", "record_ids"])
-    for number, row in enumerate(table.rows, 1):
-        title = one_line(row[0].text) or str(number)
-        for column, cell in zip(table.columns[1:], row[1:], strict=True):
-            value = "" if cell.value is None else cell.value
-            writer.writerow([title, column.heading, one_line(cell.text), value, " ".join(sorted(set(cell.records)))])
-    return stream.getvalue()

@@ -15,10 +15,11 @@ import pandas as pd
 from bench.analyse.study import study
 from bench.errors import StoreError
 from bench.report.figures import FigureSpec
-from bench.report.markdown import escape, joined, table_csv
+from bench.report.markdown import escape, joined
 from bench.report.markdown_page import FINDING, markdown_page
 from bench.report.panels import draw_panels
 from bench.report.sections import report_document
+from bench.report.sidecar import TABLES, table_csv
 from bench.report.style import figure_style, save_figure
 from bench.store.record import Record
 
@@ -53,7 +54,7 @@ def write_report(
     tables = {f"{table.name}.csv": table_csv(table) for table in document.tables}
     try:
         _write_folder(folder / "figures", _drawn(document.figures), ("*.png", "*.svg"))
-        _write_folder(folder / "tables", tables, ("*.csv",))
+        _write_folder(folder / TABLES, tables, ("*.csv",))
         _write_whole(folder / "report.md", markdown_page(document))
     except OSError as error:
         raise StoreError(f"Report '{folder}' cannot be written: {error.strerror or error}.") from None

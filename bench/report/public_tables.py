@@ -8,7 +8,7 @@ from bench.analyse.protocols import Protocols
 from bench.analyse.public_scaling import PublicPoint, PublicScaling
 from bench.analyse.stand_ins import TableTwoRow
 from bench.report.finetune_tables import mean_words
-from bench.report.formats import counted, fixed, listed, percent, plus_minus, significant
+from bench.report.formats import counted, ends, fixed, listed, percent, plus_minus, significant
 from bench.report.markdown import Cell, Column, Notes, Table, escape
 from bench.report.style import family_style
 from bench.report.weights_tables import rule_words
@@ -41,12 +41,14 @@ def _table_two_cells(row: TableTwoRow, notes: Notes) -> tuple[Cell, ...]:
         published = notes.missing("not in the paper's table")
     else:
         spread = "" if theirs.std_pp is None else f" ± {fixed(theirs.std_pp, 2)}"
-        published = Cell(f"{fixed(theirs.accuracy_pct, 2)}{spread}", theirs.accuracy_pct)
+        more = () if theirs.std_pp is None else (("std", theirs.std_pp),)
+        text = f"{fixed(theirs.accuracy_pct, 2)}{spread}"
+        published = Cell(text, theirs.accuracy_pct, more=more, source=theirs.source)
     if row.quoted is None:
         quoted = notes.missing("no public stand-in is known" if what is None else "the catalog has no published figure")
     else:
         mark = notes.number(f"{escape(row.quoted.model)}: {escape(row.quoted.source)}")
-        quoted = Cell(fixed(row.quoted.top1_pct, 2), row.quoted.top1_pct, mark=mark)
+        quoted = Cell(fixed(row.quoted.top1_pct, 2), row.quoted.top1_pct, mark=mark, source=row.quoted.source)
     return (
         system,
         Cell(theirs.pretraining),
@@ -65,7 +67,7 @@ def _measured_cell(row: TableTwoRow, notes: Notes) -> Cell:
     one = row.measured
     mark = notes.number(f"{escape(one.model)} at {one.resolution_px} px, {one.protocol}")
     text = fixed(one.top1_pct, 2) if one.interval is None else plus_minus(one.interval, 2)
-    return Cell(text, one.top1_pct, one.cell_ids, mark=mark)
+    return Cell(text, one.top1_pct, one.cell_ids, mark=mark, more=ends(one.interval))
 
 
 def public_scaling_table(protocols: Protocols) -> Table | None:
@@ -119,8 +121,8 @@ def _public_cells(point: PublicPoint, public: PublicScaling, notes: Notes) -> tu
         Cell(row.name),
         Cell(family_style(row.family).name),
         Cell(row.recipe),
-        Cell(str(row.epochs), row.epochs, mark=sure),
-        Cell(fixed(row.images_seen / MEGA, 0), row.images_seen),
+        Cell(str(row.epochs), row.epochs, mark=sure, source=row.source),
+        Cell(fixed(row.images_seen / MEGA, 0), row.images_seen, source=row.source),
         macs,
         exaflops,
         *(_accuracy_cell(mean) for mean in (*accuracies, point.imagenet)),
@@ -131,7 +133,7 @@ def _accuracy_cell(mean: SetMean | None) -> Cell:
     if mean is None:
         return Cell(NOT_HERE)
     text = percent(mean.mean_pct) if mean.interval is None else plus_minus(mean.interval, 1)
-    return Cell(text, mean.mean_pct, mean.cell_ids)
+    return Cell(text, mean.mean_pct, mean.cell_ids, more=ends(mean.interval))
 
 
 def public_scaling_text(protocols: Protocols) -> str:

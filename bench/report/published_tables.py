@@ -9,7 +9,7 @@ from bench.analyse.published import ScalingComparison
 from bench.analyse.scores import Score
 from bench.analyse.study import Row, Study
 from bench.catalog.papers import SotaRow, paper_sota
-from bench.report.formats import Scale, fixed, mac_scale, percent, plus_minus, signed, significant
+from bench.report.formats import Scale, ends, fixed, mac_scale, percent, plus_minus, signed, significant
 from bench.report.markdown import Cell, Column, Notes, Table, escape
 from bench.report.style import family_style
 from bench.report.tables import certificate_cell, significant_millions
@@ -45,18 +45,18 @@ def _scaling_row(one: ScalingComparison, notes: Notes) -> tuple[Cell, ...]:
         computed = (
             Cell(fixed(one.macs / GIGA, 2), one.macs, ids),
             Cell(_exa(one.exaflops), one.exaflops, ids),
-            Cell(signed(one.difference_pct, 1), one.difference_pct, ids),
+            Cell(signed(one.difference_pct, 1), one.difference_pct, ids, source=row.source),
         )
     return (
         Cell(row.name if row.epochs == 7 else f"{row.name}, {row.epochs} epochs", row.name),
         Cell(family_style(row.family).name),
-        Cell(str(row.epochs), row.epochs),
+        Cell(str(row.epochs), row.epochs, source=row.source),
         computed[0],
         computed[1],
-        Cell(fixed(row.exaflops, 0), row.exaflops),
+        Cell(fixed(row.exaflops, 0), row.exaflops, source=row.source),
         computed[2],
-        Cell(fixed(row.average5_pct, 2), row.average5_pct),
-        Cell(fixed(row.top1_pct["imagenet"], 2), row.top1_pct["imagenet"]),
+        Cell(fixed(row.average5_pct, 2), row.average5_pct, source=row.source),
+        Cell(fixed(row.top1_pct["imagenet"], 2), row.top1_pct["imagenet"], source=row.source),
     )
 
 
@@ -99,11 +99,11 @@ def sota_table(study: Study) -> Table | None:
         else:
             computed = [
                 Cell(_exa(one.exaflops), one.exaflops, ids, mark=mark),
-                Cell(fixed(one.tflops_per_core, 1), one.tflops_per_core, ids),
+                Cell(fixed(one.tflops_per_core, 1), one.tflops_per_core, ids, source=one.row.source),
             ]
-        days = Cell(fixed(one.row.tpuv3_core_days, 0), one.row.tpuv3_core_days)
+        days = Cell(fixed(one.row.tpuv3_core_days, 0), one.row.tpuv3_core_days, source=one.row.source)
         cells = [_published_accuracy(row, notes) for row in known]
-        rows.append((Cell(one.row.system), Cell(one.row.pretraining), *cells, days, *computed))
+        rows.append((Cell(one.row.system), Cell(one.row.pretraining, source=one.row.source), *cells, days, *computed))
     return Table("paper_table_2", tuple(heads), tuple(rows), tuple(notes.texts))
 
 
@@ -111,7 +111,8 @@ def _published_accuracy(row: SotaRow | None, notes: Notes) -> Cell:
     if row is None or row.accuracy_pct is None:
         return notes.missing("not in the paper's table")
     spread = "" if row.std_pp is None else f" ± {fixed(row.std_pp, 2)}"
-    return Cell(f"{fixed(row.accuracy_pct, 2)}{spread}", row.accuracy_pct)
+    more = () if row.std_pp is None else (("std", row.std_pp),)
+    return Cell(f"{fixed(row.accuracy_pct, 2)}{spread}", row.accuracy_pct, more=more, source=row.source)
 
 
 def timm_table(study: Study) -> Table | None:
@@ -136,10 +137,10 @@ def timm_table(study: Study) -> Table | None:
                 Cell(one.name),
                 Cell(str(one.resolution_px), one.resolution_px),
                 Cell(fixed(one.params / MEGA, 2), one.params, ids),
-                Cell(fixed(one.published.params_m, 2), one.published.params_m),
+                Cell(fixed(one.published.params_m, 2), one.published.params_m, source=one.published.source),
                 Cell(fixed(one.macs_with_norms / GIGA, 3), one.macs_with_norms, ids),
-                Cell(significant(one.published.gmacs, 4), one.published.gmacs),
-                Cell(signed(one.difference_gmacs, 3), one.difference_gmacs, ids),
+                Cell(significant(one.published.gmacs, 4), one.published.gmacs, source=one.published.source),
+                Cell(signed(one.difference_gmacs, 3), one.difference_gmacs, ids, source=one.published.source),
                 Cell("yes" if one.is_within_tolerance else "no", one.is_within_tolerance, ids),
             )
         )
@@ -211,8 +212,8 @@ def shipped_table(study: Study, shipped: Study, shipped_records: Sequence[Record
         (
             Cell(row.label, row.key.model),
             Cell(name, name),
-            Cell(plus_minus(ours.interval, 1), ours.interval.estimate, ours.cell_ids),
-            Cell(plus_minus(other.interval, 1), other.interval.estimate, other.cell_ids),
+            Cell(plus_minus(ours.interval, 1), ours.interval.estimate, ours.cell_ids, more=ends(ours.interval)),
+            Cell(plus_minus(other.interval, 1), other.interval.estimate, other.cell_ids, more=ends(other.interval)),
         )
         for row, name, ours, other in pairs
     )

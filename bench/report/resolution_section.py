@@ -9,7 +9,7 @@ from bench.analyse.scores import RunKey
 from bench.analyse.speed_study import ResolutionPoint
 from bench.analyse.study import Study
 from bench.report.figures import FigureSpec
-from bench.report.formats import bare_rate, fixed, rate, significant, span
+from bench.report.formats import bare_rate, ends, fixed, rate, significant, span
 from bench.report.markdown import Cell, Column, Notes, Table
 from bench.report.panels import Panel, Point
 from bench.report.section import Section
@@ -68,7 +68,7 @@ def _throughput(study: Study, point: ResolutionPoint, notes: Notes) -> Cell:
         return missing_cell(study, notes, "speed", point.key)
     if point.best.peak is None:
         return Cell(bare_rate(point.best.peak_mean), point.best.peak_mean, point.best.cell_ids)
-    return Cell(rate(point.best.peak), point.best.peak.estimate, point.best.cell_ids)
+    return Cell(rate(point.best.peak), point.best.peak.estimate, point.best.cell_ids, more=ends(point.best.peak))
 
 
 def _at_batch(point: ResolutionPoint) -> Cell:

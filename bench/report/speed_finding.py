@@ -10,7 +10,7 @@ from bench.analyse.study import Study
 from bench.report.devices import device_words
 from bench.report.formats import bracketed, counted, fixed, listed, span
 from bench.report.markdown import escape
-from bench.report.speed_series import model_order, series_label, short_batches_words
+from bench.report.speed_series import macs_growth, model_order, series_label, short_batches_words
 
 _MOST_NAMED = 4  # models named one by one; with more, the range of them
 
@@ -93,10 +93,8 @@ def _factors(study: Study, falls: Sequence[Fall]) -> str:
 
 def _macs_words(study: Study, fall: Fall) -> str:
     """By which factor the multiply-adds of an image grow meanwhile, where both were counted."""
-    macs = {row.key.resolution_px: row.macs for row in study.rows if row.key.model == fall.series.model and row.macs}
-    if fall.low_px not in macs or fall.high_px not in macs:
-        return ""
-    return f" (its MACs grow {fixed(macs[fall.high_px] / macs[fall.low_px], 1)}-fold)"
+    grown = macs_growth(study, fall)
+    return "" if grown is None else f" (its MACs grow {fixed(grown[0], 1)}-fold)"
 
 
 def _near_words(study: Study) -> str:

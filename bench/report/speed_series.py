@@ -9,7 +9,8 @@ from bench.analyse.batch_curves import series_of
 from bench.analyse.identity import ModelIdentity, family_rank, identify_model
 from bench.analyse.intervals import Interval
 from bench.analyse.scores import RunKey
-from bench.analyse.study import Study
+from bench.analyse.speed_study import Fall
+from bench.analyse.study import Row, Study
 from bench.report.devices import device_words
 from bench.report.formats import fixed, listed, span
 from bench.report.markdown import Cell, Notes, escape
@@ -100,3 +101,13 @@ def short_batches_words(study: Study) -> str:
     """`at batch 64`, or `at the best batch tried`; for a sentence."""
     one_only = len(study.speed.batches) + study.speed.has_largest == 1
     return batches_words(study) if one_only else "at the best batch tried"
+
+
+def macs_growth(study: Study, fall: Fall) -> tuple[float, tuple[str, ...]] | None:
+    """By which factor the multiply-adds of an image grow meanwhile, and the records; None unless both were counted."""
+    rows: dict[int, Row] = {row.key.resolution_px: row for row in study.rows if row.key.model == fall.series.model}
+    low, high = rows.get(fall.low_px), rows.get(fall.high_px)
+    if low is None or high is None or not low.macs or not high.macs:
+        return None
+    ids = tuple(row.count.cell_id for row in (low, high) if row.count is not None)
+    return high.macs / low.macs, ids

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from bench.analyse.intervals import Interval
 from bench.analyse.speeds import Speed
 from bench.analyse.study import Row, Study
-from bench.report.formats import bare_rate, bracketed, fixed, rate, significant, span
+from bench.report.formats import bare_rate, bracketed, ends, fixed, rate, significant, span
 from bench.report.markdown import Cell, Column, Notes, Table
 
 Maker = Callable[[Row, Notes], Cell]  # one entry of the main table
@@ -52,7 +52,7 @@ def throughput_cell(speed: Speed | None, notes: Notes, *, is_bold: bool = False)
         return Cell(bare_rate(speed.throughput_median), speed.throughput_median, speed.cell_ids, mark=alone)
     mark = None if speed.is_settled else notes.number("a process had not reached its steady state when it was timed")
     interval = speed.throughput_img_per_s
-    return Cell(rate(interval), interval.estimate, speed.cell_ids, is_bold=is_bold, mark=mark)
+    return Cell(rate(interval), interval.estimate, speed.cell_ids, is_bold=is_bold, mark=mark, more=ends(interval))
 
 
 def latency_cell(speed: Speed | None, notes: Notes) -> Cell:
@@ -64,7 +64,7 @@ def latency_cell(speed: Speed | None, notes: Notes) -> Cell:
         mark = notes.number("p99 needs 1,000 iterations in every process")
         return Cell(f"{median} / n/a", speed.latency_p50_median, speed.cell_ids, mark=mark)
     shown = f"{median} / {significant(speed.latency_p99_median, 3)}"
-    return Cell(shown, speed.latency_p50_median, speed.cell_ids)
+    return Cell(shown, speed.latency_p50_median, speed.cell_ids, more=(("p99", speed.latency_p99_median),))
 
 
 def _memory_cell(row: Row, notes: Notes) -> Cell:
@@ -112,7 +112,10 @@ def speed_table(study: Study) -> Table | None:
             row += [Cell("–"), Cell("–")]
         else:
             words = f"{fixed(ratio.ratio_mean, 2)} × {bracketed(ratio.ratio, 2) if ratio.ratio else ''}".strip()
-            row += [Cell(words, ratio.ratio_mean, ratio.cell_ids), Cell(study.labels[ratio.reference])]
+            row += [
+                Cell(words, ratio.ratio_mean, ratio.cell_ids, more=ends(ratio.ratio)),
+                Cell(study.labels[ratio.reference]),
+            ]
         row += [latency_cell(one, notes), Cell(fixed(one.latency_samples, 0), one.latency_samples, one.cell_ids)]
         rows.append(tuple(row))
     return Table("speed", tuple(heads), tuple(rows), tuple(notes.texts))

@@ -13,6 +13,7 @@ from bench.report.formats import (
     bare_rate,
     bracketed,
     counted,
+    ends,
     fixed,
     flop_scale,
     learning_rate,
@@ -134,7 +135,14 @@ def _accuracy_column(study: Study, dataset: DatasetIdentity, best: Sequence[Scor
         if len(score.seeds) < usual:
             mark = notes.number(f"{counted(len(score.seeds), 'seed')} finished, not {usual}")
         text = plus_minus(score.interval, 1)
-        return Cell(text, score.interval.estimate, score.cell_ids, is_bold=any(score is one for one in best), mark=mark)
+        return Cell(
+            text,
+            score.interval.estimate,
+            score.cell_ids,
+            is_bold=any(score is one for one in best),
+            mark=mark,
+            more=ends(score.interval),
+        )
 
     return Column(f"{dataset.title}: top-1 [%]"), cell
 
@@ -159,7 +167,8 @@ def _training_columns(study: Study) -> list[tuple[Column, Maker]]:
         if not row.scores:
             return notes.missing("not trained in this suite")
         values = [score.train_flop / scale.factor for score in row.scores.values()]
-        return Cell(span(values, 2), sum(values) / len(values) * scale.factor, _score_ids(row))
+        more = (("low", min(values) * scale.factor), ("high", max(values) * scale.factor)) if len(values) > 1 else ()
+        return Cell(span(values, 2), sum(values) / len(values) * scale.factor, _score_ids(row), more=more)
 
     def speed(row: Row, notes: Notes) -> Cell:
         rates = [score.train_img_per_s for score in row.scores.values() if score.train_img_per_s > 0]
@@ -244,7 +253,7 @@ def training_sizes_table(study: Study) -> Table | None:
 def _size_cell(score: Score | None, notes: Notes) -> Cell:
     if score is None:
         return notes.missing("no run at this size")
-    return Cell(plus_minus(score.interval, 1), score.interval.estimate, score.cell_ids)
+    return Cell(plus_minus(score.interval, 1), score.interval.estimate, score.cell_ids, more=ends(score.interval))
 
 
 def budgets_table(study: Study) -> Table | None:
@@ -277,7 +286,7 @@ def _budget(gflop: float, scale: Scale) -> str:
 def _budget_cell(score: Score | None, notes: Notes) -> Cell:
     if score is None:
         return notes.missing("no run at this budget")
-    return Cell(plus_minus(score.interval, 1), score.interval.estimate, score.cell_ids)
+    return Cell(plus_minus(score.interval, 1), score.interval.estimate, score.cell_ids, more=ends(score.interval))
 
 
 def learning_rates_table(study: Study) -> Table | None:

@@ -6,7 +6,7 @@ from bench.analyse.speeds import Memory
 from bench.analyse.study import Study
 from bench.analyse.training_steps import TrainingStep
 from bench.report.figures import FigureSpec
-from bench.report.formats import bare_rate, bracketed, fixed, rate, significant, span
+from bench.report.formats import bare_rate, bracketed, ends, fixed, rate, significant, span
 from bench.report.markdown import Cell, Column, Notes, Table
 from bench.report.panels import Panel, Point
 from bench.report.section import Section
@@ -77,21 +77,22 @@ def _training_rate(study: Study, step: TrainingStep, notes: Notes) -> Cell:
     unsettled = "a process had not reached its steady state when it was timed"
     mark = None if step.is_settled else notes.number(unsettled)
     shown = rate(step.rate) if step.rate else bare_rate(step.rate_mean)
-    return Cell(shown, step.rate_mean, step.cell_ids, mark=mark)
+    return Cell(shown, step.rate_mean, step.cell_ids, mark=mark, more=ends(step.rate))
 
 
 def _inference_rate(study: Study, step: TrainingStep, notes: Notes) -> Cell:
     if step.inference_mean is None:
         return missing_cell(study, notes, "speed", step.key, step.batch_size)
     shown = rate(step.inference) if step.inference else bare_rate(step.inference_mean)
-    return Cell(shown, step.inference_mean, step.inference_ids)
+    return Cell(shown, step.inference_mean, step.inference_ids, more=ends(step.inference))
 
 
 def _times(step: TrainingStep) -> Cell:
     if step.times_mean is None:
         return Cell("–")
     interval = f" {bracketed(step.times, 2)}" if step.times else ""
-    return Cell(f"{fixed(step.times_mean, 2)} ×{interval}", step.times_mean, (*step.cell_ids, *step.inference_ids))
+    ids = (*step.cell_ids, *step.inference_ids)
+    return Cell(f"{fixed(step.times_mean, 2)} ×{interval}", step.times_mean, ids, more=ends(step.times))
 
 
 def _memory(study: Study, step: TrainingStep, memory: Memory | None, task: str, notes: Notes) -> Cell:

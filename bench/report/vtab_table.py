@@ -11,7 +11,7 @@ from bench.analyse.protocols import Protocols
 from bench.analyse.task_sets import VTAB_GROUPS, VTAB_TASKS, vtab_group, vtab_tasks
 from bench.analyse.weights import Subject
 from bench.report.finetune_tables import score_cell
-from bench.report.formats import percent, plus_minus
+from bench.report.formats import ends, percent, plus_minus
 from bench.report.markdown import Cell, Column, Notes, Table, escape
 from bench.report.weights_tables import row_order
 
@@ -68,7 +68,7 @@ def _mean_cell(mean: SetMean | None, why: str, notes: Notes) -> Cell:
     if mean is None:
         return notes.missing(why)
     text = percent(mean.mean_pct) if mean.interval is None else plus_minus(mean.interval, 1)
-    return Cell(text, mean.mean_pct, mean.cell_ids, is_bold=True)
+    return Cell(text, mean.mean_pct, mean.cell_ids, is_bold=True, more=ends(mean.interval))
 
 
 def vtab_text(protocols: Protocols) -> str:

@@ -12,7 +12,7 @@ from bench.analyse.leads import Scored
 from bench.analyse.protocols import Protocols
 from bench.analyse.task_sets import set_order
 from bench.analyse.weights import UNKNOWN_PRETRAINING, Subject, pretraining_of
-from bench.report.formats import Scale, counted, fixed, listed, mac_scale, plus_minus, signed, significant
+from bench.report.formats import Scale, counted, ends, fixed, listed, mac_scale, plus_minus, signed, significant
 from bench.report.markdown import Cell, Column, Notes, Table, escape
 from bench.report.style import family_style
 
@@ -98,7 +98,7 @@ def _evaluation_cells(one: Evaluation, protocols: Protocols, scale: Scale, notes
     cells = subject_cells(one.subject, one.identity.family, protocols, notes)
     cells += [Cell(identify_dataset(one.dataset).title, one.dataset), Cell(str(px), px), macs_cell(one, scale, notes)]
     cells += [
-        Cell(plus_minus(one.top1, 2), one.top1.estimate, ids),
+        Cell(plus_minus(one.top1, 2), one.top1.estimate, ids, more=ends(one.top1)),
         percent_cell(one.top5_pct, ids, notes, "fewer than five classes"),
         percent_cell(one.mean_per_class_pct, ids, notes, "not recorded"),
     ]
@@ -106,7 +106,7 @@ def _evaluation_cells(one: Evaluation, protocols: Protocols, scale: Scale, notes
         cells.append(notes.missing("ReaL labels are of ImageNet's validation images alone"))
     else:
         over = notes.number(f"over {counted(one.real.n, 'image')} that have ReaL labels")
-        cells.append(Cell(plus_minus(one.real, 2), one.real.estimate, ids, mark=over))
+        cells.append(Cell(plus_minus(one.real, 2), one.real.estimate, ids, mark=over, more=ends(one.real)))
     return [*cells, *_published_cells(one, notes)]
 
 
@@ -118,7 +118,8 @@ def _published_cells(one: Evaluation, notes: Notes) -> list[Cell]:
         cells = [notes.missing(unknown)]
     else:
         source = notes.number(escape(one.published_source)) if one.published_source else None
-        cells = [Cell(fixed(one.published_pct, 2), one.published_pct, mark=source)]
+        shown = fixed(one.published_pct, 2)
+        cells = [Cell(shown, one.published_pct, mark=source, source=one.published_source)]
     if one.delta_pp is None:
         cells.append(notes.missing(unknown))
     else:
@@ -179,7 +180,9 @@ def _shots_cell(score: FewshotScore | None, setting: tuple[int, str], notes: Not
     mark = None
     if score.group.spread is None:
         mark = notes.number("one draw: the interval is over test images alone")
-    return Cell(plus_minus(score.interval, 1), score.interval.estimate, score.cell_ids, mark=mark)
+    return Cell(
+        plus_minus(score.interval, 1), score.interval.estimate, score.cell_ids, mark=mark, more=ends(score.interval)
+    )
 
 
 def record_notes(scores: Iterable[Noted], labels: Sequence[str]) -> list[str]:

@@ -32,6 +32,7 @@ def test_every_axis_of_the_suite_has_its_section_and_figure(desk: Study):
     sections = speed_sections(desk)
     assert [section.heading for section in sections] == [
         "Speed and memory against resolution",
+        "Throughput lost with resolution",
         "Throughput against batch size",
         "The largest batch that fits",
         "Training steps",
@@ -42,6 +43,19 @@ def test_every_axis_of_the_suite_has_its_section_and_figure(desk: Study):
 
 def test_a_suite_of_one_batch_and_size_has_no_such_section():
     assert speed_sections(made([speed_record("vit_32px_m", repeat, 100.0 + repeat) for repeat in range(3)])) == []
+
+
+def test_falls_are_told_with_their_interval_and_the_growth_of_macs(desk: Study):
+    [table] = [s.table for s in speed_sections(desk) if s.heading == "Throughput lost with resolution"]
+    fall = next(fall for fall in desk.speed.falls() if fall.series.model == table.rows[0][0].value)
+    texts = [cell.text for cell in table.rows[0]]
+    assert texts[1:3] == [str(fall.low_px), str(fall.high_px)]
+    assert texts[3] == f"{(fall.high_px // fall.low_px) ** 2} ×"
+    assert dict(table.rows[0][4].more) == {"low": fall.factor.low, "high": fall.factor.high}
+    macs = {
+        row.key.resolution_px: row.count.macs for row in desk.rows if row.key.model == fall.series.model and row.count
+    }
+    assert table.rows[0][5].value == macs[fall.high_px] / macs[fall.low_px]
 
 
 def test_curves_are_logarithmic_on_both_axes_and_have_a_line_per_model(desk: Study):
