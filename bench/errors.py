@@ -32,11 +32,15 @@ class RequestError(BenchError):
 class UnknownNameError(RequestError):
     """A name that is in no catalog, with the nearest names that are."""
 
-    def __init__(self, kind: str, name: str, known: Iterable[str], where: str = "", hint: str = "") -> None:
+    def __init__(
+        self, kind: str, name: str, known: Iterable[str], where: str = "", hint: str = "", listed_by: str = ""
+    ) -> None:
         known = list(known)
         nearest = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
         place = f" in {where}" if where else ""
-        advice = f"Did you mean {' or '.join(repr(n) for n in nearest)}?" if nearest else _list_hint(kind, known)
+        advice = (
+            f"Did you mean {' or '.join(repr(n) for n in nearest)}?" if nearest else _list_hint(kind, known, listed_by)
+        )
         super().__init__(f"Unknown {kind} {name!r}{place}. {advice} {hint}".rstrip())
         self.kind, self.name, self.nearest = kind, name, nearest
 
@@ -81,8 +85,8 @@ class BadImageError(DataError):
     """One stored image that cannot be decoded; the message says why."""
 
 
-def _list_hint(kind: str, known: list[str]) -> str:
+def _list_hint(kind: str, known: list[str], listed_by: str) -> str:
     if len(known) <= 12:
         return f"Known: {', '.join(known)}."
-    command = {"data set": "datasets", "suite": "suites"}.get(kind, "models")
+    command = listed_by or {"data set": "datasets", "suite": "suites"}.get(kind, "models")
     return f"{len(known)} are known; `vitbench {command}` lists them."

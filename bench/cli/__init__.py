@@ -18,6 +18,7 @@ from bench.cli.baseline import baseline_app
 from bench.cli.check import check
 from bench.cli.compare import compare
 from bench.cli.data import data_app
+from bench.cli.explain import explain
 from bench.cli.look import complexity, datasets, doctor, models, suites
 from bench.cli.run import adopt, plan, report, run
 from bench.errors import BenchError
@@ -40,7 +41,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (run, plan, report, compare, models, datasets, suites, complexity, doctor, adopt, check):
+for command in (run, plan, report, compare, explain, models, datasets, suites, complexity, doctor, adopt, check):
     app.command()(command)
 app.add_typer(data_app, name="data")
 app.add_typer(baseline_app, name="baseline")

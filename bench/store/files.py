@@ -12,7 +12,7 @@ import errno
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -70,7 +70,31 @@ def read_records(folder: Path) -> ReadResult:
     return result
 
 
+@dataclass(frozen=True)
+class StoredRecord:
+    """A record and where it is written: file, and line counted from 1."""
+
+    path: Path
+    line: int
+    record: Record
+
+
+def find_records(folder: Path, cell_ids: Collection[str]) -> list[StoredRecord]:
+    """Every record of these cells under `folder`, in the order of files and lines. Raises as `read_records` does."""
+    found = []
+    for path in sorted(folder.glob("*.jsonl")):
+        for number, record in _records_of(path, ReadResult()):
+            if record.cell_id in cell_ids:
+                found.append(StoredRecord(path, number, record))
+    return found
+
+
 def _read_run(path: Path, result: ReadResult) -> None:
+    result.records.extend(record for _, record in _records_of(path, result))
+
+
+def _records_of(path: Path, result: ReadResult) -> Iterator[tuple[int, Record]]:
+    """Each record of a file with its line; warnings and summaries go to `result`."""
     try:
         text = path.read_bytes()
     except OSError as error:
@@ -86,7 +110,7 @@ def _read_run(path: Path, result: ReadResult) -> None:
         if "run_summary" in data:
             result.summaries.append(data["run_summary"])
         else:
-            result.records.append(_parse_record(path, number, data))
+            yield number, _parse_record(path, number, data)
 
 
 def _parse_line(path: Path, number: int, line: bytes) -> dict[str, Any]:
