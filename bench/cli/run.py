@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 if TYPE_CHECKING:
+    from bench.analyse.against import Against
     from bench.execute.runner import Resources, Summary
     from bench.execute.surroundings import Here
     from bench.store.record import Record
+    from bench.store.suites import StoredSuite
     from bench.suite.cell import Cell
     from bench.suite.spec import Suite
 
@@ -251,6 +253,10 @@ def report(
     ] = None,
     reports: Annotated[Path, typer.Option(help="Folder of the reports.", file_okay=False)] = Path("reports"),
     shipped: ShippedOption = False,
+    against: Annotated[
+        str | None,
+        typer.Option(help="What moved since this run: the beginning of its file's name, or a results folder."),
+    ] = None,
 ) -> None:
     """Rebuild the reports of suites from the stored records alone."""
     from bench.errors import RequestError
@@ -264,13 +270,15 @@ def report(
             f"No results under {', '.join(repr(str(root)) for root in roots)}. `vitbench run pocket` makes some; "
             "`vitbench report --shipped` rebuilds the pages of committed results."
         )
+    if against is not None and len(names) != 1:
+        raise RequestError(f"--against holds one suite against its other run. Name one of: {', '.join(names)}.")
     out = reports if shipped else reports / "local"
     for name in names:
-        typer.echo(f"{_write_one(name, roots, out, shipped)}")
+        typer.echo(f"{_write_one(name, roots, out, shipped, against)}")
     typer.echo(f"{write_index(out)}")
 
 
-def _write_one(name: str, roots: list[Path], out: Path, shipped: bool) -> Path:
+def _write_one(name: str, roots: list[Path], out: Path, shipped: bool, against: str | None) -> Path:
     """The report of one suite from all results folders."""
     from bench.errors import RequestError
     from bench.report.page import write_report
@@ -290,6 +298,7 @@ def _write_one(name: str, roots: list[Path], out: Path, shipped: bool) -> Path:
     committed = [] if shipped else [suite_folder(root, name, local=False) for root in roots]
     flags = "".join(f" --results {shlex.quote(str(root))}" for root in roots if roots != [Path("results")])
     flags += " --shipped" if shipped else ""
+    flags += f" --against {shlex.quote(against)}" if against is not None else ""
     return write_report(
         name,
         stored.records,
@@ -300,7 +309,20 @@ def _write_one(name: str, roots: list[Path], out: Path, shipped: bool) -> Path:
         warnings=stored.warnings,
         shipped=[record for folder in committed for record in read_records(folder).records],
         run_summary=stored.summaries[-1] if stored.summaries else None,
+        against=None if against is None else _held_against(stored, roots, against, local=not shipped),
     )
+
+
+def _held_against(stored: StoredSuite, roots: list[Path], run: str, *, local: bool) -> Against:
+    """What moved between the run that is named and the rest."""
+    from bench.analyse.against import compare_runs
+    from bench.analyse.run_figures import run_figures
+    from bench.store.runs import runs_to_compare
+
+    two = runs_to_compare(stored, roots, run, local=local)
+    before = run_figures(two.before.name, two.before.records, two.before_predictions)
+    after = run_figures(two.after.name, two.after.records, two.after_predictions)
+    return compare_runs(before, after, (two.told_before, two.told_after))
 
 
 def _question(name: str) -> str:

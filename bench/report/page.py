@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 
+from bench.analyse.against import Against
 from bench.analyse.study import study
 from bench.errors import StoreError
 from bench.report.figures import FigureSpec
@@ -35,6 +36,7 @@ def write_report(
     warnings: Sequence[str] = (),
     shipped: Sequence[Record] = (),
     run_summary: Mapping[str, Any] | None = None,
+    against: Against | None = None,
 ) -> Path:
     """Write `<out>/<suite>/report.md` with its figures and tables; returns the page's path.
 
@@ -49,6 +51,7 @@ def write_report(
         warnings=warnings,
         shipped=shipped,
         run_summary=run_summary,
+        against=against,
     )
     folder = out / suite_name
     tables = {f"{table.name}.csv": table_csv(table) for table in document.tables}

@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from bench.analyse.against import Against
 from bench.analyse.study import Study, study
+from bench.report.against_section import against_section
 from bench.report.best_settings_section import best_settings_section
 from bench.report.figures import FigureSpec, all_figures
 from bench.report.formats import span
@@ -45,6 +47,7 @@ def report_document(
     warnings: Sequence[str] = (),
     shipped: Sequence[Record] = (),
     run_summary: Mapping[str, Any] | None = None,
+    against: Against | None = None,
 ) -> Document:
     """Everything that the report of a suite says, in its order. question: plain text; empty where there is none."""
     first, *rest = _sections(analysed, shipped)
@@ -55,7 +58,7 @@ def report_document(
         question=question.strip(),
         finding=finding(analysed),
         warnings=tuple(preflight_warnings(analysed.protocols)),
-        sections=(first, conditions_section(analysed, run_summary), *rest, *closing),
+        sections=(first, conditions_section(analysed, run_summary), against_section(against), *rest, *closing),
         rebuild_command=rebuild_command,
     )
 

@@ -65,8 +65,20 @@ def read_records(folder: Path) -> ReadResult:
     is not a record and for a file that another format version wrote: results must not vanish silently.
     """
     result = ReadResult()
-    for path in sorted(folder.glob("*.jsonl")):
-        _read_run(path, result)
+    for path in run_files(folder):
+        result.records.extend(record for _, record in _records_of(path, result))
+    return result
+
+
+def run_files(folder: Path) -> list[Path]:
+    """The files of all runs in `folder`, in the order of their names."""
+    return sorted(folder.glob("*.jsonl"))
+
+
+def read_run(path: Path) -> ReadResult:
+    """Every record of one file; see `read_records`."""
+    result = ReadResult()
+    result.records.extend(record for _, record in _records_of(path, result))
     return result
 
 
@@ -82,15 +94,11 @@ class StoredRecord:
 def find_records(folder: Path, cell_ids: Collection[str]) -> list[StoredRecord]:
     """Every record of these cells under `folder`, in the order of files and lines. Raises as `read_records` does."""
     found = []
-    for path in sorted(folder.glob("*.jsonl")):
+    for path in run_files(folder):
         for number, record in _records_of(path, ReadResult()):
             if record.cell_id in cell_ids:
                 found.append(StoredRecord(path, number, record))
     return found
-
-
-def _read_run(path: Path, result: ReadResult) -> None:
-    result.records.extend(record for _, record in _records_of(path, result))
 
 
 def _records_of(path: Path, result: ReadResult) -> Iterator[tuple[int, Record]]:
