@@ -60,10 +60,9 @@ class Crossing:
 def crossing(pairs: Sequence[tuple[Curve, Curve]], level: float = LEVEL) -> Crossing | None:
     """Where the mean of the first curves passes the mean of the second ones; None without a common stretch.
 
-    pairs: (first, second) on each data set; differences are averaged over the sets. The interval supposes one passage:
-    behind on one side of it and ahead on the other. Its ends are the first place, seen from the side where the first
-    is behind, that is not significantly behind, and the last one that is not significantly ahead; each fails with at
-    most (1 - level) / 2.
+    pairs: (first, second) on each data set; differences are averaged over the sets. The interval supposes one passage,
+    behind on one side of it and ahead on the other: it starts after the last place that is significantly behind and
+    ends before the first that is significantly ahead. Where these contradict each other it is open at both ends.
     """
     curves = [(sign / len(pairs), curve) for pair in pairs for sign, curve in zip((1.0, -1.0), pair, strict=True)]
     low_x, high_x = max(curve[0].x for _, curve in curves), min(curve[-1].x for _, curve in curves)
@@ -118,28 +117,28 @@ def _verdict(interval: Interval | None) -> int:
 
 
 def _interval(places: Sequence[float], verdict: Callable[[float], int]) -> tuple[float | None, float | None]:
-    """First place that is not behind, and last that is not ahead; None where that is the edge of the range."""
+    """Last place that is behind and first that is ahead; None without one."""
     grid = [
         math.exp(math.log(left) + i / _PLACES * math.log(right / left))
         for left, right in itertools.pairwise(places)
         for i in range(_PLACES)
     ]
-    grid = [*grid, places[-1]]
-    grid[0] = places[0]
-    return (
-        _end(grid, lambda x: verdict(x) < 0),
-        _end(grid[::-1], lambda x: verdict(x) > 0),
-    )
+    grid = [places[0], *grid[1:], places[-1]]
+    low = _last(grid, lambda x: verdict(x) < 0)
+    high = _last(grid[::-1], lambda x: verdict(x) > 0)
+    return (None, None) if low is not None and high is not None and low > high else (low, high)
 
 
-def _end(grid: Sequence[float], is_decided: Callable[[float], bool]) -> float | None:
-    """Where the decided stretch that starts the grid ends; None without one, the grid's end if it never ends."""
-    if not is_decided(grid[0]):
+def _last(grid: Sequence[float], is_decided: Callable[[float], bool]) -> float | None:
+    """Where the last decided place of the grid ends; None without one."""
+    decided = [is_decided(x) for x in grid]
+    if not any(decided):
         return None
-    for inside, outside in itertools.pairwise(grid):
-        if not is_decided(outside):
-            for _ in range(_HALVINGS):
-                middle = math.sqrt(inside * outside)
-                inside, outside = (middle, outside) if is_decided(middle) else (inside, middle)
-            return outside
-    return grid[-1]
+    last = len(grid) - 1 - decided[::-1].index(True)
+    if last == len(grid) - 1:
+        return grid[-1]
+    inside, outside = grid[last], grid[last + 1]
+    for _ in range(_HALVINGS):
+        middle = math.sqrt(inside * outside)
+        inside, outside = (middle, outside) if is_decided(middle) else (inside, middle)
+    return outside

@@ -4,38 +4,42 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from bench.analyse.identity import DatasetIdentity, family_rank
-from bench.analyse.intervals import Interval, contrast_interval
+from bench.analyse.intervals import contrast_interval
 from bench.analyse.scores import Score
-from bench.analyse.study import Row, Study
+from bench.analyse.study import Study
 from bench.catalog.papers import ScalingRow, paper_scaling
-from bench.report.formats import Scale, fixed, flop_scale, learning_rate, listed, mac_scale
-from bench.report.panels import MOST_LABELS, MOST_LINE_LABELS, MOST_PANELS, Line, Panel, Point
+from bench.report.cost_figures import (
+    accuracy_against_latency,
+    accuracy_against_macs,
+    accuracy_against_memory,
+    accuracy_against_throughput,
+)
+from bench.report.figure_parts import (
+    FRONT_WORDS,
+    chances_on,
+    interval_bar,
+    per_dataset,
+    set_title,
+    thinned,
+)
+from bench.report.figure_parts import FigureSpec as FigureSpec
+from bench.report.formats import Scale, fixed, flop_scale, learning_rate
+from bench.report.panels import MOST_PANELS, Line, Panel, Point
 from bench.report.style import family_style
 from bench.report.wording import (
     accuracy_conditions,
     dataset_words,
     seeds_words,
     sizes_compute_words,
-    speed_conditions,
     sweep_conditions,
 )
 from bench.units import EXA
 
 _MOST_CURVES = 8  # models per panel of training sizes; with more, each family's mean is drawn instead
-
-
-@dataclass(frozen=True)
-class FigureSpec:
-    """One figure: its file name, what it shows in words (Markdown), and its panels."""
-
-    name: str
-    alternative: str  # for readers who cannot see it
-    caption: str
-    panels: tuple[Panel, ...]
 
 
 def all_figures(study: Study) -> list[FigureSpec]:
@@ -45,66 +49,12 @@ def all_figures(study: Study) -> list[FigureSpec]:
         accuracy_against_training,
         accuracy_against_throughput,
         accuracy_against_latency,
+        accuracy_against_memory,
         accuracy_against_training_images,
         learning_rates,
         paper_figure_5,
     )
     return [figure for maker in makers if (figure := maker(study)) is not None]
-
-
-def _interval_bar(interval: Interval | None) -> tuple[float, float] | None:
-    return None if interval is None else (interval.low, interval.high)
-
-
-def _scored_rows(study: Study, dataset: DatasetIdentity) -> list[tuple[Row, Score]]:
-    return [(row, row.scores[dataset.name]) for row in study.rows if dataset.name in row.scores]
-
-
-def _per_dataset(study: Study, panel: Callable[[DatasetIdentity], Panel | None]) -> tuple[Panel, ...]:
-    panels = [made for dataset in study.datasets if (made := panel(dataset)) is not None]
-    return tuple(panels[:MOST_PANELS])
-
-
-def _title(dataset: DatasetIdentity) -> str:
-    return f"{dataset.title} ({dataset.kind})"
-
-
-def thinned(panels: Sequence[Panel]) -> str:
-    """What the caption must say where not everything is labelled or shown."""
-    words = ""
-    if any(len(panel.points) > MOST_LABELS for panel in panels):
-        words += f" Beyond {MOST_LABELS} points a panel draws no bars and labels only the front of each family."
-    if any(len(panel.lines) > MOST_LINE_LABELS for panel in panels):
-        words += f" Beyond {MOST_LINE_LABELS} models a panel of lines names none; the table does."
-    if len(panels) == MOST_PANELS:
-        words += f" At most {MOST_PANELS} panels are drawn."
-    return words
-
-
-def accuracy_against_macs(study: Study) -> FigureSpec | None:
-    """Top-1 against multiply-adds of one image, one panel per data set."""
-    scale = mac_scale(row.macs or 0.0 for row in study.rows if row.scores)
-
-    def panel(dataset: DatasetIdentity) -> Panel | None:
-        points = tuple(
-            Point(
-                row.macs / scale.factor, s.interval.estimate, row.identity.family, row.label, _interval_bar(s.interval)
-            )
-            for row, s in _scored_rows(study, dataset)
-            if row.macs
-        )
-        axis = f"MACs of one image [{scale.unit}], log"
-        return Panel(_title(dataset), axis, "Top-1 [%]", points, front="low x") if points else None
-
-    panels = _per_dataset(study, panel)
-    if not panels:
-        return None
-    caption = (
-        f"**Accuracy against inference compute.** Top-1 on the test part by multiply-adds of one image; bars: 95 % "
-        f"intervals over seeds and test images; grey line: Pareto front. Measured here: "
-        f"{accuracy_conditions(study)}.{thinned(panels)}"
-    )
-    return FigureSpec("accuracy_vs_macs", "Top-1 against inference MACs, one panel per data set", caption, panels)
 
 
 def accuracy_against_training(study: Study) -> FigureSpec | None:
@@ -116,25 +66,29 @@ def accuracy_against_training(study: Study) -> FigureSpec | None:
     scale = flop_scale(score.train_flop for score in scores)
 
     def panel(dataset: DatasetIdentity) -> Panel | None:
+        chances = chances_on(study.fronts, dataset.name, "train_flop")
         by_model: dict[str, list[Score]] = defaultdict(list)
         for score in scores:
             if score.dataset == dataset.name and score.key in study.labels:
                 by_model[study.labels[score.key]].append(score)
         lines = [
-            Line(_training_points(found, scale), found[0].identity.family, label)
+            Line(_training_points(found, scale, chances), found[0].identity.family, label)
             for label, found in sorted(
                 by_model.items(), key=lambda item: (family_rank(item[1][0].identity.family), item[0])
             )
         ]
         if all(len(line.points) == 1 for line in lines):
-            points = tuple(Point(p.x, p.y, line.family, line.label, p.y_bar) for line in lines for p in line.points)
-            return Panel(_title(dataset), _training_axis(scale), "Top-1 [%]", points) if points else None
-        return Panel(_title(dataset), _training_axis(scale), "Top-1 [%]", lines=tuple(lines)) if lines else None
+            points = tuple(replace(line.points[0], label=line.label) for line in lines)
+            return (
+                Panel(set_title(dataset), _training_axis(scale), "Top-1 [%]", points, front="low x") if points else None
+            )
+        return Panel(set_title(dataset), _training_axis(scale), "Top-1 [%]", lines=tuple(lines)) if lines else None
 
-    panels = _per_dataset(study, panel)
+    panels = per_dataset(study, panel)
     caption = (
         "**Accuracy against training compute** (3 × FLOPs × images seen, no sweeps included). Each point is a run of "
-        f"its own whose schedule decays to that budget. Measured here: {accuracy_conditions(study)}.{thinned(panels)}"
+        f"its own whose schedule decays to that budget; {FRONT_WORDS}. Measured here: {accuracy_conditions(study)}."
+        f"{thinned(panels)}"
     )
     return FigureSpec("accuracy_vs_training", "Top-1 against training compute, one panel per data set", caption, panels)
 
@@ -143,66 +97,19 @@ def _training_axis(scale: Scale) -> str:
     return f"Training compute of one run [{scale.unit}], log"
 
 
-def _training_points(scores: Sequence[Score], scale: Scale) -> tuple[Point, ...]:
+def _training_points(scores: Sequence[Score], scale: Scale, chances: Mapping[object, float]) -> tuple[Point, ...]:
     ordered = sorted(scores, key=lambda score: score.train_flop)
     return tuple(
-        Point(s.train_flop / scale.factor, s.interval.estimate, s.identity.family, "", _interval_bar(s.interval))
+        Point(
+            s.train_flop / scale.factor,
+            s.interval.estimate,
+            s.identity.family,
+            "",
+            interval_bar(s.interval),
+            chance=chances.get(s.cell_ids),
+        )
         for s in ordered
     )
-
-
-def _against_speed(
-    study: Study, axis: str, front: str, measure: Callable[[Row], tuple[float, tuple[float, float] | None] | None]
-) -> tuple[Panel, ...]:
-    def panel(dataset: DatasetIdentity) -> Panel | None:
-        points = []
-        for row, score in _scored_rows(study, dataset):
-            found = measure(row)
-            if found is not None:
-                bars = (_interval_bar(score.interval), found[1])
-                points.append(Point(found[0], score.interval.estimate, row.identity.family, row.label, *bars))
-        return Panel(_title(dataset), axis, "Top-1 [%]", tuple(points), front=front) if points else None
-
-    return _per_dataset(study, panel)
-
-
-def accuracy_against_throughput(study: Study) -> FigureSpec | None:
-    """Top-1 against images per second, with the Pareto front."""
-
-    def measure(row: Row) -> tuple[float, tuple[float, float] | None] | None:
-        if row.speed is None or row.speed.throughput_median is None:
-            return None
-        interval = row.speed.throughput_img_per_s
-        return (interval.estimate if interval else row.speed.throughput_median), _interval_bar(interval)
-
-    batches = listed(sorted({str(row.speed.batch_size) for row in study.rows if row.speed is not None}))
-    panels = _against_speed(study, f"Throughput at batch {batches} [img/s], log", "high x", measure)
-    if not panels:
-        return None
-    caption = (
-        "**Accuracy against throughput.** Right and up is better; grey line: Pareto front of the estimates; bars: 95 % "
-        f"intervals. Measured here: {speed_conditions(study)}; accuracies as in the first figure.{thinned(panels)}"
-    )
-    return FigureSpec("accuracy_vs_throughput", "Top-1 against throughput with the Pareto front", caption, panels)
-
-
-def accuracy_against_latency(study: Study) -> FigureSpec | None:
-    """Top-1 against the median latency at batch 1, with the Pareto front."""
-
-    def measure(row: Row) -> tuple[float, tuple[float, float] | None] | None:
-        if row.speed is None or row.speed.latency_p50_median is None:
-            return None
-        interval = row.speed.latency_p50_ms
-        return (interval.estimate if interval else row.speed.latency_p50_median), _interval_bar(interval)
-
-    panels = _against_speed(study, "Latency p50 at batch 1 [ms], log", "low x", measure)
-    if not panels:
-        return None
-    caption = (
-        "**Accuracy against latency.** Left and up is better; grey line: Pareto front of the estimates; bars: 95 % "
-        f"intervals. Measured here: {speed_conditions(study)}; accuracies as in the first figure.{thinned(panels)}"
-    )
-    return FigureSpec("accuracy_vs_latency", "Top-1 against latency with the Pareto front", caption, panels)
 
 
 def accuracy_against_training_images(study: Study) -> FigureSpec | None:
@@ -221,9 +128,9 @@ def accuracy_against_training_images(study: Study) -> FigureSpec | None:
             lines = _family_means([found for _, found in ordered])
         else:
             lines = [_size_line(label, found) for label, found in ordered]
-        return Panel(_title(dataset), "Training images, log", "Top-1 [%]", lines=tuple(lines), log_base=2)
+        return Panel(set_title(dataset), "Training images, log", "Top-1 [%]", lines=tuple(lines), log_base=2)
 
-    panels = _per_dataset(study, panel)
+    panels = per_dataset(study, panel)
     if not panels:
         return None
     caption = (
@@ -237,7 +144,7 @@ def accuracy_against_training_images(study: Study) -> FigureSpec | None:
 def _size_line(label: str, scores: Sequence[Score]) -> Line:
     ordered = sorted(scores, key=lambda score: score.train_images)
     points = tuple(
-        Point(s.train_images, s.interval.estimate, s.identity.family, "", _interval_bar(s.interval)) for s in ordered
+        Point(s.train_images, s.interval.estimate, s.identity.family, "", interval_bar(s.interval)) for s in ordered
     )
     return Line(points, scores[0].identity.family, label)
 
@@ -341,7 +248,7 @@ def _our_figure_5(study: Study) -> Panel | None:
         interval = contrast_interval([(1 / len(scores), score.group) for score in scores])
         mean = sum(score.interval.estimate for score in scores) / len(scores)
         compute = sum(score.train_flop for score in scores) / len(scores) / scale.factor
-        points.append(Point(compute, mean, row.identity.family, row.label, _interval_bar(interval)))
+        points.append(Point(compute, mean, row.identity.family, row.label, interval_bar(interval)))
     title = "Measured here: mean of sets" if len(names) > 1 else f"Measured here: {dataset_words(names)}"
     return Panel(title, _training_axis(scale), "Top-1 [%]", tuple(points))
 

@@ -23,6 +23,8 @@ MOST_LINE_LABELS = 16  # per panel of lines; with more, none is labelled
 MOST_PANELS = 6
 _LABEL_POINTS = 8.0
 _MARKER_POINTS = 6.5
+_DISC_POINTS = 15.0  # behind a marker, the darker the likelier the point is on the front
+_LEAST_CHANCE = 0.02  # a fainter disc would not be seen
 _WIDE, _NARROW, _HEIGHT, _LEGEND_STRIP = 475.0, 320.0, 255.0, 18.0  # of a panel, points
 _MARGIN, _LOG_Y_MARGIN = 46.0, 58.0  # left of the axes: percentages, and numbers of up to six digits
 
@@ -37,6 +39,7 @@ class Point:
     label: str
     y_bar: tuple[float, float] | None = None
     x_bar: tuple[float, float] | None = None
+    chance: float | None = None  # of being on the Pareto front, in [0, 1]; None shades nothing
 
 
 @dataclass(frozen=True)
@@ -109,7 +112,22 @@ def _draw_legend(figure: Figure, panels: Sequence[Panel]) -> None:
     ]
     if any(panel.front for panel in panels):
         handles.append(Line2D([], [], color=GREY, linewidth=1.0, label="Pareto front"))
+    if any(point.chance is not None for panel in panels for point in _points_of(panel)):
+        handles += [
+            Line2D([], [], linestyle="none", label=f"{name} {chance:.0%}".replace("%", " %"), **_disc(chance))
+            for name, chance in (("on it:", 0.95), ("", 0.5), ("", 0.1))
+        ]
     figure.legend(handles=handles, loc="upper center", ncols=len(handles), borderaxespad=0.2, handlelength=2.8)
+
+
+def _points_of(panel: Panel) -> list[Point]:
+    return [*panel.points, *(point for line in panel.lines for point in line.points)]
+
+
+def _disc(chance: float) -> dict[str, Any]:
+    """A grey disc, from white for no chance to middle grey for certainty: ink on it stays readable."""
+    shade = 1.0 - 0.42 * chance
+    return {"marker": "o", "markersize": _DISC_POINTS, "color": (shade, shade, shade), "markeredgewidth": 0.0}
 
 
 def _legend_handle(family: str, has_lines: bool) -> Line2D:
@@ -130,7 +148,7 @@ def _marker(family: str) -> dict[str, Any]:
 
 
 def _draw_panel(axes: Any, panel: Panel) -> None:
-    everything = [*panel.points, *(point for line in panel.lines for point in line.points)]
+    everything = _points_of(panel)
     axes.set_title(panel.title, loc="left")
     axes.set_xlabel(panel.x_label)
     axes.set_ylabel(panel.y_label)
@@ -144,6 +162,9 @@ def _draw_panel(axes: Any, panel: Panel) -> None:
     if panel.front and len(panel.points) > 1:
         corners = front_corners(panel.points, panel.front)
         axes.plot([x for x, _ in corners], [y for _, y in corners], color=GREY, linewidth=1.0, zorder=1.5)
+    for point in sorted(everything, key=lambda point: point.chance or 0.0):
+        if (point.chance or 0.0) >= _LEAST_CHANCE:
+            axes.plot([point.x], [point.y], linestyle="none", zorder=1.2, **_disc(point.chance or 0.0))
     for line in panel.lines:
         _draw_line(axes, line)
     _draw_points(axes, panel.points)
@@ -231,7 +252,7 @@ def _position(axes: Any, x: float, y: float) -> tuple[float, float]:
 
 def _surroundings(axes: Any, panel: Panel, bounds: Box) -> Surroundings:
     """What labels must not cover (markers and interval bars) and should not (lines), in points."""
-    everything = [*panel.points, *(point for line in panel.lines for point in line.points)]
+    everything = _points_of(panel)
     blocked = []
     for point in everything:
         x, y = _position(axes, point.x, point.y)

@@ -73,7 +73,7 @@ def _sections(analysed: Study, shipped: Sequence[Record]) -> list[Section]:
         return tuple(figures[name] for name in names if name in figures)
 
     trained = f"Measured here: {accuracy_conditions(analysed)}." if analysed.main else ""
-    about_weights = weights_sections(analysed.protocols)
+    about_weights = weights_sections(analysed.protocols, analysed.fronts)
     counted_only = not (analysed.datasets or analysed.speeds or analysed.memories or analysed.swept)
     if about_weights and not analysed.datasets:
         lead = about_weights[0]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.analyse.fewshots import FIXED, LEAVE_ONE_OUT, FewshotScore
-from bench.analyse.front import pareto_front
+from bench.analyse.front import Front, pareto_front
 from bench.analyse.identity import identify_dataset
 from bench.analyse.intervals import Interval
 from bench.analyse.leads import Scored
@@ -15,7 +15,7 @@ from bench.analyse.protocols import Protocols, finetuned_by_subject
 from bench.analyse.public_scaling import PublicPoint
 from bench.analyse.task_sets import in_order
 from bench.analyse.weights import Subject, identify_weights
-from bench.report.figures import FigureSpec, thinned
+from bench.report.figure_parts import FRONT_WORDS, FigureSpec, chances_on, thinned
 from bench.report.finetune_tables import mean_words
 from bench.report.formats import listed, mac_scale
 from bench.report.markdown import escape
@@ -25,15 +25,15 @@ from bench.report.weights_conditions import evaluate_conditions, fewshot_conditi
 from bench.report.weights_tables import row_order, rule_words
 
 
-def weights_figures(protocols: Protocols) -> list[FigureSpec]:
-    """The figures that there are data for."""
-    makers: tuple[Callable[[Protocols], FigureSpec | None], ...] = (
-        evaluated_against_macs,
-        finetuned_against_macs,
-        accuracy_against_shots,
-        public_figure_5,
+def weights_figures(protocols: Protocols, fronts: Sequence[Front] = ()) -> list[FigureSpec]:
+    """The figures that there are data for. fronts: those of the study, for the chance of each point to be on one."""
+    made = (
+        evaluated_against_macs(protocols, fronts),
+        finetuned_against_macs(protocols, fronts),
+        accuracy_against_shots(protocols),
+        public_figure_5(protocols),
     )
-    return [figure for maker in makers if (figure := maker(protocols)) is not None]
+    return [figure for figure in made if figure is not None]
 
 
 def _thinned(panels: Sequence[Panel]) -> str:
@@ -50,12 +50,14 @@ class _Shown:
     macs: float
     estimate: float
     interval: Interval | None
+    chance: float | None = None  # of being on the front of its data set
 
 
-def _of(score: Scored, interval: Interval | None) -> _Shown | None:
+def _of(score: Scored, interval: Interval | None, chances: Mapping[object, float]) -> _Shown | None:
     if not score.macs:
         return None
-    return _Shown(score.subject, score.identity.family, score.macs, score.group.mean_pct, interval)
+    chance = chances.get(score.cell_ids)
+    return _Shown(score.subject, score.identity.family, score.macs, score.group.mean_pct, interval, chance)
 
 
 def _panel(title: str, shown: Sequence[_Shown], protocols: Protocols) -> Panel | None:
@@ -65,7 +67,14 @@ def _panel(title: str, shown: Sequence[_Shown], protocols: Protocols) -> Panel |
     scale = mac_scale(one.macs for one in shown)
     named = _named(shown, protocols)
     points = tuple(
-        Point(one.macs / scale.factor, one.estimate, one.family, named[one.subject], _bar(one.interval))
+        Point(
+            one.macs / scale.factor,
+            one.estimate,
+            one.family,
+            named[one.subject],
+            _bar(one.interval),
+            chance=one.chance,
+        )
         for one in shown
     )
     return Panel(title, f"MACs of one image [{scale.unit}], log", "Top-1 [%]", points, front="low x")
@@ -87,11 +96,12 @@ def _bar(interval: Interval | None) -> tuple[float, float] | None:
     return None if interval is None else (interval.low, interval.high)
 
 
-def evaluated_against_macs(protocols: Protocols) -> FigureSpec | None:
+def evaluated_against_macs(protocols: Protocols, fronts: Sequence[Front] = ()) -> FigureSpec | None:
     """Top-1 of public weights against multiply-adds of one image, one panel per data set."""
     panels = []
     for name in in_order(one.dataset for one in protocols.evaluated):
-        shown = [_of(one, one.top1) for one in protocols.evaluated if one.dataset == name]
+        chances = chances_on(fronts, name, "macs", "evaluated")
+        shown = [_of(one, one.top1, chances) for one in protocols.evaluated if one.dataset == name]
         panel = _panel(identify_dataset(name).title, [one for one in shown if one is not None], protocols)
         panels += [panel] if panel is not None else []
     if not panels:
@@ -99,13 +109,13 @@ def evaluated_against_macs(protocols: Protocols) -> FigureSpec | None:
     weights = "released weights" if protocols.evaluates_released_alone else "given weights"
     caption = (
         f"**Accuracy of {weights} against inference compute.** Top-1 with each checkpoint's own head and "
-        "preprocessing; bars: 95 % Wilson intervals over test images; grey line: Pareto front. Pre-training data "
+        f"preprocessing; bars: 95 % Wilson intervals over test images; {FRONT_WORDS}. Pre-training data "
         f"differ between points (table). Measured here: {evaluate_conditions(protocols)}.{_thinned(panels)}"
     )
     return FigureSpec("evaluate_vs_macs", f"Top-1 of {weights} against MACs", caption, tuple(panels[:MOST_PANELS]))
 
 
-def finetuned_against_macs(protocols: Protocols) -> FigureSpec | None:
+def finetuned_against_macs(protocols: Protocols, fronts: Sequence[Front] = ()) -> FigureSpec | None:
     """Fine-tuned top-1 against multiply-adds at the fine-tuning resolution: the mean first, then each set."""
     found = finetuned_by_subject(protocols)
     order = row_order(protocols)
@@ -120,14 +130,15 @@ def finetuned_against_macs(protocols: Protocols) -> FigureSpec | None:
         panels += [panel] if panel is not None else []
     for name in in_order(score.dataset for score in protocols.table_sets):
         own = [found[subject][name] for subject in subjects if name in found[subject]]
-        points = [_of(score, score.interval) for score in own]
+        chances = chances_on(fronts, name, "macs", "fine-tuned")
+        points = [_of(score, score.interval, chances) for score in own]
         panel = _panel(identify_dataset(name).title, [one for one in points if one is not None], protocols)
         panels += [panel] if panel is not None else []
     if not panels:
         return None
     caption = (
         "**Fine-tuned accuracy against inference compute** at the fine-tuning resolution; bars: 95 % intervals over "
-        "seeds and test images; grey line: Pareto front. Pre-training data differ between points (table). Measured "
+        f"seeds and test images; {FRONT_WORDS}. Pre-training data differ between points (table). Measured "
         f"here: {finetune_conditions(protocols)}.{_thinned(panels)}"
         f"{' Models from scratch are in the table alone.' if len(subjects) < len(everyone) else ''}"
     )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+from bench.analyse.front import Front
 from bench.analyse.protocols import Protocols
 from bench.report.figures import FigureSpec
 from bench.report.finetune_tables import (
@@ -26,11 +27,14 @@ from bench.report.weights_tables import evaluate_table, fewshot_table, record_no
 from bench.report.weights_wording import gain_sentence
 
 
-def weights_sections(protocols: Protocols) -> list[Section]:
-    """All sections of these protocols, the one that may lead a page first; empty where nothing was asked for."""
+def weights_sections(protocols: Protocols, fronts: Sequence[Front] = ()) -> list[Section]:
+    """All sections of these protocols, the one that may lead a page first; empty where nothing was asked for.
+
+    fronts: those of the study, which shade the figures.
+    """
     if not protocols.records:
         return []
-    figures = {figure.name: figure for figure in weights_figures(protocols)}
+    figures = {figure.name: figure for figure in weights_figures(protocols, fronts)}
 
     def drawn(*names: str) -> tuple[FigureSpec, ...]:
         return tuple(figures[name] for name in names if name in figures)

@@ -23,6 +23,7 @@ def test_a_full_suite_has_every_figure(figures):
         "accuracy_vs_training",
         "accuracy_vs_throughput",
         "accuracy_vs_latency",
+        "accuracy_vs_memory",
         "accuracy_vs_training_images",
         "paper_figure_5",
     ]
