@@ -9,7 +9,7 @@ import numpy as np
 
 from bench.analyse.candidates import COST_AXES, Candidate
 from bench.analyse.draws import DRAWS, Floats, accuracy_draws
-from bench.analyse.front import cost_draws
+from bench.analyse.front import cost_draws, usual_condition
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,12 @@ def choose(candidates: Sequence[Candidate], limits: dict[str, float], draws: int
         chance_of_others=float(chances[~qualifies].sum()),
         draws=draws,
     )
+
+
+def comparable(candidates: Sequence[Candidate], axis: str) -> list[Candidate]:
+    """Candidates whose cost was taken under the condition that most share, and those that have no such cost."""
+    usual = usual_condition(candidates, axis)
+    return [one for one in candidates if axis not in one.costs or one.costs[axis].condition == usual]
 
 
 def _chances_of_best(gains: Floats) -> Floats:

@@ -87,16 +87,16 @@ def fronts(candidates: Iterable[Candidate], draws: int = DRAWS) -> list[Front]:
 
 def _comparable(own: Sequence[Candidate], axis: CostAxis) -> tuple[str, list[int]]:
     """The condition that most candidates' costs share, and which candidates these are."""
-    columns = [
-        column
-        for column, one in enumerate(own)
-        if axis.name in one.costs and (one.is_main or axis.name == "train_flop")
-    ]
-    conditions = Counter(own[column].costs[axis.name].condition for column in columns)
-    if not conditions:
-        return "", []
-    usual = min(conditions, key=lambda condition: (-conditions[condition], condition))
+    has_budgets = axis.name == "train_flop"  # there every budget is a point of its own
+    columns = [i for i, one in enumerate(own) if axis.name in one.costs and (one.is_main or has_budgets)]
+    usual = usual_condition([own[column] for column in columns], axis.name)
     return usual, [column for column in columns if own[column].costs[axis.name].condition == usual]
+
+
+def usual_condition(candidates: Sequence[Candidate], axis: str) -> str:
+    """The condition (machine, batch, kind) that most costs on this axis share; the first by name of equals."""
+    conditions = Counter(one.costs[axis].condition for one in candidates if axis in one.costs)
+    return min(conditions, key=lambda condition: (-conditions[condition], condition), default="")
 
 
 def _points(own: Sequence[Candidate], axis: CostAxis, gains: Floats) -> tuple[FrontPoint, ...]:

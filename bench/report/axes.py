@@ -12,10 +12,12 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from bench.report.formats import fixed, significant
 
 
-def set_limits(axes: Any, x: tuple[float, float], y: tuple[float, float], *, log_y: bool) -> None:
+def set_limits(
+    axes: Any, x: tuple[float, float], y: tuple[float, float], *, log_y: bool, may_be_negative: bool = False
+) -> None:
     """Room for labels around the points; percentages never beyond 0 and 100 by more than a marker.
 
-    x, y: the least and the greatest that is drawn, bars included.
+    x, y: the least and the greatest that is drawn, bars included. may_be_negative: y holds differences.
     """
     axes.set_xlim(*_widened(*x, share=0.18))
     if log_y:
@@ -23,7 +25,7 @@ def set_limits(axes: Any, x: tuple[float, float], y: tuple[float, float], *, log
         return
     low, high = y
     room = max(0.14 * (high - low), 0.4)
-    axes.set_ylim(max(low - room, -1.5), high + room)
+    axes.set_ylim(low - room if may_be_negative else max(low - room, -1.5), high + room)
 
 
 def _widened(low: float, high: float, share: float) -> tuple[float, float]:

@@ -26,7 +26,8 @@ _MARKER_POINTS = 6.5
 _DISC_POINTS = 15.0  # behind a marker, the darker the likelier the point is on the front
 _LEAST_CHANCE = 0.02  # a fainter disc would not be seen
 _WIDE, _NARROW, _HEIGHT, _LEGEND_STRIP = 475.0, 320.0, 255.0, 18.0  # of a panel, points
-_MARGIN, _LOG_Y_MARGIN = 46.0, 58.0  # left of the axes: percentages, and numbers of up to six digits
+_MARGIN, _WIDE_MARGIN = 46.0, 58.0  # left of the axes: percentages; differences, and numbers of up to six digits
+_LEGEND_ENTRIES = 5  # beside one another above a single panel; two panels have room for all
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ class Panel:
     front: str = ""  # "low x" or "high x": which way is better; empty draws no front
     log_base: int = 10
     log_y: bool = False
+    level: float | None = None  # a line across, such as zero for differences
 
 
 def labelled_points(points: Sequence[Point], front: str = "") -> list[Point]:
@@ -92,19 +94,22 @@ def draw_panels(panels: Sequence[Panel]) -> Figure:
     columns = min(len(panels), 2)
     rows = math.ceil(len(panels) / columns)
     width, height = (_WIDE if columns == 1 else _NARROW), _HEIGHT
-    total_w, total_h = columns * width, rows * height + _LEGEND_STRIP
+    handles = _legend_handles(panels)
+    legend_rows = 1 if columns > 1 or len(handles) <= _LEGEND_ENTRIES else 2
+    total_w, total_h = columns * width, rows * height + legend_rows * _LEGEND_STRIP
     figure = new_figure(total_w / 72, total_h / 72)
     for index, panel in enumerate(panels):
         row, column = divmod(index, columns)
-        margin = _LOG_Y_MARGIN if panel.log_y else _MARGIN
+        margin = _WIDE_MARGIN if panel.log_y or panel.level is not None else _MARGIN
         left, bottom = column * width + margin, (rows - 1 - row) * height + 38
         box = (left / total_w, bottom / total_h, (width - margin - 14) / total_w, (height - 60) / total_h)
         _draw_panel(figure.add_axes(box), panel)
-    _draw_legend(figure, panels)
+    per_row = math.ceil(len(handles) / legend_rows)
+    figure.legend(handles=handles, loc="upper center", ncols=per_row, borderaxespad=0.2, handlelength=2.8)
     return figure
 
 
-def _draw_legend(figure: Figure, panels: Sequence[Panel]) -> None:
+def _legend_handles(panels: Sequence[Panel]) -> list[Line2D]:
     families = {p.family for panel in panels for p in panel.points}
     families |= {line.family for panel in panels for line in panel.lines}
     handles = [
@@ -117,7 +122,7 @@ def _draw_legend(figure: Figure, panels: Sequence[Panel]) -> None:
             Line2D([], [], linestyle="none", label=f"{name} {chance:.0%}".replace("%", " %"), **_disc(chance))
             for name, chance in (("on it:", 0.95), ("", 0.5), ("", 0.1))
         ]
-    figure.legend(handles=handles, loc="upper center", ncols=len(handles), borderaxespad=0.2, handlelength=2.8)
+    return handles
 
 
 def _points_of(panel: Panel) -> list[Point]:
@@ -155,13 +160,18 @@ def _draw_panel(axes: Any, panel: Panel) -> None:
     axes.set_xscale("log", base=panel.log_base)
     if panel.log_y:
         axes.set_yscale("log")
-    set_limits(axes, _ends(everything, "x"), _ends(everything, "y"), log_y=panel.log_y)
+    low, high = _ends(everything, "y")
+    if panel.level is not None:
+        low, high = min(low, panel.level), max(high, panel.level)
+    set_limits(axes, _ends(everything, "x"), (low, high), log_y=panel.log_y, may_be_negative=panel.level is not None)
     set_ticks(axes, [point.x for point in everything], panel.log_base)
     if panel.log_y:
         set_log_y_ticks(axes)
     if panel.front and len(panel.points) > 1:
         corners = front_corners(panel.points, panel.front)
         axes.plot([x for x, _ in corners], [y for _, y in corners], color=GREY, linewidth=1.0, zorder=1.5)
+    if panel.level is not None:
+        axes.axhline(panel.level, color=INK, linewidth=0.8, zorder=1.4)
     for point in sorted(everything, key=lambda point: point.chance or 0.0):
         if (point.chance or 0.0) >= _LEAST_CHANCE:
             axes.plot([point.x], [point.y], linestyle="none", zorder=1.2, **_disc(point.chance or 0.0))

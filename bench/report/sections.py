@@ -10,8 +10,11 @@ from bench.analyse.against import Against
 from bench.analyse.study import Study, study
 from bench.report.against_section import against_section
 from bench.report.best_settings_section import best_settings_section
+from bench.report.choices_section import choices_section
+from bench.report.crossovers_section import crossovers_section
 from bench.report.figures import FigureSpec, all_figures
 from bench.report.formats import span
+from bench.report.fronts_section import fronts_section
 from bench.report.markdown import Table, escape
 from bench.report.preflight_section import preflight_warnings
 from bench.report.published_tables import (
@@ -88,9 +91,12 @@ def _sections(analysed: Study, shipped: Sequence[Record]) -> list[Section]:
         Section("Accuracy and training compute", trained, budgets_table(analysed), drawn("accuracy_vs_training")),
         Section("Accuracy and training-set size", _sizes_text(analysed), training_sizes_table(analysed),
                  drawn("accuracy_vs_training_images")),
+        crossovers_section(analysed),
         *speed,
         Section(timings, _speed_text(analysed), speed_table(analysed),
-                 drawn("accuracy_vs_throughput", "accuracy_vs_latency")),
+                 drawn("accuracy_vs_throughput", "accuracy_vs_latency", "accuracy_vs_memory")),
+        fronts_section(analysed),
+        choices_section(analysed),
         best_settings_section(analysed),
         stability_section(analysed),
         Section("Learning rates", _sweep_text(analysed), learning_rates_table(analysed), drawn("learning_rates")),

@@ -1,0 +1,152 @@
+"""`choose`: which stored models meet a budget on a data set, best first, and how sure that order is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from bench.analyse.candidates import Candidate
+    from bench.analyse.choose import Choices
+    from bench.analyse.study import Study
+
+JsonOption = Annotated[bool, typer.Option("--json", help="A JSON list, one object a suite and protocol.")]
+
+
+def choose(
+    dataset: Annotated[str, typer.Option(help="The data set whose accuracies count.")],
+    max_latency_ms: Annotated[float | None, typer.Option(min=0, help="Median at batch 1.")] = None,
+    min_throughput: Annotated[float | None, typer.Option(min=0, help="Images per second.")] = None,
+    max_memory_mib: Annotated[float | None, typer.Option(min=0, help="Peak of one inference.")] = None,
+    max_train_exaflop: Annotated[float | None, typer.Option(min=0, help="Training compute of one run.")] = None,
+    max_macs_g: Annotated[float | None, typer.Option(min=0, help="Multiply-adds of one image, 1e9.")] = None,
+    suite: Annotated[list[str] | None, typer.Option(help="Only these suites (repeatable).")] = None,
+    results: Annotated[list[Path] | None, typer.Option("--results", help="Folder of results (repeatable).")] = None,
+    shipped: Annotated[bool, typer.Option("--shipped", help="The committed results instead of yours.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """List the models that meet a budget on a data set, best first, with the chance that each is really the best.
+
+    Results of different suites, protocols and machines are told apart, never ranked together.
+    """
+    from bench.analyse.choose import choose as within
+    from bench.cli.stored import read_studies
+    from bench.errors import RequestError, UnknownNameError
+    from bench.report.choices_section import limits_words, within_reach
+    from bench.units import EXA, GIGA
+
+    given = {
+        "latency_p50_ms": max_latency_ms,
+        "throughput_img_per_s": min_throughput,
+        "peak_mib": max_memory_mib,
+        "train_flop": None if max_train_exaflop is None else max_train_exaflop * EXA,
+        "macs": None if max_macs_g is None else max_macs_g * GIGA,
+    }
+    limits = {name: limit for name, limit in given.items() if limit is not None}
+    studies = read_studies(results or [Path("results")], suite, shipped)
+    known = sorted({one.dataset for study in studies for one in study.candidates})
+    if dataset not in known:
+        if not known:
+            raise RequestError("No stored suite has accuracies to choose by. `vitbench run pocket` makes some.")
+        raise UnknownNameError("data set", dataset, known, where="the stored results")
+    found = []
+    for study in studies:
+        own = [one for one in study.candidates if one.dataset == dataset]
+        for protocol in dict.fromkeys(one.protocol for one in own):
+            of_protocol = within_reach([one for one in own if one.protocol == protocol], limits)
+            found.append((study, protocol, within(of_protocol, limits)))
+    if as_json:
+        typer.echo(json.dumps([_as_json(study, protocol, one) for study, protocol, one in found], indent=2))
+        return
+    typer.echo(f"Budget on {dataset}: {limits_words(limits)}.")
+    for study, protocol, one in found:
+        typer.echo("")
+        _print(study, protocol, one)
+
+
+def _print(study: Study, protocol: str, found: Choices) -> None:
+    from bench.cli.words import table
+    from bench.report.formats import counted, plus_minus
+    from bench.report.fronts_section import chance_words
+
+    typer.echo(f"{study.suite}, {protocol}: {counted(len(found.choices), 'model')} qualify.")
+    if found.choices:
+        header = ["Model", "Family", "Top-1 [%]", "Best [%]", *_COSTS.values()]
+        lines = [
+            [one.candidate.label, one.candidate.identity.family, plus_minus(one.candidate.interval, 1),
+             chance_words(one.chance_of_best), *_cost_words(one.candidate)]
+            for one in found.choices
+        ]  # fmt: skip
+        typer.echo(table(header, lines, right=range(2, len(header))))
+    if found.chance_of_others >= 0.01:
+        chance = chance_words(found.chance_of_others)
+        typer.echo(f"Chance that a model just outside the budget is inside and the best: {chance} %.")
+    if found.too_costly:
+        typer.echo(f"Outside the budget: {_names(found.too_costly)}.")
+    if found.unknown:
+        missing = sorted({_COSTS[name] for _, names in found.unknown for name in names})
+        typer.echo(f"Not measured there ({', '.join(missing)}): {_names([one for one, _ in found.unknown])}.")
+
+
+_COSTS = {
+    "macs": "MACs [M]",
+    "train_flop": "Training [TFLOP]",
+    "latency_p50_ms": "Latency [ms]",
+    "throughput_img_per_s": "Throughput [img/s]",
+    "peak_mib": "Memory [MiB]",
+}
+_UNITS = {"macs": 1e6, "train_flop": 1e12}
+
+
+def _cost_words(candidate: Candidate) -> list[str]:
+    from bench.report.formats import significant
+
+    costs = (candidate.costs.get(name) for name in _COSTS)
+    return [
+        "n/a" if cost is None else significant(cost.value / _UNITS.get(name, 1.0), 3)
+        for name, cost in zip(_COSTS, costs, strict=True)
+    ]
+
+
+def _names(candidates: Sequence[Candidate], most: int = 8) -> str:
+    names = sorted({one.label for one in candidates})
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return f"{', '.join(names[:most])}{more}"
+
+
+def _as_json(study: Study, protocol: str, found: Choices) -> dict[str, Any]:
+    return {
+        "suite": study.suite,
+        "protocol": protocol,
+        "limits": found.limits,
+        "draws": found.draws,
+        "choices": [
+            {**_candidate(one.candidate), "chance_of_best": one.chance_of_best, "chance_within": one.chance_within}
+            for one in found.choices
+        ],
+        "chance_of_others": found.chance_of_others,
+        "too_costly": [_candidate(one) for one in found.too_costly],
+        "not_measured": [{"missing": list(missing), **_candidate(one)} for one, missing in found.unknown],
+    }
+
+
+def _candidate(one: Candidate) -> dict[str, Any]:
+    return {
+        "model": one.key.model,
+        "label": one.label,
+        "family": one.identity.family,
+        "resolution_px": one.key.resolution_px,
+        "pretraining": one.pretraining,
+        "top1_pct": one.group.mean_pct,
+        "top1_interval_pct": [one.interval.low, one.interval.high],
+        "costs": {
+            name: {"value": cost.value, "condition": cost.condition, "record_ids": list(cost.cell_ids),
+                   "interval": None if cost.interval is None else [cost.interval.low, cost.interval.high]}
+            for name, cost in one.costs.items()
+        },
+        "record_ids": list(one.cell_ids),
+    }  # fmt: skip

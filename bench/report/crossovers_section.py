@@ -1,0 +1,175 @@
+"""Where one family passes another along training images, training compute and MACs, in words that stay in range."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from bench.analyse.crossings import Axis, Crossover
+from bench.analyse.crossover import Crossing
+from bench.analyse.identity import family_rank
+from bench.analyse.study import Study
+from bench.report.figure_parts import FigureSpec, interval_bar
+from bench.report.formats import Scale, flop_scale, listed, mac_scale, significant
+from bench.report.markdown import Cell, Column, Notes, Table
+from bench.report.panels import MOST_PANELS, Line, Panel, Point
+from bench.report.section import Section
+from bench.report.style import family_style
+from bench.report.wording import dataset_words, family_plural
+
+_AXES: tuple[Axis, ...] = ("training images", "training compute", "inference MACs")
+_TEXT = (
+    "Where does the first family pass the second? Accuracy between two measured places is a line in the logarithm of "
+    "the axis. The 95 % interval holds every place at which the difference may be zero, by its t interval over seeds "
+    "and test images; it supposes one passage. An end that the data leave open is said to be open; *none seen* means "
+    "that the first family is behind wherever it was measured. At every place both families have had the same training "
+    "compute, and each is the best of equally many candidates by validation. A crossover holds for this recipe and "
+    "this range."
+)
+
+
+def crossovers_section(study: Study) -> Section:
+    """Table and figure; empty where no axis has two places."""
+    figure = crossovers_figure(study)
+    return Section("Crossovers", _TEXT, crossovers_table(study), (figure,) if figure is not None else ())
+
+
+def crossovers_table(study: Study) -> Table | None:
+    """One row per pair of families and data set (and size, along training images), one column per axis."""
+    axes = [axis for axis in _AXES if any(one.axis == axis for one in study.crossovers)]
+    if not axes:
+        return None
+    scales = {axis: _scale(study, axis) for axis in axes}
+    rows: dict[tuple[str, str, tuple[str, ...]], dict[Axis, list[Crossover]]] = {}
+    for one in study.crossovers:
+        rows.setdefault((one.first, one.second, one.datasets), {}).setdefault(one.axis, []).append(one)
+    notes = Notes()
+    heads = [Column("First passes second", is_number=False), Column("Data set", is_number=False)]
+    heads += [Column(_axis_words(axis, scales[axis]), is_number=False) for axis in axes]
+    order = {dataset.name: index for index, dataset in enumerate(study.datasets)}
+    keys = sorted(rows, key=lambda key: (family_rank(key[1])[::-1], family_rank(key[0]), len(key[2]), order[key[2][0]]))
+    table = []
+    for key in keys:
+        first, second, datasets = key
+        title = listed(study_title(study, name) for name in datasets)
+        row = [
+            Cell(f"{family_style(first).name} passes {family_style(second).name}"),
+            Cell(title if len(datasets) == 1 else f"mean of {title}", " ".join(datasets)),
+        ]
+        for axis in axes:
+            found = rows[key].get(axis, [])
+            row.append(_cell(found, scales[axis]) if found else notes.missing("fewer than two places in common"))
+        table.append(tuple(row))
+    return Table("crossovers", tuple(heads), tuple(table), tuple(notes.texts))
+
+
+def _axis_words(axis: Axis, scale: Scale) -> str:
+    words = f"{axis[0].upper()}{axis[1:]}"
+    return f"{words} [{scale.unit}]" if scale.unit else words
+
+
+def study_title(study: Study, dataset: str) -> str:
+    """The title of a data set of the study, plain."""
+    return next(one.title for one in study.datasets if one.name == dataset)
+
+
+def _scale(study: Study, axis: Axis) -> Scale:
+    ends = [x for one in study.crossovers if one.axis == axis for x in (one.crossing.low_x, one.crossing.high_x)]
+    if axis == "training images":
+        return Scale(1.0, "")
+    return flop_scale(ends) if axis == "training compute" else mac_scale(ends)
+
+
+def _cell(found: list[Crossover], scale: Scale) -> Cell:
+    several = len(found) > 1
+    parts = [f"{one.size_class}: {crossing_words(one.crossing, scale)}" if several else
+             crossing_words(one.crossing, scale) for one in found]  # fmt: skip
+    values = [crossing_value(one.crossing) for one in found]
+    return Cell("; ".join(parts), "; ".join(values), tuple(i for one in found for i in one.crossing.cell_ids))
+
+
+def crossing_value(crossing: Crossing) -> str:
+    """State, estimate, ends and range, unrounded: what a sidecar keeps."""
+    ends = (crossing.estimate, crossing.low, crossing.high)
+    shown = " ".join("open" if end is None else repr(end) for end in ends)
+    return f"{crossing.state} {shown} in {crossing.low_x!r} {crossing.high_x!r}"
+
+
+def crossing_words(crossing: Crossing, scale: Scale) -> str:
+    """`at 987 [530, open)`, `none seen; not below 1 200`, `ahead from 512 on`: never more than the interval allows."""
+
+    def number(x: float) -> str:
+        return significant(x / scale.factor, 3)
+
+    if not crossing.has_interval:
+        where = f"at {number(crossing.estimate)}" if crossing.estimate is not None else crossing.state
+        return f"{where} (one seed: no interval)"
+    low, high = crossing.low, crossing.high
+    if crossing.estimate is not None:
+        start = f"[{number(low)}" if low is not None else "(open"
+        end = f"{number(high)}]" if high is not None else "open)"
+        verb = "at" if crossing.state == "passes" else "falls behind at"
+        return f"{verb} {number(crossing.estimate)} {start}, {end}"
+    return {
+        "behind throughout": _behind_words,
+        "ahead throughout": _ahead_words,
+        "crosses several times": _several_words,
+    }[crossing.state](crossing, number)
+
+
+_Number = Callable[[float], str]
+
+
+def _behind_words(crossing: Crossing, number: _Number) -> str:
+    if crossing.low is None:
+        return f"none seen; {number(crossing.low_x)} to {number(crossing.high_x)} not decided"
+    return f"none seen; not below {number(crossing.low)}"
+
+
+def _ahead_words(crossing: Crossing, number: _Number) -> str:
+    if crossing.high is None:
+        return f"ahead from {number(crossing.low_x)} on; not decided"
+    return f"ahead from {number(crossing.low_x)} on; not above {number(crossing.high)}"
+
+
+def _several_words(crossing: Crossing, number: _Number) -> str:
+    limits = [f"not below {number(crossing.low)}"] if crossing.low is not None else []
+    limits += [f"not above {number(crossing.high)}"] if crossing.high is not None else []
+    return f"more than one; {' and '.join(limits) or 'not decided'}"
+
+
+def crossovers_figure(study: Study) -> FigureSpec | None:
+    """Difference to CNNs along training images and compute, a panel for each set and axis."""
+    panels = []
+    for axis in _AXES[:2]:
+        scale = _scale(study, axis) if any(one.axis == axis for one in study.crossovers) else Scale(1.0, "")
+        for dataset in study.datasets:
+            lines = [
+                _line(one, scale)
+                for one in study.crossovers
+                if (one.axis, one.second, one.datasets) == (axis, "cnn", (dataset.name,))
+            ]
+            if lines:
+                x_label = f"{_axis_words(axis, scale)}, log"
+                panels.append(
+                    Panel(dataset.title, x_label, "Minus CNN [points]", lines=tuple(lines), level=0.0,
+                          log_base=2 if axis == "training images" else 10)
+                )  # fmt: skip
+    if not panels:
+        return None
+    sets = dataset_words(dataset.name for dataset in study.datasets)
+    caption = (
+        f"**Ahead of or behind CNNs.** Top-1 of {family_plural('vit')} and {family_plural('hybrid')} minus that of "
+        f"CNNs at equal training compute, on {sets}; bars: 95 % intervals over seeds and test images; a crossover is "
+        f"where a line passes zero.{f' At most {MOST_PANELS} panels are drawn.' if len(panels) > MOST_PANELS else ''}"
+    )
+    return FigureSpec("crossovers", "Difference to CNNs along training images and training compute", caption,
+                      tuple(panels[:MOST_PANELS]))  # fmt: skip
+
+
+def _line(one: Crossover, scale: Scale) -> Line:
+    points = tuple(
+        Point(x / scale.factor, delta, one.first, "", interval_bar(interval))
+        for x, delta, interval in one.crossing.differences
+    )
+    size = f" {one.size_class}" if one.size_class else ""
+    return Line(points, one.first, f"{family_style(one.first).name}{size}")

@@ -1,0 +1,90 @@
+"""Who is on the Pareto front of accuracy against each cost, and how sure that is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bench.analyse.candidates import COST_AXES, Candidate
+from bench.analyse.draws import DRAWS
+from bench.analyse.front import Front, FrontPoint
+from bench.analyse.identity import dataset_rank, family_rank, identify_dataset
+from bench.analyse.study import Study
+from bench.report.formats import counted, fixed, plus_minus
+from bench.report.markdown import Cell, Column, Notes, Table
+from bench.report.section import Section
+
+LEAST_SHOWN = 0.05  # a model that is on no front more often than this is left out of the table
+_TEXT = (
+    f"The chance that a model is on the front: that no other is at least as accurate at no more cost. It is the share "
+    f"of {fixed(DRAWS, 0)} draws of both axes within their 95 % intervals: accuracies over seeds and test images, the "
+    "same images for all models; timings over processes. MACs, training compute and memory are taken as exact. Bold: "
+    "on the front of the estimates. Along training compute every budget is a point of its own; the table has each "
+    "model's largest."
+)
+
+
+def fronts_section(study: Study) -> Section:
+    """The table of chances; empty where no data set has two models with a cost."""
+    return Section("Who is on the front", _TEXT, fronts_table(study))
+
+
+def fronts_table(study: Study) -> Table | None:
+    """One row per data set and model that is on some front with a chance of LEAST_SHOWN; a column per cost."""
+    axes = [axis for axis in COST_AXES.values() if any(front.axis.name == axis.name for front in study.fronts)]
+    places: dict[tuple[str, str], dict[str, Front]] = {}
+    for front in study.fronts:
+        places.setdefault((front.dataset, front.protocol), {})[front.axis.name] = front
+    if not places:
+        return None
+    notes = Notes()
+    protocols = {protocol for _, protocol in places}
+    heads = [Column("Data set", is_number=False), Column("Model", is_number=False)]
+    if len(protocols) > 1:
+        heads.append(Column("Protocol", is_number=False))
+    heads += [Column("Top-1 [%]"), *(Column(f"Accuracy and {axis.title} [%]") for axis in axes)]
+    rows: list[tuple[Cell, ...]] = []
+    left_out = 0
+    for (dataset, protocol), fronts in sorted(
+        places.items(), key=lambda place: dataset_rank(identify_dataset(place[0][0]))
+    ):
+        points = {name: {p.candidate.name: p for p in front.points} for name, front in fronts.items()}
+        chosen = [one for one in study.candidates if (one.dataset, one.protocol) == (dataset, protocol) and one.is_main]
+        chosen = sorted(chosen, key=_row_order)
+        likely = [one for one in chosen if any(_chance(one, of_axis) >= LEAST_SHOWN for of_axis in points.values())]
+        left_out += len(chosen) - len(likely)
+        for one in likely:
+            row = [Cell(identify_dataset(dataset).title, dataset), Cell(one.label, one.key.model)]
+            if len(protocols) > 1:
+                row.append(Cell(protocol))
+            row.append(Cell(plus_minus(one.interval, 1), one.interval.estimate, one.cell_ids))
+            row += [_cell(one, points.get(axis.name, {}), notes) for axis in axes]
+            rows.append(tuple(row))
+    if left_out:
+        models = counted(left_out, "other model")
+        notes.number(f"{models} left out: on no front with a chance of {fixed(100 * LEAST_SHOWN, 0)} % or more.")
+    return Table("fronts", tuple(heads), tuple(rows), tuple(notes.texts)) if rows else None
+
+
+def _row_order(candidate: Candidate) -> tuple[tuple[int, str], float, str]:
+    macs = candidate.costs.get("macs")
+    return family_rank(candidate.identity.family), macs.value if macs is not None else 0.0, candidate.label
+
+
+def _chance(candidate: Candidate, points: Mapping[str, FrontPoint]) -> float:
+    point = points.get(candidate.name)
+    return 0.0 if point is None else point.chance
+
+
+def _cell(candidate: Candidate, points: Mapping[str, FrontPoint], notes: Notes) -> Cell:
+    point = points.get(candidate.name)
+    if point is None:
+        return notes.missing("not measured, or under conditions of its own")
+    ids = (*candidate.cell_ids, *point.cost.cell_ids)
+    return Cell(chance_words(point.chance), point.chance, ids, is_bold=point.is_on_front)
+
+
+def chance_words(chance: float) -> str:
+    """A chance in percent. Draws cannot tell one in a thousand from never, so the ends say only so much."""
+    if chance < 0.01:
+        return "< 1"
+    return "> 99" if chance > 0.99 else fixed(100 * chance, 0)
