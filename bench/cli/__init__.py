@@ -16,6 +16,7 @@ import typer
 from bench import __version__
 from bench.cli.baseline import baseline_app
 from bench.cli.check import check
+from bench.cli.choose import choose
 from bench.cli.compare import compare
 from bench.cli.data import data_app
 from bench.cli.explain import explain
@@ -41,7 +42,21 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (run, plan, report, compare, explain, models, datasets, suites, complexity, doctor, adopt, check):
+for command in (
+    run,
+    plan,
+    report,
+    compare,
+    choose,
+    explain,
+    models,
+    datasets,
+    suites,
+    complexity,
+    doctor,
+    adopt,
+    check,
+):
     app.command()(command)
 app.add_typer(data_app, name="data")
 app.add_typer(baseline_app, name="baseline")

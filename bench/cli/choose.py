@@ -34,8 +34,9 @@ def choose(
     Results of different suites, protocols and machines are told apart, never ranked together.
     """
     from bench.analyse.choose import choose as within
-    from bench.cli.stored import read_studies
-    from bench.errors import RequestError, UnknownNameError
+    from bench.analyse.study import study
+    from bench.cli.stored import meant_dataset, wanted_suites
+    from bench.errors import RequestError
     from bench.report.choices_section import limits_words, within_reach
     from bench.units import EXA, GIGA
 
@@ -47,33 +48,37 @@ def choose(
         "macs": None if max_macs_g is None else max_macs_g * GIGA,
     }
     limits = {name: limit for name, limit in given.items() if limit is not None}
-    studies = read_studies(results or [Path("results")], suite, shipped)
-    known = sorted({one.dataset for study in studies for one in study.candidates})
-    if dataset not in known:
-        if not known:
-            raise RequestError("No stored suite has accuracies to choose by. `vitbench run pocket` makes some.")
-        raise UnknownNameError("data set", dataset, known, where="the stored results")
+    read = wanted_suites(results or [Path("results")], suite, shipped)
+    studies = [study(one.name, one.records, one.predictions) for one in read]
+    known = {one.dataset for analysed in studies for one in analysed.candidates}
+    if not known:
+        raise RequestError("No stored suite has accuracies to choose by. `vitbench run pocket` makes some.")
+    dataset = meant_dataset(dataset, known)
     found = []
-    for study in studies:
-        own = [one for one in study.candidates if one.dataset == dataset]
+    for analysed in studies:
+        own = [one for one in analysed.candidates if one.dataset == dataset]
         for protocol in dict.fromkeys(one.protocol for one in own):
             of_protocol = within_reach([one for one in own if one.protocol == protocol], limits)
-            found.append((study, protocol, within(of_protocol, limits)))
+            found.append((analysed, protocol, within(of_protocol, limits)))
     if as_json:
-        typer.echo(json.dumps([_as_json(study, protocol, one) for study, protocol, one in found], indent=2))
+        typer.echo(json.dumps([_as_json(*one) for one in found], indent=2))
         return
     typer.echo(f"Budget on {dataset}: {limits_words(limits)}.")
-    for study, protocol, one in found:
+    for one in found:
         typer.echo("")
-        _print(study, protocol, one)
+        _print(*one)
 
 
-def _print(study: Study, protocol: str, found: Choices) -> None:
+def _print(analysed: Study, protocol: str, found: Choices) -> None:
     from bench.cli.words import table
+    from bench.report.devices import device_words
     from bench.report.formats import counted, plus_minus
     from bench.report.fronts_section import chance_words
 
-    typer.echo(f"{study.suite}, {protocol}: {counted(len(found.choices), 'model')} qualify.")
+    timed = any(cost.condition for one in analysed.candidates for cost in one.costs.values())
+    where = f" Timed on {device_words(analysed)}." if timed else ""
+    qualify = f"{counted(len(found.choices), 'model')} qualif{'ies' if len(found.choices) == 1 else 'y'}"
+    typer.echo(f"{analysed.suite}, {protocol}: {qualify}.{where}")
     if found.choices:
         header = ["Model", "Family", "Top-1 [%]", "Best [%]", *_COSTS.values()]
         lines = [
@@ -118,9 +123,9 @@ def _names(candidates: Sequence[Candidate], most: int = 8) -> str:
     return f"{', '.join(names[:most])}{more}"
 
 
-def _as_json(study: Study, protocol: str, found: Choices) -> dict[str, Any]:
+def _as_json(analysed: Study, protocol: str, found: Choices) -> dict[str, Any]:
     return {
-        "suite": study.suite,
+        "suite": analysed.suite,
         "protocol": protocol,
         "limits": found.limits,
         "draws": found.draws,

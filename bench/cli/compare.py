@@ -55,26 +55,13 @@ def compare(
 def _contenders(roots: Sequence[Path], suites: list[str] | None, shipped: bool) -> list[Contender]:
     """Every contender of the suites. Raises RequestError where a suite has no records or nothing is stored."""
     from bench.analyse.contenders import contenders
-    from bench.errors import RequestError, UnknownNameError
-    from bench.store.files import stored_suites
-    from bench.store.suites import read_suite
+    from bench.cli.stored import wanted_suites
 
-    known = sorted({name for root in roots for name in stored_suites(root, local=not shipped)})
-    if not known:
-        raise RequestError(
-            f"No results under {', '.join(repr(str(root)) for root in roots)}. `vitbench run pocket` makes some; "
-            "`--shipped` reads the committed results."
-        )
-    for name in suites or ():
-        if name not in known:
-            raise UnknownNameError("suite", name, known, where="the results")
-    found: list[Contender] = []
-    for name in suites or known:
-        stored = read_suite(roots, name, local=not shipped)
-        for warning in stored.warnings:
-            typer.echo(f"Warning: {warning}", err=True)
-        found += contenders(name, stored.records, stored.predictions)
-    return found
+    return [
+        contender
+        for stored in wanted_suites(roots, suites, shipped)
+        for contender in contenders(stored.name, stored.records, stored.predictions)
+    ]
 
 
 def _resolved(name: str, found: Iterable[Contender]) -> str:
@@ -98,15 +85,11 @@ def _ambiguous(name: str, meant: set[str]) -> str:
 
 
 def _on(dataset: str, found: Iterable[Contender]) -> list[Contender]:
-    from bench.analyse.identity import identify_dataset
-    from bench.errors import UnknownNameError
+    from bench.cli.stored import meant_dataset
 
     found = list(found)
-    names = sorted({one.dataset for one in found})
-    meant = [name for name in names if dataset in (name, identify_dataset(name).title)]
-    if not meant:
-        raise UnknownNameError("data set", dataset, names, where="the results")
-    return [one for one in found if one.dataset == meant[0]]
+    meant = meant_dataset(dataset, {one.dataset for one in found})
+    return [one for one in found if one.dataset == meant]
 
 
 def _nothing_shared(

@@ -1,0 +1,48 @@
+"""What is stored, for the commands that read results: the suites that were asked for, or all."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from bench.store.suites import StoredSuite
+
+
+def wanted_suites(roots: Sequence[Path], suites: Sequence[str] | None, shipped: bool) -> list[StoredSuite]:
+    """The named suites with their records, all stored ones by default; warns of what was passed over.
+
+    Raises RequestError where nothing is stored, UnknownNameError for a suite without records.
+    """
+    from bench.errors import RequestError, UnknownNameError
+    from bench.store.files import stored_suites
+    from bench.store.suites import read_suite
+
+    known = sorted({name for root in roots for name in stored_suites(root, local=not shipped)})
+    if not known:
+        raise RequestError(
+            f"No results under {', '.join(repr(str(root)) for root in roots)}. `vitbench run pocket` makes some; "
+            "`--shipped` reads the committed results."
+        )
+    for name in suites or ():
+        if name not in known:
+            raise UnknownNameError("suite", name, known, where="the results")
+    found = [read_suite(roots, name, local=not shipped) for name in dict.fromkeys(suites or known)]
+    for stored in found:
+        for warning in stored.warnings:
+            typer.echo(f"Warning: {warning}", err=True)
+    return found
+
+
+def meant_dataset(dataset: str, names: Collection[str]) -> str:
+    """The data set of this name or title among those that have results. Raises UnknownNameError."""
+    from bench.analyse.identity import identify_dataset
+    from bench.errors import UnknownNameError
+
+    meant = [name for name in sorted(names) if dataset in (name, identify_dataset(name).title)]
+    if not meant:
+        raise UnknownNameError("data set", dataset, sorted(names), where="the results")
+    return meant[0]
