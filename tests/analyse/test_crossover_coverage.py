@@ -100,10 +100,21 @@ class Tally:
         return cls(covered, len(widths) / stores, float(np.median(widths)) if widths else math.nan)
 
 
+EVEN = ("between two places, 3 points a doubling", "at a place, 3 points a doubling", "two sets, mean",
+        "two CNNs to choose from", "5 seeds", "5 seeds at a place")  # fmt: skip
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("world", WORLDS[:3], ids=lambda world: world.name)
+@pytest.mark.parametrize("world", [one for one in WORLDS if one.name in EVEN], ids=lambda world: world.name)
 def test_the_interval_of_a_crossover_covers_it_in_93_to_97_percent_of_500_stores(world):
     assert 0.93 <= Tally.of(world, STORES).covered <= 0.97
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("world", [one for one in WORLDS if one.name not in EVEN], ids=lambda world: world.name)
+def test_the_interval_is_never_too_short(world):
+    # Steep, flat and out of range: the t interval of four groups of three seeds is a little wide, and open ends cover.
+    assert Tally.of(world, STORES).covered >= 0.93
 
 
 def main() -> None:
