@@ -101,7 +101,7 @@ class TimmRow:
 
 @dataclass(frozen=True)
 class CnnRow:
-    """One published ImageNet result of a CNN; a model has several rows where sources disagree."""
+    """One published ImageNet result of a CNN or of DeiT; a model has several rows where sources disagree."""
 
     family: str  # as papers group them: ResNet, BiT, EfficientNet, ...
     model: str
@@ -268,6 +268,15 @@ def timm_published() -> dict[tuple[str, int], TimmRow]:
 
 def cnn_published() -> list[CnnRow]:
     """ImageNet results of CNNs as their papers and repositories print them."""
+    return _imagenet_rows("cnn_published")
+
+
+def deit_published() -> list[CnnRow]:
+    """ImageNet results of DeiT, ViTs without other images, as its repository prints them; columns as of the CNNs."""
+    return _imagenet_rows("deit_published")
+
+
+def _imagenet_rows(table: str) -> list[CnnRow]:
     return [
         CnnRow(
             family=row["family"],
@@ -283,7 +292,7 @@ def cnn_published() -> list[CnnRow]:
             status=row["status"],
             note=row["note"],
         )
-        for row in read_table("cnn_published")
+        for row in read_table(table)
     ]
 
 
