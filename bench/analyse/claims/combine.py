@@ -13,11 +13,11 @@ from typing import Literal
 
 from scipy import stats
 
-from bench.analyse.claims.scope import Conditions, outside
+from bench.analyse.claims.scope import Conditions, departure_words, outside
 from bench.analyse.claims.verdicts import Analogue, Bearing, Evidence, Verdict, Word
 from bench.analyse.intervals import LEVEL
 from bench.catalog.claims import Claim
-from bench.shown import listed
+from bench.shown import fixed
 
 Quantifier = Literal["every", "one", "most"]
 _ANALOGUES: dict[Word, Analogue] = {"supported": "same", "contradicted": "opposite"}
@@ -55,6 +55,11 @@ def sign_test_p(ours: int, theirs: int) -> float:
     return float(stats.binomtest(ours, ours + theirs).pvalue) if ours + theirs else 1.0
 
 
+def p_words(p_value: float) -> str:
+    """`p = 0.34`, or `p < 0.001`."""
+    return f"p = {fixed(p_value, 3 if p_value < 0.1 else 2)}" if p_value >= 0.001 else "p < 0.001"
+
+
 def conclude(
     claim: Claim, seen: Sequence[Seen], quantifier: Quantifier, say: Callable[[Sequence[Evidence]], str], absent: str
 ) -> Verdict:
@@ -66,5 +71,6 @@ def conclude(
         return Verdict("untestable here", absent)
     everything = [one.evidence for one in seen]
     analogue = _ANALOGUES.get(word_of([one.bearing for one in everything], quantifier), "undecided")
-    why = listed(dict.fromkeys(words for one in seen for words in outside(claim.scope, one.conditions)))
+    telling = [one for one in seen if one.evidence.bearing != "context"] or seen
+    why = departure_words(departure for one in telling for departure in outside(claim.scope, one.conditions))
     return Verdict("untestable here", say(everything), tuple(everything), analogue, why)

@@ -12,6 +12,11 @@ def judge_figure_only(claim: Claim) -> Verdict:
     return Verdict("untestable here", f"Published as a figure alone, without numbers ({claim.where}).")
 
 
+def no_table_decides(claim: Claim) -> Verdict:
+    """Untestable: nothing of the kind is among the published numbers."""
+    return Verdict("untestable here", f"No published number here is of this kind ({claim.where}).")
+
+
 def no_records_decide(claim: Claim, measurements: Measurements) -> Verdict:
     """Untestable: no suite makes the records that would decide it."""
     return Verdict("untestable here", f"No record read here is of this kind: {claim.decided_by}.")

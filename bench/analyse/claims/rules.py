@@ -5,9 +5,53 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from bench.analyse.claims.figures_only import judge_figure_only, no_records_decide
+from bench.analyse.claims.ablations import (
+    judge_better_on_most,
+    judge_stated_gap,
+    judge_variant_apart,
+    judge_variants_alike,
+)
+from bench.analyse.claims.attention_cost import (
+    judge_attention_grows,
+    judge_attention_share,
+    measure_attention_grows,
+    measure_attention_share,
+)
+from bench.analyse.claims.compute import judge_cost_at_equal_accuracy, measure_cost_at_equal_accuracy
+from bench.analyse.claims.device_cost import (
+    judge_fewer_core_days,
+    judge_slower_at_equal_macs,
+    measure_memory,
+    measure_slower_at_equal_macs,
+    measure_slower_latency,
+)
+from bench.analyse.claims.figures_only import judge_figure_only, no_records_decide, no_table_decides
 from bench.analyse.claims.measurements import Measurements
+from bench.analyse.claims.patches import judge_larger_patches, measure_larger_patches
+from bench.analyse.claims.pretraining import (
+    judge_ahead_on_every_set,
+    judge_order_by_data,
+    measure_ahead_on_every_set,
+    measure_order_by_data,
+)
+from bench.analyse.claims.public_weights import (
+    judge_public_best,
+    judge_public_cost,
+    measure_public_best,
+    measure_public_cost,
+)
+from bench.analyse.claims.scaling import (
+    judge_keeps_rising,
+    judge_lead_closes,
+    measure_keeps_rising,
+    measure_lead_closes,
+)
 from bench.analyse.claims.verdicts import Verdict
+from bench.analyse.claims.vision import (
+    measure_distance_grows,
+    measure_global_heads,
+    measure_position_structure,
+)
 from bench.catalog.claims import Claim
 from bench.errors import RequestError, UnknownNameError
 
@@ -21,8 +65,41 @@ class Rule:
     parameters: frozenset[str] = frozenset()
 
 
+def _rule(
+    published: Callable[[Claim], Verdict], measured: Callable[[Claim, Measurements], Verdict], *parameters: str
+) -> Rule:
+    return Rule(published, measured, frozenset(parameters))
+
+
 RULES: dict[str, Rule] = {
-    "figure_only": Rule(judge_figure_only, no_records_decide),
+    "cost_at_equal_accuracy": _rule(
+        judge_cost_at_equal_accuracy,
+        measure_cost_at_equal_accuracy,
+        *("first", "second", "at_least", "at_most", "over"),
+    ),
+    "lead_closes": _rule(judge_lead_closes, measure_lead_closes, "first", "second", "closed_within_points"),
+    "keeps_rising": _rule(judge_keeps_rising, measure_keeps_rising, "family", "rises"),
+    "order_by_data": _rule(
+        judge_order_by_data, measure_order_by_data, "first", "second", "pretraining", "ahead", "quantifier"
+    ),
+    "ahead_on_every_set": _rule(judge_ahead_on_every_set, measure_ahead_on_every_set, "first", "second", "pretraining"),
+    "fewer_core_days": _rule(judge_fewer_core_days, no_records_decide, "first", "pretraining", "at_least"),
+    "larger_patches": _rule(judge_larger_patches, measure_larger_patches, "table"),
+    "attention_grows": _rule(judge_attention_grows, measure_attention_grows, "exponent"),
+    "attention_share": _rule(judge_attention_share, measure_attention_share, "resolution_px", "share"),
+    "memory_at_equal_macs": _rule(judge_figure_only, measure_memory, "within"),
+    "slower_at_equal_macs": _rule(judge_slower_at_equal_macs, measure_slower_at_equal_macs, "within", "slower"),
+    "slower_latency": _rule(no_table_decides, measure_slower_latency, "within"),
+    "public_cost": _rule(judge_public_cost, measure_public_cost, "first", "second", "stratum", "axis", "at_least"),
+    "public_best": _rule(judge_public_best, measure_public_best, "first", "second", "stratum"),
+    "stated_gap": _rule(judge_stated_gap, no_records_decide, "gaps"),
+    "better_on_most": _rule(judge_better_on_most, no_records_decide, "ablation", "first", "second", "leave_out"),
+    "variants_alike": _rule(judge_variants_alike, no_records_decide, "ablation", "apart", "margin_points"),
+    "variant_apart": _rule(judge_variant_apart, no_records_decide, "ablation", "apart", "margin_points"),
+    "global_heads_early": _rule(judge_figure_only, measure_global_heads, "share"),
+    "distance_grows": _rule(judge_figure_only, measure_distance_grows),
+    "positions_two_dimensional": _rule(judge_figure_only, measure_position_structure),
+    "figure_only": _rule(judge_figure_only, no_records_decide),
 }
 
 

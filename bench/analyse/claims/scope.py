@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from bench.catalog.claims import Range, Scope
-from bench.shown import significant
+from bench.shown import listed, significant
 from bench.units import GIGA
 
 KIND_WORDS = {
@@ -29,54 +30,88 @@ class Conditions:
     dataset: str = ""
 
 
-def outside(scope: Scope, conditions: Conditions) -> tuple[str, ...]:
-    """Where the conditions leave the scope, in words: `what it is, not what was asked`. Empty: inside."""
+@dataclass(frozen=True)
+class Departure:
+    """One way in which a record leaves a scope. value: its number, None where it is not known or is a word."""
+
+    condition: str
+    value: float | None
+    is_words: str
+    asked_words: str
+
+
+def outside(scope: Scope, conditions: Conditions) -> tuple[Departure, ...]:
+    """Where the conditions leave the scope. Empty: inside."""
     found = []
-    for asked, known, words in (
-        (scope.pretraining_images, conditions.pretraining_images, _images),
-        (scope.exaflops, conditions.exaflops, _exaflops),
-        (scope.resolution_px, conditions.resolution_px, _pixels),
-        (scope.macs, conditions.macs, _macs),
-    ):
+    for condition, words in _NUMBERS.items():
+        asked, known = getattr(scope, condition), getattr(conditions, condition)
         if asked is not None and (known is None or not asked[0] <= known <= asked[1]):
-            found.append(f"{words(known)}, not {_range(asked, words)}")
-    for named, own, titles in (
-        (scope.devices, conditions.device, {"": "on an unknown device"}),
-        (scope.data, conditions.data, KIND_WORDS),
-        (scope.datasets, conditions.dataset, {}),
+            found.append(Departure(condition, known, words(known, known), _asked(asked, words)))
+    for condition, named, own in (
+        ("devices", scope.devices, conditions.device),
+        ("data", scope.data, conditions.data),
+        ("datasets", scope.datasets, conditions.dataset),
     ):
         if named and own not in named:
-            found.append(
-                f"{titles.get(own, own) or 'unknown data'}, not {' or '.join(titles.get(n, n) for n in named)}"
-            )
+            titles = KIND_WORDS if condition == "data" else {}
+            asked_words = " or ".join(titles.get(name, name) for name in named)
+            found.append(Departure(condition, None, titles.get(own, own) or "unknown", asked_words))
     return tuple(found)
 
 
-def _range(asked: Range, words: object) -> str:
-    assert callable(words)
+def departure_words(departures: Iterable[Departure]) -> str:
+    """All departures of several records, one clause for each condition: `32 px, not 224 px or more; ...`."""
+    by_condition: dict[str, list[Departure]] = {}
+    for one in departures:
+        by_condition.setdefault(one.condition, []).append(one)
+    clauses = []
+    for condition, own in by_condition.items():
+        values = [one.value for one in own if one.value is not None]
+        words = list(dict.fromkeys(one.is_words for one in own if one.value is None))
+        if values:
+            words.insert(0, _NUMBERS[condition](min(values), max(values)))
+        clauses.append(f"{listed(words)}, not {own[0].asked_words}")
+    return "; ".join(clauses)
+
+
+def _asked(asked: Range, words: Callable[[float | None, float | None], str]) -> str:
     low, high = asked
     if high == float("inf"):
-        return f"{words(low)} or more"
-    return f"{words(high)} or less" if low <= 0 else f"{words(low)} to {words(high)}"
+        return f"{words(low, low)} or more"
+    return f"{words(high, high)} or less" if low <= 0 else words(low, high)
 
 
-def _images(value: float | None) -> str:
-    if value is None:
-        return "unknown pre-training data"
-    return "no pre-training" if value == 0 else f"pre-training on {significant(value, 3)} images"
+def _span(low: float | None, high: float | None, unknown: str, unit: str) -> str:
+    if low is None or high is None:
+        return f"unknown {unknown}"
+    return f"{_small(low)}{'' if low == high else f' to {_small(high)}'} {unit}"
 
 
-def _exaflops(value: float | None) -> str:
-    return "unknown training compute" if value is None else f"{_small(value)} exaFLOP"
+def _images(low: float | None, high: float | None) -> str:
+    if high == 0:
+        return "no pre-training"
+    return f"pre-training on {_span(low, high, 'data', 'images')}"
+
+
+def _exaflops(low: float | None, high: float | None) -> str:
+    return _span(low, high, "training compute", "exaFLOP")
+
+
+def _pixels(low: float | None, high: float | None) -> str:
+    return _span(low, high, "resolution", "px")
+
+
+def _macs(low: float | None, high: float | None) -> str:
+    return _span(low and low / GIGA, high and high / GIGA, "MACs", "GMACs")
 
 
 def _small(value: float) -> str:
-    return significant(value, 2) if value >= 1e-3 else f"{value:.1e}"
+    return significant(value, 3 if value >= 100 else 2) if value >= 1e-3 or value == 0 else f"{value:.1e}"
 
 
-def _pixels(value: float | None) -> str:
-    return "unknown resolution" if value is None else f"{value:.0f} px"
-
-
-def _macs(value: float | None) -> str:
-    return "unknown MACs" if value is None else f"{_small(value / GIGA)} GMACs"
+_NUMBERS: dict[str, Callable[[float | None, float | None], str]] = {
+    "pretraining_images": _images,
+    "exaflops": _exaflops,
+    "resolution_px": _pixels,
+    "macs": _macs,
+}
