@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -45,14 +46,21 @@ def read_correctness(cell_ids: Sequence[str], predictions: Predictions) -> Corre
     images: npt.NDArray[np.object_] | None = None
     for cell_id in cell_ids:
         frame = predictions(cell_id)
-        if frame is None or frame.empty or frame["key"].duplicated().any():
+        if frame is None or frame.empty:
             return None
         keys = frame["key"].to_numpy(dtype=object)
         order = np.argsort(keys, kind="stable")
-        if images is not None and not np.array_equal(images, keys[order]):
+        keys = keys[order]
+        if (keys[1:] == keys[:-1]).any() or (images is not None and not np.array_equal(images, keys)):
             return None
-        images = keys[order]
+        images = keys
         rows.append((frame["label"].to_numpy() == frame["prediction"].to_numpy())[order])
     if images is None:
         return None
-    return Correctness(tuple(str(key) for key in images), np.array(rows, dtype=np.bool_))
+    return Correctness(_shared(tuple(images)), np.array(rows, dtype=np.bool_))
+
+
+@lru_cache(maxsize=256)
+def _shared(images: tuple[str, ...]) -> tuple[str, ...]:
+    """The same tuple for equal ones: thousands of groups name the images of a few data sets."""
+    return images

@@ -192,7 +192,9 @@ def _candidates(
     rows: Sequence[Row], scores: Sequence[Score], labels: Mapping[RunKey, str], protocols: Protocols
 ) -> list[Candidate]:
     """Trained models at the largest training set of each data set, and weights under each protocol."""
-    largest = {score.dataset: max(s.train_images for s in scores if s.dataset == score.dataset) for score in scores}
+    largest: dict[str, int] = {}
+    for score in scores:
+        largest[score.dataset] = max(largest.get(score.dataset, 0), score.train_images)
     counts = {row.key: row.count for row in rows if row.count is not None}
     macs = {key: Cost(float(count.macs), None, "", (count.cell_id,)) for key, count in counts.items()}
     speed = {row.key: row.speed for row in rows if row.speed is not None}

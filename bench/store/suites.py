@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.store.files import predictions_path, read_records, suite_folder
+from bench.store.files import predictions_path, read_predictions, read_records, suite_folder
 from bench.store.record import Record
 
 if TYPE_CHECKING:
@@ -26,12 +26,10 @@ class StoredSuite:
 
     def predictions(self, cell_id: str) -> pd.DataFrame | None:
         """Per-image predictions of a cell from the first folder that has them; None if none has."""
-        import pandas as pd
-
         for folder in self.folders:
             path = predictions_path(folder, cell_id)
             if path.exists():
-                return pd.read_parquet(path)
+                return read_predictions(path)
         return None
 
 

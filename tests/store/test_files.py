@@ -19,6 +19,7 @@ from bench.store.files import (
     LOCK,
     open_run,
     predictions_path,
+    read_predictions,
     read_records,
     stored_suites,
     suite_folder,
@@ -233,3 +234,19 @@ def test_stored_suites_tells_local_from_shipped(tmp_path: Path) -> None:
     assert stored_suites(tmp_path, local=True) == ["mine"]
     assert stored_suites(tmp_path, local=False) == ["theirs"]
     assert (tmp_path / LOCK).exists()
+
+
+def test_predictions_are_read_back_as_they_were_written(tmp_path):
+    with open_run(tmp_path, "s", "m", local=False) as writer:
+        columns = {"key": ["b", "a"], "label": [0, 1], "prediction": [0, 2], "label_probability": [0.5, 0.25]}
+        writer.write_predictions("0123456789abcdef", columns)
+    frame = read_predictions(predictions_path(suite_folder(tmp_path, "s", local=False), "0123456789abcdef"))
+    assert frame.to_dict("list") == {name: columns[name] for name in ("key", "label", "prediction")}
+
+
+@pytest.mark.parametrize("content", [b"", b"not parquet"])
+def test_a_file_that_holds_no_predictions_is_named(tmp_path, content):
+    path = tmp_path / "0123456789abcdef.parquet"
+    path.write_bytes(content)
+    with pytest.raises(StoreError, match=r"0123456789abcdef\.parquet' cannot be read"):
+        read_predictions(path)
