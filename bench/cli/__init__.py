@@ -20,6 +20,7 @@ from bench.cli.choose import choose
 from bench.cli.compare import compare
 from bench.cli.data import data_app
 from bench.cli.explain import explain
+from bench.cli.inspect import inspect
 from bench.cli.look import complexity, datasets, doctor, models, suites
 from bench.cli.run import adopt, plan, report, run
 from bench.errors import BenchError
@@ -49,6 +50,7 @@ for command in (
     compare,
     choose,
     explain,
+    inspect,
     models,
     datasets,
     suites,

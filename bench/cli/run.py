@@ -65,6 +65,9 @@ def run(
     micro_batch: Annotated[
         int | None, typer.Option(min=1, help="Images at once in fine-tuning (as many as fit).")
     ] = None,
+    keep_weights: Annotated[
+        bool, typer.Option("--keep-weights", help="Leave the weights of trainings in the cache, for `inspect`.")
+    ] = False,
 ) -> None:
     """Run the cells of suites and store a record of each. Stopped half-way, the same command resumes."""
     from bench.cli import EXIT_FAILED_CELLS
@@ -86,9 +89,9 @@ def run(
     for name, one in zip(suite, loaded, strict=True):
         here = resolve_device(device)
         supplies = Supplies(
-            data=_data(data),
+            data=named_data(data),
             download=download,
-            keep_weights=one.starts_from_own_trainings,
+            keep_weights=keep_weights or one.starts_from_own_trainings,
             checkpoint_every_s=checkpoint_minutes * 60,
             loader_workers=default_loader_workers(here, processes),
             micro_batch_size=micro_batch,
@@ -214,7 +217,7 @@ def plan(
 
     here = resolve_device(device)
     loaded = [load_suite(name) for name in suite]
-    supplies = Supplies(data=_data(data))
+    supplies = Supplies(data=named_data(data))
     plans = [
         (one, plan_cells(one, Here(here, supplies, suite_place(name), LookProgress()).surroundings(())))
         for name, one in zip(suite, loaded, strict=True)
@@ -231,7 +234,7 @@ def plan(
         _print_plan(one, cells, default_workers(here))
 
 
-def _data(options: list[str]) -> dict[str, str]:
+def named_data(options: list[str]) -> dict[str, str]:
     """`NAME=PLACE` options -> name: place. Raises RequestError for a name that is taken."""
     from bench.catalog.datasets import dataset_rows
     from bench.data.user import parse_data_option
@@ -283,6 +286,7 @@ def _write_one(name: str, roots: list[Path], out: Path, shipped: bool, against: 
     from bench.errors import RequestError
     from bench.report.page import write_report
     from bench.store.files import read_records, suite_folder
+    from bench.store.inspections import read_inspections
     from bench.store.suites import read_suite
     from bench.suite.spec import load_suite
 
@@ -296,6 +300,7 @@ def _write_one(name: str, roots: list[Path], out: Path, shipped: bool, against: 
         )
 
     committed = [] if shipped else [suite_folder(root, name, local=False) for root in roots]
+    looked = [read_inspections(folder) for folder in folders]
     flags = "".join(f" --results {shlex.quote(str(root))}" for root in roots if roots != [Path("results")])
     flags += " --shipped" if shipped else ""
     flags += f" --against {shlex.quote(against)}" if against is not None else ""
@@ -306,10 +311,11 @@ def _write_one(name: str, roots: list[Path], out: Path, shipped: bool, against: 
         question=question,
         out=out,
         rebuild_command=f"vitbench report {name}{flags}",
-        warnings=stored.warnings,
+        warnings=[*stored.warnings, *(warning for one in looked for warning in one.warnings)],
         shipped=[record for folder in committed for record in read_records(folder).records],
         run_summary=stored.summaries[-1] if stored.summaries else None,
         against=None if against is None else _held_against(stored, roots, against, local=not shipped),
+        inspections=[inspection for one in looked for inspection in one.inspections],
     )
 
 

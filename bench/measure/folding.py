@@ -78,7 +78,7 @@ def fold(model: nn.Module, resolution_px: int) -> Folding:
         pairs = _foldable_pairs(model, images)
         with _sampled({names[module]: module for module in (model, *standardised, *norms)}) as before:
             model(images)
-        baked: dict[nn.Module, nn.Module] = {conv: _baked(conv) for conv in standardised}
+        baked: dict[nn.Module, nn.Module] = {conv: plain_convolution(conv) for conv in standardised}
         fused: dict[nn.Module, nn.Module] = {
             conv: fuse_conv_bn_eval(cast("nn.Conv2d", baked.get(conv, conv)), norm) for conv, norm in pairs
         }
@@ -193,7 +193,7 @@ def _tensors(value: Any) -> Iterator[Tensor]:
             yield from _tensors(inner)
 
 
-def _baked(conv: nn.Conv2d) -> nn.Conv2d:
+def plain_convolution(conv: nn.Conv2d) -> nn.Conv2d:
     """A plain convolution with the weight that timm's standardising one computes anew in every pass.
 
     Source: timm.layers.std_conv; a standardised weight is that of a BatchNorm over each output channel's weight.

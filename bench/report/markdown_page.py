@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 from bench.report.markdown import escape, fenced, joined, render_table
+from bench.report.pictures import Picture
 from bench.report.section import Document, Section
 
 FINDING = "**Finding.** "
@@ -39,4 +42,11 @@ def _render_section(section: Section) -> str:
     for figure in section.figures:
         blocks.append(f"![{figure.alternative}](figures/{figure.name}.png)")
         blocks.append(f"{figure.caption} [SVG](figures/{figure.name}.svg)")
-    return joined(blocks)
+    return joined([*blocks, *pictures_markdown(section.pictures)])
+
+
+def pictures_markdown(pictures: Iterable[Picture]) -> Iterator[str]:
+    """Figures made of pixels: each an image and its caption."""
+    for picture in pictures:
+        yield f"![{picture.alternative}](figures/{picture.name}.png)"
+        yield f"{picture.caption} [SVG](figures/{picture.name}.svg)" if picture.is_vector else picture.caption

@@ -19,9 +19,11 @@ from bench.report.figures import FigureSpec
 from bench.report.markdown import escape, joined
 from bench.report.markdown_page import FINDING, markdown_page
 from bench.report.panels import draw_panels
+from bench.report.pictures import picture_files
 from bench.report.sections import report_document
 from bench.report.sidecar import TABLES, table_csv
 from bench.report.style import figure_style, save_figure
+from bench.store.inspections import Inspection
 from bench.store.record import Record
 
 
@@ -37,6 +39,7 @@ def write_report(
     shipped: Sequence[Record] = (),
     run_summary: Mapping[str, Any] | None = None,
     against: Against | None = None,
+    inspections: Sequence[Inspection] = (),
 ) -> Path:
     """Write `<out>/<suite>/report.md` with its figures and tables; returns the page's path.
 
@@ -52,13 +55,15 @@ def write_report(
         shipped=shipped,
         run_summary=run_summary,
         against=against,
+        inspections=inspections,
     )
     folder = out / suite_name
     tables = {f"{table.name}.csv": table_csv(table) for table in document.tables}
     try:
-        _write_folder(folder / "figures", _drawn(document.figures), ("*.png", "*.svg"))
-        _write_folder(folder / TABLES, tables, ("*.csv",))
-        _write_whole(folder / "report.md", markdown_page(document))
+        pictures = {name: file for one in document.pictures for name, file in picture_files(one).items()}
+        write_folder(folder / "figures", _drawn(document.figures) | pictures, ("*.png", "*.svg"))
+        write_folder(folder / TABLES, tables, ("*.csv",))
+        write_whole(folder / "report.md", markdown_page(document))
     except OSError as error:
         raise StoreError(f"Report '{folder}' cannot be written: {error.strerror or error}.") from None
     return folder / "report.md"
@@ -73,7 +78,7 @@ def write_index(out: Path) -> Path:
         found = next((line.removeprefix(FINDING) for line in lines if line.startswith(FINDING)), "")
         blocks += [f"## [{title}]({path.parent.name}/report.md)", found]
     try:
-        _write_whole(out / "README.md", joined(blocks))
+        write_whole(out / "README.md", joined(blocks))
     except OSError as error:
         raise StoreError(f"Report index '{out}' cannot be written: {error.strerror or error}.") from None
     return out / "README.md"
@@ -88,10 +93,10 @@ def _drawn(figures: Sequence[FigureSpec]) -> dict[str, bytes]:
         return {path.name: path.read_bytes() for path in sorted(Path(scratch).iterdir())}
 
 
-def _write_folder(folder: Path, files: Mapping[str, str | bytes], ours: Sequence[str]) -> None:
+def write_folder(folder: Path, files: Mapping[str, str | bytes], ours: Sequence[str]) -> None:
     """Make the folder hold these files and no other of our kinds; an empty folder is removed."""
     for name, content in files.items():
-        _write_whole(folder / name, content)
+        write_whole(folder / name, content)
     for pattern in ours:
         for path in folder.glob(pattern):
             if path.name not in files:
@@ -101,7 +106,7 @@ def _write_folder(folder: Path, files: Mapping[str, str | bytes], ours: Sequence
             folder.rmdir()
 
 
-def _write_whole(path: Path, content: str | bytes) -> None:
+def write_whole(path: Path, content: str | bytes) -> None:
     """Write under a temporary name, then rename: a reader never sees half a file."""
     with _temporary_beside(path) as temporary:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)

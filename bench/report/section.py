@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from bench.report.figures import FigureSpec
 from bench.report.markdown import Table
+from bench.report.pictures import Picture
 
 
 @dataclass(frozen=True)
@@ -17,11 +18,12 @@ class Section:
     table: Table | None = None
     figures: tuple[FigureSpec, ...] = ()
     below: str = ""  # under the table
+    pictures: tuple[Picture, ...] = ()  # figures made of pixels, after the others
 
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to show under the heading."""
-        return self.table is None and not self.figures and not self.text and not self.below
+        return not (self.table or self.figures or self.text or self.below or self.pictures)
 
 
 @dataclass(frozen=True)
@@ -45,3 +47,8 @@ class Document:
     def figures(self) -> list[FigureSpec]:
         """All figures, in their order."""
         return [figure for section in self.sections for figure in section.figures]
+
+    @property
+    def pictures(self) -> list[Picture]:
+        """All figures made of pixels, in their order."""
+        return [picture for section in self.sections for picture in section.pictures]

@@ -15,6 +15,7 @@ from bench.report.crossovers_section import crossovers_section
 from bench.report.figures import FigureSpec, all_figures
 from bench.report.formats import span
 from bench.report.fronts_section import fronts_section
+from bench.report.inspect_section import inspect_section
 from bench.report.markdown import Table, escape
 from bench.report.preflight_section import preflight_warnings
 from bench.report.published_tables import (
@@ -39,6 +40,7 @@ from bench.report.tables import (
 )
 from bench.report.weights_sections import weights_sections
 from bench.report.wording import accuracy_conditions, finding, sizes_compute_words, speed_conditions, sweep_conditions
+from bench.store.inspections import Inspection
 from bench.store.record import Record
 
 
@@ -51,6 +53,7 @@ def report_document(
     shipped: Sequence[Record] = (),
     run_summary: Mapping[str, Any] | None = None,
     against: Against | None = None,
+    inspections: Sequence[Inspection] = (),
 ) -> Document:
     """Everything that the report of a suite says, in its order. question: plain text; empty where there is none."""
     first, *rest = _sections(analysed, shipped)
@@ -61,7 +64,7 @@ def report_document(
         question=question.strip(),
         finding=finding(analysed),
         warnings=tuple(preflight_warnings(analysed.protocols)),
-        sections=(first, conditions_section(analysed, run_summary), against_section(against), *rest, *closing),
+        sections=(first, conditions_section(analysed, run_summary), against_section(against), *rest, inspect_section(inspections), *closing),
         rebuild_command=rebuild_command,
     )
 

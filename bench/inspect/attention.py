@@ -1,0 +1,121 @@
+"""Softmax attention read out of a model while it looks at an image.
+
+timm's attention computes its weights only where `fused_attn` is off, and then hands them to the module `attn_drop`;
+torch.nn.MultiheadAttention returns them if it is asked. Both are watched by hooks, and the model is left as it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+Seen = TypeVar("Seen")
+Weights = NDArray[np.float32]
+Take = Callable[[Tensor, int | None], None]
+SUM_TOLERANCE = 1e-3  # rows of float32 softmax over a thousand tokens are within 1e-5 of one
+
+
+@dataclass(frozen=True)
+class AttentionRead(Generic[Seen]):
+    """What was made of each layer's attention, in the order in which the layers ran, or why there is none.
+
+    left_out: layers of a pooling head, which have one query.
+    """
+
+    layers: list[Seen]
+    absent: str | None
+    left_out: int = 0
+
+
+def read_attention(
+    model: nn.Module, images: Tensor, length: int | None, look: Callable[[Weights], Seen]
+) -> AttentionRead[Seen]:
+    """Run the model on one image and hand the attention of each layer to `look`: (H, N, N), rows sum to one.
+
+    images: (1, 3, R, R). length: tokens that the image becomes; None takes that of the first layer. Only `look`'s
+    answers are kept, so that memory holds one layer at a time.
+
+    Attention that is not over one sequence of all tokens, or that is no softmax, is not shown: `absent` says which.
+    """
+    seen: list[Seen] = []
+    problems: list[str] = []
+    pooling = 0
+
+    def take(weights: Tensor, tokens: int | None) -> None:
+        nonlocal length, pooling
+        if weights.ndim != 4 or not weights.is_floating_point():
+            problems.append("it is no matrix of weights for each head")
+            return
+        batch, _, queries, keys = weights.shape
+        if batch == 1 and queries == 1 < keys:
+            pooling += 1
+            return
+        if batch != 1:
+            problems.append(f"it is not global: {batch} windows of {keys} tokens each")
+            return
+        length = length or tokens or keys
+        if queries != keys or keys != length:
+            problems.append(f"it is not over one sequence of all tokens: {queries} x {keys} weights, {length} tokens")
+            return
+        values = weights[0].float().cpu()
+        if bool(((values.sum(dim=-1) - 1).abs() > SUM_TOLERANCE).any()):
+            problems.append("its rows do not sum to one: heads are mixed after the softmax")
+            return
+        seen.append(look(values.numpy()))
+
+    with _watched(model, take), torch.no_grad():
+        model(images)
+    if problems:
+        return AttentionRead([], f"The attention cannot be shown: {problems[0]}.", pooling)
+    if not seen:
+        return AttentionRead([], "No attention that can be read was seen in the model.", pooling)
+    return AttentionRead(seen, None, pooling)
+
+
+@contextmanager
+def _watched(model: nn.Module, take: Take) -> Iterator[None]:
+    """Within the block every layer's attention weights go to `take`, with the length of the layer's input if it is a
+    sequence: weights between channels are of another size."""
+    with ExitStack() as undo:
+        for module in model.modules():
+            if isinstance(getattr(module, "fused_attn", None), bool):
+                undo.callback(setattr, module, "fused_attn", module.fused_attn)
+                module.fused_attn = False  # type: ignore[assignment]
+            drop = getattr(module, "attn_drop", None)
+            if isinstance(drop, nn.Module):
+                _watch_timm(module, drop, take, undo)
+            if isinstance(module, nn.MultiheadAttention):
+                _watch_torch(module, take, undo)
+        yield
+
+
+def _watch_timm(module: nn.Module, drop: nn.Module, take: Take, undo: ExitStack) -> None:
+    tokens: list[int | None] = [None]
+
+    def enter(_: nn.Module, arguments: tuple[Any, ...]) -> None:
+        first = arguments[0] if arguments else None
+        tokens[0] = int(first.shape[1]) if isinstance(first, Tensor) and first.ndim == 3 else None
+
+    undo.callback(module.register_forward_pre_hook(enter).remove)
+    undo.callback(drop.register_forward_hook(lambda _, __, output: take(output, tokens[0])).remove)
+
+
+def _watch_torch(module: nn.MultiheadAttention, take: Take, undo: ExitStack) -> None:
+    def ask(_: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        # need_weights is the fifth argument; whoever called it drops the weights that come with the answer
+        kept = arguments[:4] if len(arguments) > 4 else arguments
+        return kept, {**named, "need_weights": True, "average_attn_weights": False}
+
+    def answer(_: nn.Module, __: Any, output: tuple[Tensor, Tensor | None]) -> None:
+        if output[1] is not None:
+            take(output[1], None)
+
+    undo.callback(module.register_forward_pre_hook(ask, with_kwargs=True).remove)
+    undo.callback(module.register_forward_hook(answer).remove)

@@ -1,0 +1,201 @@
+"""The figures of inspections in words: which there are, their file names, alternatives and captions."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import re
+from collections.abc import Iterable, Sequence
+
+from bench.analyse.inspected import Seen, picture_words, weights_words
+from bench.report.formats import listed, span
+from bench.report.inspect_figures import (
+    MOST_PLACES,
+    draw_distances,
+    draw_filters,
+    draw_maps,
+    draw_patches,
+    draw_positions,
+    draw_rollout,
+)
+from bench.report.markdown import escape
+from bench.report.pictures import Picture
+from bench.store.inspections import IMAGE, Facts, Inspection
+from bench.store.inspections import Picture as Looked
+
+MOST_TOKENS = 4096  # drawn as a sequence
+
+
+def inspect_pictures(models: Sequence[Seen], images: Sequence[Looked]) -> Iterable[Picture]:
+    """Every figure, those that compare the models first."""
+    for image in images:
+        yield _maps(models, image)
+    with_attention = [model for model in models if model.distances_px is not None]
+    if with_attention:
+        yield _distances(with_attention)
+    yield from _patches(models, images)
+    for model in models:
+        if "filters" in model.first.arrays:
+            yield _filters(model)
+        if "position_similarity" in model.first.arrays:
+            yield _positions(model)
+        for one in model.inspections:
+            if "rollout_heads" in one.arrays and one.facts.picture in images:
+                yield _rollout(one)
+
+
+def _maps(models: Sequence[Seen], image: Looked) -> Picture:
+    looking = [one for model in models for one in model.inspections if one.facts.picture == image]
+    name = escape(picture_words(image))
+    has_rollout = any("rollout" in one.arrays for one in looking)
+    cams = [one for one in looking if "grad_cam" in one.arrays]
+    caption = (
+        f"**The same image, {name}, as each model sees it.** Gradient: SmoothGrad (arXiv 1706.03825) of the score of "
+        "the class that the model puts first, the largest of three channels, white from the 99th percentile up; every "
+        "model has one, so it compares the families."
+    )
+    if has_rollout:
+        caption += " Rollout (arXiv 2005.00928): where the query comes from after the last layer, heads averaged."
+    if cams:
+        layers = listed(
+            f"`{one.facts.grad_cam_layer}` ({'×'.join(map(str, one.arrays['grad_cam'].shape))}) of "
+            f"{escape(one.facts.title)}"
+            for one in cams
+        )
+        caption += f" Grad-CAM (arXiv 1610.02391) on the feature map of {layers}."
+    caption += f" Bright: much; each map has its own scale. Weights: {_weights_of(looking)}."
+    pick = functools.partial(draw_maps, looking)
+    return Picture(
+        f"inspect_maps_{_slug(image.name, image.sha256)}", f"Maps of several models over {name}", caption, pick
+    )
+
+
+def _distances(models: Sequence[Seen]) -> Picture:
+    images = sorted({len(model.inspections) for model in models})
+    caption = (
+        "**How far each head looks, by depth.** A point is a head, the line their mean; dashed: what attention spread "
+        f"evenly over all patches gives. Mean over {span(images)} image{'' if images == [1] else 's'}; right axis: "
+        "share of the image's width. Method: Figures 7 (right) and 11 of arXiv 2010.11929v2, with patch centres and "
+        f"without prefix tokens. Weights: {_weights_of(model.first for model in models)}."
+    )
+    alternative = "Mean attention distance of every head against the layer, a panel for each model"
+    return Picture(
+        "inspect_attention_distance", alternative, caption, functools.partial(draw_distances, models), is_vector=True
+    )
+
+
+def _patches(models: Sequence[Seen], images: Sequence[Looked]) -> Iterable[Picture]:
+    """One for each way to cut an image, however many models do it."""
+    cuts: dict[tuple[object, ...], list[Inspection]] = {}
+    for one in (one for model in models for one in model.inspections):
+        tokens = one.facts.tokens
+        if tokens is not None and one.facts.picture in images and tokens.rows * tokens.columns <= MOST_TOKENS:
+            shape = (tokens.rows, tokens.columns, tokens.stride_px, tokens.prefix)
+            cuts.setdefault((one.facts.picture, *shape, one.arrays[IMAGE].tobytes()), []).append(one)
+    for alike in cuts.values():
+        yield _cut(alike)
+
+
+def _cut(alike: Sequence[Inspection]) -> Picture:
+    """The figure of one image cut in one way. alike: of the models that do so."""
+    one, tokens = alike[0], alike[0].facts.tokens
+    assert tokens is not None
+    cutting = [
+        escape(other.facts.title) for other in alike if other.facts.tokens and other.facts.tokens.kind == "patches"
+    ]
+    others = [
+        escape(other.facts.title) for other in alike if other.facts.tokens and other.facts.tokens.kind != "patches"
+    ]
+    what = (
+        f" For {listed(cutting)} each becomes a vector by one matrix product, the patch embedding." if cutting else ""
+    )
+    if others:
+        what += (
+            f" The tokens of {listed(others)} are places of a convolutional stem's feature map, one for each square "
+            "drawn here; each sees more of the image than its square."
+        )
+    count = len(tokens.prefix)
+    before = f" Before them: {listed(tokens.prefix)} token{'s' * (count > 1)}, drawn empty." if count else ""
+    name, picture = escape(picture_words(one.facts.picture)), one.facts.picture
+    grid = f"{tokens.rows}x{tokens.columns}"
+    digest = hashlib.sha256(
+        f"{one.facts.model} {one.facts.resolution_px} {picture.sha256} {tokens}".encode()
+    ).hexdigest()
+    return Picture(
+        f"inspect_patches_{grid}_{_slug(picture.name, digest)}",
+        f"{name} cut into squares, and the squares in a row",
+        f"**{name} as a sequence**: {tokens.rows} × {tokens.columns} squares of {tokens.stride_px:g} px.{what}{before}",
+        functools.partial(draw_patches, one, tokens),
+    )
+
+
+def _filters(model: Seen) -> Picture:
+    facts = model.facts
+    title = escape(facts.title)
+    if facts.filters == "principal components":
+        what = (
+            f"**The first principal components of the patch-embedding filters of {title}**, with the share of the "
+            "filters' variance that each explains. A component's sign is free. Method: Figure 7 (left) of arXiv "
+            "2010.11929v2."
+        )
+    else:
+        what = f"**The strongest filters of the first convolution of {title}**, largest norm first, as RGB."
+    caption = f"{what} Grey: zero; each is scaled to its own largest magnitude. Weights: {_weights_of([model.first])}."
+    draw = functools.partial(draw_filters, model.first)
+    return Picture(f"inspect_filters_{_model_slug(facts)}", f"First-layer filters of {title}", caption, draw)
+
+
+def _positions(model: Seen) -> Picture:
+    facts = model.facts
+    title = escape(facts.title)
+    rows, columns = model.first.arrays["position_similarity"].shape[:2]
+    step = -(-max(rows, columns) // MOST_PLACES)
+    thinned = f" Of {rows} × {columns} places every {step}th is shown." if step > 1 else ""
+    caption = (
+        f"**Similarity of the position embeddings of {title}.** Each small map belongs to one place of the grid and "
+        f"shows the cosine of its embedding with those of all places.{thinned} Method: Figure 7 (centre) of arXiv "
+        f"2010.11929v2. Weights: {_weights_of([model.first])}."
+    )
+    draw = functools.partial(draw_positions, model.first)
+    return Picture(f"inspect_positions_{_model_slug(facts)}", f"Position similarity of {title}", caption, draw)
+
+
+def _rollout(one: Inspection) -> Picture:
+    facts = one.facts
+    title, name = escape(facts.title), escape(picture_words(facts.picture))
+    caption = (
+        f"**Attention rollout of {title} on {name}.** After each layer: which patches the {facts.query} comes from, if "
+        "attention (half) and shortcut (half) only pass tokens on (Abnar and Zuidema 2020, arXiv 2005.00928). Column "
+        "“all”: heads averaged in every layer; a head's column: that head alone in this layer, all heads in the layers "
+        f"before. Bright: much; each map has its own scale. Weights: {_weights_of([one])}."
+    )
+    return Picture(
+        f"inspect_rollout_{_model_slug(facts)}_{_slug(facts.picture.name, facts.picture.sha256)}",
+        f"Attention rollout of {title} over {name}, by layer and head",
+        caption,
+        functools.partial(draw_rollout, one),
+    )
+
+
+def _weights_of(inspections: Iterable[Inspection]) -> str:
+    """What the weights are, and a plain word where they are random."""
+    words: dict[str, list[str]] = {}
+    for one in inspections:
+        nothing = " (architecture, nothing learned)" if one.facts.weights.kind == "random" else ""
+        titles = words.setdefault(weights_words(one.facts) + nothing, [])
+        titles += [] if one.facts.title in titles else [one.facts.title]
+    if len(words) == 1:
+        return escape(next(iter(words)))
+    return "; ".join(f"{escape(listed(titles))}: {escape(text)}" for text, titles in words.items())
+
+
+def _model_slug(facts: Facts) -> str:
+    weights = facts.weights
+    identity = f"{facts.model} {facts.definition} {weights.kind} {weights.sha256} {weights.seed} {facts.resolution_px}"
+    return _slug(facts.model.rpartition("/")[2], hashlib.sha256(identity.encode()).hexdigest())
+
+
+def _slug(name: str, digest: str) -> str:
+    """Part of a file's name: what is readable of the name, and six digits that tell it from others."""
+    readable = re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_")[:40]
+    return f"{readable}_{digest[:6]}" if readable else digest[:6]
