@@ -48,13 +48,17 @@ def explain(
         typer.echo(json.dumps([_facts(entry) for entry in entries], indent=2) if as_json else _entry_list(entries))
         return
     [entry] = entries
-    found = _stored(entry, folder, results or [Path("results")])
-    lacking = sorted(set(entry.record_ids) - {one.record.cell_id for one in found})
+    places = _places(folder, results or [Path("results")])
+    found = _stored(entry, places)
+    inspections = _inspections(entry, places)
+    lacking = sorted(set(entry.record_ids) - {one.record.cell_id for one in found} - inspections.keys())
     if as_json:
         facts = _facts(entry) | {"records": [_record_facts(one) for one in found], "records_not_found": lacking}
-        typer.echo(json.dumps(facts, indent=2))
+        typer.echo(json.dumps(facts | {"inspections": inspections}, indent=2))
     else:
         typer.echo(_explanation(entry, found))
+        for number, file in inspections.items():
+            typer.echo(f"\n{number}  {file}, what one model made of one image")
     if lacking:
         raise RequestError(
             f"{len(lacking)} of {len(entry.record_ids)} records are not there ({', '.join(lacking[:4])}). "
@@ -62,13 +66,27 @@ def explain(
         )
 
 
-def _stored(entry: Entry, folder: Path, roots: Sequence[Path]) -> list[StoredRecord]:
-    """The entry's finished records, in the folders that the report was made from."""
-    from bench.store.files import LOCAL, find_records, suite_folder
+def _places(folder: Path, roots: Sequence[Path]) -> list[Path]:
+    """The folders that the report was made from."""
+    from bench.store.files import LOCAL, suite_folder
 
     local = folder.absolute().parent.name == LOCAL
-    places = [suite_folder(root, folder.absolute().name, local=local) for root in roots]
+    return [suite_folder(root, folder.absolute().name, local=local) for root in roots]
+
+
+def _stored(entry: Entry, places: Sequence[Path]) -> list[StoredRecord]:
+    """The entry's finished records."""
+    from bench.store.files import find_records
+
     return [one for at in places for one in find_records(at, entry.record_ids) if one.record.status == "ok"]
+
+
+def _inspections(entry: Entry, places: Sequence[Path]) -> dict[str, str]:
+    """Those of the entry's ids that are inspections -> the file with their facts."""
+    from bench.store.inspections import inspection_path
+
+    files = [(number, inspection_path(at, number)) for number in entry.record_ids for at in places]
+    return {number: str(file) for number, file in files if file.is_file()}
 
 
 def _table_list(tables: Mapping[str, Sequence[Entry]]) -> str:

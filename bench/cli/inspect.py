@@ -70,7 +70,7 @@ def inspect(
     models = [model, *beside]
     if len(weights) not in (1, len(models)):
         raise RequestError(
-            f"--weights was given {len(weights)} times for {len(models)} models. Give it once, or once each."
+            f"--weights stands {len(weights)} times; models: {len(models)}. Give it once, or once for each."
         )
     if suite is not None and suite not in stored_suites(results, local=not shipped):
         raise RequestError(
@@ -203,8 +203,8 @@ def _lines(facts: Facts) -> list[str]:
         for layer in sorted({0, facts.layers - 1}):
             heads = facts.attention_distance_px[layer]
             lines.append(
-                f"  layer {layer + 1} of {facts.layers}: mean attention distance {min(heads):.0f} to "
-                f"{max(heads):.0f} px over {facts.heads} heads (spread evenly: {facts.uniform_distance_px:.0f} px)"
+                f"  layer {layer + 1} of {facts.layers}: mean attention distance {min(heads):.3g} to "
+                f"{max(heads):.3g} px over {facts.heads} heads (spread evenly: {facts.uniform_distance_px:.3g} px)"
             )
     if facts.positions is not None:
         lines.append(f"  position embeddings: rank correlation with nearness {facts.positions.rank_correlation:.2f}")

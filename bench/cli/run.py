@@ -300,7 +300,7 @@ def _write_one(name: str, roots: list[Path], out: Path, shipped: bool, against: 
         )
 
     committed = [] if shipped else [suite_folder(root, name, local=False) for root in roots]
-    looked = [read_inspections(folder) for folder in folders]
+    looked = [read_inspections(folder) for folder in stored.folders]
     flags = "".join(f" --results {shlex.quote(str(root))}" for root in roots if roots != [Path("results")])
     flags += " --shipped" if shipped else ""
     flags += f" --against {shlex.quote(against)}" if against is not None else ""

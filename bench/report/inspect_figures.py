@@ -53,11 +53,16 @@ def draw_patches(inspection: Inspection, tokens: Tokens) -> Figure:
 
 def _sequence_shape(total: int, columns: int, wide: int, high: int, gap: int) -> tuple[int, int]:
     """Squares in a row, and their side in pixels: the largest that fit, in other rows than the image's own."""
+    fits = {}
     for across in range(min(total, 8), wide // (2 + gap)):
         tile = min(56, wide // across - gap)
         if across != columns and -(-total // across) * (tile + gap) <= high:
-            return across, tile
-    return wide // (2 + gap), 2
+            fits[across] = tile
+    if not fits:
+        return wide // (2 + gap), 2
+    large = [across for across, tile in fits.items() if tile >= 0.9 * max(fits.values())]
+    across = min(large, key=lambda one: (-total % one, one))  # the fewest empty places in the last row
+    return across, fits[across]
 
 
 def patch_sequence(pixels: Pixels, tokens: Tokens) -> list[Pixels]:

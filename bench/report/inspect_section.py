@@ -91,8 +91,7 @@ def _row(model: Seen, notes: Notes) -> tuple[Cell, ...]:
     before = f"{len(tokens.prefix)} + " if tokens is not None and tokens.prefix else ""
     grid = f"{before}{tokens.rows} × {tokens.columns}" if tokens is not None else ""
     distances = model.distances_px
-    has_attention = distances is not None
-    first, last = (distances[0], distances[-1]) if distances is not None else ((), ())
+    ends = (distances[0], distances[-1]) if distances is not None else ((), ())
     positions = facts.positions
     return (
         entry(facts.title),
@@ -101,16 +100,22 @@ def _row(model: Seen, notes: Notes) -> tuple[Cell, ...]:
         entry(str(len(model.inspections)), len(model.inspections)),
         entry(str(facts.resolution_px), facts.resolution_px),
         entry(grid) if tokens is not None else missing("patches"),
-        entry(f"{facts.layers} × {facts.heads}") if has_attention else missing("attention"),
-        entry(span(first), float(first.mean())) if distances is not None else missing("attention"),  # type: ignore[union-attr]
-        entry(span(last), float(last.mean())) if distances is not None else missing("attention"),  # type: ignore[union-attr]
-        entry(fixed(facts.uniform_distance_px, 0), facts.uniform_distance_px)
+        entry(f"{facts.layers} × {facts.heads}") if distances is not None else missing("attention"),
+        *(_heads(one, ids) if distances is not None else missing("attention") for one in ends),
+        entry(fixed(facts.uniform_distance_px, 1), facts.uniform_distance_px)
         if facts.uniform_distance_px is not None
         else missing("attention"),
         entry(fixed(positions.rank_correlation, 2), positions.rank_correlation)
         if positions is not None
         else missing("positions"),
     )
+
+
+def _heads(distances_px: Sequence[float], ids: tuple[str, ...]) -> Cell:
+    """The lowest and the highest head of a layer; the value is their mean."""
+    mean = sum(map(float, distances_px)) / len(distances_px)
+    ends = (("lowest", float(min(distances_px))), ("highest", float(max(distances_px))))
+    return Cell(span(distances_px, 1), mean, ids, more=ends)
 
 
 def _below(models: Sequence[Seen]) -> str:

@@ -64,7 +64,14 @@ def report_document(
         question=question.strip(),
         finding=finding(analysed),
         warnings=tuple(preflight_warnings(analysed.protocols)),
-        sections=(first, conditions_section(analysed, run_summary), against_section(against), *rest, inspect_section(inspections), *closing),
+        sections=(
+            first,
+            conditions_section(analysed, run_summary),
+            against_section(against),
+            *rest,
+            inspect_section(inspections),
+            *closing,
+        ),
         rebuild_command=rebuild_command,
     )
 

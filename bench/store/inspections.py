@@ -163,13 +163,18 @@ def inspection_id(identity: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:ID_DIGITS]
 
 
+def inspection_path(folder: Path, number: str) -> Path:
+    """Where the facts of the inspection of that id lie under `folder`, if there is one."""
+    return folder / FOLDER / f"{number}.json"
+
+
 def write_inspection(folder: Path, inspection: Inspection) -> Path:
     """Store an inspection under `folder`, over an older one of the same id; returns the path of its facts.
 
     Each file whole or not at all; the facts come last, so that facts without arrays are never seen. Raises StoreError.
     """
     facts = inspection.facts
-    path = folder / FOLDER / f"{facts.inspection_id}.json"
+    path = inspection_path(folder, facts.inspection_id)
     text = json.dumps(facts.model_dump(mode="json"), allow_nan=False, indent=1, ensure_ascii=True) + "\n"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -11,6 +11,7 @@ import pytest
 
 from bench.report.sidecar import Entry, read_sidecars
 from bench.store.files import read_records
+from bench.store.inspections import read_inspections
 
 ROOT = Path(__file__).resolve().parents[2]
 REPORTS = sorted(path.parent for path in (ROOT / "reports").glob("*/report.md"))
@@ -34,6 +35,7 @@ def test_every_number_names_records_or_a_publication(report: Path) -> None:
 @pytest.mark.parametrize("report", REPORTS, ids=lambda path: path.name)
 def test_every_named_record_is_among_the_committed_results(report: Path) -> None:
     known = {record.cell_id for record in read_records(ROOT / "results" / report.name).records}
+    known |= {one.facts.inspection_id for one in read_inspections(ROOT / "results" / report.name).inspections}
     named = {cell_id for _, entry in entries(report) for cell_id in entry.record_ids}
     assert named <= known
 
