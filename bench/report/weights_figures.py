@@ -36,6 +36,11 @@ def weights_figures(protocols: Protocols, fronts: Sequence[Front] = ()) -> list[
     return [figure for figure in made if figure is not None]
 
 
+_FROM_SCRATCH = (
+    " Models from scratch are in the table alone; the chances count them, so a point that one of them beats has none."
+)
+
+
 def _thinned(panels: Sequence[Panel]) -> str:
     """Like `thinned`, for panels that label nothing but their front when crowded."""
     return thinned(panels).replace("labels only the front of each family", "labels only the Pareto front")
@@ -140,7 +145,7 @@ def finetuned_against_macs(protocols: Protocols, fronts: Sequence[Front] = ()) -
         "**Fine-tuned accuracy against inference compute** at the fine-tuning resolution; bars: 95 % intervals over "
         f"seeds and test images; {FRONT_WORDS}. Pre-training data differ between points (table). Measured "
         f"here: {finetune_conditions(protocols)}.{_thinned(panels)}"
-        f"{' Models from scratch are in the table alone.' if len(subjects) < len(everyone) else ''}"
+        f"{_FROM_SCRATCH if len(subjects) < len(everyone) else ''}"
     )
     return FigureSpec("finetune_vs_macs", "Fine-tuned top-1 against MACs", caption, tuple(panels[:MOST_PANELS]))
 
