@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from bench.analyse.candidates import COST_AXES, Candidate, CostAxis
 from bench.analyse.choose import Choice, Choices, choose, comparable
+from bench.analyse.draws import DRAWS
 from bench.analyse.identity import dataset_rank, identify_dataset
 from bench.analyse.study import Study
 from bench.report.formats import fixed, flop_scale, mac_scale, plus_minus
@@ -24,9 +25,9 @@ def choices_section(study: Study) -> Section:
     names = " and ".join(sorted({f"`{escape(name)}`" for name in _sets(study)}))
     text = (
         "The most accurate model within a budget, and the chance that it really is the best of those that qualify "
-        "(draws of accuracies, and of timings near the limit, as for the front). A chance near one half means that the "
-        "data do not choose between the first two. The best of many by their test accuracy looks a little better than "
-        "it is. Limits are round numbers inside the range that was measured; "
+        f"({fixed(DRAWS, 0)} draws of accuracies over seeds and test images, and of timings, within their intervals). "
+        "A chance near one half means that the data do not choose between the first two. The best of many by their "
+        "test accuracy looks a little better than it is. Limits are round numbers inside the range that was measured; "
         f"`vitbench choose --dataset NAME --max-latency-ms X ...` takes yours (sets: {names})."
     )
     return Section("Which model for which budget", text if table is not None else "", table)

@@ -98,6 +98,7 @@ def _sections(analysed: Study, shipped: Sequence[Record]) -> list[Section]:
     candidates = [
         *about_weights,
         Section("Families compared", f"{_FAMILIES_TEXT} {trained}", families_table(analysed)),
+        choices_section(analysed),
         Section("Accuracy and training compute", trained, budgets_table(analysed), drawn("accuracy_vs_training")),
         Section("Accuracy and training-set size", _sizes_text(analysed), training_sizes_table(analysed),
                  drawn("accuracy_vs_training_images")),
@@ -106,7 +107,6 @@ def _sections(analysed: Study, shipped: Sequence[Record]) -> list[Section]:
         Section(timings, _speed_text(analysed), speed_table(analysed),
                  drawn("accuracy_vs_throughput", "accuracy_vs_latency", "accuracy_vs_memory")),
         fronts_section(analysed),
-        choices_section(analysed),
         best_settings_section(analysed),
         stability_section(analysed),
         Section("Learning rates", _sweep_text(analysed), learning_rates_table(analysed), drawn("learning_rates")),
