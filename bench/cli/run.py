@@ -263,7 +263,7 @@ def report(
 ) -> None:
     """Rebuild the reports of suites from the stored records alone."""
     from bench.errors import RequestError
-    from bench.report.page import write_index
+    from bench.report.page import PAGE, write_index
     from bench.store.files import stored_suites
 
     roots = results or [Path("results")]
@@ -277,7 +277,8 @@ def report(
         raise RequestError(f"--against holds one suite against its other run. Name one of: {', '.join(names)}.")
     out = reports if shipped else reports / "local"
     for name in names:
-        typer.echo(f"{_write_one(name, roots, out, shipped, against)}")
+        path = _write_one(name, roots, out, shipped, against)
+        typer.echo(f"{path}, {path.with_name(PAGE)}")
     typer.echo(f"{write_index(out)}")
 
 

@@ -212,7 +212,7 @@ def paper_figure_5(study: Study) -> FigureSpec | None:
     if ours is not None:
         panels.append(ours)
         caption += (
-            f" **Last panel: measured here**, mean over {dataset_words(_finding_sets(study))}, trained from scratch: "
+            f" **Last panel: measured here**, mean over {dataset_words(finding_sets(study))}, trained from scratch: "
             f"another regime, some {_orders_apart(study)} orders of magnitude below in compute; shapes may be "
             f"compared, values may not. {seeds_words(study.main).capitalize()}, 95 % intervals."
         )
@@ -231,13 +231,14 @@ def _paper_label(row: ScalingRow) -> str:
     return short if row.epochs == 7 else f"{short} /{row.epochs}"
 
 
-def _finding_sets(study: Study) -> list[str]:
+def finding_sets(study: Study) -> list[str]:
+    """The data sets that a finding may rest on; all of them where none carries one."""
     sets = [dataset.name for dataset in study.datasets if dataset.carries_findings]
     return sets or [dataset.name for dataset in study.datasets]
 
 
 def _our_figure_5(study: Study) -> Panel | None:
-    names = _finding_sets(study)
+    names = finding_sets(study)
     rows = [row for row in study.rows if row.scores and all(name in row.scores for name in names)]
     if not rows or len({round(row.scores[names[0]].budget_gflop, 6) for row in rows}) < 2:
         return None

@@ -1,4 +1,4 @@
-"""One report: the page, its figures, and a CSV beside every table. The only code that writes under `reports/`."""
+"""One report: its pages, its figures, and a CSV beside every table. The only code that writes under `reports/`."""
 
 from __future__ import annotations
 
@@ -23,8 +23,11 @@ from bench.report.pictures import picture_files
 from bench.report.sections import report_document
 from bench.report.sidecar import TABLES, table_csv
 from bench.report.style import figure_style, save_figure
+from bench.report.web.html_page import html_page
 from bench.store.inspections import Inspection
 from bench.store.record import Record
+
+PAGE = "index.html"  # built, not committed: most of it is plotly
 
 
 def write_report(
@@ -41,10 +44,11 @@ def write_report(
     against: Against | None = None,
     inspections: Sequence[Inspection] = (),
 ) -> Path:
-    """Write `<out>/<suite>/report.md` with its figures and tables; returns the page's path.
+    """Write `<out>/<suite>/report.md`, its figures and tables, and `index.html` beside it; returns the first's path.
 
-    The same records give the same bytes. Each file is written under a temporary name and renamed; files of an
-    earlier report that this one lacks are removed. Raises StoreError when the folder cannot be written.
+    The same records give the same bytes (of `index.html`, with the same version of plotly). Each file is written
+    under a temporary name and renamed; files of an earlier report that this one lacks are removed. Raises StoreError
+    when the folder cannot be written.
     """
     analysed = study(suite_name, records, predictions)
     document = report_document(
@@ -61,9 +65,11 @@ def write_report(
     tables = {f"{table.name}.csv": table_csv(table) for table in document.tables}
     try:
         pictures = {name: file for one in document.pictures for name, file in picture_files(one).items()}
-        write_folder(folder / "figures", _drawn(document.figures) | pictures, ("*.png", "*.svg"))
+        figures = _drawn(document.figures) | pictures
+        write_folder(folder / "figures", figures, ("*.png", "*.svg"))
         write_folder(folder / TABLES, tables, ("*.csv",))
         write_whole(folder / "report.md", markdown_page(document))
+        write_whole(folder / PAGE, html_page(document, analysed, figures))
     except OSError as error:
         raise StoreError(f"Report '{folder}' cannot be written: {error.strerror or error}.") from None
     return folder / "report.md"

@@ -1,0 +1,145 @@
+"""A report as one self-contained page: plot, sortable tables, figures and texts, with all scripts and data inside."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import math
+import re
+from collections.abc import Mapping, Sequence
+from functools import cache
+from itertools import groupby
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markdown_it import MarkdownIt
+from markupsafe import Markup
+
+from bench.analyse.study import Study
+from bench.report.markdown import Cell, Column, superscript
+from bench.report.markdown_page import LEGEND
+from bench.report.section import Document
+from bench.report.web.payload import packed, plot_payload
+from bench.report.web.plot import study_plot
+from bench.report.web.plot_data import Axis
+from bench.report.web.record_index import RecordIndex
+
+_HERE = Path(__file__).parent
+_SCRIPTS = ("format.js", "records.js", "tables.js", "plot.js", "start.js")  # in the order in which they need each other
+_NUMBER = re.compile(r"[−-]?\d[\d\u202f ]*(?:\.\d+)?(?:e[−-]?\d+)?")
+
+
+def html_page(document: Document, study: Study, figures: Mapping[str, bytes]) -> str:
+    """The whole page. figures: file name -> content, of at least the PNG of each figure in the document.
+
+    Texts of records are escaped where they are put in, and the page's policy lets no script but its own run and
+    nothing be fetched.
+    """
+    index = RecordIndex()
+    plot = study_plot(study)
+    environment = _environment()
+    environment.filters["reference"] = index.reference
+    drawn = {figure.name: _data_address(figures[f"{figure.name}.png"]) for figure in document.figures}
+    payload = None if plot is None else plot_payload(plot, index)
+    body = environment.get_template("body.html").render(
+        document=document,
+        sections=[section for section in document.sections if not section.is_empty],
+        plot=payload,
+        axis_groups=[] if plot is None else _grouped(plot.axes),
+        images=drawn,
+        legend=LEGEND,
+    )
+    scripts = [script for script in (_plotly() if plot is not None else "", _own_script()) if script]
+    data = {"plot": payload, "records": index.described(study.records)}
+    return environment.get_template("page.html").render(
+        title=f"{study.suite} – ViT against CNNs",
+        policy=_policy(scripts),
+        style=Markup(_file("page.css")),
+        body=Markup(body),
+        data=packed(data),
+        scripts=[Markup(script) for script in scripts],
+    )
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {"markdown": markdown_html, "inline": inline_html, "superscript": superscript}
+    environment.globals["sort_value"] = sort_value
+    return environment
+
+
+@cache
+def _renderer() -> MarkdownIt:
+    return MarkdownIt("commonmark", {"html": False}).enable("table")
+
+
+def markdown_html(text: str) -> Markup:
+    """Markdown as HTML: what our texts use and tables. HTML in it stays text, and links to scripts stay text."""
+    return Markup(_scrolled(_renderer().render(text)))
+
+
+def inline_html(text: str) -> Markup:
+    """One line of Markdown as HTML without a paragraph around it."""
+    return Markup(_renderer().renderInline(text))
+
+
+def _scrolled(html: str) -> str:
+    """Tables in a box of their own, so that a wide one scrolls there and not the page."""
+    opened = '<div class="table-box" tabindex="0" role="group" aria-label="Table"><table>'
+    return html.replace("<table>", opened).replace("</table>", "</table></div>")
+
+
+def sort_value(cell: Cell, column: Column) -> str:
+    """The number by which an entry of a numeric column is sorted, unrounded; empty where it has none."""
+    if not column.is_number:
+        return ""
+    for value in (cell.value, cell.text):
+        if isinstance(value, bool) or value is None:
+            continue
+        if isinstance(value, int | float):
+            return repr(value).removesuffix(".0") if math.isfinite(value) else ""
+        found = _NUMBER.match(str(value))
+        if found:
+            return re.sub(r"[\u202f ]", "", found.group()).replace("−", "-")
+    return ""
+
+
+def _grouped(axes: Sequence[Axis]) -> list[tuple[str, list[Axis]]]:
+    return [(group, list(members)) for group, members in groupby(axes, key=lambda axis: axis.group)]
+
+
+def _data_address(png: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+
+
+def _file(name: str) -> str:
+    return (_HERE / name).read_text(encoding="utf-8")
+
+
+@cache
+def _own_script() -> str:
+    return '"use strict";\n' + "\n".join(_file(name) for name in _SCRIPTS)
+
+
+@cache
+def _plotly() -> str:
+    """Plotly's own script, as its Python package carries it."""
+    from plotly.offline import get_plotlyjs
+
+    return str(get_plotlyjs())
+
+
+def _policy(scripts: Sequence[str]) -> str:
+    """The page's Content-Security-Policy: these scripts alone, and nothing from anywhere."""
+    hashes = " ".join(f"'sha256-{_sha256(script)}'" for script in scripts)
+    return (
+        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+@cache
+def _sha256(script: str) -> str:
+    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

@@ -1,0 +1,417 @@
+// The plot: points along two chosen axes, with families and kinds of numbers to show or hide.
+
+const MOST_BARS = 300; // points; with more, bars would hide them
+const MOST_NAMES = 14; // points of fronts that are named on the plot
+const NARROW = 560; // px: below, the plot says less
+const HEIGHT = 520; // px
+const RINGS = { paper: "-dot", timm: "-open-dot" }; // published points are told from measured ones in grey too
+const THEMES = {
+  light: { ink: "#1d1f23", muted: "#595e66", grid: "#d9dce1", paper: "#ffffff", raised: "#ffffff" },
+  dark: { ink: "#e6e8eb", muted: "#a9afb8", grid: "#363b44", paper: "#16181d", raised: "#23272e" },
+};
+const LINES = { vit: "solid", hybrid: "dashdot", cnn: "dash" };
+
+function valueOn(point, axis, other) {
+  return point.values[`${axis}@${other}`] ?? point.values[axis];
+}
+
+// The points that no other beats, from the cheapest on; each further one costs more and gains more.
+function frontOf(shown, x, y) {
+  const [signX, signY] = [x.better === "high" ? -1 : 1, y.better === "low" ? -1 : 1];
+  const ordered = [...shown].sort((a, b) => signX * (a.x.value - b.x.value) || signY * (b.y.value - a.y.value));
+  const front = [];
+  for (const one of ordered) {
+    const last = front.at(-1);
+    const isTie = last && last.x.value === one.x.value && last.y.value === one.y.value;
+    if (!last || isTie || signY * (one.y.value - last.y.value) > 0) front.push(one);
+  }
+  return front;
+}
+
+class Plot {
+  constructor(data, records) {
+    this.points = data.points;
+    this.records = records;
+    this.axes = new Map(data.axes.map((axis) => [axis.key, axis]));
+    this.families = new Map(data.families.map((family) => [family.key, family]));
+    this.layers = new Map(data.layers.map((layer) => [layer.key, layer]));
+    this.chart = document.getElementById("chart");
+    this.chosen = null;
+    this.theme = window.matchMedia("(prefers-color-scheme: dark)");
+    this.isPrinted = false;
+    this.listen();
+    this.axisChanged("x");
+    this.axisChanged("y");
+    this.draw();
+    this.chart.on("plotly_relayout", () => this.retick());
+    this.chart.on("plotly_click", (event) => {
+      const place = event.points[0]?.customdata;
+      if (place !== undefined) this.choose(place);
+    });
+  }
+
+  listen() {
+    const on = (id, event, then) => document.getElementById(id).addEventListener(event, then);
+    for (const name of ["x", "y"]) {
+      on(`axis-${name}`, "change", () => { this.axisChanged(name); this.draw(); });
+      on(`log-${name}`, "change", () => this.draw());
+    }
+    for (const input of document.querySelectorAll("#plot-controls fieldset input")) {
+      input.addEventListener("change", () => this.draw());
+    }
+    on("plot-controls", "submit", (event) => event.preventDefault());
+    on("zoom-in", "click", () => this.zoom(0.7));
+    on("zoom-out", "click", () => this.zoom(1 / 0.7));
+    on("zoom-reset", "click", () => this.draw());
+    on("point", "change", (event) => this.choose(event.target.value === "" ? null : Number(event.target.value)));
+    on("points-table", "toggle", () => this.listPoints());
+    this.theme.addEventListener("change", () => this.draw());
+    window.addEventListener("beforeprint", () => { this.isPrinted = true; this.draw(); });
+    window.addEventListener("afterprint", () => { this.isPrinted = false; this.draw(); });
+  }
+
+  axisChanged(name) {
+    document.getElementById(`log-${name}`).checked = this.axis(name).isLog;
+  }
+
+  axis(name) {
+    return this.axes.get(document.getElementById(`axis-${name}`).value);
+  }
+
+  isLog(name) {
+    return document.getElementById(`log-${name}`).checked;
+  }
+
+  ticked(name) {
+    const boxes = document.querySelectorAll(`input[name=${name}]`);
+    return new Set([...boxes].filter((box) => box.checked).map((box) => box.value));
+  }
+
+  // Points that lie on both axes, in the order of the data, and how many do not.
+  shown() {
+    const [x, y] = [this.axis("x").key, this.axis("y").key];
+    const [families, layers] = [this.ticked("family"), this.ticked("layer")];
+    const wanted = this.points
+      .map((point, place) => ({ point, place, x: valueOn(point, x, y), y: valueOn(point, y, x) }))
+      .filter(({ point }) => families.has(point.family) && layers.has(point.layer));
+    const shown = wanted.filter((one) => one.x && one.y
+      && (one.point.isMain || liesAlong(one.point, x) || liesAlong(one.point, y))
+      && !(this.isLog("x") && one.x.value <= 0) && !(this.isLog("y") && one.y.value <= 0));
+    const mains = wanted.filter((one) => one.point.isMain && !shown.includes(one)).length;
+    return { shown, missing: mains };
+  }
+
+  palette() {
+    return THEMES[this.theme.matches && !this.isPrinted ? "dark" : "light"];
+  }
+
+  colour(family) {
+    const { light, dark } = this.families.get(family);
+    return this.palette() === THEMES.dark ? dark : light;
+  }
+
+  draw() {
+    const { shown, missing } = this.shown();
+    this.drawn = shown;
+    this.ranges = { x: this.range(shown, "x"), y: this.range(shown, "y") };
+    const fronts = this.fronts(shown);
+    const traces = [...this.lines(shown), ...this.frontTraces(fronts), ...this.pointTraces(shown), ...this.ring(shown)];
+    const config = { responsive: true, displayModeBar: false, displaylogo: false, doubleClick: "reset" };
+    Plotly.react(this.chart, traces, { ...this.layout(), annotations: this.frontNames(fronts.flat()) }, config);
+    this.tell(shown, missing, fronts);
+    this.offer(shown);
+    this.listPoints();
+  }
+
+  pointTraces(shown) {
+    const hasBars = document.getElementById("show-bars").checked && shown.length <= MOST_BARS;
+    const pair = `${this.axis("x").key}|${this.axis("y").key}`;
+    const isGraded = shown.some((one) => one.point.onFront[pair] !== undefined);
+    const traces = [];
+    const isMixed = this.isMixed(shown);
+    for (const layer of this.layers.values()) {
+      for (const family of this.families.values()) {
+        const own = shown.filter(({ point }) => point.layer === layer.key && point.family === family.key);
+        if (!own.length) continue;
+        const colour = this.colour(family.key);
+        const name = isMixed ? `${family.name}, ${layer.name}` : family.name;
+        const bar = (axis) => ({
+          type: "data", symmetric: false, visible: hasBars, color: colour, thickness: 1.2, width: 0,
+          array: own.map(({ [axis]: one }) => (one.bar ? one.bar[1] - one.value : 0)),
+          arrayminus: own.map(({ [axis]: one }) => (one.bar ? one.value - one.bar[0] : 0)),
+        });
+        traces.push({
+          type: "scatter", mode: "markers", name: plotSafe(shortened(name, 40)),
+          x: own.map((one) => one.x.value), y: own.map((one) => one.y.value),
+          error_x: bar("x"), error_y: bar("y"), customdata: own.map((one) => one.place),
+          hoverinfo: "text", hovertext: own.map((one) => this.hover(one)),
+          marker: {
+            symbol: family.symbol + (RINGS[layer.key] ?? (family.isFilled ? "" : "-open")),
+            size: shown.length > 400 ? 7 : 9, color: colour, line: { width: 1.4, color: colour },
+            opacity: isGraded ? own.map((one) => 0.3 + 0.7 * (one.point.onFront[pair] ?? 1)) : 1,
+          },
+        });
+      }
+    }
+    return traces;
+  }
+
+  isMixed(shown) {
+    return new Set(shown.map(({ point }) => point.layer)).size > 1;
+  }
+
+  // Thin lines between the runs of one model along an axis that they were varied on.
+  lines(shown) {
+    const lines = new Map();
+    for (const axis of ["x", "y"].map((name) => this.axis(name).key)) {
+      for (const one of shown.filter(({ point }) => liesAlong(point, axis))) {
+        const key = `${axis} ${one.point.layer} ${one.point.along[axis]}`;
+        lines.set(key, [...(lines.get(key) ?? []), one]);
+      }
+    }
+    return [...lines.values()].filter((line) => line.length > 1).map((line) => {
+      const ordered = [...line].sort((a, b) => a.x.value - b.x.value);
+      const { family } = ordered[0].point;
+      return {
+        type: "scatter", mode: "lines", hoverinfo: "skip", showlegend: false,
+        x: ordered.map((one) => one.x.value), y: ordered.map((one) => one.y.value),
+        line: { color: this.colour(family), width: 1.1, dash: LINES[family] ?? "dot" }, opacity: 0.7,
+      };
+    });
+  }
+
+  // One front for each kind of number and each set of conditions: values that were measured otherwise are not ranked.
+  fronts(shown) {
+    const [x, y] = [this.axis("x"), this.axis("y")];
+    if (!document.getElementById("show-front").checked || !x.better || !y.better || x === y) return [];
+    const groups = new Map();
+    for (const one of shown) {
+      const key = [one.point.layer, one.x.rankedWith, one.y.rankedWith].join(" ");
+      groups.set(key, [...(groups.get(key) ?? []), one]);
+    }
+    return [...groups.values()].filter((group) => group.length > 1).map((group) => frontOf(group, x, y));
+  }
+
+  frontTraces(fronts) {
+    const isMixed = this.isMixed(fronts.flat());
+    return fronts.map((front, place) => {
+      const layer = this.layers.get(front[0].point.layer);
+      return {
+        type: "scatter", mode: "lines", hoverinfo: "skip",
+        name: isMixed ? `Pareto front, ${plotSafe(layer.name)}` : "Pareto front",
+        legendgroup: `front ${layer.key}`, showlegend: fronts.findIndex((f) => f[0].point.layer === layer.key) === place,
+        x: front.map((one) => one.x.value), y: front.map((one) => one.y.value),
+        line: { shape: "hv", color: this.palette().muted, width: 1.3, dash: layer.key === "measured" ? "solid" : "dot" },
+      };
+    });
+  }
+
+  // Names beside the points of fronts, where they cover neither another name nor another point.
+  frontNames(points) {
+    if (points.length > MOST_NAMES || this.chart.clientWidth < NARROW) return [];
+    const [width, height] = [this.chart.clientWidth - 80, HEIGHT - 90];
+    const place = (one, name) => (this.isLog(name) ? Math.log10(one[name].value) : one[name].value);
+    const share = (one, name) => (place(one, name) - this.ranges[name][0]) / (this.ranges[name][1] - this.ranges[name][0]);
+    const spot = (one) => [share(one, "x") * width, (1 - share(one, "y")) * height];
+    const taken = this.drawn.map(spot).map(([x, y]) => [x - 5, y - 5, x + 5, y + 5]);
+    const names = [];
+    for (const one of points) {
+      const text = shortened(one.point.label, 28);
+      const [[x, y], half] = [spot(one), 3.3 * Array.from(text).length];
+      const shifts = [[0, -14], [0, 14], [half + 9, 0], [-half - 9, 0]];
+      const boxes = shifts.map(([right, down]) => [x + right - half, y + down - 7, x + right + half, y + down + 7]);
+      const free = boxes.findIndex(([left, top, right, bottom]) => left > 0 && right < width
+        && taken.every((box) => right < box[0] || left > box[2] || bottom < box[1] || top > box[3]));
+      if (free < 0) continue;
+      taken.push(boxes[free]);
+      names.push({
+        x: place(one, "x"), y: place(one, "y"), xshift: shifts[free][0], yshift: -shifts[free][1],
+        text: plotSafe(text), showarrow: false, font: { size: 11, color: this.palette().ink },
+      });
+    }
+    return names;
+  }
+
+  ring(shown) {
+    const one = shown.find(({ place }) => place === this.chosen);
+    if (!one) return [];
+    return [{
+      type: "scatter", mode: "markers", hoverinfo: "skip", showlegend: false, x: [one.x.value], y: [one.y.value],
+      marker: { symbol: "circle-open", size: 19, color: this.palette().ink, line: { width: 2.4, color: this.palette().ink } },
+    }];
+  }
+
+  range(shown, name) {
+    const values = shown.flatMap((one) => [one[name].value, ...(one[name].bar ?? [])]);
+    const usable = values.filter((value) => (!this.isLog(name) || value > 0));
+    if (!usable.length) return [0, 1];
+    const scaled = this.isLog(name) ? usable.map(Math.log10) : usable;
+    const [low, high] = [scaled.reduce((a, b) => Math.min(a, b)), scaled.reduce((a, b) => Math.max(a, b))];
+    const room = 0.08 * (high - low) || (this.isLog(name) ? 0.1 : Math.abs(high) * 0.05 || 1);
+    return [low - room, high + room];
+  }
+
+  layout() {
+    const { ink, muted, grid, raised } = this.palette();
+    const isNarrow = this.chart.clientWidth < NARROW;
+    const axis = (name) => ({
+      title: { text: plotSafe(wrapped(this.axis(name).title, isNarrow ? 34 : 70).join(" ")), font: { size: isNarrow ? 11 : 13 } },
+      type: this.isLog(name) ? "log" : "linear", range: this.ranges[name], gridcolor: grid, linecolor: muted,
+      zeroline: false, automargin: true, showline: true, ticks: "outside", tickcolor: muted,
+      ...this.ticks(name, this.ranges[name]),
+    });
+    return {
+      xaxis: axis("x"), yaxis: axis("y"), hovermode: "closest", separators: `.${THIN}`,
+      dragmode: window.matchMedia("(pointer: coarse)").matches ? false : "zoom",
+      paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
+      font: { color: ink, family: "system-ui, sans-serif", size: 12 },
+      hoverlabel: { bgcolor: raised, bordercolor: muted, font: { color: ink, size: 12 }, align: "left", namelength: -1 },
+      margin: { l: 50, r: 14, t: 10, b: 44 }, height: isNarrow ? 420 : HEIGHT,
+      legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0, itemclick: false, itemdoubleclick: false },
+    };
+  }
+
+  ticks(name, range) {
+    const { form } = this.axis(name);
+    const room = (name === "x" ? this.chart.clientWidth : 420) / (name === "x" ? 70 : 34);
+    if (!this.isLog(name)) {
+      const values = linearTicks(range[0], range[1], Math.max(3, Math.min(room, 9)));
+      return { tickvals: values, ticktext: values.map((value) => tickText(value, form === "percent" ? "number" : form)) };
+    }
+    const values = logTicks(10 ** range[0], 10 ** range[1], Math.max(3, Math.min(room, 12)));
+    return { tickvals: values, ticktext: values.map((value) => tickText(value, form)) };
+  }
+
+  // Numbers along the axes after zooming or after a change of width.
+  retick() {
+    const update = {};
+    for (const name of ["x", "y"]) {
+      const { range } = this.chart.layout[`${name}axis`];
+      const { tickvals, ticktext } = this.ticks(name, range);
+      if (String(tickvals) === String(this.chart.layout[`${name}axis`].tickvals)) continue;
+      update[`${name}axis.tickvals`] = tickvals;
+      update[`${name}axis.ticktext`] = ticktext;
+    }
+    if (Object.keys(update).length) Plotly.relayout(this.chart, update);
+  }
+
+  zoom(factor) {
+    const update = {};
+    for (const name of ["x", "y"]) {
+      const [low, high] = this.chart.layout[`${name}axis`].range;
+      const [middle, half] = [(low + high) / 2, ((high - low) / 2) * factor];
+      update[`${name}axis.range`] = [middle - half, middle + half];
+    }
+    Plotly.relayout(this.chart, update);
+  }
+
+  valueWords(name, { value, bar }) {
+    const { form } = this.axis(name);
+    const write = FORMS[form];
+    return bar ? `${write(value)} [${write(bar[0])}, ${write(bar[1])}]` : write(value);
+  }
+
+  // What is known of a point: pairs of a name and plain text.
+  told(one) {
+    const rows = [["Family", this.families.get(one.point.family).name], ["Kind", this.layers.get(one.point.layer).name]];
+    for (const name of ["y", "x"]) {
+      rows.push([this.axis(name).title, this.valueWords(name, one[name])]);
+      if (one[name].conditions) rows.push(["", one[name].conditions]);
+      const measured = this.records.summary(one[name].records);
+      if (measured) rows.push(["", measured]);
+    }
+    const chance = one.point.onFront[`${this.axis("x").key}|${this.axis("y").key}`];
+    if (chance !== undefined) rows.push(["Chance of being on the front", chance.toFixed(2)]);
+    return [...rows, ...one.point.facts];
+  }
+
+  hover(one) {
+    const most = this.chart.clientWidth < NARROW ? 36 : 64;
+    const lines = [`<b>${plotSafe(shortened(one.point.label, most))}</b>`];
+    for (const [name, words] of this.told(one)) {
+      const line = shortened(name ? `${name}: ${words}` : words, 4 * most);
+      lines.push(...wrapped(line, most).map((part) => (name ? "" : "   ") + plotSafe(part)));
+    }
+    return lines.join("<br>");
+  }
+
+  choose(place) {
+    this.chosen = place;
+    this.draw();
+  }
+
+  tell(shown, missing, fronts) {
+    const notes = [`${shown.length} point${shown.length === 1 ? "" : "s"} shown.`];
+    if (missing) notes.push(`${missing} without a value on one of these axes.`);
+    if (shown.length > MOST_BARS) notes.push(`Beyond ${MOST_BARS} points no intervals are drawn.`);
+    if (fronts.length > 1) notes.push("Fronts are apart for what is published and measured, and for other conditions.");
+    for (const name of ["y", "x"]) if (this.axis(name).note) notes.push(`${this.axis(name).title}: ${this.axis(name).note}`);
+    document.getElementById("plot-notes").textContent = notes.join(" ");
+    this.detail(shown.find(({ place }) => place === this.chosen));
+  }
+
+  detail(one) {
+    const box = document.getElementById("point-details");
+    box.hidden = !one;
+    if (!one) return;
+    const list = element("dl");
+    for (const [name, words] of this.told(one)) {
+      if (name) list.append(element("dt", name));
+      list.append(element("dd", words));
+    }
+    const records = element("details");
+    records.append(element("summary", "Records"), this.records.list(`${one.y.records} ${one.x.records}`));
+    box.replaceChildren(element("p", one.point.label, { class: "point-name" }), list, records);
+  }
+
+  offer(shown) {
+    const select = document.getElementById("point");
+    const options = shown.map((one) => element("option", shortened(this.name(one), 90), { value: one.place }));
+    select.replaceChildren(element("option", "(none)", { value: "" }), ...options);
+    select.value = shown.some((one) => one.place === this.chosen) ? this.chosen : "";
+  }
+
+  name(one) {
+    const layer = one.point.layer === "measured" ? "" : ` (${this.layers.get(one.point.layer).name})`;
+    return `${one.point.label}${layer}: ${this.valueWords("y", one.y)} at ${this.valueWords("x", one.x)}`;
+  }
+
+  // Built when it is opened: a table of thousands of points takes a moment.
+  listPoints() {
+    const place = document.getElementById("points-table");
+    place.querySelector(".data-table")?.remove();
+    if (!place.open) return;
+    const heads = [["Point", ""], ["Family", ""], ["Kind", ""], [this.axis("y").title, "n"], [this.axis("x").title, "n"]];
+    const head = element("tr");
+    for (const [title, kind] of heads) {
+      const cell = element("th", undefined, { scope: "col", "aria-sort": "none", class: kind });
+      cell.append(element("button", title, { type: "button" }));
+      head.append(cell);
+    }
+    const body = element("tbody");
+    for (const one of this.drawn) {
+      const row = element("tr");
+      row.append(
+        element("th", one.point.label, { scope: "row" }),
+        element("td", this.families.get(one.point.family).name), element("td", this.layers.get(one.point.layer).name),
+        ...["y", "x"].map((name) => element("td", this.valueWords(name, one[name]), {
+          class: "n", "data-sort": one[name].value, ...(one[name].records ? { "data-r": one[name].records } : {}),
+        })),
+      );
+      body.append(row);
+    }
+    const [table, top] = [element("table"), element("thead")];
+    top.append(head);
+    table.append(top, body);
+    const scroll = element("div", undefined, { class: "table-box", tabindex: "0", role: "group", "aria-label": "Points" });
+    scroll.append(table);
+    const box = element("div", undefined, { class: "data-table" });
+    box.append(scroll, element("div", undefined, { class: "records", role: "status", hidden: "" }));
+    place.append(box);
+    new DataTable(box, this.records);
+  }
+}
+
+function liesAlong(point, axis) {
+  return point.along[axis] !== undefined;
+}
