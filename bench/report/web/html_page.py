@@ -16,7 +16,7 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from bench.analyse.study import Study
-from bench.report.markdown import Cell, Column, superscript
+from bench.report.markdown import Cell, Column
 from bench.report.markdown_page import LEGEND
 from bench.report.section import Document
 from bench.report.web.payload import packed, plot_payload
@@ -26,6 +26,7 @@ from bench.report.web.record_index import RecordIndex
 
 _HERE = Path(__file__).parent
 _SCRIPTS = ("format.js", "records.js", "tables.js", "plot.js", "start.js")  # in the order in which they need each other
+MOST_IMAGE_BYTES = 600_000  # in the page, so that it stays below 6 MB with plotly's 4.8 and the data of a large store
 _NUMBER = re.compile(r"[−-]?\d[\d\u202f ]*(?:\.\d+)?(?:e[−-]?\d+)?")
 
 
@@ -39,18 +40,19 @@ def html_page(document: Document, study: Study, figures: Mapping[str, bytes]) ->
     plot = study_plot(study)
     environment = _environment()
     environment.filters["reference"] = index.reference
-    drawn = {figure.name: _data_address(figures[f"{figure.name}.png"]) for figure in document.figures}
+    sources: dict[str, int] = {}
+    environment.filters["place"] = lambda source: sources.setdefault(source, len(sources))
     payload = None if plot is None else plot_payload(plot, index)
     body = environment.get_template("body.html").render(
         document=document,
         sections=[section for section in document.sections if not section.is_empty],
         plot=payload,
         axis_groups=[] if plot is None else _grouped(plot.axes),
-        images=drawn,
+        images=_embedded(document, figures),
         legend=LEGEND,
     )
     scripts = [script for script in (_plotly() if plot is not None else "", _own_script()) if script]
-    data = {"plot": payload, "records": index.described(study.records)}
+    data = {"plot": payload, "records": index.described(study.records), "sources": list(sources)}
     return environment.get_template("page.html").render(
         title=f"{study.suite} – ViT against CNNs",
         policy=_policy(scripts),
@@ -65,7 +67,7 @@ def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"markdown": markdown_html, "inline": inline_html, "superscript": superscript}
+    environment.filters |= {"markdown": markdown_html, "inline": inline_html, "plain": _plain}
     environment.globals["sort_value"] = sort_value
     return environment
 
@@ -83,6 +85,11 @@ def markdown_html(text: str) -> Markup:
 def inline_html(text: str) -> Markup:
     """One line of Markdown as HTML without a paragraph around it."""
     return Markup(_renderer().renderInline(text))
+
+
+def _plain(text: str) -> str:
+    """One line of Markdown as plain text, for names and alternative texts."""
+    return inline_html(text).striptags()
 
 
 def _scrolled(html: str) -> str:
@@ -108,6 +115,18 @@ def sort_value(cell: Cell, column: Column) -> str:
 
 def _grouped(axes: Sequence[Axis]) -> list[tuple[str, list[Axis]]]:
     return [(group, list(members)) for group, members in groupby(axes, key=lambda axis: axis.group)]
+
+
+def _embedded(document: Document, figures: Mapping[str, bytes]) -> dict[str, str]:
+    """Figure name -> its PNG as an address of data, as long as there is room; the page links to the others."""
+    images, left = {}, MOST_IMAGE_BYTES
+    names = [*(figure.name for figure in document.figures), *(picture.name for picture in document.pictures)]
+    for name in names:
+        address = _data_address(figures[f"{name}.png"])
+        left -= len(address)
+        if left >= 0:
+            images[name] = address
+    return images
 
 
 def _data_address(png: bytes) -> str:

@@ -1,6 +1,7 @@
 // The plot: points along two chosen axes, with families and kinds of numbers to show or hide.
 
 const MOST_BARS = 300; // points; with more, bars would hide them
+const LEAST_CHANCE = 0.02; // a fainter disc would not be seen
 const MOST_NAMES = 14; // points of fronts that are named on the plot
 const NARROW = 560; // px: below, the plot says less
 const HEIGHT = 520; // px
@@ -115,7 +116,9 @@ class Plot {
     this.drawn = shown;
     this.ranges = { x: this.range(shown, "x"), y: this.range(shown, "y") };
     const fronts = this.fronts(shown);
-    const traces = [...this.lines(shown), ...this.frontTraces(fronts), ...this.pointTraces(shown), ...this.ring(shown)];
+    const traces = [
+      ...this.discs(shown), ...this.lines(shown), ...this.frontTraces(fronts), ...this.pointTraces(shown), ...this.ring(shown),
+    ];
     const config = { responsive: true, displayModeBar: false, displaylogo: false, doubleClick: "reset" };
     Plotly.react(this.chart, traces, { ...this.layout(), annotations: this.frontNames(fronts.flat()) }, config);
     this.tell(shown, missing, fronts);
@@ -125,8 +128,6 @@ class Plot {
 
   pointTraces(shown) {
     const hasBars = document.getElementById("show-bars").checked && shown.length <= MOST_BARS;
-    const pair = `${this.axis("x").key}|${this.axis("y").key}`;
-    const isGraded = shown.some((one) => one.point.onFront[pair] !== undefined);
     const traces = [];
     const isMixed = this.isMixed(shown);
     for (const layer of this.layers.values()) {
@@ -148,12 +149,27 @@ class Plot {
           marker: {
             symbol: family.symbol + (RINGS[layer.key] ?? (family.isFilled ? "" : "-open")),
             size: shown.length > 400 ? 7 : 9, color: colour, line: { width: 1.4, color: colour },
-            opacity: isGraded ? own.map((one) => 0.3 + 0.7 * (one.point.onFront[pair] ?? 1)) : 1,
           },
         });
       }
     }
     return traces;
+  }
+
+  // How likely a point is on the front of the two axes: a grey disc behind it, the darker the likelier.
+  discs(shown) {
+    const graded = shown.filter((one) => this.chance(one) >= LEAST_CHANCE);
+    if (!graded.length || !document.getElementById("show-front").checked) return [];
+    return [{
+      type: "scatter", mode: "markers", hoverinfo: "skip", name: "chance of being on the front",
+      x: graded.map((one) => one.x.value), y: graded.map((one) => one.y.value),
+      marker: { size: 24, color: this.palette().muted, opacity: graded.map((one) => 0.55 * this.chance(one)), line: { width: 0 } },
+    }];
+  }
+
+  chance({ point }) {
+    const [x, y] = [this.axis("x").key, this.axis("y").key];
+    return point.onFront[`${x}|${y}`] ?? point.onFront[`${y}|${x}`];
   }
 
   isMixed(shown) {
@@ -320,8 +336,8 @@ class Plot {
       const measured = this.records.summary(one[name].records);
       if (measured) rows.push(["", measured]);
     }
-    const chance = one.point.onFront[`${this.axis("x").key}|${this.axis("y").key}`];
-    if (chance !== undefined) rows.push(["Chance of being on the front", chance.toFixed(2)]);
+    const chance = this.chance(one);
+    if (chance !== undefined) rows.push(["Chance of being on the front", chanceWords(chance)]);
     return [...rows, ...one.point.facts];
   }
 

@@ -1,4 +1,4 @@
-// Where a number comes from: references such as "4-6 9" to the records of the page.
+// Where a number comes from: references such as "4-6 9" to the records of the page, and publications.
 
 const MOST_RECORDS = 200; // shown at once
 
@@ -17,7 +17,8 @@ function numbersOf(reference) {
 }
 
 class Records {
-  constructor({ ids, kinds }) {
+  constructor({ ids, kinds }, sources) {
+    this.sources = sources; // of published numbers
     this.ids = ids.split(" ");
     this.kinds = new Map(); // number -> task, day, commit and machine of each record
     for (const [task, day, commit, machine, reference] of kinds) {

@@ -1,5 +1,6 @@
 // Tables that can be sorted by their headings, filtered, and asked where their numbers come from.
 
+const TRACEABLE = "[data-r], [data-p]"; // entries that know the records or the publication behind them
 const ORDERS = ["ascending", "descending", "none"];
 const collator = new Intl.Collator("en", { numeric: true });
 
@@ -39,7 +40,7 @@ class DataTable {
     filter?.addEventListener("input", () => this.filter(filter.value));
     box.querySelector(".trace")?.addEventListener("change", (event) => this.trace(event.target.checked));
     this.body.addEventListener("click", (event) => {
-      const cell = event.target.closest("[data-r]");
+      const cell = event.target.closest(TRACEABLE);
       if (cell && !event.target.closest("a")) this.show(cell);
     });
   }
@@ -68,7 +69,7 @@ class DataTable {
   // With the box ticked each traceable entry is a button, so that the keyboard reaches it too.
   trace(isOn) {
     this.box.classList.toggle("tracing", isOn);
-    for (const cell of this.body.querySelectorAll("[data-r]")) {
+    for (const cell of this.body.querySelectorAll(TRACEABLE)) {
       const button = cell.querySelector("button");
       if (isOn && !button) {
         const made = element("button", undefined, { type: "button" });
@@ -83,10 +84,9 @@ class DataTable {
     const place = this.box.querySelector(".records");
     const row = cell.parentNode.cells[0].textContent;
     const column = this.heads[cell.cellIndex].textContent;
-    place.replaceChildren(
-      element("p", `${row} – ${column}: ${this.records.summary(cell.dataset.r)}`),
-      this.records.list(cell.dataset.r),
-    );
+    const { r: reference = "", p: source } = cell.dataset;
+    const told = [this.records.summary(reference), source && `published: ${this.records.sources[source]}`].filter(Boolean);
+    place.replaceChildren(element("p", `${row} – ${column}: ${told.join("; ")}`), this.records.list(reference));
     place.hidden = false;
   }
 }

@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,29 @@ class Visit:
             "[...document.getElementById('chart').data].filter((trace) => trace.customdata)"
             ".map(({name, x, y, hovertext, marker}) => ({name, x, y, hovertext, marker}))"
         )
+
+    def point(self, number: int) -> tuple[float, float]:
+        """Scrolls the plot into view and tells where in the window one of its points is."""
+        self.page.locator("#chart").scroll_into_view_if_needed()
+        place = self.page.evaluate(
+            """(number) => {
+                const chart = document.getElementById("chart");
+                const traces = chart.data.filter((trace) => trace.customdata);
+                const [x, y] = traces.flatMap((trace) => trace.x.map((x, i) => [x, trace.y[i]]))[number];
+                const { xaxis, yaxis } = chart._fullLayout;
+                const box = chart.getBoundingClientRect();
+                return [box.left + xaxis._offset + xaxis.d2p(x), box.top + yaxis._offset + yaxis.d2p(y)];
+            }""",
+            number,
+        )
+        return place[0], place[1]
+
+    def until(self, expression: str) -> None:
+        """Waits for the expression to be true. The page's policy forbids the polling of playwright itself."""
+        deadline = time.monotonic() + 5
+        while not self.page.evaluate(expression):
+            assert time.monotonic() < deadline, expression
+            self.page.wait_for_timeout(20)
 
     def layout(self, path: str) -> Any:
         """A value of the plot's layout, such as `xaxis.type`."""

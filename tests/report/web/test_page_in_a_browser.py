@@ -1,13 +1,12 @@
 """The page in headless Chromium: what a reader can do with it, by mouse and by keyboard."""
 
+import re
 import time
 
 import pytest
 from conftest import write_page
 from synthetic_store import desk_like, make_record, speed_record, train_cell, train_values
 from test_html_page import HOSTILE, big_store, hostile_records
-
-POINTS = "#chart .scatterlayer .points path"
 
 
 @pytest.fixture(scope="module")
@@ -18,13 +17,6 @@ def desk(tmp_path_factory):
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory):
     return write_page(hostile_records(), tmp_path_factory.mktemp("hostile"), question=HOSTILE[2], warnings=[HOSTILE[1]])
-
-
-def point_under(one, number):
-    """Scroll the plot into view and tell where one of its points is."""
-    one.page.locator("#chart").scroll_into_view_if_needed()
-    box = one.page.locator(POINTS).nth(number).bounding_box()
-    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 
 
 def column(page, table, number):
@@ -38,7 +30,8 @@ def column(page, table, number):
 def test_page_loads_without_complaint_or_request_and_draws_every_model(desk, visit):
     one = visit(desk)
     assert {trace["name"]: len(trace["x"]) for trace in one.traces()} == {"ViT": 3, "hybrid": 3, "CNN": 6}
-    assert one.page.locator(POINTS).count() == 12
+    one.page.uncheck("#show-front")  # and the discs of its chances with it
+    assert one.page.locator("#chart .scatterlayer .points path").count() == 12
 
 
 def test_choosing_axes_changes_what_is_plotted(desk, visit):
@@ -78,11 +71,25 @@ def test_families_and_kinds_of_numbers_are_shown_as_ticked(desk, visit):
 
 def test_hovering_shows_the_conditions_of_the_records(desk, visit):
     one = visit(desk)
-    one.page.mouse.move(*point_under(one, 0))
+    one.page.mouse.move(*one.point(0))
     text = one.page.locator("#chart .hoverlayer .hovertext").text_content()
     for words in ("ViT S", "measured here", "Contours: top-1 [%]", "3 seeds", "learning rate 0.002", "MACs of one",
                   "3 records of 2026-01-02", "commit 0123456789ab", "32 px", "cpu, fp32, channels_last"):  # fmt: skip
         assert words in text, words
+
+
+def test_a_disc_tells_the_chance_of_being_on_the_front(desk, visit):
+    one = visit(desk)
+    (discs,) = one.page.evaluate(
+        "document.getElementById('chart').data.filter((trace) => trace.name?.startsWith('chance'))"
+    )
+    assert 0 < len(discs["x"]) < 12
+    assert all(0 < opacity <= 0.55 for opacity in discs["marker"]["opacity"])
+    one.page.select_option("#point", index=1)
+    told = one.page.locator("#point-details").text_content()
+    assert re.search(r"Chance of being on the front(< 1|\d+|> 99) %", told)
+    one.page.select_option("#axis-y", "macs")  # a front of MACs against MACs says nothing
+    assert "Chance" not in one.page.locator("#point-details").text_content()
 
 
 def test_a_chosen_point_is_ringed_and_its_records_listed(desk, visit):
@@ -101,7 +108,7 @@ def test_a_chosen_point_is_ringed_and_its_records_listed(desk, visit):
 
 def test_clicking_a_point_chooses_it(desk, visit):
     one = visit(desk)
-    one.page.mouse.click(*point_under(one, 0))
+    one.page.mouse.click(*one.point(0))
     assert one.page.locator("#point-details .point-name").text_content() == "ViT S"
 
 
@@ -111,7 +118,7 @@ def test_zooming_by_button_narrows_the_axes_and_numbers_them_anew(desk, visit):
     one.page.click("#zoom-in")
     inner_low, inner_high = one.layout("xaxis.range")
     assert (inner_high - inner_low) == pytest.approx(0.7 * (high - low))
-    one.page.wait_for_function("document.getElementById('chart').layout.xaxis.tickvals.length > 2")
+    one.until("document.getElementById('chart').layout.xaxis.tickvals.length > 2")
     one.page.click("#zoom-reset")
     assert one.layout("xaxis.range") == pytest.approx([low, high])
 
@@ -253,7 +260,7 @@ def test_dark_mode_colours_page_and_plot(desk, visit):
     assert one.layout("font.color") == "#e6e8eb"
     assert one.traces()[0]["marker"]["color"] == "#56B4E9"
     one.page.emulate_media(color_scheme="light")
-    one.page.wait_for_function("document.getElementById('chart').layout.font.color === '#1d1f23'")
+    one.until("document.getElementById('chart').layout.font.color === '#1d1f23'")
     assert one.page.evaluate(ground) == "rgb(255, 255, 255)"
     assert one.traces()[0]["marker"]["color"] == "#0072B2"
 
@@ -286,7 +293,7 @@ def test_hostile_names_stay_text_wherever_they_are_shown(hostile, visit):
         one.page.select_option("#point", index=place + 1)
         assert name in one.page.locator("#point-details").text_content() + offered
     for place, name in enumerate(HOSTILE):
-        one.page.mouse.move(*point_under(one, place))
+        one.page.mouse.move(*one.point(place))
         one.page.locator("#chart .hovertext", has_text=name[:60]).wait_for()
     for option in one.page.eval_on_selector_all("#axis-y option", "all => all.map((one) => one.value)")[:3]:
         one.page.select_option("#axis-y", option)
