@@ -17,6 +17,7 @@ from bench import __version__
 from bench.cli.baseline import baseline_app
 from bench.cli.check import check
 from bench.cli.choose import choose
+from bench.cli.claims import claims
 from bench.cli.compare import compare
 from bench.cli.data import data_app
 from bench.cli.explain import explain
@@ -48,6 +49,7 @@ for command in (
     plan,
     report,
     compare,
+    claims,
     choose,
     explain,
     inspect,

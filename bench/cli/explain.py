@@ -67,11 +67,16 @@ def explain(
 
 
 def _places(folder: Path, roots: Sequence[Path]) -> list[Path]:
-    """The folders that the report was made from."""
-    from bench.store.files import LOCAL, suite_folder
+    """The folders that the report, or the page of the claims, was made from."""
+    from bench.store.files import LOCAL, stored_suites, suite_folder
 
-    local = folder.absolute().parent.name == LOCAL
-    return [suite_folder(root, folder.absolute().name, local=local) for root in roots]
+    place = folder.absolute()
+    if (place / "claims.md").exists():  # this page rests on every suite
+        local = place.name == LOCAL
+        suites = {name for root in roots for name in stored_suites(root, local=local)}
+    else:
+        local, suites = place.parent.name == LOCAL, {place.name}
+    return [suite_folder(root, name, local=local) for root in roots for name in sorted(suites)]
 
 
 def _stored(entry: Entry, places: Sequence[Path]) -> list[StoredRecord]:

@@ -6,7 +6,7 @@ import json
 import shlex
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -15,6 +15,7 @@ import typer
 
 if TYPE_CHECKING:
     from bench.analyse.against import Against
+    from bench.analyse.study import Study
     from bench.execute.runner import Resources, Summary
     from bench.execute.surroundings import Here
     from bench.store.record import Record
@@ -276,14 +277,37 @@ def report(
     if against is not None and len(names) != 1:
         raise RequestError(f"--against holds one suite against its other run. Name one of: {', '.join(names)}.")
     out = reports if shipped else reports / "local"
+    studies: dict[str, Study] = {}
     for name in names:
-        path = _write_one(name, roots, out, shipped, against)
+        path = _write_one(name, roots, out, shipped, against, studies)
         typer.echo(f"{path}, {path.with_name(PAGE)}")
+    typer.echo(f"{_write_claims(roots, out, shipped, studies)}")
     typer.echo(f"{write_index(out)}")
 
 
-def _write_one(name: str, roots: list[Path], out: Path, shipped: bool, against: str | None) -> Path:
-    """The report of one suite from all results folders."""
+def _write_claims(roots: list[Path], out: Path, shipped: bool, studies: Mapping[str, Study]) -> Path:
+    """The page of the claims, from every stored suite. studies: those that were made already, by name."""
+    from bench.analyse.claims.judge import judge_claims
+    from bench.cli.stored import stored_inspections, studied_suites
+    from bench.report.page import write_claims
+
+    found = studied_suites(roots, shipped, studies)
+    command = f"vitbench report{_flags(roots, shipped)}"
+    judged = judge_claims(found, stored_inspections(roots, shipped))
+    return write_claims(out, judged, [one.suite for one in found], rebuild_command=command)
+
+
+def _flags(roots: list[Path], shipped: bool) -> str:
+    """The options of a report that say where its results lie."""
+    flags = "".join(f" --results {shlex.quote(str(root))}" for root in roots if roots != [Path("results")])
+    return f"{flags} --shipped" if shipped else flags
+
+
+def _write_one(
+    name: str, roots: list[Path], out: Path, shipped: bool, against: str | None, studies: dict[str, Study]
+) -> Path:
+    """The report of one suite from all results folders; its study is put into `studies`."""
+    from bench.analyse.study import study
     from bench.errors import RequestError
     from bench.report.page import write_report
     from bench.store.files import read_records, suite_folder
@@ -302,9 +326,8 @@ def _write_one(name: str, roots: list[Path], out: Path, shipped: bool, against: 
 
     committed = [] if shipped else [suite_folder(root, name, local=False) for root in roots]
     looked = [read_inspections(folder) for folder in stored.folders]
-    flags = "".join(f" --results {shlex.quote(str(root))}" for root in roots if roots != [Path("results")])
-    flags += " --shipped" if shipped else ""
-    flags += f" --against {shlex.quote(against)}" if against is not None else ""
+    flags = _flags(roots, shipped) + (f" --against {shlex.quote(against)}" if against is not None else "")
+    studies[name] = study(name, stored.records, stored.predictions)
     return write_report(
         name,
         stored.records,
@@ -317,6 +340,7 @@ def _write_one(name: str, roots: list[Path], out: Path, shipped: bool, against: 
         run_summary=stored.summaries[-1] if stored.summaries else None,
         against=None if against is None else _held_against(stored, roots, against, local=not shipped),
         inspections=[inspection for one in looked for inspection in one.inspections],
+        analysed=studies[name],
     )
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 if TYPE_CHECKING:
+    from bench.analyse.study import Study
+    from bench.store.inspections import Inspection
     from bench.store.suites import StoredSuite
 
 
@@ -35,6 +37,35 @@ def wanted_suites(roots: Sequence[Path], suites: Sequence[str] | None, shipped: 
         for warning in stored.warnings:
             typer.echo(f"Warning: {warning}", err=True)
     return found
+
+
+def studied_suites(roots: Sequence[Path], shipped: bool, made: Mapping[str, Study] | None = None) -> list[Study]:
+    """Every stored suite with records, analysed, by name; none where nothing is stored. made: those that exist."""
+    from bench.analyse.study import study
+    from bench.store.files import stored_suites
+    from bench.store.suites import read_suite
+
+    found = []
+    for name in sorted({name for root in roots for name in stored_suites(root, local=not shipped)}):
+        if made is not None and name in made:
+            found.append(made[name])
+            continue
+        stored = read_suite(roots, name, local=not shipped)
+        for warning in stored.warnings:
+            typer.echo(f"Warning: {warning}", err=True)
+        if stored.records:
+            found.append(study(name, stored.records, stored.predictions))
+    return found
+
+
+def stored_inspections(roots: Sequence[Path], shipped: bool) -> list[Inspection]:
+    """What inspections stored beside the records of every suite, in the order of suites and folders."""
+    from bench.store.files import stored_suites, suite_folder
+    from bench.store.inspections import read_inspections
+
+    names = sorted({name for root in roots for name in stored_suites(root, local=not shipped)})
+    folders = [suite_folder(root, name, local=not shipped) for name in names for root in roots]
+    return [one for folder in folders for one in read_inspections(folder).inspections]
 
 
 def meant_dataset(dataset: str, names: Collection[str]) -> str:

@@ -13,8 +13,11 @@ from typing import Any
 import pandas as pd
 
 from bench.analyse.against import Against
-from bench.analyse.study import study
+from bench.analyse.claims.verdicts import JudgedClaim
+from bench.analyse.study import Study, study
 from bench.errors import StoreError
+from bench.report.claims_page import claims_page, claims_tables
+from bench.report.claims_section import HEADING as CLAIMS_HEADING
 from bench.report.figures import FigureSpec
 from bench.report.markdown import escape, joined
 from bench.report.markdown_page import FINDING, markdown_page
@@ -28,6 +31,7 @@ from bench.store.inspections import Inspection
 from bench.store.record import Record
 
 PAGE = "index.html"  # built, not committed: most of it is plotly
+CLAIMS_PAGE = "claims.md"
 
 
 def write_report(
@@ -43,14 +47,17 @@ def write_report(
     run_summary: Mapping[str, Any] | None = None,
     against: Against | None = None,
     inspections: Sequence[Inspection] = (),
+    analysed: Study | None = None,
 ) -> Path:
     """Write `<out>/<suite>/report.md`, its figures and tables, and `index.html` beside it; returns the first's path.
+
+    analysed: the study of these records, where the caller has made it already.
 
     The same records give the same bytes (of `index.html`, with the same version of plotly). Each file is written
     under a temporary name and renamed; files of an earlier report that this one lacks are removed. Raises StoreError
     when the folder cannot be written.
     """
-    analysed = study(suite_name, records, predictions)
+    analysed = analysed or study(suite_name, records, predictions)
     document = report_document(
         analysed,
         question=question,
@@ -75,9 +82,25 @@ def write_report(
     return folder / "report.md"
 
 
+def write_claims(out: Path, judged: Sequence[JudgedClaim], suites: Sequence[str], *, rebuild_command: str) -> Path:
+    """Write `<out>/claims.md`, what the records of these suites say of every claim; returns the page's path.
+
+    Raises StoreError when the folder cannot be written.
+    """
+    tables = {f"{table.name}.csv": table_csv(table) for table in claims_tables(judged)}
+    try:
+        write_folder(out / TABLES, tables, ("*.csv",))
+        write_whole(out / CLAIMS_PAGE, claims_page(judged, suites, rebuild_command))
+    except OSError as error:
+        raise StoreError(f"Claims page '{out}' cannot be written: {error.strerror or error}.") from None
+    return out / CLAIMS_PAGE
+
+
 def write_index(out: Path) -> Path:
     """Write `<out>/README.md`: every report under `out` with its finding; returns the page's path."""
     blocks = ["# Reports", "Each page is rebuilt from stored records; its last section says by which command."]
+    if (out / CLAIMS_PAGE).exists():
+        blocks.append(f"What all of them say of the ViT paper's claims: [{CLAIMS_HEADING}]({CLAIMS_PAGE}).")
     for path in sorted(out.glob("*/report.md")):
         lines = path.read_text(encoding="utf-8").splitlines()
         title = next((line.removeprefix("# ") for line in lines if line.startswith("# ")), escape(path.parent.name))

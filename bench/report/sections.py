@@ -7,10 +7,12 @@ from dataclasses import replace
 from typing import Any
 
 from bench.analyse.against import Against
+from bench.analyse.claims.judge import judge_claims
 from bench.analyse.study import Study, study
 from bench.report.against_section import against_section
 from bench.report.best_settings_section import best_settings_section
 from bench.report.choices_section import choices_section
+from bench.report.claims_section import claims_section
 from bench.report.crossovers_section import crossovers_section
 from bench.report.figures import FigureSpec, all_figures
 from bench.report.formats import span
@@ -70,6 +72,7 @@ def report_document(
             against_section(against),
             *rest,
             inspect_section(inspections),
+            claims_section(judge_claims([analysed], inspections)),
             *closing,
         ),
         rebuild_command=rebuild_command,

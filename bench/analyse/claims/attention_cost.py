@@ -18,7 +18,7 @@ from bench.analyse.study import Row
 from bench.catalog.claims import Claim
 from bench.catalog.models import find_model
 from bench.catalog.papers import read_table
-from bench.shown import fixed
+from bench.shown import counted, fixed
 
 CLOSED_FORM = (
     "computed: n D 3 P² + L (4 N D² + 2 N D M + 2 N² D) + D C multiply-adds, n = (R / P)², N = n + 1; sizes from "
@@ -197,7 +197,7 @@ def measure_attention_share(claim: Claim, measurements: Measurements) -> Verdict
                 by_size[row.key.resolution_px].append((row.count.attention_macs / row.count.macs, row))
         for resolution in sorted(by_size):
             own, top = max(by_size[resolution], key=lambda one: (one[0], one[1].key))
-            label = f"largest share among {len(by_size[resolution])} ViTs at {resolution} px ({top.label})"
+            label = f"largest share among {counted(len(by_size[resolution]), 'ViT')} at {resolution} px ({top.label})"
             ids = tuple(row.count.cell_id for _, row in by_size[resolution] if row.count is not None)
             bearing: Bearing = "for" if own < share else "against"
             figure = Evidence(label, 100 * own, "%", None, None, bearing, "measured", "", study.suite, ids)

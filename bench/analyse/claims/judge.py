@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from bench.analyse.claims.measurements import Measurements
 from bench.analyse.claims.rules import rule_of
 from bench.analyse.claims.verdicts import JudgedClaim
 from bench.analyse.study import Study
 from bench.catalog.claims import Claim, claim_rows
+from bench.store.inspections import Inspection
 
 
 def judge_claims(
-    studies: Sequence[Study], inspections: Sequence[Any] = (), claims: Mapping[str, Claim] | None = None
+    studies: Sequence[Study], inspections: Sequence[Inspection] = (), claims: Mapping[str, Claim] | None = None
 ) -> list[JudgedClaim]:
     """Every claim with both verdicts, in the catalog's order.
 
-    studies: of the suites that were read; with none, the measured verdicts are `untestable here`. claims: others than
-    the catalog's.
+    studies: of the suites that were read; with none, the measured verdicts are `untestable here`. inspections: stored
+    beside these. claims: others than the catalog's.
     """
     measurements = Measurements(tuple(studies), tuple(inspections))
     rows = claim_rows() if claims is None else claims

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from bench.analyse.study import Study
+from bench.store.inspections import Inspection
 
 
 @dataclass(frozen=True)
@@ -13,4 +13,4 @@ class Measurements:
     """The suites that were read, in order, and the inspections beside them."""
 
     studies: tuple[Study, ...]
-    inspections: tuple[Any, ...] = ()
+    inspections: tuple[Inspection, ...] = ()

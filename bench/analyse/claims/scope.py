@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from bench.catalog.claims import Range, Scope
 from bench.shown import listed, significant
-from bench.units import GIGA
+from bench.units import EXA, GIGA, MEGA, TERA
 
 KIND_WORDS = {
     "generated": "generated images",
@@ -74,6 +74,15 @@ def departure_words(departures: Iterable[Departure]) -> str:
     return "; ".join(clauses)
 
 
+def scope_words(scope: Scope) -> str:
+    """What a scope asks of a record; `any record` where it asks nothing."""
+    clauses = [_asked(asked, words) for name, words in _NUMBERS.items() if (asked := getattr(scope, name)) is not None]
+    clauses += [" or ".join(named) for named in (scope.devices, scope.datasets) if named]
+    if scope.data:
+        clauses.append(" or ".join(KIND_WORDS.get(name, name) for name in scope.data))
+    return "; ".join(clauses) or "any record"
+
+
 def _asked(asked: Range, words: Callable[[float | None, float | None], str]) -> str:
     low, high = asked
     if high == float("inf"):
@@ -81,32 +90,31 @@ def _asked(asked: Range, words: Callable[[float | None, float | None], str]) -> 
     return f"{words(high, high)} or less" if low <= 0 else words(low, high)
 
 
-def _span(low: float | None, high: float | None, unknown: str, unit: str) -> str:
+def _span(low: float | None, high: float | None, unknown: str, scales: Sequence[tuple[float, str]]) -> str:
+    """One number, or two with `to`, in the first unit of the scales (factor, unit) of which the larger has a tenth."""
     if low is None or high is None:
         return f"unknown {unknown}"
-    return f"{_small(low)}{'' if low == high else f' to {_small(high)}'} {unit}"
+    factor, unit = next((scale for scale in scales if high >= scale[0] / 10), scales[-1])
+    ends = [significant(value / factor, 3 if value >= 100 * factor else 2) for value in (low, high)]
+    return f"{' to '.join(dict.fromkeys(ends))} {unit}"
 
 
 def _images(low: float | None, high: float | None) -> str:
     if high == 0:
         return "no pre-training"
-    return f"pre-training on {_span(low, high, 'data', 'images')}"
+    return f"pre-training on {_span(low, high, 'data', ((MEGA, 'million images'), (1.0, 'images')))}"
 
 
 def _exaflops(low: float | None, high: float | None) -> str:
-    return _span(low, high, "training compute", "exaFLOP")
+    return _span(low, high, "training compute", ((1.0, "exaFLOP"), (TERA / EXA, "TFLOP"), (GIGA / EXA, "GFLOP")))
 
 
 def _pixels(low: float | None, high: float | None) -> str:
-    return _span(low, high, "resolution", "px")
+    return "unknown resolution" if low is None or high is None else f"{low:.0f}{f' to {high:.0f}' * (low < high)} px"
 
 
 def _macs(low: float | None, high: float | None) -> str:
-    return _span(low and low / GIGA, high and high / GIGA, "MACs", "GMACs")
-
-
-def _small(value: float) -> str:
-    return significant(value, 3 if value >= 100 else 2) if value >= 1e-3 or value == 0 else f"{value:.1e}"
+    return _span(low, high, "MACs", ((GIGA, "G MACs"), (MEGA, "M MACs")))
 
 
 _NUMBERS: dict[str, Callable[[float | None, float | None], str]] = {

@@ -9,7 +9,7 @@ from bench.analyse.claims.interpolate import Point
 from bench.catalog.papers import paper_scaling
 
 TABLE_6 = "arXiv 2010.11929v2, Table 6"
-INTERPOLATED = f"{TABLE_6}; cost at equal accuracy, piecewise linear in log exaFLOPs between the points of a front"
+INTERPOLATED = f"{TABLE_6}, interpolated in log exaFLOPs along each front"
 MEAN_SETS = ("imagenet", "cifar10", "cifar100", "pets", "flowers")  # of Figure 5; ReaL has the images of ImageNet
 SET_TITLES = {
     "imagenet": "ImageNet",

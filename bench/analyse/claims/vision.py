@@ -9,7 +9,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any
 
 from scipy import stats
 
@@ -24,8 +23,7 @@ from bench.catalog.claims import Claim
 from bench.catalog.models import find_model
 from bench.catalog.public_pretraining import find_public_pretraining
 from bench.shown import counted
-
-Facts = Any
+from bench.store.inspections import Facts
 
 
 @dataclass(frozen=True)
@@ -69,7 +67,7 @@ def measure_distance_grows(claim: Claim, measurements: Measurements) -> Verdict:
         return float(found) if found == found else 0.0  # all layers alike: no trend
 
     def bearing(values: Sequence[float], facts: Facts) -> Bearing:
-        critical = _critical_correlation(len(facts.attention_distance_px))
+        critical = _critical_correlation(len(facts.attention_distance_px or ()))
         if critical is not None and min(values) >= critical:
             return "for"
         return "against" if critical is not None and max(values) <= -critical else "undecided"

@@ -60,11 +60,17 @@ def figure_words(evidence: Evidence) -> str:
     return f"{evidence.label}: {value_words(evidence)}"
 
 
-def named(evidence: Sequence[Evidence]) -> str:
+def named(evidence: Sequence[Evidence], most: int = _MOST_NAMED) -> str:
     """The figures as a list, the first few by name."""
-    shown = [figure_words(one) for one in evidence[:_MOST_NAMED]]
+    shown = [figure_words(one) for one in evidence[:most]]
     left = len(evidence) - len(shown)
     return "; ".join([*shown, *([f"{left} more"] if left else [])])
+
+
+def telling_first(evidence: Sequence[Evidence]) -> list[Evidence]:
+    """Figures against the claim, then those for it, then those that do not decide it."""
+    order: dict[Bearing, int] = {"against": 0, "for": 1, "undecided": 2, "context": 3}
+    return sorted(evidence, key=lambda one: order[one.bearing])
 
 
 def tally(evidence: Sequence[Evidence], noun: str, plural: str, note: str = "") -> str:
@@ -81,6 +87,5 @@ def tally(evidence: Sequence[Evidence], noun: str, plural: str, note: str = "") 
         for bearing, (one, several) in _VERBS.items()
         if counts[bearing]
     ]
-    order: dict[Bearing, int] = {"against": 0, "for": 1, "undecided": 2}
-    figures = named(sorted(telling, key=lambda one: order[one.bearing]))
+    figures = named(telling_first(telling))
     return f"Of {counted(len(telling), noun, plural)}, {listed(parts)}{note and f' ({note})'}: {figures}."

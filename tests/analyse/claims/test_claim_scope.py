@@ -57,7 +57,7 @@ def test_records_inside_the_scope_decide(bearing, word):
 def test_records_outside_the_scope_never_support_or_contradict(bearing, analogue):
     verdict = concluded(ELSEWHERE, bearing)
     assert (verdict.word, verdict.analogue) == ("untestable here", analogue)
-    assert verdict.analogue_of == f"no pre-training, not pre-training on {fixed(3e8, 0)} images or more"
+    assert verdict.analogue_of == "no pre-training, not pre-training on 300 million images or more"
 
 
 def test_records_inside_leave_those_outside_no_say():
@@ -84,6 +84,13 @@ def test_departures_of_several_records_are_told_once_with_their_range():
     assert departure_words(found) == (
         "32 to 64 px, not 224 px or more; generated images, not public data sets or your own images"
     )
+
+
+def test_compute_is_told_in_the_unit_that_fits_it():
+    scope = Scope(exaflops=(50.0, 4300.0), macs=(3e8, float("inf")))
+    found = outside(scope, Conditions(exaflops=1.2e-6, macs=3.7e6))
+    told = f"1.2 TFLOP, not 50 to {fixed(4300, 0)} exaFLOP; 3.7 M MACs, not 0.30 G MACs or more"
+    assert departure_words(found) == told
 
 
 def test_counts_and_figures_stand_in_one_sentence():
