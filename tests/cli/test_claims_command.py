@@ -60,6 +60,17 @@ def test_a_named_claim_is_told_with_its_figures():
     assert "? ViT-L/16 − BiT-L ResNet152x4, ImageNet ReaL: 0.00 points [arXiv 2010.11929v2, Table 2]" in told
 
 
+def test_a_figure_of_the_page_is_explained_from_the_suite_that_measured_it():
+    place = "claims_evidence:vits-save-memory, measured: largest batch of ViT M @32:Value"
+    told = vitbench("explain", "reports", place).stdout
+    assert "unrounded   0.675" in told
+    assert told.count("results/speed-desk/") == 2
+
+
+def test_the_readme_counts_the_claims():
+    assert f"judges {len(claim_rows())} statements" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
 def test_without_records_the_published_verdicts_stand_alone(tmp_path):
     ran = vitbench("claims", cwd=tmp_path)
     assert ran.returncode == 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from scipy import stats
@@ -48,6 +48,29 @@ def word_of(bearings: Sequence[Bearing], quantifier: Quantifier) -> Word:
     if quantifier == "one":
         return "supported" if ours else "contradicted" if theirs == total else "inconclusive"
     return "contradicted" if theirs else "supported" if ours == total else "inconclusive"
+
+
+def one_vote_each(seen: Sequence[tuple[str, Seen]]) -> list[Seen]:
+    """The figures with one vote for each name, for a sign test: several of one model are no independent samples.
+
+    A name votes for or against where its decided figures agree, and is undecided where they differ or there are none;
+    its first figure of that bearing carries the vote, the others become context. seen: (name, figure).
+    """
+    told: dict[str, list[int]] = {}
+    for place, (name, one) in enumerate(seen):
+        if one.evidence.bearing != "context":
+            told.setdefault(name, []).append(place)
+    bearings: dict[int, Bearing] = {}
+    for places in told.values():
+        own = [(place, seen[place][1].evidence.bearing) for place in places]
+        decided = {bearing for _, bearing in own if bearing in ("for", "against")}
+        vote: Bearing = decided.pop() if len(decided) == 1 else "undecided"
+        carrier = next((place for place, bearing in own if bearing == vote), places[0])
+        bearings |= {carrier: vote}
+    return [
+        replace(one, evidence=replace(one.evidence, bearing=bearings.get(place, "context")))
+        for place, (_, one) in enumerate(seen)
+    ]
 
 
 def sign_test_p(ours: int, theirs: int) -> float:

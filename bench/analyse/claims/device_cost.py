@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from statistics import median
 
-from bench.analyse.claims.combine import Seen, conclude, p_words, sign_test_p, word_of
+from bench.analyse.claims.combine import Seen, conclude, one_vote_each, p_words, sign_test_p, word_of
 from bench.analyse.claims.measurements import Measurements
 from bench.analyse.claims.scope import Conditions
 from bench.analyse.claims.verdicts import Bearing, Evidence, Verdict
@@ -29,6 +29,7 @@ from bench.units import GIGA
 TIMM = "timm's results files at commit aa4b5850, RTX 5090, AMP"
 TABLE_2 = "arXiv 2010.11929v2, Table 2"
 SEARCH_RESOLUTION = 1.05  # the search for the largest batch ends within 5 %
+_VOTES = "95 % intervals; a sign test over ViTs, each with one vote"
 _VIT_SYSTEMS = ("ViT-",)
 _HYBRID_SYSTEMS = ("R+ViT", "R26+ViT", "R50+ViT")
 
@@ -76,14 +77,15 @@ def _distinct(rows: Iterable[TimmRow]) -> list[TimmRow]:
 
 
 def measure_slower_at_equal_macs(claim: Claim, measurements: Measurements) -> Verdict:
-    """Throughput of CNNs over ViTs of equal multiply-adds, paired by process round on one machine."""
+    """Throughput of ViTs over CNNs of equal multiply-adds, paired by process round on one machine; a vote per ViT."""
     within, slower = float(claim.parameters["within"]), bool(claim.parameters["slower"])
-    seen = [one for study in measurements.studies for one in _speed_pairs(study, within, slower)]
+    seen = one_vote_each([one for study in measurements.studies for one in _speed_pairs(study, within, slower)])
     absent = "No suite read here times a ViT and a CNN of equal MACs on one machine."
-    return conclude(claim, seen, "most", lambda rows: tally(rows, "pair", "pairs", "95 % intervals, sign test"), absent)
+    return conclude(claim, seen, "most", lambda rows: tally(rows, "ViT", "ViTs", _VOTES), absent)
 
 
-def _speed_pairs(study: Study, within: float, slower: bool) -> list[Seen]:
+def _speed_pairs(study: Study, within: float, slower: bool) -> list[tuple[str, Seen]]:
+    """(name of the ViT, figure) for every batch size and CNN."""
     rows = {row.key: row for row in study.rows}
     seen = []
     for one in study.ratios:
@@ -103,7 +105,7 @@ def _speed_pairs(study: Study, within: float, slower: bool) -> list[Seen]:
         figure = Evidence(
             label, 1 / one.ratio_mean, "times", low, high, bearing, "measured", "", study.suite, one.cell_ids
         )
-        seen.append(Seen(figure, _conditions(vit)))
+        seen.append((vit.key.model, Seen(figure, _conditions(vit))))
     return seen
 
 
@@ -123,9 +125,9 @@ def measure_slower_latency(claim: Claim, measurements: Measurements) -> Verdict:
         for vit in (row for row in timed if row.identity.family == "vit"):
             for cnn in (row for row in timed if row.identity.family == "cnn"):
                 if _are_equal(vit, cnn, within) and replace(vit.key, model="") == replace(cnn.key, model=""):
-                    seen.append(_latency_pair(study, vit, cnn))
+                    seen.append((vit.key.model, _latency_pair(study, vit, cnn)))
     absent = "No suite read here times single images with a ViT and a CNN of equal MACs on one machine."
-    return conclude(claim, seen, "most", lambda rows: tally(rows, "pair", "pairs", "95 % intervals, sign test"), absent)
+    return conclude(claim, one_vote_each(seen), "most", lambda rows: tally(rows, "ViT", "ViTs", _VOTES), absent)
 
 
 def _are_equal(vit: Row, cnn: Row, within: float) -> bool:

@@ -1,7 +1,7 @@
 import pytest
 from made_up_claims import ANYWHERE, ELSEWHERE, claim
 
-from bench.analyse.claims.combine import Seen, conclude, sign_test_p, word_of
+from bench.analyse.claims.combine import Seen, conclude, one_vote_each, sign_test_p, word_of
 from bench.analyse.claims.scope import Conditions, departure_words, outside
 from bench.analyse.claims.verdicts import Evidence
 from bench.analyse.claims.words import tally
@@ -36,6 +36,12 @@ def concluded(scope, *bearings, conditions=None, quantifier="every"):
 )
 def test_figures_together_say_no_more_than_the_claim_quantifies(bearings, quantifier, word):
     assert word_of(bearings, quantifier) == word
+
+
+def test_several_figures_of_one_model_have_one_vote():
+    own = [("a", "for"), ("a", "for"), ("a", "undecided"), ("b", "for"), ("b", "against"), ("c", "undecided")]
+    votes = one_vote_each([(name, Seen(figure(bearing), Conditions())) for name, bearing in own])
+    assert [one.evidence.bearing for one in votes] == ["for", "context", "context", "undecided", "context", "undecided"]
 
 
 def test_the_sign_test_is_the_exact_binomial():
