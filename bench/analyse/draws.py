@@ -17,6 +17,7 @@ from scipy import special
 from bench.analyse.intervals import Interval, SeedGroup, t_quantile
 
 DRAWS = 1000  # a chance of one half is then known to 3 points (95 %)
+_FARTHEST = 100.0  # of a drawn logarithm: a factor of 1e43 and one over it
 _IMAGES_AT_ONCE = 4096  # images whose weights are held at a time: 1,000 draws of them are 32 MiB
 
 Floats = npt.NDArray[np.float64]
@@ -97,4 +98,6 @@ def rate_draws(name: str, interval: Interval, draws: int = DRAWS) -> Floats:
     noise = normals(f"rate of {name}", draws)
     if math.isfinite(df):
         noise = noise * _inflation(f"rate of {name}", df, draws)
-    return np.asarray(interval.estimate * np.exp(scale * noise))
+    # the tails of t with one degree of freedom reach beyond the range of a float; the order of draws is all that counts
+    logarithms = np.clip(scale * noise, -_FARTHEST, _FARTHEST)
+    return np.asarray(interval.estimate * np.exp(logarithms))

@@ -30,8 +30,9 @@ def batch_section(study: Study) -> Section | None:
     text = (
         f"Measured here: {conditions_words(study, [curve.key for curve in curves])}, inputs on the device, {processes} "
         "fresh processes for each model and batch size. ± the longer arm of the 95 % interval over processes, their "
-        "relative spread pooled over models and batch sizes. The peak is the best of the batch sizes tried: "
-        f"{_split_words(study)} Within {_WITHIN} of the peak: the smallest batch whose interval lies above "
+        "relative spread pooled over models and batch sizes that scatter alike. The peak is the best of the batch "
+        f"sizes tried: {_split_words(study)} "
+        f"Within {_WITHIN} of the peak: the smallest batch whose interval lies above "
         f"{fixed(100 * NEAR_PEAK, 0)} % of it; two numbers: the intervals leave open which of them, or one between."
     )
     return Section("Throughput against batch size", text, batch_table(study), (batch_figure(study),))

@@ -284,8 +284,8 @@ def _seed_limits(scores: Sequence[Score]) -> list[str]:
     if any(score.group.spread is not None and len(score.seeds) < SAMPLES_FOR_OWN_VARIANCE for score in scores):
         few = f"{counted(counts[0], 'seed')} per model where five are wanted for a headline: " if counts[0] < 5 else ""
         pooled = (
-            f"with fewer than {SAMPLES_FOR_OWN_VARIANCE} seeds the seed variance is pooled within each family, which "
-            "assumes that its models vary alike."
+            f"with fewer than {SAMPLES_FOR_OWN_VARIANCE} seeds the seed variance is pooled within each family; a "
+            "model that plainly varies more has its own, and a wide interval."
         )
         items.append(few + (pooled if few else pooled.capitalize()))
     return items
@@ -329,7 +329,8 @@ def _speed_limits(study: Study) -> list[str]:
     if counts[0] < SAMPLES_FOR_OWN_VARIANCE and counts[-1] > 1:
         items.append(
             f"{few}{'with' if few else 'With'} fewer than {SAMPLES_FOR_OWN_VARIANCE} processes the relative spread is "
-            "pooled over all models timed on the machine at the batch size."
+            "pooled over all models timed on the machine at the batch size; a model that plainly varies more has its "
+            "own."
         )
     elif few:
         items.append(f"{few}nothing says how far processes differ.")

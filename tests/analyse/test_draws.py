@@ -79,6 +79,12 @@ def test_images_in_several_blocks_have_the_variance_of_one():
     assert drawn.std() == pytest.approx(100 * np.sqrt(0.75 * 0.25 / 9000), rel=0.04)
 
 
+def test_draws_of_two_processes_that_differ_widely_stay_finite():
+    drawn = rate_draws("net", process_interval([1.0, 1000.0]))
+    assert np.isfinite(drawn).all()
+    assert (drawn > 0).all()
+
+
 def test_rate_draws_spread_as_the_interval_of_processes_says():
     interval = process_interval([90.0, 100.0, 110.0, 105.0, 95.0])
     drawn = rate_draws("a model", interval, MANY)

@@ -22,7 +22,8 @@ def test_interval_is_over_draws_and_test_images():
     assert score.group.spread.variance == pytest.approx(4.0)
     df = total**2 / ((4 / 3) ** 2 / 2 + 2.4**2 / 999)
     assert 15.0 < df < 16.0
-    assert score.interval.half_width == pytest.approx(2.126 * math.sqrt(total), rel=2e-3)  # t quantile at 15.6
+    # t quantile at 15.6; Wilson's reach for the images differs a little from the symmetric one
+    assert score.interval.half_width == pytest.approx(2.126 * math.sqrt(total), rel=3e-3)
 
 
 def test_draws_of_one_family_on_one_set_share_a_spread():

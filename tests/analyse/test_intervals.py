@@ -9,9 +9,11 @@ from bench.analyse.intervals import (
     SeedGroup,
     Spread,
     accuracy_interval,
+    contrast,
     contrast_interval,
     pooled_spread,
     process_interval,
+    spread_of,
     t_interval,
     wilson_interval,
 )
@@ -41,6 +43,47 @@ def test_pooled_spread_takes_each_group_around_its_own_mean():
 
 def test_pooled_spread_of_single_values_is_unknown():
     assert pooled_spread([(1.0,), (2.0,)], "pool") is None
+
+
+def test_a_group_that_scatters_far_more_is_left_out_of_the_pool_and_keeps_its_own_spread():
+    quiet = [(1.0, 1.1, 0.9), (2.0, 2.1, 1.9), (3.0, 3.1, 2.9)]
+    noisy = (0.0, 30.0, 60.0)
+    pooled = pooled_spread([*quiet, noisy], "pool")
+    assert (pooled.variance, pooled.df) == (pytest.approx(0.01), 6)
+    assert pooled.left_out == {noisy}
+    assert spread_of(noisy, pooled, "own") == Spread(variance=900.0, df=2, pool="own")
+    assert spread_of(quiet[0], pooled, "own") is pooled
+
+
+def test_a_group_that_scatters_more_than_the_rest_allows_has_its_own_spread():
+    # F of 4 against the rest of 4 degrees of freedom; the upper quarter begins at 2.0, the upper hundredth at 18
+    groups = [(0.0, 2.0, 4.0), (0.0, 1.0, 2.0), (0.0, 1.0, 2.0)]
+    pooled = pooled_spread(groups, "pool")
+    assert (pooled.variance, pooled.df, pooled.left_out) == (pytest.approx(2.0), 6, frozenset())
+    assert stats.f.isf(0.25, 2, 4) == pytest.approx(2.0)
+    assert spread_of(groups[0], pooled, "own") == Spread(variance=4.0, df=2, pool="own")
+    assert spread_of(groups[1], pooled, "own") is pooled
+
+
+def test_five_values_speak_for_themselves():
+    pooled = pooled_spread([(0.0, 1.0, 2.0, 3.0, 4.0), (0.0, 2.0)], "pool")
+    assert spread_of((0.0, 1.0, 2.0, 3.0, 4.0), pooled, "own").df == 4
+    assert spread_of((0.0, 1.0), pooled, "own") is pooled
+
+
+def test_groups_without_any_scatter_leave_nobody_out():
+    pooled = pooled_spread([(1.0, 1.0), (2.0, 2.0), (3.0, 4.0)], "pool")
+    assert (pooled.variance, pooled.left_out) == (pytest.approx(0.5 / 3), frozenset())
+
+
+def test_seeds_that_agree_by_chance_keep_their_disagreement_on_single_images():
+    # both seeds get 90 of 100, not the same ones: 20 images at 0.5, so the residual mean square is not 0
+    right = np.array([[True] * 90 + [False] * 10, [False] * 10 + [True] * 90])
+    known = Correctness(tuple(map(str, range(100))), right)
+    same = group((90.0, 90.0), Spread(0.0, 1, "p"), 100, known)
+    found = contrast([(1.0, same)])
+    assert known.residual_variance() > 0
+    assert found.standard_error**2 == pytest.approx(1e4 * known.residual_variance() / 100)
 
 
 def test_t_interval_is_scipys():
@@ -123,11 +166,19 @@ def test_accuracy_of_one_seed_is_wilsons_and_says_so():
     assert (interval.low, interval.high, interval.method) == (wilson.low, wilson.high, "test images alone")
 
 
-def test_accuracy_without_predictions_adds_binomial_to_seed_variance():
+def test_accuracy_puts_the_reach_of_seeds_and_wilsons_of_the_images_together():
     interval = accuracy_interval(group((90.0, 90.0, 90.0), Spread(0.75, 6, "vit"), images=900))
     seed, image = 0.75 / 3, 1e4 * 0.9 * 0.1 / 900
-    df = (seed + image) ** 2 / (seed**2 / 6 + image**2 / 899)
-    assert interval.half_width == pytest.approx(stats.t.ppf(0.975, df) * math.sqrt(seed + image))
+    t = stats.t.ppf(0.975, (seed + image) ** 2 / (seed**2 / 6 + image**2 / 899))
+    q2 = t**2 / 900
+    centre, half = (0.9 + q2 / 2) / (1 + q2), t / (1 + q2) * math.sqrt(0.09 / 900 + q2 / 4 / 900)
+    assert interval.low == pytest.approx(90 - math.hypot(t * math.sqrt(seed), 90 - 100 * (centre - half)))
+    assert interval.high == pytest.approx(90 + math.hypot(t * math.sqrt(seed), 100 * (centre + half) - 90))
+
+
+def test_where_seeds_scatter_much_an_accuracy_near_100_reaches_as_far_as_they_do():
+    interval = accuracy_interval(group((99.8, 99.9, 99.7), Spread(9.0, 100, "vit"), images=10**6))
+    assert 99.8 - interval.low == pytest.approx(stats.t.ppf(0.975, 100) * 3 / math.sqrt(3), rel=1e-3)
 
 
 def test_intervals_of_accuracies_stay_between_0_and_100():
