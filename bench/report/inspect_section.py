@@ -131,6 +131,7 @@ def _below(models: Sequence[Seen]) -> str:
             lines.append(
                 f"{escape(model.facts.title)}: heads that look at least 90 % as far as attention spread evenly, by "
                 f"layer, of {model.facts.heads}: {', '.join(map(str, heads))}."
+                f"{' Untrained attention is spread about evenly.' if model.facts.weights.kind == 'random' else ''}"
             )
         structure = model.facts.positions
         if structure is not None:
