@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,7 @@ class Seen:
     (filters, position embeddings, tokens) is the same in all of them."""
 
     inspections: tuple[Inspection, ...]
+    training: str | None = None  # cell id of the record that the weights come from, where that is among the results
 
     @property
     def facts(self) -> Facts:
@@ -31,9 +32,9 @@ class Seen:
 
     @property
     def ids(self) -> tuple[str, ...]:
-        """Ids of the inspections, and of the training that the weights come from, if that is known."""
-        cell = self.facts.weights.cell_id
-        return (*(one.facts.inspection_id for one in self.inspections), *((cell,) if cell else ()))
+        """Ids of the inspections, and of the training that the weights come from, if its record is known."""
+        trained = (self.training,) if self.training is not None else ()
+        return (*(one.facts.inspection_id for one in self.inspections), *trained)
 
     @property
     def distances_px(self) -> NDArray[np.float64] | None:
@@ -53,12 +54,24 @@ class Seen:
         return [int(count) for count in (distances >= GLOBAL_SHARE * uniform).sum(axis=1)]
 
 
-def seen_models(inspections: Iterable[Inspection]) -> list[Seen]:
-    """Inspections by model, weights and resolution, in the order in which each comes first."""
-    groups: dict[tuple[object, ...], list[Inspection]] = {}
+def seen_models(inspections: Iterable[Inspection], cell_ids: Collection[str] = ()) -> list[Seen]:
+    """Inspections by model, weights and resolution, in the order in which each comes first.
+
+    cell_ids: of the records that these stand beside. Of inspections with one id, of several results folders, the first
+    counts.
+    """
+    distinct: dict[str, Inspection] = {}
     for one in inspections:
+        distinct.setdefault(one.facts.inspection_id, one)
+    groups: dict[tuple[object, ...], list[Inspection]] = {}
+    for one in distinct.values():
         groups.setdefault(_model_key(one.facts), []).append(one)
-    return [Seen(tuple(group)) for group in groups.values()]
+    return [_seen(tuple(group), cell_ids) for group in groups.values()]
+
+
+def _seen(inspections: tuple[Inspection, ...], cell_ids: Collection[str]) -> Seen:
+    cell = inspections[0].facts.weights.cell_id
+    return Seen(inspections, cell if cell in cell_ids else None)
 
 
 def _model_key(facts: Facts) -> tuple[object, ...]:

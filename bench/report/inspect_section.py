@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from bench.analyse.inspected import Seen, picture_words, pictures_of, seen_models, weights_words
 from bench.report.formats import counted, fixed, listed, span
@@ -19,11 +19,11 @@ MOST_IMAGES = 4
 _PARTS = ("patches", "filters", "positions", "attention", "gradient", "grad_cam")
 
 
-def inspect_section(inspections: Sequence[Inspection]) -> Section:
-    """Everything that stored inspections show; empty if there are none."""
+def inspect_section(inspections: Sequence[Inspection], cell_ids: Collection[str] = ()) -> Section:
+    """Everything that stored inspections show; empty if there are none. cell_ids: of the records in the same report."""
     if not inspections:
         return Section(HEADING)
-    everything = seen_models(inspections)
+    everything = seen_models(inspections, cell_ids)
     models = everything[:MOST_MODELS]
     images = pictures_of(models)
     shown = images[:MOST_IMAGES]

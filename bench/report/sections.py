@@ -71,7 +71,7 @@ def report_document(
             conditions_section(analysed, run_summary),
             against_section(against),
             *rest,
-            inspect_section(inspections),
+            inspect_section(inspections, {record.cell_id for record in analysed.records}),
             claims_section(judge_claims([analysed], inspections)),
             *closing,
         ),

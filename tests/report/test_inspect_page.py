@@ -76,15 +76,27 @@ def test_names_with_markup_stay_text(tmp_path):
     assert all(re.fullmatch(r"[\w.]+", path.name) for path in (tmp_path / "figures").iterdir())
 
 
-def test_the_table_traces_every_number_to_inspections_and_trainings(tmp_path):
-    page([vit(weights=TRAINED), vit(7, weights=TRAINED, picture="flower", first_px=5.0)], tmp_path)
+def test_the_table_traces_every_number_to_its_inspections(tmp_path):
+    page([vit(), vit(7, picture="flower", first_px=5.0)], tmp_path)
     with open(tmp_path / "tables" / "inspections.csv", encoding="utf-8", newline="") as stream:
         rows = {line["column"]: line for line in csv.DictReader(stream)}
     first = rows["Attention distance, first layer [px]"]
     assert first["shown"] == "4.5–5.5"  # heads look 4 and 5 px in one image, 5 and 6 px in the other
     assert first["value"] == "5.0"
     assert first["more"] == "lowest=4.5 highest=5.5"
-    assert first["record_ids"].split() == [f"{1:016x}", f"{7:016x}", "cd" * 8]
+    assert first["record_ids"].split() == [f"{1:016x}", f"{7:016x}"]
+
+
+def test_a_training_is_named_where_its_record_is_in_the_same_report():
+    [seen] = seen_models([vit(weights=TRAINED)], {"cd" * 8})
+    [strange] = seen_models([vit(weights=TRAINED)], {"ef" * 8})
+    assert seen.ids == (f"{1:016x}", "cd" * 8)
+    assert strange.ids == (f"{1:016x}",)
+
+
+def test_an_inspection_of_two_results_folders_counts_once():
+    [seen] = seen_models([vit(1), vit(2, picture="flower"), vit(1)])
+    assert [one.facts.inspection_id for one in seen.inspections] == [f"{1:016x}", f"{2:016x}"]
 
 
 def test_heads_that_look_as_far_as_even_attention_are_counted_by_layer():
