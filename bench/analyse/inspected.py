@@ -96,15 +96,15 @@ def weights_words(facts: Facts) -> str:
 
 
 def picture_words(picture: Picture) -> str:
-    """Which image, plain: `shapes/test/00003 (class ring)`."""
-    return f"{picture.name} (class {picture.class_name})" if picture.class_name else picture.name
+    """Which image, plain: `shapes/test/00003 (class “ring”)`."""
+    return f"{picture.name} (class “{picture.class_name}”)" if picture.class_name else picture.name
 
 
-def short_weights_words(facts: Facts) -> str:
-    """What the weights are, in two short parts with a comma between: for a figure's label."""
+def weights_label(facts: Facts) -> tuple[str, str]:
+    """What the weights are, in two short lines: for a figure's label, or joined in its caption."""
     weights = facts.weights
     if weights.kind == "random":
-        return f"random weights, seed {weights.seed}"
+        return "random weights,", f"seed {weights.seed}"
     if weights.kind == "public":
-        return "public weights"
-    return f"trained in cell, {weights.cell_id}" if weights.cell_id else f"weights of file, {weights.sha256}"
+        return "public weights", str(weights.sha256)
+    return ("trained in cell", weights.cell_id) if weights.cell_id else ("weights of file", str(weights.sha256))

@@ -7,7 +7,8 @@ import hashlib
 import re
 from collections.abc import Iterable, Sequence
 
-from bench.analyse.inspected import Seen, picture_words, weights_words
+from bench.analyse.inspected import Seen, picture_words, weights_label
+from bench.markdown_text import code
 from bench.report.formats import listed, span
 from bench.report.inspect_figures import (
     MOST_PLACES,
@@ -23,16 +24,22 @@ from bench.report.pictures import Picture
 from bench.store.inspections import IMAGE, Facts, Inspection
 from bench.store.inspections import Picture as Looked
 
+_HOW_TO_READ_ROLLOUT = (
+    "Attention (half) and shortcut (half) only pass tokens on (Abnar and Zuidema 2020, arXiv 2005.00928). Column “all "
+    "heads”: averaged in every layer; a head's column: that head alone in this layer, all heads in the layers before. "
+    "Bright: much; each map has its own scale."
+)
 MOST_TOKENS = 4096  # drawn as a sequence
 
 
 def inspect_pictures(models: Sequence[Seen], images: Sequence[Looked]) -> Iterable[Picture]:
     """Every figure, those that compare the models first."""
-    for image in images:
-        yield _maps(models, image)
+    for number, image in enumerate(images):
+        yield _maps(models, image, is_first=number == 0)
     with_attention = [model for model in models if model.distances_px is not None]
     if with_attention:
         yield _distances(with_attention)
+    is_first = True
     yield from _patches(models, images)
     for model in models:
         if "filters" in model.first.arrays:
@@ -41,33 +48,35 @@ def inspect_pictures(models: Sequence[Seen], images: Sequence[Looked]) -> Iterab
             yield _positions(model)
         for one in model.inspections:
             if "rollout_heads" in one.arrays and one.facts.picture in images:
-                yield _rollout(one)
+                yield _rollout(one, is_first=is_first)
+                is_first = False
 
 
-def _maps(models: Sequence[Seen], image: Looked) -> Picture:
+def _maps(models: Sequence[Seen], image: Looked, *, is_first: bool) -> Picture:
     looking = [one for model in models for one in model.inspections if one.facts.picture == image]
     name = escape(picture_words(image))
-    has_rollout = any("rollout" in one.arrays for one in looking)
-    cams = [one for one in looking if "grad_cam" in one.arrays]
-    caption = (
-        f"**The same image, {name}, as each model sees it.** Gradient: SmoothGrad (arXiv 1706.03825) of the score of "
-        "the class that the model puts first, the largest of three channels, white from the 99th percentile up; every "
-        "model has one, so it compares the families."
+    how = _how_to_read_maps(looking) if is_first else "To be read like the figure before."
+    caption = f"**The same image, {name}, as each model sees it.** {how} Weights: {_weights_of(looking)}."
+    file = f"inspect_maps_{_slug(image.name, image.sha256)}"
+    return Picture(file, f"What each model sees in {name}", caption, functools.partial(draw_maps, looking))
+
+
+def _how_to_read_maps(looking: Sequence[Inspection]) -> str:
+    words = (
+        "Gradient: SmoothGrad (arXiv 1706.03825) of the score of the class that the model puts first, the largest of "
+        "three channels, white from the 99th percentile up; every model has one, so it compares the families."
     )
-    if has_rollout:
-        caption += " Rollout (arXiv 2005.00928): where the query comes from after the last layer, heads averaged."
+    if any("rollout" in one.arrays for one in looking):
+        words += " Rollout (arXiv 2005.00928): where the query comes from after the last layer, heads averaged."
+    cams = [one for one in looking if "grad_cam" in one.arrays]
     if cams:
         layers = listed(
-            f"`{one.facts.grad_cam_layer}` ({'×'.join(map(str, one.arrays['grad_cam'].shape))}) of "
+            f"{code(str(one.facts.grad_cam_layer))} ({'×'.join(map(str, one.arrays['grad_cam'].shape))}) of "
             f"{escape(one.facts.title)}"
             for one in cams
         )
-        caption += f" Grad-CAM (arXiv 1610.02391) on the feature map of {layers}."
-    caption += f" Bright: much; each map has its own scale. Weights: {_weights_of(looking)}."
-    pick = functools.partial(draw_maps, looking)
-    return Picture(
-        f"inspect_maps_{_slug(image.name, image.sha256)}", f"Maps of several models over {name}", caption, pick
-    )
+        words += f" Grad-CAM (arXiv 1610.02391) on the feature map of {layers}."
+    return f"{words} Bright: much; each map has its own scale."
 
 
 def _distances(models: Sequence[Seen]) -> Picture:
@@ -160,14 +169,13 @@ def _positions(model: Seen) -> Picture:
     return Picture(f"inspect_positions_{_model_slug(facts)}", f"Position similarity of {title}", caption, draw)
 
 
-def _rollout(one: Inspection) -> Picture:
+def _rollout(one: Inspection, *, is_first: bool) -> Picture:
     facts = one.facts
     title, name = escape(facts.title), escape(picture_words(facts.picture))
+    how = _HOW_TO_READ_ROLLOUT if is_first else "To be read like the first of these figures."
     caption = (
-        f"**Attention rollout of {title} on {name}.** After each layer: which patches the {facts.query} comes from, if "
-        "attention (half) and shortcut (half) only pass tokens on (Abnar and Zuidema 2020, arXiv 2005.00928). Column "
-        "“all”: heads averaged in every layer; a head's column: that head alone in this layer, all heads in the layers "
-        f"before. Bright: much; each map has its own scale. Weights: {_weights_of([one])}."
+        f"**Attention rollout of {title} on {name}**: which patches the {facts.query} comes from, after each layer. "
+        f"{how} Weights: {_weights_of([one])}."
     )
     return Picture(
         f"inspect_rollout_{_model_slug(facts)}_{_slug(facts.picture.name, facts.picture.sha256)}",
@@ -182,7 +190,7 @@ def _weights_of(inspections: Iterable[Inspection]) -> str:
     words: dict[str, list[str]] = {}
     for one in inspections:
         nothing = " (architecture, nothing learned)" if one.facts.weights.kind == "random" else ""
-        titles = words.setdefault(weights_words(one.facts) + nothing, [])
+        titles = words.setdefault(" ".join(weights_label(one.facts)) + nothing, [])
         titles += [] if one.facts.title in titles else [one.facts.title]
     if len(words) == 1:
         return escape(next(iter(words)))

@@ -10,7 +10,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from bench.analyse.inspected import Seen, short_weights_words
+from bench.analyse.inspected import Seen, weights_label
+from bench.plain_text import printable
 from bench.report.style import FAINT, GREY, INK, family_style, new_figure
 from bench.report.tiles import (
     Pixels,
@@ -206,7 +207,7 @@ def map_tile(inspection: Inspection, name: str, side: int) -> Pixels:
 
 def _describe(drawn: Any, inspection: Inspection, middle: float) -> None:
     facts = inspection.facts
-    lines = [_short(facts.title), *(_short(line) for line in short_weights_words(facts).split(", "))]
+    lines = [_short(facts.title), *(_short(line) for line in weights_label(facts))]
     if facts.target is not None:
         name = facts.target_name or f"class {facts.target}"
         lines.append(_short(f"says: {name}"))
@@ -217,7 +218,7 @@ def _describe(drawn: Any, inspection: Inspection, middle: float) -> None:
 
 
 def _short(text: str, most: int = 26) -> str:
-    flat = " ".join(text.split())
+    flat = " ".join(printable(text).split())
     return flat if len(flat) <= most else f"{flat[: most - 1]}…"
 
 

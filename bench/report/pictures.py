@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import tempfile
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +30,8 @@ class Picture:
 
 def picture_files(picture: Picture) -> dict[str, bytes]:
     """The figure's files by name: a PNG, and an SVG where it has one. The same figure gives the same bytes."""
-    with figure_style():
+    with figure_style(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # a class may be named in any script
         figure = picture.draw()
         if picture.is_vector:
             with tempfile.TemporaryDirectory(prefix="vitbench-figures-") as scratch:

@@ -37,6 +37,7 @@ def test_a_page_of_random_weights_says_so_at_its_top_and_under_each_figure_that_
 def test_a_page_of_trained_weights_names_the_training_and_never_says_random(tmp_path):
     text = page([vit(weights=TRAINED)], tmp_path)
     assert f"sha256 {'12' * 8}, trained in cell {'cd' * 8}" in text
+    assert f"Weights: trained in cell {'cd' * 8}." in text
     assert "andom" not in text
 
 
@@ -74,6 +75,18 @@ def test_names_with_markup_stay_text(tmp_path):
     assert "<script>" not in text
     assert "\n# b" not in text
     assert all(re.fullmatch(r"[\w.]+", path.name) for path in (tmp_path / "figures").iterdir())
+
+
+def test_a_class_may_be_named_in_any_script(tmp_path):
+    page([vit(target_name="\u732b\x07 <cat>")], tmp_path)
+    assert list((tmp_path / "figures").glob("inspect_maps_*.png"))
+
+
+def test_figures_of_a_kind_are_explained_once(tmp_path):
+    text = page([vit(1), vit(2, picture="flower")], tmp_path)
+    assert text.count("SmoothGrad") == 1
+    assert text.count("Abnar") == 1
+    assert text.count("To be read like") == 2
 
 
 def test_the_table_traces_every_number_to_its_inspections(tmp_path):
