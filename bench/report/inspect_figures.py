@@ -14,10 +14,12 @@ from bench.analyse.inspected import Seen, weights_label
 from bench.plain_text import printable
 from bench.report.style import FAINT, GREY, INK, family_style, new_figure
 from bench.report.tiles import (
+    Canvas,
     Pixels,
     blank,
     brightness,
     canvas,
+    fitted,
     mosaic,
     resized,
     spotlight,
@@ -29,6 +31,7 @@ MOST_PLACES = 24  # of position embeddings, each way: more are shown in steps
 PANELS_ACROSS = 3
 GRADIENT_QUANTILE = 0.99  # drawn white: single pixels would else leave the rest black
 _LABEL = 34  # pixels for a line of text
+_NAMES = 164  # pixels for the words left of a row of maps
 
 
 def draw_patches(inspection: Inspection, tokens: Tokens) -> Figure:
@@ -140,7 +143,7 @@ def draw_positions(inspection: Inspection) -> Figure:
     return drawn.figure
 
 
-def _ticks(drawn: Any, count: int, step: int, where: Any, across: str) -> None:
+def _ticks(drawn: Canvas, count: int, step: int, where: Any, across: str) -> None:
     """Numbers from 1 along a side of a mosaic, every few where they would touch."""
     every = 1 if count <= 16 else 2
     for at in range(0, count, every):
@@ -205,16 +208,28 @@ def map_tile(inspection: Inspection, name: str, side: int) -> Pixels:
     return spotlight(pixels, values, side)
 
 
-def _describe(drawn: Any, inspection: Inspection, middle: float) -> None:
+def _describe(drawn: Canvas, inspection: Inspection, middle: float) -> None:
+    """What the row shows, left of it: the model's name on two lines if need be, its weights, its answer."""
     facts = inspection.facts
-    lines = [_short(facts.title), *(_short(line) for line in weights_label(facts))]
+    name = _two_lines(drawn, _short(facts.title, 60))
+    lines = [*name, *weights_label(facts)]
     if facts.target is not None:
-        name = facts.target_name or f"class {facts.target}"
-        lines.append(_short(f"says: {name}"))
+        lines.append(f"says: {facts.target_name or f'class {facts.target}'}")
     for number, line in enumerate(lines):
         y = middle + (number - (len(lines) - 1) / 2) * 17
-        weight = "bold" if number == 0 else "normal"
-        drawn.text(line, 6, y, across="left", fontsize=8 if number == 0 else 7.5, fontweight=weight)
+        font = {"size": 8, "weight": "bold"} if number < len(name) else {"size": 7.5, "weight": "normal"}
+        shown = fitted(drawn, _short(line, 60), _NAMES, **font)
+        drawn.text(shown, 6, y, across="left", fontsize=font["size"], fontweight=font["weight"])
+
+
+def _two_lines(drawn: Canvas, name: str) -> list[str]:
+    """A name that is too wide, broken after the last underscore, dot or blank that fits."""
+    font = {"size": 8, "weight": "bold"}
+    if fitted(drawn, name, _NAMES, **font) == name:
+        return [name]
+    breaks = [at + 1 for at, letter in enumerate(name) if letter in "_. -"]
+    fits = [at for at in breaks if fitted(drawn, name[:at], _NAMES, **font) == name[:at]]
+    return [name[: fits[-1]], name[fits[-1] :]] if fits else [name]
 
 
 def _short(text: str, most: int = 26) -> str:

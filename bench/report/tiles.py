@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -48,6 +49,21 @@ class Canvas:
         """A text at a pixel. across: which part of it is there (left, center, right); down: top, center, bottom."""
         shown = {"fontsize": 8, "color": INK, **more}
         self.artists.append(self.figure.text(x / self.width, 1 - y / self.height, text, ha=across, va=down, **shown))
+
+
+def fitted(drawn: Canvas, text: str, wide: int, **font: Any) -> str:
+    """The text, shortened with an ellipsis where it is wider than so many pixels in this font."""
+    renderer = drawn.figure.canvas.get_renderer()  # type: ignore[attr-defined]
+    properties = FontProperties(**font)
+
+    def width(shown: str) -> float:
+        points: float = renderer.get_text_width_height_descent(shown, properties, False)[0]
+        return points * PNG_DPI / drawn.figure.dpi
+
+    kept = text
+    while kept and width(text if kept == text else f"{kept}…") > wide:
+        kept = kept[:-1]
+    return text if kept == text else f"{kept}…"
 
 
 def canvas(width: int, height: int) -> Canvas:

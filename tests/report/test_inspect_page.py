@@ -8,7 +8,7 @@ from PIL import Image
 from synthetic_store import make_record, train_cell, train_values
 
 from bench.analyse.inspected import pictures_of, seen_models
-from bench.report.inspect_figures import draw_distances, filter_pictures, map_tile, patch_sequence
+from bench.report.inspect_figures import draw_distances, draw_maps, filter_pictures, map_tile, patch_sequence
 from bench.report.inspect_page import write_inspect_page
 from bench.report.inspect_section import MOST_IMAGES, inspect_section
 from bench.report.page import write_report
@@ -80,6 +80,17 @@ def test_names_with_markup_stay_text(tmp_path):
 def test_a_class_may_be_named_in_any_script(tmp_path):
     page([vit(target_name="\u732b\x07 <cat>")], tmp_path)
     assert list((tmp_path / "figures").glob("inspect_maps_*.png"))
+
+
+@pytest.mark.parametrize("name", ["W" * 60, "swin_tiny_patch4_window7_224.ms_in22k_ft_in1k", "ViT S"])
+def test_words_beside_maps_end_before_the_maps_begin(name):
+    with figure_style():
+        figure = draw_maps([vit(title=name, target_name=name)])
+        renderer = figure.canvas.get_renderer()
+        beside = [text.get_window_extent(renderer) for text in figure.texts if text.get_ha() == "left"]
+        maps = min(axes.get_window_extent(renderer).x0 for axes in figure.axes)
+    assert len(beside) >= 4
+    assert max(box.x1 for box in beside) < maps
 
 
 def test_figures_of_a_kind_are_explained_once(tmp_path):
