@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -36,35 +36,49 @@ def normals(name: str, count: int) -> Floats:
 
 
 def accuracy_draws(groups: Mapping[str, SeedGroup], draws: int = DRAWS) -> Floats:
-    """Accuracies that the true ones might be, in percent; (draws, len(groups)), columns in the order of groups.
+    """Accuracies that the true ones might be, in percent, inside (0, 100); (draws, len(groups)), columns as groups.
 
-    groups: by a name of their own, which keys their draws. Test images are weighted at random, once for all groups
-    of a set (a Gaussian multiplier bootstrap of the images), and seeds by t around each mean, groups of one pool
-    sharing the draw of its variance. The variance of any weighted sum is that of `contrast_interval`.
+    groups: by a name of their own, which keys their draws. A Bayesian bootstrap weighs the test images at random, once
+    for all groups of a set, with half an image right and half an image wrong added to each group, so that 100 % is
+    not taken as certain (without per-image predictions: the beta distribution that comes to the same). Seeds vary by
+    t around each mean, on the scale of the arcsine of the root, groups of one pool sharing the draw of its variance.
+    Away from 0 and 100 % the variance of a weighted sum is that of `contrast_interval`. No likeness of the models is
+    supposed. Source: Rubin 1981, "The Bayesian bootstrap".
     """
-    shifts = np.zeros((draws, len(groups)))
     names = list(groups)
+    drawn = np.empty((draws, len(names)))
     by_images: dict[tuple[str, ...], list[int]] = {}
-    pools: dict[str, Floats] = {}
     for column, name in enumerate(names):
         group = groups[name]
-        shared = 0.0  # the part of the seed variance that the images hold already
         if group.correctness is not None:
             by_images.setdefault(group.correctness.images, []).append(column)
-            shared = 1e4 * group.correctness.residual_variance() / len(group.correctness.images)
         else:
-            p = group.mean_pct / 100
-            shifts[:, column] += 100 * math.sqrt(p * (1 - p) / group.test_images) * normals(f"images of {name}", draws)
-        if group.spread is not None:
-            pool = group.spread.pool
-            if pool not in pools:
-                pools[pool] = _inflation(pool, group.spread.df, draws)
-            own = math.sqrt(max(0.0, group.spread.variance / len(group.values_pct) - shared))
-            shifts[:, column] += own * pools[pool] * normals(f"seeds of {name}", draws)
+            right = group.mean_pct / 100 * group.test_images
+            beta = special.betaincinv(right + 0.5, group.test_images - right + 0.5, uniforms(f"images {name}", draws))
+            drawn[:, column] = beta
     for columns in by_images.values():
-        shifts[:, columns] += _image_shifts([groups[names[column]] for column in columns], draws)
-    means = np.array([groups[name].mean_pct for name in names])
-    return np.clip(means + shifts, 0.0, 100.0)
+        drawn[:, columns] = _image_draws({names[column]: groups[names[column]] for column in columns}, draws)
+    pools: dict[str, Floats] = {}
+    for column, name in enumerate(names):
+        spread = groups[name].spread
+        if spread is not None:
+            if spread.pool not in pools:
+                pools[spread.pool] = _inflation(spread.pool, spread.df, draws)
+            noise = _seed_deviation(groups[name]) * pools[spread.pool] * normals(f"seeds of {name}", draws)
+            drawn[:, column] = np.sin(np.arcsin(np.sqrt(drawn[:, column])) + noise) ** 2  # folds back at 0 and 1
+    return 100 * drawn
+
+
+def _seed_deviation(group: SeedGroup) -> float:
+    """Standard error of the mean over seeds, in radians of arcsin(sqrt(p)), less what the images' part holds."""
+    assert group.spread is not None  # the caller has looked
+    shared, images = 0.0, group.test_images
+    if group.correctness is not None:
+        images = len(group.correctness.images)
+        shared = 1e4 * group.correctness.residual_variance() / images
+    points = math.sqrt(max(0.0, group.spread.variance / len(group.values_pct) - shared))
+    p = (group.mean_pct / 100 * images + 0.5) / (images + 1)
+    return points / 100 / (2 * math.sqrt(p * (1 - p)))
 
 
 def _inflation(pool: str, df: float, draws: int) -> Floats:
@@ -73,21 +87,23 @@ def _inflation(pool: str, df: float, draws: int) -> Floats:
     return np.asarray(np.sqrt(df / chi2))
 
 
-def _image_shifts(groups: Sequence[SeedGroup], draws: int) -> Floats:
-    """Shifts in points by drawing the images anew, the same images for all groups; (draws, len(groups))."""
-    known = [group.correctness for group in groups if group.correctness is not None]
+def _image_draws(groups: Mapping[str, SeedGroup], draws: int) -> Floats:
+    """Shares of weighted images that each group gets right, the same weights for all; (draws, len(groups))."""
+    known = [group.correctness for group in groups.values() if group.correctness is not None]
     images = known[0].images
-    count = len(images)
-    shifts = np.zeros((draws, len(known)))
-    if count < 2:
-        return shifts
     shares = np.stack([one.mean_over_seeds() for one in known], axis=1)  # (N, M)
-    effects = 100 * (shares - shares.mean(axis=0)) / math.sqrt(count * (count - 1))
-    for start in range(0, count, _IMAGES_AT_ONCE):
-        part = effects[start : start + _IMAGES_AT_ONCE]
-        weights = normals(f"images {count} {images[0]} {start}", draws * len(part)).reshape(draws, len(part))
-        shifts += weights @ part
-    return shifts
+    right, total = np.zeros((draws, len(known))), np.zeros((draws, 1))
+    for start in range(0, len(images), _IMAGES_AT_ONCE):
+        part = shares[start : start + _IMAGES_AT_ONCE]
+        words = uniforms(f"images {len(images)} {images[0]} {start}", draws * len(part))
+        weights = -np.log(words).reshape(draws, len(part))
+        right += weights @ part
+        total += weights.sum(axis=1, keepdims=True)
+    halves = [
+        [normals(f"half an image {side} {name}", draws) ** 2 / 2 for name in groups] for side in ("right", "wrong")
+    ]
+    half_right, half_wrong = (np.stack(side, axis=1) for side in halves)
+    return np.asarray((right + half_right) / (total + half_right + half_wrong))
 
 
 def rate_draws(name: str, interval: Interval, draws: int = DRAWS) -> Floats:

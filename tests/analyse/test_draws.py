@@ -61,10 +61,27 @@ def test_draws_without_predictions_have_the_binomial_spread():
     assert drawn.std() == pytest.approx(100 * np.sqrt(0.8 * 0.2 / 400), rel=0.03)
 
 
-def test_draws_stay_between_0_and_100_percent():
+def test_draws_stay_inside_0_and_100_percent_and_never_tie_there():
     drawn = accuracy_draws({"a": SeedGroup((99.9, 99.8), Spread(4.0, 1, "pool"), 1000, None)})
-    assert drawn.max() == 100.0
-    assert drawn.min() >= 0.0
+    assert 0.0 < drawn.min() < drawn.max() <= 100.0
+    assert len(np.unique(drawn)) > 900
+
+
+def test_every_image_right_is_not_certainty():
+    keys = tuple(f"set/test/{i:05d}" for i in range(500))
+    perfect = SeedGroup((100.0,), None, 500, Correctness(keys, np.ones((1, 500), dtype=bool)))
+    unpaired = SeedGroup((100.0,), None, 500, None)
+    for name, group in (("perfect", perfect), ("unpaired", unpaired)):
+        drawn = accuracy_draws({name: group}, MANY)[:, 0]
+        # the Jeffreys posterior of 500 of 500: Beta(500.5, 0.5)
+        expected = 100 * stats.beta.ppf([0.025, 0.5], 500.5, 0.5)
+        assert np.quantile(drawn, [0.025, 0.5]) == pytest.approx(expected, abs=0.03), name
+
+
+def test_seeds_spread_as_their_standard_error_away_from_the_ends():
+    group = SeedGroup((70.0,) * 4, Spread(16.0, 10**6, "pool"), 10**8, None)
+    drawn = accuracy_draws({"a": group}, MANY)[:, 0]
+    assert drawn.std() == pytest.approx(2.0, rel=0.02)
 
 
 def test_a_groups_draws_do_not_depend_on_who_else_is_drawn():
