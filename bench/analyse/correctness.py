@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
-Predictions = Callable[[str], pd.DataFrame | None]
+
+class Columns(Protocol):
+    """Columns by name, such as a data frame or a dict of arrays."""
+
+    def __getitem__(self, name: str, /) -> Any: ...
+
+
+Predictions = Callable[[str], Columns | None]  # cell id -> columns key, label and prediction of each image
 
 
 @dataclass(frozen=True)
@@ -43,24 +50,28 @@ class Correctness:
 def read_correctness(cell_ids: Sequence[str], predictions: Predictions) -> Correctness | None:
     """The correctness of several seeds, or None when one has no predictions or they scored different images."""
     rows = []
-    images: npt.NDArray[np.object_] | None = None
+    images: tuple[str, ...] | None = None
     for cell_id in cell_ids:
-        frame = predictions(cell_id)
-        if frame is None or frame.empty:
+        columns = predictions(cell_id)
+        keys = () if columns is None else tuple(np.asarray(columns["key"], dtype=object))
+        if columns is None or not keys:
             return None
-        keys = frame["key"].to_numpy(dtype=object)
-        order = np.argsort(keys, kind="stable")
-        keys = keys[order]
-        if (keys[1:] == keys[:-1]).any() or (images is not None and not np.array_equal(images, keys)):
+        arranged = _arranged(keys)
+        if arranged is None or (images is not None and images != arranged[0]):
             return None
-        images = keys
-        rows.append((frame["label"].to_numpy() == frame["prediction"].to_numpy())[order])
+        images, order = arranged
+        rows.append((np.asarray(columns["label"]) == np.asarray(columns["prediction"]))[order])
     if images is None:
         return None
-    return Correctness(_shared(tuple(images)), np.array(rows, dtype=np.bool_))
+    return Correctness(images, np.array(rows, dtype=np.bool_))
 
 
 @lru_cache(maxsize=256)
-def _shared(images: tuple[str, ...]) -> tuple[str, ...]:
-    """The same tuple for equal ones: thousands of groups name the images of a few data sets."""
-    return images
+def _arranged(keys: tuple[str, ...]) -> tuple[tuple[str, ...], npt.NDArray[np.intp]] | None:
+    """The keys in order, and which of the given ones each is; None where one occurs twice.
+
+    The same objects for equal keys: thousands of groups name the images of a few data sets.
+    """
+    order = np.array(sorted(range(len(keys)), key=keys.__getitem__), dtype=np.intp)
+    images = tuple(str(keys[index]) for index in order)
+    return None if len(set(images)) < len(images) else (images, order)

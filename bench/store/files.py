@@ -16,15 +16,12 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 from pydantic import ValidationError
 
 from bench.errors import StoreError
 from bench.store.record import FORMAT_VERSION, Record
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 LOCAL = "local"
 LOCK = ".lock"
@@ -233,13 +230,28 @@ class RunWriter:
             raise _disk_error(path, error) from None
 
 
-def read_predictions(path: Path) -> pd.DataFrame:
-    """Columns key, label and prediction of one cell's per-image predictions.
+@dataclass
+class KeyColumns:
+    """Image keys that were read before: thousands of files name the images of a few data sets in the same order."""
+
+    known: list[tuple[Any, Any]] = field(default_factory=list)  # Arrow column and its strings, newest first
+
+    def strings(self, column: Any) -> Any:
+        """The column (pyarrow.ChunkedArray of strings) as an object array, the same one for equal columns."""
+        for other, strings in self.known:
+            if other.equals(column):
+                return strings
+        strings = column.to_numpy()
+        self.known = [(column, strings), *self.known[:7]]
+        return strings
+
+
+def read_predictions(path: Path, keys: KeyColumns | None = None) -> dict[str, Any]:
+    """Arrays key (object), label and prediction of one cell's images, (N,) each. keys: what earlier reads made.
 
     Raises StoreError for a file that is not a table of predictions. A report over ten thousand records reads
-    thousands of these, so the file is decoded without pandas' own reader, which takes four times as long.
+    thousands of these, so no data frame is made of any.
     """
-    import pandas as pd
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -251,8 +263,8 @@ def read_predictions(path: Path) -> pd.DataFrame:
         raise StoreError(
             f"Predictions '{path}' cannot be read ({type(error).__name__}). Move the file away; its record stays."
         ) from None
-    columns = {"key": pd.Series(key.to_numpy(), dtype=object), "label": label.to_numpy()}
-    return pd.DataFrame({**columns, "prediction": prediction.to_numpy()}, copy=False)
+    strings = (keys or KeyColumns()).strings(key)
+    return {"key": strings, "label": label.to_numpy(), "prediction": prediction.to_numpy()}
 
 
 def predictions_path(folder: Path, cell_id: str) -> Path:

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from bench.errors import RequestError
 from bench.store.files import LOCAL, read_run, run_files, suite_folder
 from bench.store.record import Record
 from bench.store.suites import StoredSuite, read_suite
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -23,7 +20,7 @@ class RunPredictions:
     suite: StoredSuite
     owned: frozenset[str]
 
-    def __call__(self, cell_id: str) -> pd.DataFrame | None:
+    def __call__(self, cell_id: str) -> dict[str, Any] | None:
         return self.suite.predictions(cell_id) if cell_id in self.owned else None
 
 

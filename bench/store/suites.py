@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from bench.store.files import predictions_path, read_predictions, read_records, suite_folder
+from bench.store.files import KeyColumns, predictions_path, read_predictions, read_records, suite_folder
 from bench.store.record import Record
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -23,13 +20,14 @@ class StoredSuite:
     records: tuple[Record, ...]
     warnings: tuple[str, ...]
     summaries: tuple[dict[str, Any], ...]
+    _keys: KeyColumns = field(default_factory=KeyColumns, repr=False, compare=False)
 
-    def predictions(self, cell_id: str) -> pd.DataFrame | None:
+    def predictions(self, cell_id: str) -> dict[str, Any] | None:
         """Per-image predictions of a cell from the first folder that has them; None if none has."""
         for folder in self.folders:
             path = predictions_path(folder, cell_id)
             if path.exists():
-                return read_predictions(path)
+                return read_predictions(path, self._keys)
         return None
 
 

@@ -240,8 +240,10 @@ def test_predictions_are_read_back_as_they_were_written(tmp_path):
     with open_run(tmp_path, "s", "m", local=False) as writer:
         columns = {"key": ["b", "a"], "label": [0, 1], "prediction": [0, 2], "label_probability": [0.5, 0.25]}
         writer.write_predictions("0123456789abcdef", columns)
-    frame = read_predictions(predictions_path(suite_folder(tmp_path, "s", local=False), "0123456789abcdef"))
-    assert frame.to_dict("list") == {name: columns[name] for name in ("key", "label", "prediction")}
+    read = read_predictions(predictions_path(suite_folder(tmp_path, "s", local=False), "0123456789abcdef"))
+    assert {name: list(column) for name, column in read.items()} == {
+        name: columns[name] for name in ("key", "label", "prediction")
+    }
 
 
 @pytest.mark.parametrize("content", [b"", b"not parquet"])

@@ -1,6 +1,5 @@
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
 from bench.errors import StoreError
@@ -26,7 +25,7 @@ def test_several_folders_are_read_as_one_suite(tmp_path: Path) -> None:
     assert [record.cell_id for record in suite.records] == ["1" * 16, "2" * 16]
     assert [summary["of"] for summary in suite.summaries] == ["1" * 16, "2" * 16]
     found = suite.predictions("2" * 16)
-    assert isinstance(found, pd.DataFrame)
+    assert found is not None
     assert list(found["key"]) == ["2" * 16]
     assert suite.predictions("3" * 16) is None
 
