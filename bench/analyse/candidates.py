@@ -6,6 +6,7 @@ or recipe, resolution and settings; timings and memory are the home machine's.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -18,6 +19,7 @@ from bench.analyse.protocols import Protocols
 from bench.analyse.scores import RunKey, Score
 from bench.analyse.speeds import Memory, Speed
 from bench.analyse.weights import pretraining_of
+from bench.units import GIGA
 
 CostName = Literal["macs", "train_flop", "latency_p50_ms", "throughput_img_per_s", "peak_mib"]
 Protocol = Literal["trained from scratch", "fine-tuned", "evaluated", "few-shot"]
@@ -53,6 +55,7 @@ class Cost:
     interval: Interval | None
     condition: str  # what two values must share to be compared: batch size, machine, kind of memory
     cell_ids: tuple[str, ...]
+    is_rough: bool = False  # one reading of something that scatters, with nothing that says how far
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,11 @@ class Candidate:
         """A name that no other candidate of the suite has; keys its draws."""
         return f"{self.protocol} {self.dataset} {self.train_images} {self.label} {self.cell_ids[0]}"
 
+    @property
+    def has_known_spread(self) -> bool:
+        """Whether something says how far runs of it differ; a released checkpoint is itself, so nothing has to."""
+        return self.protocol == "evaluated" or self.group.spread is not None
+
 
 def trained_candidates(
     scores: Iterable[Score],
@@ -88,9 +96,10 @@ def trained_candidates(
     """Models trained from scratch, in the order of scores. macs: counted ones, where a model was counted."""
     found = []
     for score in scores:
-        costs = {
+        costs: dict[str, Cost] = {
             "macs": macs.get(score.key) or Cost(score.macs, None, "", score.cell_ids),
-            "train_flop": Cost(score.train_flop, None, "", score.cell_ids),
+            # the budget, not what its whole steps came to: models of one budget differ by less than a step
+            "train_flop": Cost(score.budget_gflop * GIGA, None, "", score.cell_ids),
             **_machine_costs(speed.get(score.key), memory.get(score.key)),
         }
         found.append(
@@ -102,7 +111,7 @@ def trained_candidates(
                 protocol="trained from scratch",
                 group=score.group,
                 interval=score.interval,
-                costs=costs,
+                costs=_real(costs),
                 cell_ids=score.cell_ids,
                 train_images=float(score.train_images),
                 is_main=score.budget_rank == 0,
@@ -114,9 +123,12 @@ def trained_candidates(
 def weights_candidates(
     protocols: Protocols, speed: Mapping[RunKey, Speed], memory: Mapping[RunKey, Memory]
 ) -> list[Candidate]:
-    """Evaluated, fine-tuned and few-shot weights, the last at the headline's shots and rule."""
+    """Evaluated, fine-tuned and few-shot weights, the last at the headline's shots and rule.
+
+    Weights that saw the data set's images or classes before are left out of the few-shot ones on it.
+    """
     headline = headline_setting(list(protocols.fewshot)) if protocols.fewshot else (0, "")
-    fewshot = [one for one in protocols.fewshot if (one.shots, one.rule) == headline]
+    fewshot = [one for one in protocols.fewshot if (one.shots, one.rule) == headline and not one.overlap]
 
     def candidate(protocol: Protocol, score: Scored, flop: float | None, images: float | None) -> Candidate:
         subject = score.subject
@@ -133,7 +145,7 @@ def weights_candidates(
             protocol=protocol,
             group=score.group,
             interval=accuracy_interval(score.group),
-            costs=costs,
+            costs=_real(costs),
             cell_ids=score.cell_ids,
             train_images=images,
             pretraining=pretraining_of(subject),
@@ -149,7 +161,8 @@ def weights_candidates(
 def _machine_costs(speed: Speed | None, memory: Memory | None) -> dict[str, Cost]:
     costs: dict[str, Cost] = {}
     if speed is not None:
-        where = f"{speed.machine} {speed.key.device} {speed.conditions[2:]}"
+        threads, torch, timm = speed.conditions[2:]
+        where = f"machine {speed.machine}, {speed.key.device}, {threads} threads, torch {torch}, timm {timm},"
         for name, interval, middle, batch in (
             ("latency_p50_ms", speed.latency_p50_ms, speed.latency_p50_median, 1),
             ("throughput_img_per_s", speed.throughput_img_per_s, speed.throughput_median, speed.batch_size),
@@ -158,6 +171,13 @@ def _machine_costs(speed: Speed | None, memory: Memory | None) -> dict[str, Cost
                 value = middle if interval is None else interval.estimate
                 costs[name] = Cost(value, interval, f"{where} batch {batch}", speed.cell_ids)
     if memory is not None:
-        condition = f"{memory.machine} {memory.key.device} {memory.kind} batch {memory.batch_size}"
-        costs["peak_mib"] = Cost(memory.peak_mib, None, condition, memory.cell_ids)
+        where = f"machine {memory.machine}, {memory.key.device},"
+        condition = f"{where} memory of the {memory.kind} at batch {memory.batch_size}"
+        # the growth of a process differs from run to run by some tens of percent; a device's allocator counts
+        costs["peak_mib"] = Cost(memory.peak_mib, None, condition, memory.cell_ids, is_rough=memory.kind == "process")
     return costs
+
+
+def _real(costs: Mapping[str, Cost]) -> dict[str, Cost]:
+    """The costs that are positive numbers: a count or a time that is absent or nought is no place on an axis."""
+    return {name: cost for name, cost in costs.items() if math.isfinite(cost.value) and cost.value > 0}

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from bench.analyse.candidates import COST_AXES, Candidate
 from bench.analyse.draws import DRAWS, Floats, accuracy_draws
-from bench.analyse.front import cost_draws, usual_condition
+from bench.analyse.front import cost_draws
+from bench.analyse.scores import RunKey
 
 
 @dataclass(frozen=True)
@@ -17,7 +19,7 @@ class Choice:
     """One candidate that meets the budget."""
 
     candidate: Candidate
-    chance_of_best: float  # share of the draws in which it meets the budget and is the most accurate that does
+    chance_of_best: float | None  # share of the draws in which it is the most accurate within the budget; see `choose`
     chance_within: float  # share of the draws in which it meets the budget
 
 
@@ -29,14 +31,15 @@ class Choices:
     choices: tuple[Choice, ...]
     too_costly: tuple[Candidate, ...]
     unknown: tuple[tuple[Candidate, tuple[str, ...]], ...]  # not measured on these axes, so neither in nor out
-    chance_of_others: float = 0.0  # that the best is one whose estimate is outside the budget
+    chance_of_others: float | None = 0.0  # that the best is one whose estimate is outside the budget
     draws: int = field(default=DRAWS)
 
 
 def choose(candidates: Sequence[Candidate], limits: dict[str, float], draws: int = DRAWS) -> Choices:
-    """Candidates (of one data set and protocol, costs comparable) within the limits, by rising chance of being best.
+    """Candidates (of one data set and protocol, costs comparable) within the limits, by falling mean accuracy.
 
-    limits: by cost name, the most that is allowed (the least, where more is better). Ties in a draw are shared.
+    limits: by cost name, the most that is allowed (the least, where more is better). Ties in a draw are shared. No
+    chance is told where some candidate has one run and nothing says how far runs differ.
     """
     known, unknown = [], []
     for one in candidates:
@@ -57,8 +60,9 @@ def choose(candidates: Sequence[Candidate], limits: dict[str, float], draws: int
         qualifies &= np.array([sign * one.costs[name].value <= sign * limit for one in known])
     chances = _chances_of_best(np.where(within, gains, -np.inf))
     shares = within.mean(axis=0)
+    may_draw = all(one.has_known_spread for one in known)
     found = [
-        Choice(one, float(chance), float(share))
+        Choice(one, float(chance) if may_draw else None, float(share))
         for one, chance, share, is_in in zip(known, chances, shares, qualifies, strict=True)
         if is_in
     ]
@@ -67,15 +71,45 @@ def choose(candidates: Sequence[Candidate], limits: dict[str, float], draws: int
         choices=tuple(sorted(found, key=lambda c: (-c.candidate.group.mean_pct, c.candidate.name))),
         too_costly=tuple(one for one, is_in in zip(known, qualifies, strict=True) if not is_in),
         unknown=tuple(unknown),
-        chance_of_others=float(chances[~qualifies].sum()),
+        chance_of_others=float(chances[~qualifies].sum()) if may_draw else None,
         draws=draws,
     )
 
 
-def comparable(candidates: Sequence[Candidate], axis: str) -> list[Candidate]:
-    """Candidates whose cost was taken under the condition that most share, and those that have no such cost."""
-    usual = usual_condition(candidates, axis)
-    return [one for one in candidates if axis not in one.costs or one.costs[axis].condition == usual]
+def by_condition(candidates: Sequence[Candidate], limits: Collection[str]) -> dict[tuple[str, ...], list[Candidate]]:
+    """Candidates that may be ranked together: by what their limited costs share (machine, batch), most of them first.
+
+    Those that were not measured on some axis go with the first group, which says so of them.
+    """
+    groups: dict[tuple[str, ...], list[Candidate]] = {}
+    unknown = []
+    for one in candidates:
+        if all(name in one.costs for name in limits):
+            groups.setdefault(tuple(one.costs[name].condition for name in limits), []).append(one)
+        else:
+            unknown.append(one)
+    ordered = dict(sorted(groups.items(), key=lambda group: (-len(group[1]), group[0]))) or {(): []}
+    ordered[next(iter(ordered))] += unknown
+    return ordered
+
+
+def at_one_budget(candidates: Sequence[Candidate], limits: Mapping[str, float]) -> list[Candidate]:
+    """Each model once: at its largest training budget within the limit, or its smallest where none is.
+
+    Without a limit on training compute, at the largest: a model does not compete with itself.
+    """
+    limit = limits.get("train_flop", math.inf)
+    best: dict[tuple[RunKey, float | None, str], Candidate] = {}
+
+    def rank(one: Candidate) -> tuple[bool, float]:
+        flop = one.costs["train_flop"].value if "train_flop" in one.costs else 0.0
+        return flop <= limit, flop if flop <= limit else -flop
+
+    for one in candidates:
+        key = (one.key, one.train_images, one.label)
+        if key not in best or rank(one) > rank(best[key]):
+            best[key] = one
+    return list(best.values())
 
 
 def _chances_of_best(gains: Floats) -> Floats:

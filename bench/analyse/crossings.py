@@ -1,7 +1,8 @@
 """The crossovers of a study: where one family passes another along training images, training compute or MACs.
 
-At each place a family is the best of equally many candidates by validation, as in `compare_families`, and both families
-have had the same training compute there.
+Series of one design (ResNet S, M and L) are followed one by one. Where models belong to no series, or a family has
+many, a family stands at each place as the best of equally many candidates by validation, as in `compare_families`.
+Both sides have had the same training compute at every place.
 """
 
 from __future__ import annotations
@@ -19,17 +20,20 @@ from bench.analyse.scores import RunKey, Score
 from bench.units import GIGA
 
 Axis = Literal["training images", "training compute", "inference MACs"]
+MOST_SERIES = 3  # of a family; with more, the families are compared instead
 PAIRS = (("vit", "cnn"), ("hybrid", "cnn"), ("vit", "hybrid"))  # does the first pass the second?
 
 
 @dataclass(frozen=True)
 class Crossover:
-    """One pair of families along one axis on one data set, or on the mean over several."""
+    """One pair of families, or of a series of each, along one axis on one data set or on the mean over several."""
 
     axis: Axis
     datasets: tuple[str, ...]
-    first: str
+    first: str  # family
     second: str
+    first_series: str  # empty: the family's best of equally many
+    second_series: str
     size_class: str  # of the models, along training images; empty where the axis runs over sizes
     crossing: Crossing
 
@@ -41,19 +45,36 @@ def crossovers(scores: Sequence[Score], datasets: Sequence[DatasetIdentity]) -> 
     carrying = [dataset.name for dataset in datasets if dataset.carries_findings]
     for axis, curves_on in _AXES.items():
         for pair in PAIRS:
-            by_class: dict[str, dict[str, tuple[Curve, Curve]]] = {}
-            for dataset in datasets:
-                on_set = [score for score in scores if score.dataset == dataset.name]
-                for size_class, curves in curves_on(on_set, pair).items():
-                    by_class.setdefault(size_class, {})[dataset.name] = curves
-            for size_class, by_set in by_class.items():
-                groups = [(name,) for name in by_set]
-                shared = tuple(name for name in carrying if name in by_set)
-                for names in (*groups, *([shared] if len(shared) > 1 else [])):
-                    passage = crossing([by_set[name] for name in names])
-                    if passage is not None:
-                        found.append(Crossover(axis, names, *pair, size_class, passage))
+            for series in _contests(scores, pair):
+                by_class: dict[str, dict[str, tuple[Curve, Curve]]] = {}
+                for dataset in datasets:
+                    on_set = [s for s in scores if s.dataset == dataset.name and _takes_part(s, pair, series)]
+                    for size_class, curves in curves_on(on_set, pair).items():
+                        by_class.setdefault(size_class, {})[dataset.name] = curves
+                for size_class, by_set in by_class.items():
+                    for names in _groups_of_sets(list(by_set), carrying):
+                        passage = crossing([by_set[name] for name in names])
+                        if passage is not None:
+                            found.append(Crossover(axis, names, *pair, *series, size_class, passage))
     return found
+
+
+def _contests(scores: Sequence[Score], pair: tuple[str, str]) -> list[tuple[str, str]]:
+    """Every series of the first family with every one of the second; (`""`, `""`) for the families themselves."""
+    sides = [sorted({s.identity.series for s in scores if s.identity.family == family}) for family in pair]
+    if any("" in side or not 0 < len(side) <= MOST_SERIES for side in sides):
+        return [("", "")]
+    return [(first, second) for first in sides[0] for second in sides[1]]
+
+
+def _takes_part(score: Score, pair: tuple[str, str], series: tuple[str, str]) -> bool:
+    return series == ("", "") or (score.identity.family, score.identity.series) in zip(pair, series, strict=True)
+
+
+def _groups_of_sets(names: Sequence[str], carrying: Sequence[str]) -> list[tuple[str, ...]]:
+    """Each set alone, and together those that carry findings."""
+    shared = tuple(name for name in carrying if name in names)
+    return [*((name,) for name in names), *([shared] if len(shared) > 1 else [])]
 
 
 def _along_images(on_set: Sequence[Score], pair: tuple[str, str]) -> dict[str, tuple[Curve, Curve]]:
@@ -141,7 +162,8 @@ def _node(side: Sequence[Score], drawn: int, x: float | None) -> Node:
     """A family at one place: the best of `drawn` by validation; x: None for the weighted mean of MACs (geometric)."""
     best = family_best(side, drawn)
     if x is None:
-        x = math.exp(sum(weight * math.log(score.macs) for weight, score in best.weights))
+        macs = [(weight, score.macs) for weight, score in best.weights]
+        x = macs[0][1] if len(macs) == 1 else math.exp(sum(weight * math.log(value) for weight, value in macs))
     ids = tuple(cell_id for _, score in best.weights for cell_id in score.cell_ids)
     return Node(x, tuple((weight, score.group) for weight, score in best.weights), ids)
 

@@ -1,8 +1,8 @@
 """Where one curve of accuracy passes another along a logarithmic axis, with an interval that may be open.
 
-A curve is measured at a few places; between them it is a straight line in log x. The interval holds every x at which
-the difference of the curves may be zero by its t interval over seeds and test images (`contrast_interval`): a test
-inverted, so no normality of the crossing itself is assumed, and where the curves do not meet in range it says so.
+A curve is measured at a few places; between them it is a straight line in log x. Every place has the t interval of the
+difference over seeds and test images (`contrast_interval`); the interval of the passage runs from the last place that
+is decided one way to the first that is decided the other way. Where the curves do not meet in range, it is open.
 """
 
 from __future__ import annotations
@@ -16,7 +16,10 @@ from typing import Literal
 from bench.analyse.intervals import LEVEL, Interval, SeedGroup, contrast_interval
 
 Parts = list[tuple[float, SeedGroup]]
-State = Literal["passes", "falls behind", "ahead throughout", "behind throughout", "crosses several times"]
+State = Literal[
+    "passes", "falls behind", "ahead throughout", "behind throughout", "equal throughout", "crosses several times"
+]
+_SAME_POINTS = 1e-9  # a difference below this is rounding
 _PLACES = 12  # looked at inside each stretch between two measured places
 _HALVINGS = 20  # that then close in on an end of the interval: to a millionth of a stretch
 
@@ -97,7 +100,7 @@ def _parts_at(curve: Curve, x: float) -> Parts:
 def _passage(found: Sequence[tuple[float, float]]) -> tuple[State, float | None]:
     """What the estimates do along the axis, and where they change sign if they do so once."""
     changes = []
-    known = [(x, delta) for x, delta in found if delta != 0.0]
+    known = [(x, delta) for x, delta in found if abs(delta) > _SAME_POINTS]
     for (x, delta), (next_x, next_delta) in itertools.pairwise(known):
         if delta * next_delta < 0:
             share = delta / (delta - next_delta)
@@ -107,7 +110,9 @@ def _passage(found: Sequence[tuple[float, float]]) -> tuple[State, float | None]
     if changes:
         is_up, x = changes[0]
         return ("passes" if is_up else "falls behind"), x
-    return ("ahead throughout" if known and known[0][1] > 0 else "behind throughout"), None
+    if not known:
+        return "equal throughout", None
+    return ("ahead throughout" if known[0][1] > 0 else "behind throughout"), None
 
 
 def _verdict(interval: Interval | None) -> int:

@@ -20,7 +20,7 @@ class FrontPoint:
     candidate: Candidate
     cost: Cost
     is_on_front: bool  # by the estimates
-    chance: float  # share of the draws of both axes in which it is on the front, in [0, 1]
+    chance: float | None  # share of the draws of both axes in which it is on the front; None: nothing to draw by
 
 
 @dataclass(frozen=True)
@@ -67,8 +67,9 @@ def on_fronts(costs: Floats, gains: Floats) -> npt.NDArray[np.bool_]:
 def fronts(candidates: Iterable[Candidate], draws: int = DRAWS) -> list[Front]:
     """The fronts of every data set, protocol and axis that at least two candidates have, in that order.
 
-    Both axes are drawn: accuracies by `accuracy_draws`, timings by `rate_draws`; counts and memory, of one
-    measurement, are taken as exact. Timings meet only under the condition (machine, batch) that most candidates share.
+    Both axes are drawn: accuracies by `accuracy_draws`, timings by `rate_draws`; counts are exact. Where some
+    accuracy is of one run and nothing says how far runs differ, or some cost is rough, no point has a chance.
+    Timings meet only under the condition (machine, batch) that most candidates share.
     """
     by_place: dict[tuple[str, str], list[Candidate]] = {}
     for candidate in candidates:
@@ -103,9 +104,10 @@ def _points(own: Sequence[Candidate], axis: CostAxis, gains: Floats) -> tuple[Fr
     sign = -1.0 if axis.more_is_better else 1.0
     costs = [one.costs[axis.name] for one in own]
     drawn = np.stack([cost_draws(one, cost, len(gains)) for one, cost in zip(own, costs, strict=True)], axis=1)
-    chances = on_fronts(sign * drawn, gains).mean(axis=0)
+    may_draw = all(one.has_known_spread for one in own) and not any(cost.is_rough for cost in costs)
+    chances = on_fronts(sign * drawn, gains).mean(axis=0).tolist() if may_draw else [None] * len(own)
     is_on = pareto_front([sign * cost.value for cost in costs], [one.group.mean_pct for one in own])
-    points = [FrontPoint(*point) for point in zip(own, costs, is_on, map(float, chances), strict=True)]
+    points = [FrontPoint(*point) for point in zip(own, costs, is_on, chances, strict=True)]
     return tuple(sorted(points, key=lambda point: (point.cost.value, point.candidate.name)))
 
 

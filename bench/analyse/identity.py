@@ -21,6 +21,12 @@ class ModelIdentity:
     family: str
     size_class: str  # empty when unknown
 
+    @property
+    def series(self) -> str:
+        """The title without its size, as in `ResNet` of `ResNet S`; empty where the title does not end with it."""
+        size = f" {self.size_class}"
+        return self.title.removesuffix(size) if self.size_class and self.title.endswith(size) else ""
+
 
 @dataclass(frozen=True)
 class DatasetIdentity:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -31,13 +32,14 @@ def choose(
 ) -> None:
     """List the models that meet a budget on a data set, best first, with the chance that each is really the best.
 
-    Results of different suites, protocols and machines are told apart, never ranked together.
+    Results of different suites, protocols, machines and devices are told apart, never ranked together.
     """
+    from bench.analyse.choose import at_one_budget, by_condition
     from bench.analyse.choose import choose as within
     from bench.analyse.study import study
     from bench.cli.stored import meant_dataset, wanted_suites
     from bench.errors import RequestError
-    from bench.report.choices_section import limits_words, within_reach
+    from bench.report.choices_section import limits_words
     from bench.units import EXA, GIGA
 
     given = {
@@ -48,6 +50,8 @@ def choose(
         "macs": None if max_macs_g is None else max_macs_g * GIGA,
     }
     limits = {name: limit for name, limit in given.items() if limit is not None}
+    if not all(math.isfinite(limit) for limit in limits.values()):
+        raise RequestError("A limit must be a number. Leave an option out where there is no limit.")
     read = wanted_suites(results or [Path("results")], suite, shipped)
     studies = [study(one.name, one.records, one.predictions) for one in read]
     known = {one.dataset for analysed in studies for one in analysed.candidates}
@@ -58,8 +62,9 @@ def choose(
     for analysed in studies:
         own = [one for one in analysed.candidates if one.dataset == dataset]
         for protocol in dict.fromkeys(one.protocol for one in own):
-            of_protocol = within_reach([one for one in own if one.protocol == protocol], limits)
-            found.append((analysed, protocol, within(of_protocol, limits)))
+            of_protocol = at_one_budget([one for one in own if one.protocol == protocol], limits)
+            for condition, comparable in by_condition(of_protocol, limits).items():
+                found.append((analysed, protocol, condition, within(comparable, limits)))
     if as_json:
         typer.echo(json.dumps([_as_json(*one) for one in found], indent=2))
         return
@@ -69,32 +74,40 @@ def choose(
         _print(*one)
 
 
-def _print(analysed: Study, protocol: str, found: Choices) -> None:
+def _print(analysed: Study, protocol: str, condition: Sequence[str], found: Choices) -> None:
     from bench.cli.words import table
-    from bench.report.devices import device_words
+    from bench.plain_text import printable
     from bench.report.formats import counted, plus_minus
     from bench.report.fronts_section import chance_words
 
-    timed = any(cost.condition for one in analysed.candidates for cost in one.costs.values())
-    where = f" Timed on {device_words(analysed)}." if timed else ""
+    where = f" Measured on {'; '.join(dict.fromkeys(filter(None, condition)))}." if any(condition) else ""
     qualify = f"{counted(len(found.choices), 'model')} qualif{'ies' if len(found.choices) == 1 else 'y'}"
-    typer.echo(f"{analysed.suite}, {protocol}: {qualify}.{where}")
+    lines = [f"{analysed.suite}, {protocol}: {qualify}.{where}"]
     if found.choices:
         header = ["Model", "Family", "Top-1 [%]", "Best [%]", *_COSTS.values()]
-        lines = [
-            [one.candidate.label, one.candidate.identity.family, plus_minus(one.candidate.interval, 1),
-             chance_words(one.chance_of_best), *_cost_words(one.candidate)]
+        rows = [
+            [_line(one.candidate.label), one.candidate.identity.family, plus_minus(one.candidate.interval, 1),
+             "n/a" if one.chance_of_best is None else chance_words(one.chance_of_best), *_cost_words(one.candidate)]
             for one in found.choices
         ]  # fmt: skip
-        typer.echo(table(header, lines, right=range(2, len(header))))
-    if found.chance_of_others >= 0.01:
+        lines.append(table(header, rows, right=range(2, len(header))))
+    if any(one.chance_of_best is None for one in found.choices):
+        lines.append("No chance of being best is told: some model has one run, and nothing says how far runs differ.")
+    elif found.chance_of_others and found.chance_of_others >= 0.01:
         chance = chance_words(found.chance_of_others)
-        typer.echo(f"Chance that a model just outside the budget is inside and the best: {chance} %.")
+        lines.append(f"Chance that a model just outside the budget is inside and the best: {chance} %.")
+    if any(one.candidate.costs[name].is_rough for one in found.choices for name in found.limits):
+        lines.append("Memory is one reading of a process's growth, which scatters by some tens of percent.")
     if found.too_costly:
-        typer.echo(f"Outside the budget: {_names(found.too_costly)}.")
+        lines.append(f"Outside the budget: {_names(found.too_costly)}.")
     if found.unknown:
         missing = sorted({_COSTS[name] for _, names in found.unknown for name in names})
-        typer.echo(f"Not measured there ({', '.join(missing)}): {_names([one for one, _ in found.unknown])}.")
+        lines.append(f"Not measured there ({', '.join(missing)}): {_names([one for one, _ in found.unknown])}.")
+    typer.echo(printable("\n".join(lines)))
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
 
 
 _COSTS = {
@@ -118,15 +131,16 @@ def _cost_words(candidate: Candidate) -> list[str]:
 
 
 def _names(candidates: Sequence[Candidate], most: int = 8) -> str:
-    names = sorted({one.label for one in candidates})
+    names = sorted({_line(one.label) for one in candidates})
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return f"{', '.join(names[:most])}{more}"
 
 
-def _as_json(analysed: Study, protocol: str, found: Choices) -> dict[str, Any]:
+def _as_json(analysed: Study, protocol: str, condition: Sequence[str], found: Choices) -> dict[str, Any]:
     return {
         "suite": analysed.suite,
         "protocol": protocol,
+        "measured_on": list(condition),
         "limits": found.limits,
         "draws": found.draws,
         "choices": [

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Sequence
 
 from bench.analyse.candidates import COST_AXES, Candidate, CostAxis
-from bench.analyse.choose import Choice, Choices, choose, comparable
+from bench.analyse.choose import Choice, Choices, at_one_budget, by_condition, choose
 from bench.analyse.draws import DRAWS
 from bench.analyse.identity import dataset_rank, identify_dataset
 from bench.analyse.study import Study
@@ -25,9 +27,10 @@ def choices_section(study: Study) -> Section:
     names = " and ".join(sorted({f"`{escape(name)}`" for name in _sets(study)}))
     text = (
         "The most accurate model within a budget, and the chance that it really is the best of those that qualify "
-        f"({fixed(DRAWS, 0)} draws of accuracies over seeds and test images, and of timings, within their intervals). "
-        "A chance near one half means that the data do not choose between the first two. The best of many by their "
-        "test accuracy looks a little better than it is. Limits are round numbers inside the range that was measured; "
+        f"({fixed(DRAWS, 0)} draws of accuracies over seeds and test images, and of timings over processes). A chance "
+        "near one half means that the data do not choose between the first two. The best of many by their test "
+        "accuracy looks a little better than it is, and the draws suppose no likeness of the models. Each model stands "
+        "at its largest training budget within the limit. Limits are round numbers inside the range that was measured; "
         f"`vitbench choose --dataset NAME --max-latency-ms X ...` takes yours (sets: {names})."
     )
     return Section("Which model for which budget", text if table is not None else "", table)
@@ -49,7 +52,7 @@ def choices_table(study: Study) -> Table | None:
         places.items(), key=lambda place: dataset_rank(identify_dataset(place[0][0]))
     ):
         for limits in ({}, *typical_limits(own)):
-            found = choose(within_reach(own, limits), limits)
+            found = choose(next(iter(by_condition(at_one_budget(own, limits), limits).values())), limits)
             if (
                 len(found.choices) < 1
                 or len({c.candidate.key.model for c in found.choices}) + len(found.too_costly) < 2
@@ -73,14 +76,6 @@ def choices_table(study: Study) -> Table | None:
     return Table("choices", tuple(heads), tuple(rows), tuple(notes.texts))
 
 
-def within_reach(candidates: Sequence[Candidate], limits: dict[str, float]) -> list[Candidate]:
-    """Those that may be ranked together: smaller training budgets only where training compute is limited."""
-    own = [one for one in candidates if one.is_main or "train_flop" in limits]
-    for name in limits:
-        own = comparable(own, name)
-    return own
-
-
 def _ids(choices: Sequence[Choice]) -> tuple[str, ...]:
     return tuple(cell_id for choice in choices for cell_id in choice.candidate.cell_ids)
 
@@ -93,12 +88,14 @@ def _choice_cells(found: Choices, place: int, notes: Notes) -> list[Cell]:
     one = choice.candidate
     ids = (*one.cell_ids, *(i for name in found.limits for i in one.costs[name].cell_ids))
     mark = None
-    if place == 0 and found.chance_of_others >= 0.05:
+    if place == 0 and (found.chance_of_others or 0.0) >= 0.05:
         mark = notes.number("another, whose cost is just outside the budget, may be inside and better")
     return [
         Cell(one.label, one.key.model),
         Cell(plus_minus(one.interval, 1), one.interval.estimate, one.cell_ids),
-        Cell(chance_words(choice.chance_of_best), choice.chance_of_best, ids, mark=mark),
+        notes.missing("some model has one run, and nothing says how far runs differ")
+        if choice.chance_of_best is None
+        else Cell(chance_words(choice.chance_of_best), choice.chance_of_best, ids, mark=mark),
     ]
 
 
@@ -123,16 +120,24 @@ def _plain(value: float) -> str:
 
 
 def typical_limits(candidates: Sequence[Candidate]) -> list[dict[str, float]]:
-    """Up to two round limits on each axis, that some candidates meet and others do not."""
+    """Up to two round limits on each axis, that some candidates meet and others do not; none on a rough cost."""
     found: list[dict[str, float]] = []
     for name in _AXES:
-        values = sorted(one.costs[name].value for one in comparable(candidates, name) if name in one.costs)
-        if len(values) < 3 or values[0] <= 0:
+        own = next(iter(by_condition([one for one in candidates if name in one.costs], [name]).values()))
+        values = sorted({one.costs[name].value for one in own})
+        if len(values) < 2 or any(one.costs[name].is_rough for one in own):
             continue
         rounds = [limit for limit in round_numbers(values[0], values[-1]) if not _is_near_any(limit, values)]
+        rounds = rounds or [between(*pair) for pair in itertools.pairwise(values) if pair[1] > 1.05 * pair[0]]
         step = max(1, -(-len(rounds) // _BUDGETS_PER_AXIS))
         found += [{name: limit} for limit in rounds[::step][:_BUDGETS_PER_AXIS]]
     return found
+
+
+def between(low: float, high: float) -> float:
+    """A number in the middle of two (geometrically), to as few digits as keep it inside."""
+    middle = math.sqrt(low * high)
+    return next(value for digits in range(1, 17) if low < (value := float(f"{middle:.{digits}g}")) < high)
 
 
 def _is_near_any(limit: float, values: Sequence[float]) -> bool:

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from bench.analyse.identity import DatasetIdentity
 from bench.analyse.study import Row, Study
 from bench.report.figure_parts import (
-    FRONT_WORDS,
     FigureSpec,
     chances_on,
+    front_words,
     interval_bar,
     per_dataset,
     scored_rows,
@@ -48,7 +48,7 @@ def accuracy_against_macs(study: Study) -> FigureSpec | None:
         return None
     caption = (
         f"**Accuracy against inference compute.** Top-1 on the test part by multiply-adds of one image; bars: 95 % "
-        f"intervals over seeds and test images; {FRONT_WORDS}. Measured here: "
+        f"intervals over seeds and test images; {front_words(panels)}. Measured here: "
         f"{accuracy_conditions(study)}.{thinned(panels)}"
     )
     return FigureSpec("accuracy_vs_macs", "Top-1 against inference MACs, one panel per data set", caption, panels)
@@ -75,7 +75,7 @@ def accuracy_against_throughput(study: Study) -> FigureSpec | None:
     """Top-1 against images per second, with the Pareto front."""
 
     def measure(row: Row) -> tuple[float, tuple[float, float] | None] | None:
-        if row.speed is None or row.speed.throughput_median is None:
+        if row.speed is None or not row.speed.throughput_median:
             return None
         interval = row.speed.throughput_img_per_s
         return (interval.estimate if interval else row.speed.throughput_median), interval_bar(interval)
@@ -86,7 +86,7 @@ def accuracy_against_throughput(study: Study) -> FigureSpec | None:
     if not panels:
         return None
     caption = (
-        f"**Accuracy against throughput.** Right and up is better; {FRONT_WORDS}; bars: 95 % intervals. "
+        f"**Accuracy against throughput.** Right and up is better; {front_words(panels)}; bars: 95 % intervals. "
         f"Measured here: {speed_conditions(study)}; accuracies as in the first figure.{thinned(panels)}"
     )
     return FigureSpec("accuracy_vs_throughput", "Top-1 against throughput with the Pareto front", caption, panels)
@@ -96,7 +96,7 @@ def accuracy_against_latency(study: Study) -> FigureSpec | None:
     """Top-1 against the median latency at batch 1, with the Pareto front."""
 
     def measure(row: Row) -> tuple[float, tuple[float, float] | None] | None:
-        if row.speed is None or row.speed.latency_p50_median is None:
+        if row.speed is None or not row.speed.latency_p50_median:
             return None
         interval = row.speed.latency_p50_ms
         return (interval.estimate if interval else row.speed.latency_p50_median), interval_bar(interval)
@@ -105,10 +105,13 @@ def accuracy_against_latency(study: Study) -> FigureSpec | None:
     if not panels:
         return None
     caption = (
-        f"**Accuracy against latency.** Left and up is better; {FRONT_WORDS}; bars: 95 % intervals. "
+        f"**Accuracy against latency.** Left and up is better; {front_words(panels)}; bars: 95 % intervals. "
         f"Measured here: {speed_conditions(study)}; accuracies as in the first figure.{thinned(panels)}"
     )
     return FigureSpec("accuracy_vs_latency", "Top-1 against latency with the Pareto front", caption, panels)
+
+
+_ROUGH = "One reading of a process's growth scatters by some tens of percent, so that nearness means little. "
 
 
 def accuracy_against_memory(study: Study) -> FigureSpec | None:
@@ -129,7 +132,8 @@ def accuracy_against_memory(study: Study) -> FigureSpec | None:
         return None
     what = "growth of the process's resident memory" if kind == "process" else "memory allocated on the device"
     caption = (
-        f"**Accuracy against memory.** Left and up is better; memory is the {what}, of one measurement; {FRONT_WORDS} "
-        f"(memory is taken as exact); bars: 95 % intervals. Accuracies as in the first figure.{thinned(panels)}"
+        f"**Accuracy against memory.** Left and up is better; memory is the {what}, of one measurement; "
+        f"{front_words(panels)}; bars: 95 % intervals. {_ROUGH if kind == 'process' else ''}Accuracies as in the first "
+        f"figure.{thinned(panels)}"
     )
     return FigureSpec("accuracy_vs_memory", "Top-1 against peak memory with the Pareto front", caption, panels)

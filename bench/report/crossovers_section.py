@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from bench.analyse.crossings import Axis, Crossover
+from bench.analyse.crossings import PAIRS, Axis, Crossover
 from bench.analyse.crossover import Crossing
-from bench.analyse.identity import family_rank
 from bench.analyse.study import Study
 from bench.report.figure_parts import FigureSpec, interval_bar
 from bench.report.formats import Scale, flop_scale, listed, mac_scale, significant
@@ -14,23 +13,29 @@ from bench.report.markdown import Cell, Column, Notes, Table
 from bench.report.panels import MOST_PANELS, Line, Panel, Point
 from bench.report.section import Section
 from bench.report.style import family_style
-from bench.report.wording import dataset_words, family_plural
 
 _AXES: tuple[Axis, ...] = ("training images", "training compute", "inference MACs")
 _TEXT = (
-    "Where does the first family pass the second? Accuracy between two measured places is a line in the logarithm of "
-    "the axis. The 95 % interval holds every place at which the difference may be zero, by its t interval over seeds "
-    "and test images; it supposes one passage. An end that the data leave open is said to be open; *none seen* means "
-    "that the first family is behind wherever it was measured. At every place both families have had the same training "
-    "compute, and each is the best of equally many candidates by validation. A crossover holds for this recipe and "
-    "this range."
+    "Where does the first pass the second? Both have had the same training compute at every place, and between two "
+    "places accuracy is a line in the logarithm of the axis. The 95 % interval runs from the last place at which the "
+    "difference is decided one way to the first at which it is decided the other way (t over seeds and test images); "
+    "it supposes one passage, and that the curves do not run side by side near it. An end that the data leave open is "
+    "said to be open. *None seen; not below X*: behind wherever it was measured, and X is the last place where that is "
+    "decided. A crossover holds for this recipe and this range."
 )
+_TWICE = " Compute and MACs rise together from size to size, so these two columns tell of the same runs."
+_BEST = " A family stands as the best, by validation, of as many models as the other has."
 
 
 def crossovers_section(study: Study) -> Section:
     """Table and figure; empty where no axis has two places."""
     figure = crossovers_figure(study)
-    return Section("Crossovers", _TEXT, crossovers_table(study), (figure,) if figure is not None else ())
+    text = _TEXT
+    if any(not one.first_series for one in study.crossovers):
+        text += _BEST
+    if {one.axis for one in study.crossovers} >= {"training compute", "inference MACs"}:
+        text += _TWICE
+    return Section("Crossovers", text, crossovers_table(study), (figure,) if figure is not None else ())
 
 
 def crossovers_table(study: Study) -> Table | None:
@@ -39,20 +44,22 @@ def crossovers_table(study: Study) -> Table | None:
     if not axes:
         return None
     scales = {axis: _scale(study, axis) for axis in axes}
-    rows: dict[tuple[str, str, tuple[str, ...]], dict[Axis, list[Crossover]]] = {}
+    rows: dict[tuple[str, str, str, tuple[str, ...]], dict[Axis, list[Crossover]]] = {}
     for one in study.crossovers:
-        rows.setdefault((one.first, one.second, one.datasets), {}).setdefault(one.axis, []).append(one)
+        key = (one.first, one.second, f"{side_name(one, 0)} passes {side_name(one, 1)}", one.datasets)
+        rows.setdefault(key, {}).setdefault(one.axis, []).append(one)
     notes = Notes()
     heads = [Column("First passes second", is_number=False), Column("Data set", is_number=False)]
     heads += [Column(_axis_words(axis, scales[axis]), is_number=False) for axis in axes]
     order = {dataset.name: index for index, dataset in enumerate(study.datasets)}
-    keys = sorted(rows, key=lambda key: (family_rank(key[1])[::-1], family_rank(key[0]), len(key[2]), order[key[2][0]]))
+    pairs = [(first, second) for first, second in PAIRS]
+    keys = sorted(rows, key=lambda key: (pairs.index(key[:2]), key[2], len(key[3]), order[key[3][0]]))
     table = []
     for key in keys:
-        first, second, datasets = key
+        _, _, who, datasets = key
         title = listed(study_title(study, name) for name in datasets)
         row = [
-            Cell(f"{family_style(first).name} passes {family_style(second).name}"),
+            Cell(who),
             Cell(title if len(datasets) == 1 else f"mean of {title}", " ".join(datasets)),
         ]
         for axis in axes:
@@ -60,6 +67,12 @@ def crossovers_table(study: Study) -> Table | None:
             row.append(_cell(found, scales[axis]) if found else notes.missing("fewer than two places in common"))
         table.append(tuple(row))
     return Table("crossovers", tuple(heads), tuple(table), tuple(notes.texts))
+
+
+def side_name(one: Crossover, side: int) -> str:
+    """How the first (0) or second (1) is called: its series, or its family. Plain text."""
+    series, family = ((one.first_series, one.first), (one.second_series, one.second))[side]
+    return series or family_style(family).name
 
 
 def _axis_words(axis: Axis, scale: Scale) -> str:
@@ -100,19 +113,20 @@ def crossing_words(crossing: Crossing, scale: Scale) -> str:
     def number(x: float) -> str:
         return significant(x / scale.factor, 3)
 
+    verb = "falls behind at" if crossing.state == "falls behind" else "at"
     if not crossing.has_interval:
-        where = f"at {number(crossing.estimate)}" if crossing.estimate is not None else crossing.state
+        where = f"{verb} {number(crossing.estimate)}" if crossing.estimate is not None else crossing.state
         return f"{where} (one seed: no interval)"
     low, high = crossing.low, crossing.high
     if crossing.estimate is not None:
         start = f"[{number(low)}" if low is not None else "(open"
         end = f"{number(high)}]" if high is not None else "open)"
-        verb = "at" if crossing.state == "passes" else "falls behind at"
         return f"{verb} {number(crossing.estimate)} {start}, {end}"
     return {
         "behind throughout": _behind_words,
         "ahead throughout": _ahead_words,
         "crosses several times": _several_words,
+        "equal throughout": lambda *_: "no difference seen",
     }[crossing.state](crossing, number)
 
 
@@ -138,29 +152,24 @@ def _several_words(crossing: Crossing, number: _Number) -> str:
 
 
 def crossovers_figure(study: Study) -> FigureSpec | None:
-    """Difference to CNNs along training images and compute, a panel for each set and axis."""
+    """Difference to CNNs along training images and compute, a panel for each axis, set and series of CNNs."""
     panels = []
     for axis in _AXES[:2]:
-        scale = _scale(study, axis) if any(one.axis == axis for one in study.crossovers) else Scale(1.0, "")
+        found = [one for one in study.crossovers if (one.axis, one.second) == (axis, "cnn")]
         for dataset in study.datasets:
-            lines = [
-                _line(one, scale)
-                for one in study.crossovers
-                if (one.axis, one.second, one.datasets) == (axis, "cnn", (dataset.name,))
-            ]
-            if lines:
-                x_label = f"{_axis_words(axis, scale)}, log"
-                panels.append(
-                    Panel(dataset.title, x_label, "Minus CNN [points]", lines=tuple(lines), level=0.0,
-                          log_base=2 if axis == "training images" else 10)
-                )  # fmt: skip
+            on_set = [one for one in found if one.datasets == (dataset.name,)]
+            for second in dict.fromkeys(side_name(one, 1) for one in on_set):
+                lines = tuple(_line(one, _scale(study, axis)) for one in on_set if side_name(one, 1) == second)
+                base = 2 if axis == "training images" else 10
+                x_label = f"{_axis_words(axis, _scale(study, axis))}, log"
+                panels.append(Panel(f"{dataset.title}: minus {second}", x_label, "Difference [points]", lines=lines,
+                                    level=0.0, log_base=base))  # fmt: skip
     if not panels:
         return None
-    sets = dataset_words(dataset.name for dataset in study.datasets)
+    cut = f" The first {MOST_PANELS} of {len(panels)} panels; the table has all." if len(panels) > MOST_PANELS else ""
     caption = (
-        f"**Ahead of or behind CNNs.** Top-1 of {family_plural('vit')} and {family_plural('hybrid')} minus that of "
-        f"CNNs at equal training compute, on {sets}; bars: 95 % intervals over seeds and test images; a crossover is "
-        f"where a line passes zero.{f' At most {MOST_PANELS} panels are drawn.' if len(panels) > MOST_PANELS else ''}"
+        "**Ahead of or behind CNNs.** Top-1 minus that of the CNN of a panel's title, at equal training compute; bars: "
+        f"95 % intervals over seeds and test images; a crossover is where a line passes zero.{cut}"
     )
     return FigureSpec("crossovers", "Difference to CNNs along training images and training compute", caption,
                       tuple(panels[:MOST_PANELS]))  # fmt: skip
@@ -172,4 +181,4 @@ def _line(one: Crossover, scale: Scale) -> Line:
         for x, delta, interval in one.crossing.differences
     )
     size = f" {one.size_class}" if one.size_class else ""
-    return Line(points, one.first, f"{family_style(one.first).name}{size}")
+    return Line(points, one.first, f"{side_name(one, 0)}{size}")

@@ -44,15 +44,19 @@ def set_title(dataset: DatasetIdentity) -> str:
     return f"{dataset.title} ({dataset.kind})"
 
 
-FRONT_WORDS = (
-    "grey line: Pareto front of the estimates; grey discs: the chance of being on it when both axes are drawn within "
-    "their intervals, the darker the likelier"
-)
+_LINE_WORDS = "grey line: Pareto front of the estimates"
+_DISC_WORDS = "grey discs: the chance of being on it, by draws of both axes, the darker the likelier"
+
+
+def front_words(panels: Sequence[Panel]) -> str:
+    """What the caption says of the front: the line, and the discs where there are any."""
+    points = [point for panel in panels for point in (*panel.points, *(p for line in panel.lines for p in line.points))]
+    return f"{_LINE_WORDS}; {_DISC_WORDS}" if any(point.chance is not None for point in points) else _LINE_WORDS
 
 
 def chances_on(
     fronts: Iterable[Front], dataset: str, axis: str, protocol: str = "trained from scratch"
-) -> dict[object, float]:
+) -> dict[object, float | None]:
     """How likely each candidate of a data set is on the front along an axis, by the records of its accuracy."""
     return {
         point.candidate.cell_ids: point.chance

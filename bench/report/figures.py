@@ -18,15 +18,15 @@ from bench.report.cost_figures import (
     accuracy_against_memory,
     accuracy_against_throughput,
 )
+from bench.report.figure_parts import FigureSpec as FigureSpec
 from bench.report.figure_parts import (
-    FRONT_WORDS,
     chances_on,
+    front_words,
     interval_bar,
     per_dataset,
     set_title,
     thinned,
 )
-from bench.report.figure_parts import FigureSpec as FigureSpec
 from bench.report.formats import Scale, fixed, flop_scale, learning_rate
 from bench.report.panels import MOST_PANELS, Line, Panel, Point
 from bench.report.style import family_style
@@ -87,8 +87,8 @@ def accuracy_against_training(study: Study) -> FigureSpec | None:
     panels = per_dataset(study, panel)
     caption = (
         "**Accuracy against training compute** (3 × FLOPs × images seen, no sweeps included). Each point is a run of "
-        f"its own whose schedule decays to that budget; {FRONT_WORDS}. Measured here: {accuracy_conditions(study)}."
-        f"{thinned(panels)}"
+        f"its own whose schedule decays to that budget; {front_words(panels)}. Measured here: "
+        f"{accuracy_conditions(study)}.{thinned(panels)}"
     )
     return FigureSpec("accuracy_vs_training", "Top-1 against training compute, one panel per data set", caption, panels)
 
@@ -97,7 +97,9 @@ def _training_axis(scale: Scale) -> str:
     return f"Training compute of one run [{scale.unit}], log"
 
 
-def _training_points(scores: Sequence[Score], scale: Scale, chances: Mapping[object, float]) -> tuple[Point, ...]:
+def _training_points(
+    scores: Sequence[Score], scale: Scale, chances: Mapping[object, float | None]
+) -> tuple[Point, ...]:
     ordered = sorted(scores, key=lambda score: score.train_flop)
     return tuple(
         Point(

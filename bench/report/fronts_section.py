@@ -15,11 +15,12 @@ from bench.report.section import Section
 
 LEAST_SHOWN = 0.05  # a model that is on no front more often than this is left out of the table
 _TEXT = (
-    f"The chance that a model is on the front: that no other is at least as accurate at no more cost. It is the share "
-    f"of {fixed(DRAWS, 0)} draws of both axes within their 95 % intervals: accuracies over seeds and test images, the "
-    "same images for all models; timings over processes. MACs, training compute and memory are taken as exact. Bold: "
-    "on the front of the estimates. Along training compute every budget is a point of its own; the table has each "
-    "model's largest."
+    "The chance that a model is on the front: that no other is at least as accurate at no more cost. It is the share "
+    f"of {fixed(DRAWS, 0)} draws of both axes: accuracies over seeds and test images (the same images for all models "
+    "where predictions are stored), timings over processes; MACs and training compute are exact. Bold: on the front of "
+    "the estimates. The draws suppose no likeness of the models, so of many that are nearly equal each looks a little "
+    "more different than it is. Along training compute every budget is a point of its own; the table has each model's "
+    "largest."
 )
 
 
@@ -50,7 +51,7 @@ def fronts_table(study: Study) -> Table | None:
         points = {name: {p.candidate.name: p for p in front.points} for name, front in fronts.items()}
         chosen = [one for one in study.candidates if (one.dataset, one.protocol) == (dataset, protocol) and one.is_main]
         chosen = sorted(chosen, key=_row_order)
-        likely = [one for one in chosen if any(_chance(one, of_axis) >= LEAST_SHOWN for of_axis in points.values())]
+        likely = [one for one in chosen if any(_is_likely(of_axis.get(one.name)) for of_axis in points.values())]
         left_out += len(chosen) - len(likely)
         for one in likely:
             row = [Cell(identify_dataset(dataset).title, dataset), Cell(one.label, one.key.model)]
@@ -70,9 +71,10 @@ def _row_order(candidate: Candidate) -> tuple[tuple[int, str], float, str]:
     return family_rank(candidate.identity.family), macs.value if macs is not None else 0.0, candidate.label
 
 
-def _chance(candidate: Candidate, points: Mapping[str, FrontPoint]) -> float:
-    point = points.get(candidate.name)
-    return 0.0 if point is None else point.chance
+def _is_likely(point: FrontPoint | None) -> bool:
+    if point is None:
+        return False
+    return point.is_on_front if point.chance is None else point.chance >= LEAST_SHOWN
 
 
 def _cell(candidate: Candidate, points: Mapping[str, FrontPoint], notes: Notes) -> Cell:
@@ -80,7 +82,21 @@ def _cell(candidate: Candidate, points: Mapping[str, FrontPoint], notes: Notes) 
     if point is None:
         return notes.missing("not measured, or under conditions of its own")
     ids = (*candidate.cell_ids, *point.cost.cell_ids)
-    return Cell(chance_words(point.chance), point.chance, ids, is_bold=point.is_on_front)
+    mark = None
+    if (
+        candidate.protocol == "fine-tuned"
+        and "train_flop" in candidate.costs
+        and point.cost is candidate.costs["train_flop"]
+    ):
+        mark = notes.number("fine-tuning alone: what the weights had cost before is not in it")
+    if point.chance is not None:
+        return Cell(chance_words(point.chance), point.chance, ids, is_bold=point.is_on_front, mark=mark)
+    why = (
+        "one reading of a process's memory scatters by some tens of percent: by the estimates alone"
+        if point.cost.is_rough
+        else "some model has one run, and nothing says how far runs differ: by the estimates alone"
+    )
+    return Cell("on" if point.is_on_front else "off", point.is_on_front, ids, point.is_on_front, notes.number(why))
 
 
 def chance_words(chance: float) -> str:

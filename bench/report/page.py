@@ -6,14 +6,13 @@ import contextlib
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from bench.analyse.against import Against
 from bench.analyse.claims.verdicts import JudgedClaim
+from bench.analyse.correctness import Predictions
 from bench.analyse.study import Study, study
 from bench.errors import StoreError
 from bench.report.claims_page import claims_page, claims_tables
@@ -37,7 +36,7 @@ CLAIMS_PAGE = "claims.md"
 def write_report(
     suite_name: str,
     records: Sequence[Record],
-    predictions: Callable[[str], pd.DataFrame | None],
+    predictions: Predictions,
     *,
     question: str,
     out: Path,

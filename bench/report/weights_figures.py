@@ -15,7 +15,7 @@ from bench.analyse.protocols import Protocols, finetuned_by_subject
 from bench.analyse.public_scaling import PublicPoint
 from bench.analyse.task_sets import in_order
 from bench.analyse.weights import Subject, identify_weights
-from bench.report.figure_parts import FRONT_WORDS, FigureSpec, chances_on, thinned
+from bench.report.figure_parts import FigureSpec, chances_on, front_words, thinned
 from bench.report.finetune_tables import mean_words
 from bench.report.formats import listed, mac_scale
 from bench.report.markdown import escape
@@ -58,7 +58,7 @@ class _Shown:
     chance: float | None = None  # of being on the front of its data set
 
 
-def _of(score: Scored, interval: Interval | None, chances: Mapping[object, float]) -> _Shown | None:
+def _of(score: Scored, interval: Interval | None, chances: Mapping[object, float | None]) -> _Shown | None:
     if not score.macs:
         return None
     chance = chances.get(score.cell_ids)
@@ -114,7 +114,7 @@ def evaluated_against_macs(protocols: Protocols, fronts: Sequence[Front] = ()) -
     weights = "released weights" if protocols.evaluates_released_alone else "given weights"
     caption = (
         f"**Accuracy of {weights} against inference compute.** Top-1 with each checkpoint's own head and "
-        f"preprocessing; bars: 95 % Wilson intervals over test images; {FRONT_WORDS}. Pre-training data "
+        f"preprocessing; bars: 95 % Wilson intervals over test images; {front_words(panels)}. Pre-training data "
         f"differ between points (table). Measured here: {evaluate_conditions(protocols)}.{_thinned(panels)}"
     )
     return FigureSpec("evaluate_vs_macs", f"Top-1 of {weights} against MACs", caption, tuple(panels[:MOST_PANELS]))
@@ -143,7 +143,7 @@ def finetuned_against_macs(protocols: Protocols, fronts: Sequence[Front] = ()) -
         return None
     caption = (
         "**Fine-tuned accuracy against inference compute** at the fine-tuning resolution; bars: 95 % intervals over "
-        f"seeds and test images; {FRONT_WORDS}. Pre-training data differ between points (table). Measured "
+        f"seeds and test images; {front_words(panels)}. Pre-training data differ between points (table). Measured "
         f"here: {finetune_conditions(protocols)}.{_thinned(panels)}"
         f"{_FROM_SCRATCH if len(subjects) < len(everyone) else ''}"
     )

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from bench.analyse.candidates import Candidate, Cost
-from bench.analyse.choose import choose
+from bench.analyse.choose import at_one_budget, by_condition, choose
 from bench.analyse.front import fronts
 from bench.analyse.identity import ModelIdentity
 from bench.analyse.intervals import Interval, SeedGroup, Spread, process_interval
@@ -124,3 +124,47 @@ def test_chances_are_the_same_every_time():
     sides = [candidate(name, 80 + i / 10, 5, UNSURE) for i, name in enumerate("abc")]
     first, again = (np.array([c.chance_of_best for c in choose(sides, {}).choices]) for _ in range(2))
     assert (first == again).all()
+
+
+def with_costs(one, **costs):
+    return Candidate(**{**vars(one), "costs": {**one.costs, **costs}})
+
+
+def test_one_run_each_gives_no_chance_but_a_released_checkpoint_does():
+    alone = SeedGroup((90.0,), None, 1000)
+    sides = [Candidate(**{**vars(candidate(name, 90, 5)), "group": alone}) for name in "ab"]
+    assert [one.chance_of_best for one in choose(sides, {}).choices] == [None, None]
+    assert {point.chance for front in fronts(sides) for point in front.points} == {None}
+    released = [Candidate(**{**vars(one), "protocol": "evaluated"}) for one in sides]
+    assert [one.chance_of_best for one in choose(released, {}).choices] == pytest.approx([0.5, 0.5], abs=0.05)
+
+
+def test_a_rough_cost_puts_no_chance_on_its_front():
+    sides = [
+        with_costs(candidate(name, 80 + i, 5), peak_mib=Cost(10.0 + i, None, "m", ("p",), is_rough=True))
+        for i, name in enumerate("ab")
+    ]
+    chances = {front.axis.name: {point.chance for point in front.points} for front in fronts(sides)}
+    assert chances["peak_mib"] == {None}
+    assert chances["latency_p50_ms"] == {0.0, 1.0}
+
+
+def test_a_model_stands_once_at_its_largest_budget_within_the_limit():
+    def at(budget, mean):
+        return with_costs(candidate("a", mean, 5, main=budget == 4), train_flop=Cost(budget, None, "", ("b",)))
+
+    own = [at(1, 70), at(2, 75), at(4, 80)]
+    assert [one.group.mean_pct for one in at_one_budget(own, {"train_flop": 3.0})] == [75]
+    assert [one.group.mean_pct for one in at_one_budget(own, {})] == [80]
+    assert [one.group.mean_pct for one in at_one_budget(own, {"train_flop": 0.5})] == [70]
+
+
+def test_costs_taken_under_other_conditions_are_ranked_apart():
+    here = [candidate("a", 80, 5), candidate("b", 85, 6)]
+    there = with_costs(candidate("c", 99), latency_p50_ms=Cost(1.0, None, "elsewhere", ("x",)))
+    never = candidate("d", 99)
+    groups = by_condition([*here, there, never], {"latency_p50_ms": 10.0})
+    assert {key: [one.label for one in own] for key, own in groups.items()} == {
+        ("machine batch 1",): ["a", "b", "d"],
+        ("elsewhere",): ["c"],
+    }

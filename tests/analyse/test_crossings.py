@@ -3,7 +3,7 @@ from records import trained
 
 from bench.analyse.crossings import crossovers
 from bench.analyse.frame import training_frame
-from bench.analyse.identity import identify_dataset, identify_model
+from bench.analyse.identity import ModelIdentity, identify_dataset, identify_model
 from bench.analyse.scores import trained_scores
 
 
@@ -70,3 +70,24 @@ def test_a_family_of_one_size_meets_only_its_own_size_class():
     records = along_images((40, 60, 80), (55, 60, 70)) + along_images((1, 2, 3), (90, 91, 92), size="s", budget=0.5)
     classes = {one.size_class: one.crossing.state for one in found_in(records) if one.axis == "training images"}
     assert classes == {"M": "passes", "S": "behind throughout"}
+
+
+def test_each_series_is_followed_on_its_own():
+    records = along_images((40, 60, 80), (55, 60.0001, 70))
+    for images, top1 in zip((500, 1000, 2000), (90, 91, 92), strict=True):
+        records += runs("efficientnet_32px_m", top1, images=images)
+    found = {(one.first_series, one.second_series): one.crossing.state for one in found_in(records)}
+    assert found == {("ViT", "EfficientNet"): "behind throughout", ("ViT", "ResNet"): "passes"}
+
+
+def test_models_of_no_series_are_compared_as_families():
+    records = []
+    for images, ours, theirs in zip((500, 1000), (40, 80), (55, 70), strict=True):
+        records += runs("vit_32px_m", ours, images=images) + runs("resnet_32px_m", theirs, images=images)
+        records += runs("mine.py:net", 10, images=images)
+    frame = training_frame(records)
+    identities = {name: identify_model(name) for name in frame["model"].unique()}
+    identities["mine.py:net"] = ModelIdentity("mine.py:net", "mine.py:net", "cnn", "M")
+    scores = trained_scores(frame, identities, lambda cell_id: None)
+    (one,) = crossovers(scores, [identify_dataset("textures")])
+    assert (one.first_series, one.second_series) == ("", "")

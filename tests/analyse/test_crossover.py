@@ -107,3 +107,8 @@ def test_the_mean_over_sets_is_narrower_than_one_of_them():
 def test_every_record_behind_the_curves_is_named():
     found = crossing([(curve([50, 60, 70]), curve([55, 61, 65]))])
     assert len(found.cell_ids) == 6
+
+
+def test_equal_curves_have_no_difference():
+    found = crossing([(curve([50, 60, 70]), curve([50, 60, 70]))])
+    assert (found.state, found.estimate, found.low, found.high) == ("equal throughout", None, None, None)

@@ -27,6 +27,8 @@ def crossing(state, estimate=None, low=None, high=None, has_interval=True):
         (crossing("crosses several times"), "more than one; not decided"),
         (crossing("crosses several times", None, 700.0, 900.0), "more than one; not below 700 and not above 900"),
         (crossing("passes", 1234.5, has_interval=False), "at 1 230 (one seed: no interval)"),
+        (crossing("falls behind", 1234.5, has_interval=False), "falls behind at 1 230 (one seed: no interval)"),
+        (crossing("equal throughout"), "no difference seen"),
     ],
 )
 def test_a_crossing_is_told_no_further_than_its_interval_goes(found, words):
@@ -47,7 +49,13 @@ def test_each_pair_and_set_is_a_row_and_each_axis_a_column(analysed):
     table = crossovers_table(analysed)
     assert [column.heading for column in table.columns][:3] == ["First passes second", "Data set", "Training images"]
     firsts = list(dict.fromkeys(row[0].text for row in table.rows))
-    assert firsts == ["ViT passes CNN", "hybrid passes CNN", "ViT passes hybrid"]
+    assert firsts == [
+        "ViT passes EfficientNet",
+        "ViT passes ResNet",
+        "R+ViT passes EfficientNet",
+        "R+ViT passes ResNet",
+        "ViT passes R+ViT",
+    ]
     assert all(cell.records for row in table.rows for cell in row[2:] if cell.text != "n/a")
 
 
@@ -55,9 +63,9 @@ def test_the_figure_draws_the_differences_that_the_crossovers_rest_on(analysed):
     figure = crossovers_figure(analysed)
     (one,) = [
         c for c in analysed.crossovers
-        if (c.axis, c.datasets, c.first, c.second) == ("training images", ("shapes",), "vit", "cnn")
+        if (c.axis, c.datasets, c.first_series, c.second_series) == ("training images", ("shapes",), "ViT", "ResNet")
     ]  # fmt: skip
-    panel = next(panel for panel in figure.panels if panel.title == "Contours" and panel.log_base == 2)
+    panel = next(one for one in figure.panels if one.title == "Contours: minus ResNet" and one.log_base == 2)
     line = next(line for line in panel.lines if line.family == "vit")
     assert [(point.x, point.y) for point in line.points] == [(x, delta) for x, delta, _ in one.crossing.differences]
     assert panel.level == 0.0

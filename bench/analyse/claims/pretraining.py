@@ -153,7 +153,8 @@ def _crossovers(studies: Sequence[Study], first: str, second: str) -> list[Seen]
             found, dataset = one.crossing, one.datasets[0]
             low, high = (found.low, found.high) if found.has_interval else (None, None)
             label = (
-                f"images at which the {family_title(first)} {one.size_class} passes the {family_title(second)}, "
+                f"images at which the {one.first_series or family_title(first)} {one.size_class} passes the "
+                f"{one.second_series or family_title(second)}, "
                 f"{identify_dataset(dataset).title} ({found.state} from {fixed(found.low_x, 0)} to "
                 f"{fixed(found.high_x, 0)})"
             )

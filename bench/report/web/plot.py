@@ -45,8 +45,9 @@ def _chances(fronts: Iterable[Front]) -> dict[_Place, dict[str, float]]:
     for front in fronts:
         accuracy = f"{_ACCURACIES[front.protocol]}:{front.dataset}"
         for point in front.points:
-            for cost in _COSTS[front.axis.name]:
-                found[accuracy, point.candidate.cell_ids][cost] = point.chance
+            if point.chance is not None:
+                for cost in _COSTS[front.axis.name]:
+                    found[accuracy, point.candidate.cell_ids][cost] = point.chance
     return found
 
 
