@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import math
-import re
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from itertools import groupby
 from pathlib import Path
 
@@ -16,18 +14,17 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from bench.analyse.study import Study
-from bench.report.markdown import Cell, Column
 from bench.report.markdown_page import LEGEND
 from bench.report.section import Document
 from bench.report.web.payload import packed, plot_payload
 from bench.report.web.plot import study_plot
 from bench.report.web.plot_data import Axis
 from bench.report.web.record_index import RecordIndex
+from bench.report.web.table_entries import table_entries
 
 _HERE = Path(__file__).parent
 _SCRIPTS = ("format.js", "records.js", "tables.js", "plot.js", "start.js")  # in the order in which they need each other
-MOST_IMAGE_BYTES = 600_000  # in the page, so that it stays below 6 MB with plotly's 4.8 and the data of a large store
-_NUMBER = re.compile(r"[−-]?\d[\d\u202f ]*(?:\.\d+)?(?:e[−-]?\d+)?")
+MOST_BYTES = 5_900_000  # of a page with its figures inside; 4.8 MB are plotly
 
 
 def html_page(document: Document, study: Study, figures: Mapping[str, bytes]) -> str:
@@ -36,29 +33,30 @@ def html_page(document: Document, study: Study, figures: Mapping[str, bytes]) ->
     Texts of records are escaped where they are put in, and the page's policy lets no script but its own run and
     nothing be fetched.
     """
-    index = RecordIndex()
+    index, sources = RecordIndex(), dict[str, int]()
     plot = study_plot(study)
-    environment = _environment()
-    environment.filters["reference"] = index.reference
-    sources: dict[str, int] = {}
-    environment.filters["place"] = lambda source: sources.setdefault(source, len(sources))
     payload = None if plot is None else plot_payload(plot, index)
-    body = environment.get_template("body.html").render(
+    entries = {table.name: table_entries(table, index, sources) for table in document.tables}
+    data = packed(
+        {"plot": payload, "tables": entries, "records": index.described(study.records), "sources": list(sources)}
+    )
+    scripts = [script for script in (_plotly() if plot is not None else "", _own_script()) if script]
+    environment = _environment()
+    body = partial(
+        environment.get_template("body.html").render,
         document=document,
         sections=[section for section in document.sections if not section.is_empty],
         plot=payload,
         axis_groups=[] if plot is None else _grouped(plot.axes),
-        images=_embedded(document, figures),
         legend=LEGEND,
     )
-    scripts = [script for script in (_plotly() if plot is not None else "", _own_script()) if script]
-    data = {"plot": payload, "records": index.described(study.records), "sources": list(sources)}
+    taken = sum(len(part.encode()) for part in (body(images={}), data, *scripts))
     return environment.get_template("page.html").render(
         title=f"{study.suite} – ViT against CNNs",
         policy=_policy(scripts),
         style=Markup(_file("page.css")),
-        body=Markup(body),
-        data=packed(data),
+        body=Markup(body(images=_embedded(document, figures, MOST_BYTES - taken))),
+        data=data,
         scripts=[Markup(script) for script in scripts],
     )
 
@@ -68,7 +66,6 @@ def _environment() -> Environment:
         loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"markdown": markdown_html, "inline": inline_html, "plain": _plain}
-    environment.globals["sort_value"] = sort_value
     return environment
 
 
@@ -98,34 +95,19 @@ def _scrolled(html: str) -> str:
     return html.replace("<table>", opened).replace("</table>", "</table></div>")
 
 
-def sort_value(cell: Cell, column: Column) -> str:
-    """The number by which an entry of a numeric column is sorted, unrounded; empty where it has none."""
-    if not column.is_number:
-        return ""
-    for value in (cell.value, cell.text):
-        if isinstance(value, bool) or value is None:
-            continue
-        if isinstance(value, int | float):
-            return repr(value).removesuffix(".0") if math.isfinite(value) else ""
-        found = _NUMBER.match(str(value))
-        if found:
-            return re.sub(r"[\u202f ]", "", found.group()).replace("−", "-")
-    return ""
-
-
 def _grouped(axes: Sequence[Axis]) -> list[tuple[str, list[Axis]]]:
     return [(group, list(members)) for group, members in groupby(axes, key=lambda axis: axis.group)]
 
 
-def _embedded(document: Document, figures: Mapping[str, bytes]) -> dict[str, str]:
-    """Figure name -> its PNG as an address of data, as long as there is room; the page links to the others."""
-    images, left = {}, MOST_IMAGE_BYTES
+def _embedded(document: Document, figures: Mapping[str, bytes], room: int) -> dict[str, str]:
+    """Figure name -> its PNG as an address of data, as many as the room in bytes allows; the page links to the rest."""
+    images = {}
     names = [*(figure.name for figure in document.figures), *(picture.name for picture in document.pictures)]
     for name in names:
         address = _data_address(figures[f"{name}.png"])
-        left -= len(address)
-        if left >= 0:
+        if len(address) <= room:
             images[name] = address
+            room -= len(address)
     return images
 
 

@@ -1,6 +1,7 @@
 // The plot: points along two chosen axes, with families and kinds of numbers to show or hide.
 
 const MOST_BARS = 300; // points; with more, bars would hide them
+const MOST_LINES = 60; // with more, none is told from another
 const LEAST_CHANCE = 0.02; // a fainter disc would not be seen
 const MOST_NAMES = 14; // points of fronts that are named on the plot
 const NARROW = 560; // px: below, the plot says less
@@ -127,7 +128,7 @@ class Plot {
   }
 
   pointTraces(shown) {
-    const hasBars = document.getElementById("show-bars").checked && shown.length <= MOST_BARS;
+    const hasBars = this.hasBars(shown);
     const traces = [];
     const isMixed = this.isMixed(shown);
     for (const layer of this.layers.values()) {
@@ -185,7 +186,8 @@ class Plot {
         lines.set(key, [...(lines.get(key) ?? []), one]);
       }
     }
-    return [...lines.values()].filter((line) => line.length > 1).map((line) => {
+    const drawn = [...lines.values()].filter((line) => line.length > 1);
+    return (drawn.length > MOST_LINES ? [] : drawn).map((line) => {
       const ordered = [...line].sort((a, b) => a.x.value - b.x.value);
       const { family } = ordered[0].point;
       return {
@@ -257,8 +259,13 @@ class Plot {
     }];
   }
 
+  hasBars(shown) {
+    return document.getElementById("show-bars").checked && shown.length <= MOST_BARS;
+  }
+
   range(shown, name) {
-    const values = shown.flatMap((one) => [one[name].value, ...(one[name].bar ?? [])]);
+    const hasBars = this.hasBars(shown);
+    const values = shown.flatMap((one) => [one[name].value, ...((hasBars && one[name].bar) || [])]);
     const usable = values.filter((value) => (!this.isLog(name) || value > 0));
     if (!usable.length) return [0, 1];
     const scaled = this.isLog(name) ? usable.map(Math.log10) : usable;
@@ -359,7 +366,7 @@ class Plot {
   tell(shown, missing, fronts) {
     const notes = [`${shown.length} point${shown.length === 1 ? "" : "s"} shown.`];
     if (missing) notes.push(`${missing} without a value on one of these axes.`);
-    if (shown.length > MOST_BARS) notes.push(`Beyond ${MOST_BARS} points no intervals are drawn.`);
+    if (shown.length > MOST_BARS) notes.push(`Beyond ${MOST_BARS} points no intervals are drawn, beyond ${MOST_LINES} lines no lines.`);
     if (fronts.length > 1) notes.push("Fronts are apart for what is published and measured, and for other conditions.");
     for (const name of ["y", "x"]) if (this.axis(name).note) notes.push(`${this.axis(name).title}: ${this.axis(name).note}`);
     document.getElementById("plot-notes").textContent = notes.join(" ");
@@ -410,9 +417,7 @@ class Plot {
       row.append(
         element("th", one.point.label, { scope: "row" }),
         element("td", this.families.get(one.point.family).name), element("td", this.layers.get(one.point.layer).name),
-        ...["y", "x"].map((name) => element("td", this.valueWords(name, one[name]), {
-          class: "n", "data-sort": one[name].value, ...(one[name].records ? { "data-r": one[name].records } : {}),
-        })),
+        ...["y", "x"].map((name) => element("td", this.valueWords(name, one[name]), { class: "n" })),
       );
       body.append(row);
     }
@@ -424,7 +429,11 @@ class Plot {
     const box = element("div", undefined, { class: "data-table" });
     box.append(scroll, element("div", undefined, { class: "records", role: "status", hidden: "" }));
     place.append(box);
-    new DataTable(box, this.records);
+    const unsorted = [null, "", null];
+    const entries = this.drawn.map(({ x, y }) => [
+      unsorted, unsorted, unsorted, [y.value, y.records, null], [x.value, x.records, null],
+    ]);
+    new DataTable(box, this.records, entries);
   }
 }
 

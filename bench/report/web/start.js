@@ -10,7 +10,9 @@ async function start() {
   const data = await unpacked(document.getElementById("data").textContent);
   document.documentElement.classList.add("is-live"); // shows what needs a script, so that the plot knows its width
   const records = new Records(data.records, data.sources);
-  for (const box of document.querySelectorAll(".data-table")) new DataTable(box, records);
+  for (const box of document.querySelectorAll(".data-table")) {
+    new DataTable(box, records, data.tables[box.dataset.table]);
+  }
   if (data.plot) new Plot(data.plot, records);
   document.documentElement.classList.add("is-ready");
 }

@@ -1,22 +1,17 @@
 // Tables that can be sorted by their headings, filtered, and asked where their numbers come from.
 
-const TRACEABLE = "[data-r], [data-p]"; // entries that know the records or the publication behind them
 const ORDERS = ["ascending", "descending", "none"];
 const collator = new Intl.Collator("en", { numeric: true });
 
 // Rows in the wanted order; entries without a value stay at the end, whichever way the others run.
-function sortedRows(rows, column, isNumber, order) {
+function sortedRows(rows, keyOf, order) {
   if (order === "none") return rows;
   const sign = order === "ascending" ? 1 : -1;
-  const keyed = rows.map((row, place) => {
-    const cell = row.cells[column];
-    const text = cell.textContent;
-    const key = isNumber ? (cell.dataset.sort === undefined ? null : Number(cell.dataset.sort)) : text;
-    return { row, place, key: text === "n/a" || text === "" ? null : key };
-  });
+  const keyed = rows.map((row, place) => ({ row, place, key: keyOf(row) }));
   keyed.sort((a, b) => {
     if (a.key === null || b.key === null) return (a.key === null) - (b.key === null) || a.place - b.place;
-    return sign * (isNumber ? a.key - b.key : collator.compare(a.key, b.key)) || a.place - b.place;
+    const difference = typeof a.key === "number" ? a.key - b.key : collator.compare(a.key, b.key);
+    return sign * difference || a.place - b.place;
   });
   return keyed.map((one) => one.row);
 }
@@ -26,12 +21,14 @@ function simplified(text) {
 }
 
 class DataTable {
-  constructor(box, records) {
+  // entries: of each row and column, in the stored order, [number to sort by, reference to records, publication].
+  constructor(box, records, entries) {
     this.box = box;
     this.records = records;
     this.table = box.querySelector("table");
     this.body = this.table.tBodies[0];
     this.rows = [...this.body.rows];
+    this.entries = new Map(this.rows.map((row, place) => [row, entries[place]]));
     this.heads = [...this.table.tHead.rows[0].cells];
     this.heads.forEach((head, column) => {
       head.querySelector("button").addEventListener("click", () => this.sort(column));
@@ -40,16 +37,30 @@ class DataTable {
     filter?.addEventListener("input", () => this.filter(filter.value));
     box.querySelector(".trace")?.addEventListener("change", (event) => this.trace(event.target.checked));
     this.body.addEventListener("click", (event) => {
-      const cell = event.target.closest(TRACEABLE);
-      if (cell && !event.target.closest("a")) this.show(cell);
+      const cell = event.target.closest("td, th");
+      if (cell && this.isTraceable(cell) && !event.target.closest("a")) this.show(cell);
     });
+  }
+
+  entry(cell) {
+    return this.entries.get(cell.parentNode)[cell.cellIndex];
+  }
+
+  isTraceable(cell) {
+    const [, reference, source] = this.entry(cell);
+    return reference !== "" || source !== null;
   }
 
   sort(column) {
     const head = this.heads[column];
     const order = ORDERS[(ORDERS.indexOf(head.getAttribute("aria-sort")) + 1) % ORDERS.length];
     for (const other of this.heads) other.setAttribute("aria-sort", other === head ? order : "none");
-    this.body.append(...sortedRows(this.rows, column, head.classList.contains("n"), order));
+    const isNumber = head.classList.contains("n");
+    const keyOf = (row) => {
+      const text = row.cells[column].textContent;
+      return isNumber ? this.entries.get(row)[column][0] : text === "" || text === "n/a" ? null : text;
+    };
+    this.body.append(...sortedRows(this.rows, keyOf, order));
   }
 
   // Every word must be somewhere in the row; "8 190" finds 8 190 with its thin space too.
@@ -69,7 +80,7 @@ class DataTable {
   // With the box ticked each traceable entry is a button, so that the keyboard reaches it too.
   trace(isOn) {
     this.box.classList.toggle("tracing", isOn);
-    for (const cell of this.body.querySelectorAll(TRACEABLE)) {
+    for (const cell of this.rows.flatMap((row) => [...row.cells]).filter((one) => this.isTraceable(one))) {
       const button = cell.querySelector("button");
       if (isOn && !button) {
         const made = element("button", undefined, { type: "button" });
@@ -84,8 +95,9 @@ class DataTable {
     const place = this.box.querySelector(".records");
     const row = cell.parentNode.cells[0].textContent;
     const column = this.heads[cell.cellIndex].textContent;
-    const { r: reference = "", p: source } = cell.dataset;
-    const told = [this.records.summary(reference), source && `published: ${this.records.sources[source]}`].filter(Boolean);
+    const [, reference, source] = this.entry(cell);
+    const published = source === null ? "" : `published: ${this.records.sources[source]}`;
+    const told = [this.records.summary(reference), published].filter(Boolean);
     place.replaceChildren(element("p", `${row} – ${column}: ${told.join("; ")}`), this.records.list(reference));
     place.hidden = false;
   }

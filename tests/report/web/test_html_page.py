@@ -20,9 +20,8 @@ from synthetic_store import (
     train_values,
 )
 
-from bench.report.markdown import Cell, Column
 from bench.report.web import html_page
-from bench.report.web.html_page import inline_html, markdown_html, sort_value
+from bench.report.web.html_page import inline_html, markdown_html
 from bench.report.web.payload import ON_DARK
 
 HOSTILE = (
@@ -125,6 +124,17 @@ def test_the_finding_is_that_of_the_markdown_report(tmp_path):
     assert str(inline_html(finding)) in page.read_text(encoding="utf-8")
 
 
+def test_figures_that_have_no_room_are_links_to_their_files(tmp_path, monkeypatch):
+    inside = write_page(desk_like(), tmp_path / "inside").read_text(encoding="utf-8")
+    monkeypatch.setattr(html_page, "MOST_BYTES", 0)
+    beside = write_page(desk_like(), tmp_path / "beside")
+    text = beside.read_text(encoding="utf-8")
+    files = re.findall(r'<a href="(figures/[^"]*\.png)">Figure: ', text)
+    assert "<img" not in text
+    assert len(files) == inside.count("<img") > 3
+    assert all((beside.parent / name).exists() for name in files)
+
+
 def test_a_store_without_results_gives_a_page_without_plotly(tmp_path):
     page = write_page([], tmp_path)
     assert page.stat().st_size < 100_000
@@ -137,27 +147,6 @@ def test_markdown_keeps_html_as_text_and_knows_no_script_address():
     )
     assert "href" not in markdown_html("[x](javascript:alert(1))")
     assert '<a href="tables">' in markdown_html("[`tables/`](tables)")
-
-
-@pytest.mark.parametrize(
-    ("cell", "expected"),
-    [
-        (Cell("85.2 ± 2.5", 85.23333), "85.23333"),
-        (Cell("[−7.0, 10.4]", "-7.012 10.41"), "-7.012"),
-        (Cell("12\u202f345"), "12345"),
-        (Cell("−0.5"), "-0.5"),
-        (Cell("n/a", mark=1), ""),
-        (Cell("–"), ""),
-        (Cell("nan", float("nan")), ""),
-        (Cell("3 × [2, 4]", 3.01), "3.01"),
-    ],
-)
-def test_entries_are_sorted_by_their_unrounded_value(cell, expected):
-    assert sort_value(cell, Column("x")) == expected
-
-
-def test_words_have_no_number_to_be_sorted_by():
-    assert sort_value(Cell("3 seeds", 3), Column("x", is_number=False)) == ""
 
 
 def test_families_stand_out_from_their_ground_in_both_schemes():
