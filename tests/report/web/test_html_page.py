@@ -108,7 +108,8 @@ def test_every_table_of_the_report_is_on_the_page_with_its_records(tmp_path):
     page = write_page(records, tmp_path)
     text = page.read_text(encoding="utf-8")
     names = {path.stem for path in (page.parent / "tables").glob("*.csv")}
-    assert set(re.findall(r'data-table="([^"]*)"', text)) == names
+    assert set(re.findall(r'data-table="([^"]*)"', text)) == names | {"claims_evidence"}
+    assert set(re.findall(r'href="tables/(\w+).csv"', text)) == names
     packed = re.search(r'id="data">([^<]*)</script>', text)[1]
     data = json.loads(gzip.decompress(base64.b64decode(packed)))
     known = {record.cell_id for record in records}
