@@ -232,6 +232,9 @@ class Plot {
     const share = (one, name) => (place(one, name) - this.ranges[name][0]) / (this.ranges[name][1] - this.ranges[name][0]);
     const spot = (one) => [share(one, "x") * width, (1 - share(one, "y")) * height];
     const taken = this.drawn.map(spot).map(([x, y]) => [x - 5, y - 5, x + 5, y + 5]);
+    for (const one of this.hasBars(this.drawn) ? this.drawn : []) {
+      for (const [left, top, right, bottom] of barBoxes(one, spot)) taken.push([left - 1, top - 1, right + 1, bottom + 1]);
+    }
     const names = [];
     for (const one of points) {
       const text = shortened(one.point.label, 28);
@@ -435,6 +438,15 @@ class Plot {
     ]);
     new DataTable(box, this.records, entries);
   }
+}
+
+// Where the interval bars of a point lie, in pixels. spot: point -> pixel.
+function barBoxes(one, spot) {
+  return ["x", "y"].filter((name) => one[name].bar).map((name) => {
+    const ends = one[name].bar.map((value) => spot({ ...one, [name]: { value } }));
+    const [across, down] = [ends.map(([x]) => x), ends.map(([, y]) => y)];
+    return [Math.min(...across), Math.min(...down), Math.max(...across), Math.max(...down)];
+  });
 }
 
 function liesAlong(point, axis) {

@@ -98,7 +98,9 @@ class DataTable {
     const [, reference, source] = this.entry(cell);
     const published = source === null ? "" : `published: ${this.records.sources[source]}`;
     const told = [this.records.summary(reference), published].filter(Boolean);
-    place.replaceChildren(element("p", `${row} – ${column}: ${told.join("; ")}`), this.records.list(reference));
+    const close = element("button", "Close", { type: "button" });
+    close.addEventListener("click", () => { place.hidden = true; });
+    place.replaceChildren(close, element("p", `${row} – ${column}: ${told.join("; ")}`), this.records.list(reference));
     place.hidden = false;
   }
 }
