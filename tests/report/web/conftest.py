@@ -11,6 +11,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the stores are modules of tests/report
 
+from synthetic_store import desk_like
+
 from bench.report.page import write_report
 
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
@@ -104,3 +106,9 @@ def write_page(records: Any, out: Path, predictions: Any = lambda cell_id: None,
     """The page of these records."""
     told = {"question": "Who wins?", "rebuild_command": "vitbench report suite", **more}
     return write_report("suite", records, predictions, out=out, **told).with_name("index.html")
+
+
+@pytest.fixture(scope="session")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of a store that looks like the committed desk."""
+    return write_page(desk_like(), tmp_path_factory.mktemp("desk"))

@@ -10,11 +10,6 @@ from test_html_page import HOSTILE, big_store, hostile_records
 
 
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory):
-    return write_page(desk_like(), tmp_path_factory.mktemp("desk"))
-
-
-@pytest.fixture(scope="module")
 def hostile(tmp_path_factory):
     return write_page(hostile_records(), tmp_path_factory.mktemp("hostile"), question=HOSTILE[2], warnings=[HOSTILE[1]])
 

@@ -122,9 +122,12 @@ def test_shots_other_than_the_headline_are_shown_along_the_shots_alone():
 
 
 def test_points_carry_their_chance_of_being_on_each_front():
-    records = [make_record(train_cell(model), train_values(top1, macs=macs)) for model, top1, macs in (
-        ("resnet_32px_s", 95.0, 1e6), ("vit_32px_s", 60.0, 2e6),
-    )]  # fmt: skip
+    models = (("resnet_32px_s", 95.0, 1e6), ("vit_32px_s", 60.0, 2e6))
+    records = [
+        make_record(train_cell(model, seed=seed), train_values(top1 + seed / 10, macs=macs))
+        for model, top1, macs in models
+        for seed in range(3)
+    ]
     plot = plot_of_records(records)
     (cheap_and_good,), (dear_and_bad,) = of_label(plot, "ResNet S"), of_label(plot, "ViT S")
     assert cheap_and_good.front_probability["macs|top1:textures"] == 1.0
