@@ -90,6 +90,8 @@ function linearTicks(low, high, most) {
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 5, 10].map((number) => number * power).find((size) => size >= rough);
   const ticks = [];
-  for (let count = Math.ceil(low / step); count * step <= high; count += 1) ticks.push(Number((count * step).toPrecision(12)));
+  for (let count = Math.ceil(low / step); count * step <= high; count += 1) {
+    ticks.push(Number((count * step).toPrecision(12)));
+  }
   return ticks;
 }

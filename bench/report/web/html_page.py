@@ -24,7 +24,7 @@ from bench.report.web.record_index import RecordIndex
 from bench.report.web.table_entries import table_entries
 
 _HERE = Path(__file__).parent
-_SCRIPTS = ("format.js", "records.js", "tables.js", "plot.js", "start.js")  # in the order in which they need each other
+_SCRIPTS = ("format.js", "records.js", "tables.js", "plot_fronts.js", "plot_words.js", "plot.js", "start.js")
 MOST_BYTES = 5_900_000  # of a page with its figures inside; 4.8 MB are plotly
 
 

@@ -13,27 +13,10 @@ const THEMES = {
 };
 const LINES = { vit: "solid", hybrid: "dashdot", cnn: "dash" };
 
-function valueOn(point, axis, other) {
-  return point.values[`${axis}@${other}`] ?? point.values[axis];
-}
-
-// The points that no other beats, from the cheapest on; each further one costs more and gains more.
-function frontOf(shown, x, y) {
-  const [signX, signY] = [x.better === "high" ? -1 : 1, y.better === "low" ? -1 : 1];
-  const ordered = [...shown].sort((a, b) => signX * (a.x.value - b.x.value) || signY * (b.y.value - a.y.value));
-  const front = [];
-  for (const one of ordered) {
-    const last = front.at(-1);
-    const isTie = last && last.x.value === one.x.value && last.y.value === one.y.value;
-    if (!last || isTie || signY * (one.y.value - last.y.value) > 0) front.push(one);
-  }
-  return front;
-}
-
 class Plot {
   constructor(data, records) {
     this.points = data.points;
-    this.records = records;
+    this.words = new PlotWords(this, records);
     this.axes = new Map(data.axes.map((axis) => [axis.key, axis]));
     this.families = new Map(data.families.map((family) => [family.key, family]));
     this.layers = new Map(data.layers.map((layer) => [layer.key, layer]));
@@ -66,7 +49,7 @@ class Plot {
     on("zoom-out", "click", () => this.zoom(1 / 0.7));
     on("zoom-reset", "click", () => this.draw());
     on("point", "change", (event) => this.choose(event.target.value === "" ? null : Number(event.target.value)));
-    on("points-table", "toggle", () => this.listPoints());
+    on("points-table", "toggle", () => this.words.listPoints());
     this.theme.addEventListener("change", () => this.draw());
     window.addEventListener("beforeprint", () => { this.isPrinted = true; this.draw(); });
     window.addEventListener("afterprint", () => { this.isPrinted = false; this.draw(); });
@@ -118,13 +101,14 @@ class Plot {
     this.ranges = { x: this.range(shown, "x"), y: this.range(shown, "y") };
     const fronts = this.fronts(shown);
     const traces = [
-      ...this.discs(shown), ...this.lines(shown), ...this.frontTraces(fronts), ...this.pointTraces(shown), ...this.ring(shown),
+      ...this.discs(shown), ...this.lines(shown), ...this.frontTraces(fronts), ...this.pointTraces(shown),
+      ...this.ring(shown),
     ];
     const config = { responsive: true, displayModeBar: false, displaylogo: false, doubleClick: "reset" };
     Plotly.react(this.chart, traces, { ...this.layout(), annotations: this.frontNames(fronts.flat()) }, config);
-    this.tell(shown, missing, fronts);
-    this.offer(shown);
-    this.listPoints();
+    this.words.tell(shown, missing, fronts);
+    this.words.offer(shown);
+    this.words.listPoints();
   }
 
   pointTraces(shown) {
@@ -146,7 +130,7 @@ class Plot {
           type: "scatter", mode: "markers", name: plotSafe(shortened(name, 40)),
           x: own.map((one) => one.x.value), y: own.map((one) => one.y.value),
           error_x: bar("x"), error_y: bar("y"), customdata: own.map((one) => one.place),
-          hoverinfo: "text", hovertext: own.map((one) => this.hover(one)),
+          hoverinfo: "text", hovertext: own.map((one) => this.words.hover(one)),
           marker: {
             symbol: family.symbol + (RINGS[layer.key] ?? (family.isFilled ? "" : "-open")),
             size: shown.length > 400 ? 7 : 9, color: colour, line: { width: 1.4, color: colour },
@@ -164,7 +148,10 @@ class Plot {
     return [{
       type: "scatter", mode: "markers", hoverinfo: "skip", name: "chance of being on the front",
       x: graded.map((one) => one.x.value), y: graded.map((one) => one.y.value),
-      marker: { size: 24, color: this.palette().muted, opacity: graded.map((one) => 0.55 * this.chance(one)), line: { width: 0 } },
+      marker: {
+        size: 24, color: this.palette().muted, line: { width: 0 },
+        opacity: graded.map((one) => 0.55 * this.chance(one)),
+      },
     }];
   }
 
@@ -217,48 +204,38 @@ class Plot {
       return {
         type: "scatter", mode: "lines", hoverinfo: "skip",
         name: isMixed ? `Pareto front, ${plotSafe(layer.name)}` : "Pareto front",
-        legendgroup: `front ${layer.key}`, showlegend: fronts.findIndex((f) => f[0].point.layer === layer.key) === place,
+        legendgroup: `front ${layer.key}`,
+        showlegend: fronts.findIndex((other) => other[0].point.layer === layer.key) === place,
         x: front.map((one) => one.x.value), y: front.map((one) => one.y.value),
-        line: { shape: "hv", color: this.palette().muted, width: 1.3, dash: layer.key === "measured" ? "solid" : "dot" },
+        line: {
+          shape: "hv", color: this.palette().muted, width: 1.3, dash: layer.key === "measured" ? "solid" : "dot",
+        },
       };
     });
   }
 
-  // Names beside the points of fronts, where they cover neither another name nor another point.
   frontNames(points) {
     if (points.length > MOST_NAMES || this.chart.clientWidth < NARROW) return [];
     const [width, height] = [this.chart.clientWidth - 80, HEIGHT - 90];
     const place = (one, name) => (this.isLog(name) ? Math.log10(one[name].value) : one[name].value);
-    const share = (one, name) => (place(one, name) - this.ranges[name][0]) / (this.ranges[name][1] - this.ranges[name][0]);
+    const share = (one, name) => {
+      const [low, high] = this.ranges[name];
+      return (place(one, name) - low) / (high - low);
+    };
     const spot = (one) => [share(one, "x") * width, (1 - share(one, "y")) * height];
-    const taken = this.drawn.map(spot).map(([x, y]) => [x - 5, y - 5, x + 5, y + 5]);
-    for (const one of this.hasBars(this.drawn) ? this.drawn : []) {
-      for (const [left, top, right, bottom] of barBoxes(one, spot)) taken.push([left - 1, top - 1, right + 1, bottom + 1]);
-    }
-    const names = [];
-    for (const one of points) {
-      const text = shortened(one.point.label, 28);
-      const [[x, y], half] = [spot(one), 3.3 * Array.from(text).length];
-      const shifts = [[0, -14], [0, 14], [half + 9, 0], [-half - 9, 0]];
-      const boxes = shifts.map(([right, down]) => [x + right - half, y + down - 7, x + right + half, y + down + 7]);
-      const free = boxes.findIndex(([left, top, right, bottom]) => left > 0 && right < width
-        && taken.every((box) => right < box[0] || left > box[2] || bottom < box[1] || top > box[3]));
-      if (free < 0) continue;
-      taken.push(boxes[free]);
-      names.push({
-        x: place(one, "x"), y: place(one, "y"), xshift: shifts[free][0], yshift: -shifts[free][1],
-        text: plotSafe(text), showarrow: false, font: { size: 11, color: this.palette().ink },
-      });
-    }
-    return names;
+    return namePlaces(points, this.drawn, spot, width, this.hasBars(this.drawn)).map(({ one, text, shift }) => ({
+      x: place(one, "x"), y: place(one, "y"), xshift: shift[0], yshift: -shift[1],
+      text: plotSafe(text), showarrow: false, font: { size: 11, color: this.palette().ink },
+    }));
   }
 
   ring(shown) {
     const one = shown.find(({ place }) => place === this.chosen);
     if (!one) return [];
+    const color = this.palette().ink;
     return [{
       type: "scatter", mode: "markers", hoverinfo: "skip", showlegend: false, x: [one.x.value], y: [one.y.value],
-      marker: { symbol: "circle-open", size: 19, color: this.palette().ink, line: { width: 2.4, color: this.palette().ink } },
+      marker: { symbol: "circle-open", size: 19, color, line: { width: 2.4, color } },
     }];
   }
 
@@ -281,7 +258,7 @@ class Plot {
     const { ink, muted, grid, raised } = this.palette();
     const isNarrow = this.chart.clientWidth < NARROW;
     const axis = (name) => ({
-      title: { text: plotSafe(wrapped(this.axis(name).title, isNarrow ? 34 : 70).join(" ")), font: { size: isNarrow ? 11 : 13 } },
+      title: { text: plotSafe(shortened(this.axis(name).title, isNarrow ? 48 : 110)), font: { size: isNarrow ? 11 : 13 } },
       type: this.isLog(name) ? "log" : "linear", range: this.ranges[name], gridcolor: grid, linecolor: muted,
       zeroline: false, automargin: true, showline: true, ticks: "outside", tickcolor: muted,
       ...this.ticks(name, this.ranges[name]),
@@ -291,7 +268,7 @@ class Plot {
       dragmode: window.matchMedia("(pointer: coarse)").matches ? false : "zoom",
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
       font: { color: ink, family: "system-ui, sans-serif", size: 12 },
-      hoverlabel: { bgcolor: raised, bordercolor: muted, font: { color: ink, size: 12 }, align: "left", namelength: -1 },
+      hoverlabel: { bgcolor: raised, bordercolor: muted, font: { color: ink, size: 12 }, align: "left" },
       margin: { l: 50, r: 14, t: 10, b: 44 }, height: isNarrow ? 420 : HEIGHT,
       legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0, itemclick: false, itemdoubleclick: false },
     };
@@ -302,7 +279,8 @@ class Plot {
     const room = (name === "x" ? this.chart.clientWidth : 420) / (name === "x" ? 70 : 34);
     if (!this.isLog(name)) {
       const values = linearTicks(range[0], range[1], Math.max(3, Math.min(room, 9)));
-      return { tickvals: values, ticktext: values.map((value) => tickText(value, form === "percent" ? "number" : form)) };
+      const short = form === "percent" ? "number" : form;
+      return { tickvals: values, ticktext: values.map((value) => tickText(value, short)) };
     }
     const values = logTicks(10 ** range[0], 10 ** range[1], Math.max(3, Math.min(room, 12)));
     return { tickvals: values, ticktext: values.map((value) => tickText(value, form)) };
@@ -331,124 +309,8 @@ class Plot {
     Plotly.relayout(this.chart, update);
   }
 
-  valueWords(name, { value, bar }) {
-    const { form } = this.axis(name);
-    const write = FORMS[form];
-    return bar ? `${write(value)} [${write(bar[0])}, ${write(bar[1])}]` : write(value);
-  }
-
-  // What is known of a point: pairs of a name and plain text.
-  told(one) {
-    const rows = [["Family", this.families.get(one.point.family).name], ["Kind", this.layers.get(one.point.layer).name]];
-    for (const name of ["y", "x"]) {
-      rows.push([this.axis(name).title, this.valueWords(name, one[name])]);
-      if (one[name].conditions) rows.push(["", one[name].conditions]);
-      const measured = this.records.summary(one[name].records);
-      if (measured) rows.push(["", measured]);
-    }
-    const chance = this.chance(one);
-    if (chance !== undefined) rows.push(["Chance of being on the front", chanceWords(chance)]);
-    return [...rows, ...one.point.facts];
-  }
-
-  hover(one) {
-    const most = this.chart.clientWidth < NARROW ? 36 : 64;
-    const lines = [`<b>${plotSafe(shortened(one.point.label, most))}</b>`];
-    for (const [name, words] of this.told(one)) {
-      const line = shortened(name ? `${name}: ${words}` : words, 4 * most);
-      lines.push(...wrapped(line, most).map((part) => (name ? "" : "   ") + plotSafe(part)));
-    }
-    return lines.join("<br>");
-  }
-
   choose(place) {
     this.chosen = place;
     this.draw();
   }
-
-  tell(shown, missing, fronts) {
-    const notes = [`${shown.length} point${shown.length === 1 ? "" : "s"} shown.`];
-    if (missing) notes.push(`${missing} without a value on one of these axes.`);
-    if (shown.length > MOST_BARS) notes.push(`Beyond ${MOST_BARS} points no intervals are drawn, beyond ${MOST_LINES} lines no lines.`);
-    if (fronts.length > 1) notes.push("Fronts are apart for what is published and measured, and for other conditions.");
-    for (const name of ["y", "x"]) if (this.axis(name).note) notes.push(`${this.axis(name).title}: ${this.axis(name).note}`);
-    document.getElementById("plot-notes").textContent = notes.join(" ");
-    this.detail(shown.find(({ place }) => place === this.chosen));
-  }
-
-  detail(one) {
-    const box = document.getElementById("point-details");
-    box.hidden = !one;
-    if (!one) return;
-    const list = element("dl");
-    for (const [name, words] of this.told(one)) {
-      if (name) list.append(element("dt", name));
-      list.append(element("dd", words));
-    }
-    const records = element("details");
-    records.append(element("summary", "Records"), this.records.list(`${one.y.records} ${one.x.records}`));
-    box.replaceChildren(element("p", one.point.label, { class: "point-name" }), list, records);
-  }
-
-  offer(shown) {
-    const select = document.getElementById("point");
-    const options = shown.map((one) => element("option", shortened(this.name(one), 90), { value: one.place }));
-    select.replaceChildren(element("option", "(none)", { value: "" }), ...options);
-    select.value = shown.some((one) => one.place === this.chosen) ? this.chosen : "";
-  }
-
-  name(one) {
-    const layer = one.point.layer === "measured" ? "" : ` (${this.layers.get(one.point.layer).name})`;
-    return `${one.point.label}${layer}: ${this.valueWords("y", one.y)} at ${this.valueWords("x", one.x)}`;
-  }
-
-  // Built when it is opened: a table of thousands of points takes a moment.
-  listPoints() {
-    const place = document.getElementById("points-table");
-    place.querySelector(".data-table")?.remove();
-    if (!place.open) return;
-    const heads = [["Point", ""], ["Family", ""], ["Kind", ""], [this.axis("y").title, "n"], [this.axis("x").title, "n"]];
-    const head = element("tr");
-    for (const [title, kind] of heads) {
-      const cell = element("th", undefined, { scope: "col", "aria-sort": "none", class: kind });
-      cell.append(element("button", title, { type: "button" }));
-      head.append(cell);
-    }
-    const body = element("tbody");
-    for (const one of this.drawn) {
-      const row = element("tr");
-      row.append(
-        element("th", one.point.label, { scope: "row" }),
-        element("td", this.families.get(one.point.family).name), element("td", this.layers.get(one.point.layer).name),
-        ...["y", "x"].map((name) => element("td", this.valueWords(name, one[name]), { class: "n" })),
-      );
-      body.append(row);
-    }
-    const [table, top] = [element("table"), element("thead")];
-    top.append(head);
-    table.append(top, body);
-    const scroll = element("div", undefined, { class: "table-box", tabindex: "0", role: "group", "aria-label": "Points" });
-    scroll.append(table);
-    const box = element("div", undefined, { class: "data-table" });
-    box.append(scroll, element("div", undefined, { class: "records", role: "status", hidden: "" }));
-    place.append(box);
-    const unsorted = [null, "", null];
-    const entries = this.drawn.map(({ x, y }) => [
-      unsorted, unsorted, unsorted, [y.value, y.records, null], [x.value, x.records, null],
-    ]);
-    new DataTable(box, this.records, entries);
-  }
-}
-
-// Where the interval bars of a point lie, in pixels. spot: point -> pixel.
-function barBoxes(one, spot) {
-  return ["x", "y"].filter((name) => one[name].bar).map((name) => {
-    const ends = one[name].bar.map((value) => spot({ ...one, [name]: { value } }));
-    const [across, down] = [ends.map(([x]) => x), ends.map(([, y]) => y)];
-    return [Math.min(...across), Math.min(...down), Math.max(...across), Math.max(...down)];
-  });
-}
-
-function liesAlong(point, axis) {
-  return point.along[axis] !== undefined;
 }

@@ -31,7 +31,8 @@ class Records {
   // One entry per record, each once: id, task, day, commit, machine.
   told(reference) {
     const numbers = [...new Set(numbersOf(reference))];
-    return numbers.flatMap((number) => (this.kinds.get(number) ?? []).map((kind) => ({ id: this.ids[number], ...kind })));
+    const kindsOf = (number) => this.kinds.get(number) ?? [];
+    return numbers.flatMap((number) => kindsOf(number).map((kind) => ({ id: this.ids[number], ...kind })));
   }
 
   // "4 records of 2026-11-23, commit 16d728364121"; many of either are counted.

@@ -100,7 +100,8 @@ class DataTable {
     const told = [this.records.summary(reference), published].filter(Boolean);
     const close = element("button", "Close", { type: "button" });
     close.addEventListener("click", () => { place.hidden = true; });
-    place.replaceChildren(close, element("p", `${row} – ${column}: ${told.join("; ")}`), this.records.list(reference));
+    const summary = element("p", `${row} – ${column}: ${told.join("; ")}`);
+    place.replaceChildren(close, summary, this.records.list(reference));
     place.hidden = false;
   }
 }
