@@ -309,6 +309,7 @@ def _write_one(
     """The report of one suite from all results folders; its study is put into `studies`."""
     from bench.analyse.study import study
     from bench.errors import RequestError
+    from bench.report.drawing import second_process
     from bench.report.page import write_report
     from bench.store.files import read_records, suite_folder
     from bench.store.inspections import read_inspections
@@ -327,21 +328,23 @@ def _write_one(
     committed = [] if shipped else [suite_folder(root, name, local=False) for root in roots]
     looked = [read_inspections(folder) for folder in stored.folders]
     flags = _flags(roots, shipped) + (f" --against {shlex.quote(against)}" if against is not None else "")
-    studies[name] = study(name, stored.records, stored.predictions)
-    return write_report(
-        name,
-        stored.records,
-        stored.predictions,
-        question=question,
-        out=out,
-        rebuild_command=f"vitbench report {name}{flags}",
-        warnings=[*stored.warnings, *(warning for one in looked for warning in one.warnings)],
-        shipped=[record for folder in committed for record in read_records(folder).records],
-        run_summary=stored.summaries[-1] if stored.summaries else None,
-        against=None if against is None else _held_against(stored, roots, against, local=not shipped),
-        inspections=[inspection for one in looked for inspection in one.inspections],
-        analysed=studies[name],
-    )
+    with second_process(len(stored.records)) as helper:
+        studies[name] = study(name, stored.records, stored.predictions)
+        return write_report(
+            name,
+            stored.records,
+            stored.predictions,
+            question=question,
+            out=out,
+            rebuild_command=f"vitbench report {name}{flags}",
+            warnings=[*stored.warnings, *(warning for one in looked for warning in one.warnings)],
+            shipped=[record for folder in committed for record in read_records(folder).records],
+            run_summary=stored.summaries[-1] if stored.summaries else None,
+            against=None if against is None else _held_against(stored, roots, against, local=not shipped),
+            inspections=[inspection for one in looked for inspection in one.inspections],
+            analysed=studies[name],
+            helper=helper,
+        )
 
 
 def _held_against(stored: StoredSuite, roots: list[Path], run: str, *, local: bool) -> Against:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +17,12 @@ from bench.analyse.study import Study, study
 from bench.errors import StoreError
 from bench.report.claims_page import claims_page, claims_tables
 from bench.report.claims_section import HEADING as CLAIMS_HEADING
-from bench.report.figures import FigureSpec
+from bench.report.drawing import draw_all
 from bench.report.markdown import escape, joined
 from bench.report.markdown_page import FINDING, markdown_page
-from bench.report.panels import draw_panels
 from bench.report.pictures import picture_files
 from bench.report.sections import report_document
 from bench.report.sidecar import TABLES, table_csv
-from bench.report.style import figure_style, save_figure
 from bench.report.web.html_page import html_page
 from bench.store.inspections import Inspection
 from bench.store.record import Record
@@ -47,10 +45,11 @@ def write_report(
     against: Against | None = None,
     inspections: Sequence[Inspection] = (),
     analysed: Study | None = None,
+    helper: Executor | None = None,
 ) -> Path:
     """Write `<out>/<suite>/report.md`, its figures and tables, and `index.html` beside it; returns the first's path.
 
-    analysed: the study of these records, where the caller has made it already.
+    analysed: the study of these records, where the caller has made it already. helper: `second_process`'s.
 
     The same records give the same bytes (of `index.html`, with the same version of plotly). Each file is written
     under a temporary name and renamed; files of an earlier report that this one lacks are removed. Raises StoreError
@@ -71,7 +70,7 @@ def write_report(
     tables = {f"{table.name}.csv": table_csv(table) for table in document.tables}
     try:
         pictures = {name: file for one in document.pictures for name, file in picture_files(one).items()}
-        figures = _drawn(document.figures) | pictures
+        figures = draw_all(document.figures, helper) | pictures
         write_folder(folder / "figures", figures, ("*.png", "*.svg"))
         write_folder(folder / TABLES, tables, ("*.csv",))
         write_whole(folder / "report.md", markdown_page(document))
@@ -110,15 +109,6 @@ def write_index(out: Path) -> Path:
     except OSError as error:
         raise StoreError(f"Report index '{out}' cannot be written: {error.strerror or error}.") from None
     return out / "README.md"
-
-
-def _drawn(figures: Sequence[FigureSpec]) -> dict[str, bytes]:
-    """The files of these figures: file name -> content."""
-    with tempfile.TemporaryDirectory(prefix="vitbench-figures-") as scratch:
-        for figure in figures:
-            with figure_style():
-                save_figure(draw_panels(figure.panels), Path(scratch), figure.name)
-        return {path.name: path.read_bytes() for path in sorted(Path(scratch).iterdir())}
 
 
 def write_folder(folder: Path, files: Mapping[str, str | bytes], ours: Sequence[str]) -> None:
