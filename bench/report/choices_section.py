@@ -28,9 +28,10 @@ def choices_section(study: Study) -> Section:
     text = (
         "The most accurate model within a budget, and the chance that it really is the best of those that qualify "
         f"({fixed(DRAWS, 0)} draws of accuracies over seeds and test images, and of timings over processes). A chance "
-        "near one half means that the data do not choose between the first two. The best of many by their test "
-        "accuracy looks a little better than it is, and the draws suppose no likeness of the models. Each model stands "
-        "at its largest training budget within the limit. Limits are round numbers inside the range that was measured; "
+        "far below 100 % means that the choice is open; *next* is the likeliest of the others. The best of many by "
+        "their test accuracy looks a little better than it is, and the draws suppose no likeness of the models. Each "
+        "model stands at its largest training budget within the limit. Limits are round numbers inside the range that "
+        "was measured; "
         f"`vitbench choose --dataset NAME --max-latency-ms X ...` takes yours (sets: {names})."
     )
     return Section("Which model for which budget", text if table is not None else "", table)
@@ -63,7 +64,7 @@ def choices_table(study: Study) -> Table | None:
                 row.append(Cell(protocol))
             row += [Cell(limits_words(limits), " ".join(f"{k}={v!r}" for k, v in limits.items()))]
             row += [Cell(fixed(len(found.choices), 0), len(found.choices), _ids(found.choices))]
-            row += _choice_cells(found, 0, notes) + _choice_cells(found, 1, notes)
+            row += _choice_cells(found, found.choices[:1], notes) + _choice_cells(found, _runner_up(found), notes)
             rows.append(tuple(row))
     if not rows:
         return None
@@ -80,15 +81,20 @@ def _ids(choices: Sequence[Choice]) -> tuple[str, ...]:
     return tuple(cell_id for choice in choices for cell_id in choice.candidate.cell_ids)
 
 
-def _choice_cells(found: Choices, place: int, notes: Notes) -> list[Cell]:
-    if place >= len(found.choices):
+def _runner_up(found: Choices) -> Sequence[Choice]:
+    """Of the others, the likeliest to be the best; empty without others."""
+    return sorted(found.choices[1:], key=lambda choice: -(choice.chance_of_best or 0.0))[:1]
+
+
+def _choice_cells(found: Choices, chosen: Sequence[Choice], notes: Notes) -> list[Cell]:
+    if not chosen:
         nobody = notes.missing("no other model qualifies")
         return [nobody, nobody, nobody]
-    choice = found.choices[place]
+    choice = chosen[0]
     one = choice.candidate
     ids = (*one.cell_ids, *(i for name in found.limits for i in one.costs[name].cell_ids))
     mark = None
-    if place == 0 and (found.chance_of_others or 0.0) >= 0.05:
+    if choice is found.choices[0] and (found.chance_of_others or 0.0) >= 0.05:
         mark = notes.number("another, whose cost is just outside the budget, may be inside and better")
     return [
         Cell(one.label, one.key.model),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from bench.analyse.identity import DatasetIdentity, family_rank
+from bench.analyse.identity import DatasetIdentity, family_rank, identify_dataset
 from bench.analyse.intervals import contrast_interval
 from bench.analyse.scores import Score
 from bench.analyse.study import Study
@@ -27,7 +28,7 @@ from bench.report.figure_parts import (
     set_title,
     thinned,
 )
-from bench.report.formats import Scale, fixed, flop_scale, learning_rate
+from bench.report.formats import Scale, fixed, flop_scale, learning_rate, listed
 from bench.report.panels import MOST_PANELS, Line, Panel, Point
 from bench.report.style import family_style
 from bench.report.wording import (
@@ -129,7 +130,7 @@ def accuracy_against_training_images(study: Study) -> FigureSpec | None:
         if len(ordered) > _MOST_CURVES:
             lines = _family_means([found for _, found in ordered])
         else:
-            lines = [_size_line(label, found) for label, found in ordered]
+            lines = _labelled_apart([_size_line(label, found) for label, found in ordered])
         return Panel(set_title(dataset), "Training images, log", "Top-1 [%]", lines=tuple(lines), log_base=2)
 
     panels = per_dataset(study, panel)
@@ -141,6 +142,19 @@ def accuracy_against_training_images(study: Study) -> FigureSpec | None:
         f"family means without bars. Measured here: {accuracy_conditions(study, sizes=False)}."
     )
     return FigureSpec("accuracy_vs_training_images", "Top-1 against training images, by family", caption, panels)
+
+
+def _labelled_apart(lines: Sequence[Line]) -> list[Line]:
+    """The lines, labelled at their right ends, or at the left where another of the family ends beside them."""
+    ends = sorted(lines, key=lambda line: -line.points[-1].y)
+    ys = [point.y for line in lines for point in line.points]
+    near = 0.08 * (max(ys) - min(ys))
+    crowded = {
+        lower.label
+        for upper, lower in itertools.pairwise(ends)
+        if upper.points[-1].y - lower.points[-1].y < near and upper.family == lower.family
+    }
+    return [replace(line, label_at=0) if line.label in crowded else line for line in lines]
 
 
 def _size_line(label: str, scores: Sequence[Score]) -> Line:
@@ -251,8 +265,9 @@ def _our_figure_5(study: Study) -> Panel | None:
         interval = contrast_interval([(1 / len(scores), score.group) for score in scores])
         mean = sum(score.interval.estimate for score in scores) / len(scores)
         compute = sum(score.train_flop for score in scores) / len(scores) / scale.factor
-        points.append(Point(compute, mean, row.identity.family, row.label, interval_bar(interval)))
-    title = "Measured here: mean of sets" if len(names) > 1 else f"Measured here: {dataset_words(names)}"
+        bar = None if interval is None else (max(0.0, interval.low), min(100.0, interval.high))
+        points.append(Point(compute, mean, row.identity.family, row.label, bar))
+    title = f"Measured here: {'mean of ' if len(names) > 1 else ''}{listed(identify_dataset(n).title for n in names)}"
     return Panel(title, _training_axis(scale), "Top-1 [%]", tuple(points))
 
 

@@ -61,12 +61,19 @@ def percent(value: float) -> str:
 
 
 def plus_minus(interval: Interval, decimals: int) -> str:
-    """`estimate ± reach`: half the width, or the longer arm where the interval is not symmetric.
+    """`estimate ± reach`; `estimate [low, high]` where one arm is much longer than the other.
 
-    An interval that ends at 0 or 100 % is shorter on that side; its other end must not be shown as outside.
+    reach: the longer arm. An interval that ends at 0 or 100 %, or that spans a factor, has no half width to tell.
     """
-    reach = max(interval.estimate - interval.low, interval.high - interval.estimate)
-    return f"{fixed(interval.estimate, decimals)} ± {fixed(reach, decimals)}"
+    arms = interval.estimate - interval.low, interval.high - interval.estimate
+    unit = 10.0**-decimals
+    if max(arms) > _LOPSIDED * min(arms) and max(arms) - min(arms) > _LOPSIDED * unit:
+        ends = f"[{fixed(interval.low, decimals)}, {fixed(interval.high, decimals)}]"
+        return f"{fixed(interval.estimate, decimals)} {ends}"
+    return f"{fixed(interval.estimate, decimals)} ± {fixed(max(arms), decimals)}"
+
+
+_LOPSIDED = 2.0
 
 
 def bracketed(interval: Interval, decimals: int = 1) -> str:

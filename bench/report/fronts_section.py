@@ -61,8 +61,8 @@ def fronts_table(study: Study) -> Table | None:
             row += [_cell(one, points.get(axis.name, {}), notes) for axis in axes]
             rows.append(tuple(row))
     if left_out:
-        models = counted(left_out, "other model")
-        notes.number(f"{models} left out: on no front with a chance of {fixed(100 * LEAST_SHOWN, 0)} % or more.")
+        of_all = f"{left_out} of {counted(left_out + len(rows), 'row')} (data set and model)"
+        notes.number(f"{of_all} left out: on no front with a chance of {fixed(100 * LEAST_SHOWN, 0)} % or more.")
     return Table("fronts", tuple(heads), tuple(rows), tuple(notes.texts)) if rows else None
 
 

@@ -22,6 +22,7 @@ MOST_LABELS = 40  # per panel; with more points no bars are drawn and only the f
 MOST_LINE_LABELS = 16  # per panel of lines; with more, none is labelled
 MOST_PANELS = 6
 _LABEL_POINTS = 8.0
+_BARS_BEYOND = 1.5  # a longer bar of x leaves the panel: it would squeeze the points together
 _MARKER_POINTS = 6.5
 _DISC_POINTS = 15.0  # behind a marker, the darker the likelier the point is on the front
 _LEAST_CHANCE = 0.02  # a fainter disc would not be seen
@@ -208,10 +209,13 @@ def _draw_line(axes: Any, line: Line) -> None:
 
 
 def _ends(points: Sequence[Point], axis: str) -> tuple[float, float]:
+    """Least and greatest that has to be in sight; bars of x only as far as a factor beyond the points."""
     values = [getattr(point, axis) for point in points]
-    for point in points:
-        values += getattr(point, f"{axis}_bar") or ()
-    return min(values), max(values)
+    low, high = min(values), max(values)
+    ends = [end for point in points for end in getattr(point, f"{axis}_bar") or ()]
+    if axis == "x":
+        ends = [min(max(end, low / _BARS_BEYOND), high * _BARS_BEYOND) for end in ends]
+    return min(low, *ends, low), max(high, *ends, high)
 
 
 def _draw_labels(axes: Any, labelled: Sequence[tuple[Point, str]], panel: Panel) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from bench.analyse.compare import Comparison
 from bench.analyse.current import TIMING_TASKS, data_of, definition_of
 from bench.analyse.frame import machine_of
+from bench.analyse.identity import identify_model
 from bench.analyse.intervals import SAMPLES_FOR_OWN_VARIANCE
 from bench.analyse.scores import Score
 from bench.analyse.study import Study
@@ -307,16 +308,25 @@ def _tuning_limits(study: Study) -> list[str]:
     tuned = tuned_rates()
     rates = {(score.key.model, score.learning_rate) for score in study.scores}
     swept = all(model in tuned and tuned[model].learning_rate == rate for model, rate in rates)
-    origin = (
-        "from the sweep `tune`, whose compute is not in the training column" if swept else "given in the suite file"
-    )
     return [
-        f"Learning rates are {origin}.",
+        _rates_words({model for model, _ in rates}) if swept else "Learning rates are given in the suite file.",
         "Batch size, shifts and the spread of the classifier's initial weights were chosen in pilots on a ViT and "
         "EfficientNets, the shift on digits and the difficulty of the generated sets in pilots scored on the test part "
         "(`docs/decisions.md`, with the sweeps that were stopped and not kept); weight decay and schedule were not "
         "tuned.",
     ]
+
+
+def _rates_words(models: Iterable[str]) -> str:
+    """Where swept learning rates come from, and which lie at the edge of what was tried."""
+    tuned = tuned_rates()
+    edge = sorted(identify_model(model).title for model in models if tuned[model].at_edge)
+    at_edge = f" {listed(escape(title) for title in edge)} chose the edge of what was tried." if edge else ""
+    return (
+        "Learning rates are from the sweep `tune`, whose compute is not in the training column: few seeds a rate, on "
+        "one data set, which do not tell neighbouring rates apart, so part of a gap between models may be the rate."
+        f"{at_edge}"
+    )
 
 
 def _speed_limits(study: Study) -> list[str]:

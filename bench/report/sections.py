@@ -182,7 +182,7 @@ _FAMILIES_TEXT = (
     "(Welch–Satterthwaite) over seeds and test images drawn once for all; every difference is first minus second."
 )
 _SPEED_TEXT = (
-    "Measured here, in fresh processes that had the machine to themselves. The factor compares a model with the ViT of "
+    "Measured here, in fresh processes with no other cell beside them. The factor compares a model with the ViT of "
     "its size process by process, on one machine, batch size, precision and software (95 % t interval on logarithms)."
 )
 _SWEEP_TEXT = (

@@ -56,15 +56,17 @@ def throughput_cell(speed: Speed | None, notes: Notes, *, is_bold: bool = False)
 
 
 def latency_cell(speed: Speed | None, notes: Notes) -> Cell:
-    """Median and p99 at batch 1, medians over processes."""
+    """p50 and p99 at batch 1: the mean over processes (geometric, of the interval) and the median of theirs."""
     if speed is None or speed.latency_p50_median is None:
         return notes.missing("not timed on this machine")
-    median = significant(speed.latency_p50_median, 3)
+    interval = speed.latency_p50_ms
+    value = speed.latency_p50_median if interval is None else interval.estimate
+    median, more = significant(value, 3), ends(interval) if interval is not None else ()
     if speed.latency_p99_median is None:
         mark = notes.number("p99 needs 1,000 iterations in every process")
-        return Cell(f"{median} / n/a", speed.latency_p50_median, speed.cell_ids, mark=mark)
+        return Cell(f"{median} / n/a", value, speed.cell_ids, mark=mark, more=more)
     shown = f"{median} / {significant(speed.latency_p99_median, 3)}"
-    return Cell(shown, speed.latency_p50_median, speed.cell_ids, more=(("p99", speed.latency_p99_median),))
+    return Cell(shown, value, speed.cell_ids, more=(*more, ("p99", speed.latency_p99_median)))
 
 
 def _memory_cell(row: Row, notes: Notes) -> Cell:

@@ -169,8 +169,23 @@ def _accuracy_finding(study: Study) -> str:
     compared = [found[d.name] for d in (*main, *side)]
     sentence = f"{_regime(compared, main)}, {_clauses([found[d.name] for d in main])}"
     if side:
-        sentence += f"; {_clauses([found[d.name] for d in side])}, which carries nothing alone ({_caution(side)})"
-    return f"{sentence}."
+        scores = [score for d in side for score in found[d.name].scores]
+        sentence += f"; a side result from {_images_words(scores, side)}: {_clauses([found[d.name] for d in side])}"
+        sentence += f" ({_caution(side)})"
+    return f"{sentence}. {_who_words(compared)}"
+
+
+def _who_words(compared: Sequence[Comparison]) -> str:
+    """Which models stand for the two families; Markdown, a whole sentence."""
+    words = []
+    for sides in ([c.first for c in compared], [c.second for c in compared]):
+        models = sorted({score.identity.title for side in sides for weight, score in side.weights if weight > 0})
+        drawn, candidates = sides[0].drawn, sides[0].candidates
+        how = ""
+        if drawn < candidates:  # as many as the other family has; of one drawn at random, the mean is expected
+            how = "the mean of " if drawn == 1 else f"the expected best of {drawn} drawn from {candidates}, "
+        words.append(f"{family_plural(sides[0].family)} are {how}{listed(escape(model) for model in models)}")
+    return f"Here {words[0]}; {words[1]}."
 
 
 def _caution(datasets: Sequence[DatasetIdentity]) -> str:

@@ -24,4 +24,9 @@ def test_points_have_a_singular():
 
 
 def test_an_interval_clipped_at_the_end_of_the_scale_holds_its_other_end():
-    assert formats.plus_minus(Interval(99.5, 98.0, 100.0, 3, "t"), 1) == "99.5 ± 1.5"
+    assert formats.plus_minus(Interval(99.5, 98.0, 100.0, 3, "t"), 1) == "99.5 [98.0, 100.0]"
+    assert formats.plus_minus(Interval(99.5, 98.9, 100.0, 3, "t"), 1) == "99.5 ± 0.6"
+
+
+def test_an_interval_that_spans_a_factor_is_told_by_its_ends():
+    assert formats.plus_minus(Interval(100.0, 25.0, 400.0, 2, "t"), 0) == "100 [25, 400]"
