@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from bench.plain_text import printable
+
 _SPECIAL = re.compile(r"([\\`*_#|~$])")
 _WHITE = re.compile(r"[^\S\u202f]+")
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
@@ -15,8 +17,8 @@ _WORD_UNDERSCORE = re.compile(r"(?<=\w)\\_(?=\w)")  # inside a word it is plain 
 
 
 def one_line(text: str) -> str:
-    """The text with every run of white space as one blank; narrow no-break spaces inside numbers stay."""
-    return _WHITE.sub(" ", text).strip()
+    """The text with every run of white space as one blank; narrow no-break spaces inside numbers stay, controls go."""
+    return _WHITE.sub(" ", printable(text)).strip()
 
 
 def escape(text: str) -> str:

@@ -1,6 +1,6 @@
 import pytest
 
-from bench.markdown_text import code, escape, escape_mentions, fenced
+from bench.markdown_text import code, escape, escape_mentions, fenced, one_line
 
 
 @pytest.mark.parametrize(
@@ -48,3 +48,8 @@ def test_nobody_is_called_by_a_sentence():
     assert escape_mentions("ask @me or @a/b about #12, not me@b.c") == (
         "ask @&#8203;me or @&#8203;a/b about \\#&#8203;12, not me@b.c"
     )
+
+
+def test_characters_that_control_a_terminal_are_dropped():
+    assert one_line("red\x1b[31m name\x07") == "red[31m name"
+    assert "\x1b" not in escape("a\x1b]0;title\x07|b")

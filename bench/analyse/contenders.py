@@ -115,8 +115,12 @@ def _finetuned(suite: str, score: FinetuneScore, records: Mapping[str, Record]) 
         runs=score.seeds,
         cell_ids=score.cell_ids,
         images=_images(score.cell_ids, records, score.group),
-        stratum={**_setting(score.subject.key), **_weights(score.subject)},
-        told={"images seen in fine-tuning": f"{seen:.0f}", "training images": f"{score.train_images:.0f}"},
+        stratum={
+            **_setting(score.subject.key),
+            **_weights(score.subject),
+            "training images": f"{score.train_images:.0f}",
+        },
+        told={"images seen in fine-tuning": f"{seen:.0f}"},
     )
 
 

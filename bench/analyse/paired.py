@@ -66,11 +66,11 @@ def compare_models(
 ) -> list[PairedComparison]:
     """Every pair of the models on every suite, protocol and data set that both have, in the order of the models.
 
-    Trainings meet at the largest training set (or at train_images) and the largest compute that both have; with no
-    common compute each stands with its largest, and that is told. Where several weights of a model were tried, those
-    of equal pre-training data meet.
+    Trainings meet at the largest training set and the largest compute that both have; with no common compute each
+    stands with its largest, and that is told. train_images: only trainings and fine-tunings on so many images. Where
+    several weights of a model were tried, those of equal pre-training data meet.
     """
-    found = [one for one in found if train_images is None or one.train_images in (None, train_images)]
+    found = [one for one in found if train_images is None or one.stratum.get("training images") == f"{train_images}"]
     places: dict[tuple[str, str, str], dict[str, list[Contender]]] = {}
     for one in found:
         place = one.suite, one.protocol, one.dataset

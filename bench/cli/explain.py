@@ -27,6 +27,7 @@ def explain(
 ) -> None:
     """Say where a number of a report comes from: shown and unrounded value, and each record with file and line."""
     from bench.errors import RequestError
+    from bench.plain_text import printable
     from bench.report.sidecar import read_sidecars
     from bench.report.trace import entries_at
 
@@ -41,11 +42,12 @@ def explain(
     if not tables:
         raise RequestError(f"'{folder}' holds no report with tables. `vitbench report` writes reports.")
     if not place:
-        typer.echo(json.dumps(_table_facts(tables), indent=2) if as_json else _table_list(tables))
+        typer.echo(json.dumps(_table_facts(tables), indent=2) if as_json else printable(_table_list(tables)))
         return
     entries = entries_at(tables, place)
     if len(entries) > 1:
-        typer.echo(json.dumps([_facts(entry) for entry in entries], indent=2) if as_json else _entry_list(entries))
+        facts_of_all = [_facts(entry) for entry in entries]
+        typer.echo(json.dumps(facts_of_all, indent=2) if as_json else printable(_entry_list(entries)))
         return
     [entry] = entries
     places = _places(folder, results or [Path("results")])
@@ -56,7 +58,7 @@ def explain(
         facts = _facts(entry) | {"records": [_record_facts(one) for one in found], "records_not_found": lacking}
         typer.echo(json.dumps(facts | {"inspections": inspections}, indent=2))
     else:
-        typer.echo(_explanation(entry, found))
+        typer.echo(printable(_explanation(entry, found)))
         for number, file in inspections.items():
             typer.echo(f"\n{number}  {file}, what one model made of one image")
     if lacking:

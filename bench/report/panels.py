@@ -14,6 +14,7 @@ from matplotlib.lines import Line2D
 
 from bench.analyse.front import pareto_front
 from bench.analyse.identity import family_rank
+from bench.markdown_text import one_line
 from bench.report.axes import set_limits, set_log_y_ticks, set_ticks
 from bench.report.labels import Box, Surroundings, place_labels
 from bench.report.style import GREY, INK, family_style, new_figure
@@ -155,7 +156,7 @@ def _marker(family: str) -> dict[str, Any]:
 
 def _draw_panel(axes: Any, panel: Panel) -> None:
     everything = _points_of(panel)
-    axes.set_title(panel.title, loc="left")
+    axes.set_title(one_line(panel.title), loc="left")
     axes.set_xlabel(panel.x_label)
     axes.set_ylabel(panel.y_label)
     axes.set_xscale("log", base=panel.log_base)
@@ -222,7 +223,7 @@ def _draw_labels(axes: Any, labelled: Sequence[tuple[Point, str]], panel: Panel)
     """Labels beside their points, moved apart, with a thin line where they had to go far."""
     renderer = axes.figure.canvas.get_renderer()
     anchors = [_position(axes, point.x, point.y) for point, _ in labelled]
-    texts = [" ".join(text.split()) for _, text in labelled]
+    texts = [one_line(text) for _, text in labelled]
     texts = [text if len(text) <= 34 else f"{text[:33]}…" for text in texts]
     artists = [axes.text(0, 0, text, fontsize=_LABEL_POINTS, transform=None) for text in texts]
     sizes = []

@@ -66,6 +66,8 @@ WORLDS = (
     World("5 seeds", *steep(1400.0, 3.0), 1400.0, scatter=Scatter(5)),
     World("5 seeds at a place", *steep(2000.0, 3.0), 2000.0, scatter=Scatter(5)),
     World("5 seeds, 2,000 images, 94 %", *steep(1400.0, 1.0, 94.0), 1400.0, scatter=Scatter(5, 2000)),
+    World("side by side after it, 0.2 points apart", line_through({500: 64.0, 1000: 70.2, 16_000: 70.2}),
+          lambda x: 70.0, 500 * 2 ** (6 / 6.2)),
     World("curved, 14 points from 1,000 to 2,000", curved, lambda x: 70.0, 250 * 3 ** (1 / 0.6)),
 )  # fmt: skip
 
@@ -112,9 +114,10 @@ def test_the_interval_of_a_crossover_covers_it_in_93_to_97_percent_of_500_stores
 
 @pytest.mark.slow
 @pytest.mark.parametrize("world", [one for one in WORLDS if one.name not in EVEN], ids=lambda world: world.name)
-def test_the_interval_is_never_too_short(world):
+def test_other_crossovers_are_covered_as_often_or_more(world):
     # Steep, flat and out of range: the t interval of four groups of three seeds is a little wide, and open ends cover.
-    assert Tally.of(world, STORES).covered >= 0.93
+    # Curves that run side by side beyond it are undecided at several places, each of which may err: docs/decisions.md.
+    assert Tally.of(world, STORES).covered >= (0.85 if world.name.startswith("side by side") else 0.93)
 
 
 def main() -> None:

@@ -137,3 +137,9 @@ def test_without_results_it_says_where_to_get_some(tmp_path: Path) -> None:
     assert result.returncode == 2
     assert "No results under 'results'" in result.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_number_of_training_images_that_nobody_had_is_refused():
+    result = vitbench("compare", "ViT S", "ResNet S", "--train-images", 7, "--shipped")
+    assert result.returncode == 2
+    assert "with 7 training images" in result.stderr
