@@ -1,7 +1,8 @@
 """From figures to a verdict: what is inside the scope decides, what is outside is an analogue.
 
 A claim on every one of k figures is not called contradicted by chance: the rules take the intervals of the k at
-1 - 0.05 / k (Bonferroni), and say so where there are several.
+1 - 0.05 / k (Bonferroni), and say so where there are several. What is outside the scope neither takes a vote nor
+widens an interval of what is inside: `apart` judges the two by themselves.
 """
 
 from __future__ import annotations
@@ -9,17 +10,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, TypeVar
 
 from scipy import stats
 
 from bench.analyse.claims.scope import Conditions, departure_words, outside
 from bench.analyse.claims.verdicts import Analogue, Bearing, Evidence, Verdict, Word
 from bench.analyse.intervals import LEVEL
-from bench.catalog.claims import Claim
+from bench.catalog.claims import Claim, Scope
 from bench.shown import fixed
 
 Quantifier = Literal["every", "one", "most"]
+_Found = TypeVar("_Found")
 _ANALOGUES: dict[Word, Analogue] = {"supported": "same", "contradicted": "opposite"}
 
 
@@ -48,6 +50,21 @@ def word_of(bearings: Sequence[Bearing], quantifier: Quantifier) -> Word:
     if quantifier == "one":
         return "supported" if ours else "contradicted" if theirs == total else "inconclusive"
     return "contradicted" if theirs else "supported" if ours == total else "inconclusive"
+
+
+def apart(
+    scope: Scope,
+    found: Sequence[_Found],
+    conditions: Callable[[_Found], Conditions],
+    judge: Callable[[Sequence[_Found]], list[Seen]],
+) -> list[Seen]:
+    """What is inside the scope judged by itself, then the rest by itself: votes and levels of the two do not mix."""
+    is_inside = [not outside(scope, conditions(one)) for one in found]
+    return [
+        seen
+        for wanted in (True, False)
+        for seen in judge([one for one, inside in zip(found, is_inside, strict=True) if inside is wanted])
+    ]
 
 
 def one_vote_each(seen: Sequence[tuple[str, Seen]]) -> list[Seen]:

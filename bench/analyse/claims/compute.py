@@ -9,7 +9,7 @@ from dataclasses import replace
 from bench.analyse.claims.combine import Seen, conclude, word_of
 from bench.analyse.claims.contrasts import (
     Contrast,
-    correction_words,
+    corrected_tally,
     family_title,
     from_scratch,
     judged,
@@ -20,7 +20,7 @@ from bench.analyse.claims.measurements import Measurements
 from bench.analyse.claims.scope import Conditions
 from bench.analyse.claims.table_six import INTERPOLATED, MEAN_SETS, SET_TITLES, TABLE_6_TITLES, table_six
 from bench.analyse.claims.verdicts import Bearing, Evidence, Verdict
-from bench.analyse.claims.words import named, tally
+from bench.analyse.claims.words import named
 from bench.analyse.study import Study
 from bench.catalog.claims import Claim
 from bench.shown import counted, listed, significant
@@ -114,14 +114,13 @@ def measure_cost_at_equal_accuracy(claim: Claim, measurements: Measurements) -> 
         own = from_scratch(study, study.scores, first, second)
         mean = mean_of(own)
         found += own if every_set else [] if mean is None else [mean]
-    seen = judged(found)
+    seen = judged(claim.scope, found)
     if not every_set:
         least = float(claim.parameters["at_least"])
         seen += [one for study in measurements.studies for one in _public_ratios(study, first, second, least)]
-    note = correction_words(sum(one.decides for one in found))
     sets = "" if every_set else " on two sets or more"
     absent = f"No suite read here trains both {family_title(first)}s and {family_title(second)}s at one budget{sets}."
-    return conclude(claim, seen, "every", lambda rows: tally(rows, "comparison", "comparisons", note), absent)
+    return conclude(claim, seen, "every", corrected_tally("comparison", "comparisons"), absent)
 
 
 def _public_ratios(study: Study, first: str, second: str, least: float) -> list[Seen]:

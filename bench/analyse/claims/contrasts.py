@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from bench.analyse.claims.combine import Seen
+from bench.analyse.claims.combine import Seen, apart
 from bench.analyse.claims.scope import Conditions
 from bench.analyse.claims.verdicts import Bearing, Evidence
+from bench.analyse.claims.words import tally
 from bench.analyse.compare import Comparison, compare_families
 from bench.analyse.identity import identify_dataset
 from bench.analyse.intervals import LEVEL, Interval, SeedGroup, contrast_interval
-from bench.analyse.leads import Lead, Scored, compare_pair
+from bench.analyse.leads import Lead, Scored, Side, compare_pair
 from bench.analyse.scores import Score
 from bench.analyse.study import Study
 from bench.analyse.weights import NO_PRETRAINING, Subject, pretraining_of
+from bench.catalog.claims import Scope
 from bench.catalog.papers import IMAGENET21K_IMAGES, IMAGENET_IMAGES, JFT_IMAGES
 from bench.shown import fixed, listed, significant
 from bench.units import EXA, GIGA, TERA
@@ -92,12 +94,23 @@ def scratch_conditions(score: Score) -> Conditions:
     )
 
 
-def judged(contrasts: Sequence[Contrast], *, positive: Bearing = "for", negative: Bearing = "against") -> list[Seen]:
-    """Contrasts as evidence, each at 95 % for all of those together (Bonferroni).
+def judged(
+    scope: Scope, contrasts: Sequence[Contrast], *, positive: Bearing = "for", negative: Bearing = "against"
+) -> list[Seen]:
+    """Contrasts as evidence, each at 95 % for all of those together that lie in the scope, or outside it (Bonferroni).
 
     positive, negative: what a difference decided above or below zero says of the claim. A set on which nothing may
     rest is context.
     """
+    return apart(scope, contrasts, conditions_met, lambda own: _judged(own, positive, negative))
+
+
+def conditions_met(contrast: Contrast) -> Conditions:
+    """The conditions of a contrast."""
+    return contrast.conditions
+
+
+def _judged(contrasts: Sequence[Contrast], positive: Bearing, negative: Bearing) -> list[Seen]:
     level = bonferroni(sum(contrast.decides for contrast in contrasts))
     found = []
     for one in contrasts:
@@ -133,6 +146,16 @@ def correction_words(comparisons: int) -> str:
     return "95 % intervals" if comparisons <= 1 else f"intervals at 95 % for all {comparisons} together"
 
 
+def corrected_tally(noun: str, plural: str) -> Callable[[Sequence[Evidence]], str]:
+    """A sentence on differences that were judged together, with how many of them the intervals were corrected for."""
+
+    def say(rows: Sequence[Evidence]) -> str:
+        note = correction_words(sum(row.bearing != "context" and row.unit == "points" for row in rows))
+        return tally(rows, noun, plural, note)
+
+    return say
+
+
 def mean_of(contrasts: Sequence[Contrast]) -> Contrast | None:
     """The mean of one suite's contrasts over its sets that may decide; None with fewer than two."""
     own = [one for one in contrasts if one.decides]
@@ -145,11 +168,11 @@ def mean_of(contrasts: Sequence[Contrast]) -> Contrast | None:
     return replace(own[0], words=words, parts=parts, record_ids=ids)
 
 
-def leads_between(studies: Sequence[Study], first: str, second: str) -> list[Seen]:
+def leads_between(scope: Scope, studies: Sequence[Study], first: str, second: str) -> list[Seen]:
     """Leads of one family's checkpoints over another's on single sets, as first minus second.
 
-    A lead is corrected for the pairs of checkpoints that could have led; here also for the sets of all leads. Models
-    without pre-training are left out; a set on which nothing may rest is context.
+    A lead is corrected for the pairs of checkpoints that could have led; here also for the sets of all leads in the
+    scope, or outside it. Models without pre-training are left out; a set on which nothing may rest is context.
     """
     found = [
         (study, lead)
@@ -158,14 +181,24 @@ def leads_between(studies: Sequence[Study], first: str, second: str) -> list[See
         if len(lead.datasets) == 1 and lead.second is not None and lead.pretraining != NO_PRETRAINING
         if {lead.first.family, lead.second.family} == {first, second}
     ]
-    leads = sum(identify_dataset(lead.datasets[0]).carries_findings for _, lead in found)
-    return [_lead_seen(study, lead, max(leads, 1), first) for study, lead in found]
+
+    def judge(own: Sequence[tuple[Study, Lead]]) -> list[Seen]:
+        leads = sum(identify_dataset(lead.datasets[0]).carries_findings for _, lead in own)
+        return [_lead_seen(study, lead, max(leads, 1), first) for study, lead in own]
+
+    return apart(
+        scope, found, lambda one: conditions_of(one[0], _sides(one[1], first)[0].subject, one[1].datasets[0]), judge
+    )
+
+
+def _sides(lead: Lead, first: str) -> list[Side]:
+    assert lead.second is not None
+    return [lead.first, lead.second] if lead.first.family == first else [lead.second, lead.first]
 
 
 def _lead_seen(study: Study, lead: Lead, leads: int, first: str) -> Seen:
-    assert lead.second is not None
     scores: list[Scored] = [*study.protocols.finetuned, *study.protocols.evaluated]
-    sides = [lead.first, lead.second] if lead.first.family == first else [lead.second, lead.first]
+    sides = _sides(lead, first)
     ours, theirs = (
         next(s.group for s in scores if s.cell_ids == side.cell_ids and s.subject == side.subject) for side in sides
     )

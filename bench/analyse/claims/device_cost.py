@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from statistics import median
 
-from bench.analyse.claims.combine import Seen, conclude, one_vote_each, p_words, sign_test_p, word_of
+from bench.analyse.claims.combine import Seen, apart, conclude, one_vote_each, p_words, sign_test_p, word_of
 from bench.analyse.claims.measurements import Measurements
 from bench.analyse.claims.scope import Conditions
 from bench.analyse.claims.verdicts import Bearing, Evidence, Verdict
@@ -79,7 +79,8 @@ def _distinct(rows: Iterable[TimmRow]) -> list[TimmRow]:
 def measure_slower_at_equal_macs(claim: Claim, measurements: Measurements) -> Verdict:
     """Throughput of ViTs over CNNs of equal multiply-adds, paired by process round on one machine; a vote per ViT."""
     within, slower = float(claim.parameters["within"]), bool(claim.parameters["slower"])
-    seen = one_vote_each([one for study in measurements.studies for one in _speed_pairs(study, within, slower)])
+    pairs = [one for study in measurements.studies for one in _speed_pairs(study, within, slower)]
+    seen = apart(claim.scope, pairs, _conditions_of_vote, one_vote_each)
     absent = "No suite read here times a ViT and a CNN of equal MACs on one machine."
     return conclude(claim, seen, "most", lambda rows: tally(rows, "ViT", "ViTs", _VOTES), absent)
 
@@ -109,6 +110,10 @@ def _speed_pairs(study: Study, within: float, slower: bool) -> list[tuple[str, S
     return seen
 
 
+def _conditions_of_vote(vote: tuple[str, Seen]) -> Conditions:
+    return vote[1].conditions
+
+
 def _conditions(row: Row) -> Conditions:
     return Conditions(resolution_px=row.key.resolution_px, macs=row.macs, device=row.key.device)
 
@@ -127,7 +132,8 @@ def measure_slower_latency(claim: Claim, measurements: Measurements) -> Verdict:
                 if _are_equal(vit, cnn, within) and replace(vit.key, model="") == replace(cnn.key, model=""):
                     seen.append((vit.key.model, _latency_pair(study, vit, cnn)))
     absent = "No suite read here times single images with a ViT and a CNN of equal MACs on one machine."
-    return conclude(claim, one_vote_each(seen), "most", lambda rows: tally(rows, "ViT", "ViTs", _VOTES), absent)
+    votes = apart(claim.scope, seen, _conditions_of_vote, one_vote_each)
+    return conclude(claim, votes, "most", lambda rows: tally(rows, "ViT", "ViTs", _VOTES), absent)
 
 
 def _are_equal(vit: Row, cnn: Row, within: float) -> bool:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from itertools import pairwise
 
-from bench.analyse.claims.combine import Seen, conclude, word_of
+from bench.analyse.claims.combine import Seen, apart, conclude, word_of
 from bench.analyse.claims.contrasts import conditions_of
 from bench.analyse.claims.measurements import Measurements
 from bench.analyse.claims.table_six import SET_TITLES
@@ -81,7 +81,12 @@ def measure_larger_patches(claim: Claim, measurements: Measurements) -> Verdict:
         for study in measurements.studies
         for pair in _pairs([*study.protocols.finetuned, *study.protocols.evaluated])
     ]
-    seen = [_scored_pair(study, large, small, len(scored)) for study, (large, small) in scored]
+    seen = apart(
+        claim.scope,
+        scored,
+        lambda one: conditions_of(one[0], one[1][0].subject, one[1][0].dataset),
+        lambda own: [_scored_pair(study, large, small, len(own)) for study, (large, small) in own],
+    )
     counted = [figure for study in measurements.studies for figure in _counted_pairs(study)]
     if not seen and counted:
         told = "; ".join(map(figure_words, counted[:3]))

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 
 from scipy import stats
 
-from bench.analyse.claims.combine import Quantifier, Seen, conclude, p_words, sign_test_p, word_of
+from bench.analyse.claims.combine import Quantifier, Seen, apart, conclude, p_words, sign_test_p, word_of
 from bench.analyse.claims.contrasts import (
     FAMILY_TITLES,
     Contrast,
     bonferroni,
-    correction_words,
+    corrected_tally,
     family_title,
     from_scratch,
     interval_evidence,
@@ -109,11 +109,11 @@ def measure_order_by_data(claim: Claim, measurements: Measurements) -> Verdict:
     pair = f"{family_title(first)}s and {family_title(second)}s"
     absent = f"No suite read here trains {pair} on several numbers of images."
     if not claim.parameters["ahead"]:
-        seen = judged([curve[0] for curve in curves], positive="against", negative="for")
+        seen = judged(claim.scope, [curve[0] for curve in curves], positive="against", negative="for")
     else:
-        seen = [*_gains(curves), *_crossovers(measurements.studies, first, second)]
-    note = correction_words(sum(one.evidence.bearing != "context" for one in seen))
-    return conclude(claim, seen, "every", lambda rows: tally(rows, "difference", "differences", note), absent)
+        gains = apart(claim.scope, curves, lambda curve: curve[-1].conditions, _gains)
+        seen = [*gains, *_crossovers(measurements.studies, first, second)]
+    return conclude(claim, seen, "every", corrected_tally("difference", "differences"), absent)
 
 
 def _curves(study: Study, first: str, second: str) -> list[list[Contrast]]:
@@ -240,7 +240,7 @@ def _welch_half_width(ours: Quoted, theirs: Quoted, level: float) -> float | Non
 
 def measure_ahead_on_every_set(claim: Claim, measurements: Measurements) -> Verdict:
     """The best ViT against the best CNN of one stratum of pre-training data, on every fine-tuned or evaluated set."""
-    seen = leads_between(measurements.studies, "vit", "cnn")
+    seen = leads_between(claim.scope, measurements.studies, "vit", "cnn")
     note = "corrected for the sets, and on each for the checkpoints that could have led"
     absent = "No suite read here adapts or evaluates weights of ViTs and CNNs of one pre-training."
     return conclude(claim, seen, "every", lambda rows: tally(rows, "comparison", "comparisons", note), absent)

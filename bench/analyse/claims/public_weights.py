@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 from scipy import stats
 
-from bench.analyse.claims.combine import Seen, conclude, word_of
+from bench.analyse.claims.combine import Seen, apart, conclude, word_of
 from bench.analyse.claims.contrasts import bonferroni, conditions_of
 from bench.analyse.claims.interpolate import Point, cost_at, rising_front
 from bench.analyse.claims.measurements import Measurements
-from bench.analyse.claims.scope import Conditions
+from bench.analyse.claims.scope import Conditions, outside
 from bench.analyse.claims.verdicts import Bearing, Evidence, Verdict
 from bench.analyse.claims.words import figure_words, tally
 from bench.analyse.study import Study
@@ -84,6 +84,14 @@ def measure_public_cost(claim: Claim, measurements: Measurements) -> Verdict:
 
 def _cost_ratios(claim: Claim, models: Sequence[Model], axis: str, source: str, origin: str, suite: str) -> list[Seen]:
     """One figure for each model of the first system, at its largest resolution, that the second's curve spans."""
+
+    def judge(own: Sequence[Model]) -> list[Seen]:
+        return _ratios_of(claim, own, axis, source, origin, suite)
+
+    return apart(claim.scope, models, lambda model: model.conditions or Conditions(), judge)
+
+
+def _ratios_of(claim: Claim, models: Sequence[Model], axis: str, source: str, origin: str, suite: str) -> list[Seen]:
     first, second = (_of_system(models, str(claim.parameters[key])) for key in ("first", "second"))
     least = float(claim.parameters["at_least"])
     if not first or not second:
@@ -191,12 +199,19 @@ def judge_public_best(claim: Claim) -> Verdict:
     return Verdict(word_of([bearing], "every"), reason, tuple(rows))
 
 
+def _sides(claim: Claim, models: Sequence[Model]) -> list[list[Model]]:
+    return [_of_system(models, str(claim.parameters[key])) for key in ("first", "second")]
+
+
 def measure_public_best(claim: Claim, measurements: Measurements) -> Verdict:
     """The same from checkpoints evaluated here on ImageNet's validation images."""
     seen = []
     for study in measurements.studies:
         models = _evaluated(study, str(claim.parameters["stratum"]), "macs")
-        sides = [_of_system(models, str(claim.parameters[key])) for key in ("first", "second")]
+        within = [model for model in models if not outside(claim.scope, model.conditions or Conditions())]
+        sides = _sides(claim, within)
+        if not all(sides):  # nothing in the scope: an analogue
+            sides = _sides(claim, models)
         if not all(sides):
             continue
         ours, theirs = (max(side, key=lambda model: (model.top1_pct, model.name)) for side in sides)

@@ -6,11 +6,11 @@ import math
 from collections.abc import Sequence
 from itertools import pairwise
 
-from bench.analyse.claims.combine import Seen, conclude, word_of
+from bench.analyse.claims.combine import Seen, apart, conclude, word_of
 from bench.analyse.claims.contrasts import (
     Contrast,
     bonferroni,
-    correction_words,
+    corrected_tally,
     family_title,
     from_scratch,
     judged,
@@ -21,7 +21,7 @@ from bench.analyse.claims.interpolate import gain_at, rising_front
 from bench.analyse.claims.measurements import Measurements
 from bench.analyse.claims.table_six import INTERPOLATED, MEAN_SETS, TABLE_6, TABLE_6_TITLES, table_six
 from bench.analyse.claims.verdicts import Bearing, Evidence, Verdict
-from bench.analyse.claims.words import named, tally
+from bench.analyse.claims.words import named
 from bench.analyse.identity import identify_dataset
 from bench.analyse.intervals import contrast_interval
 from bench.analyse.scores import Score
@@ -72,6 +72,13 @@ def measure_lead_closes(claim: Claim, measurements: Measurements) -> Verdict:
         for contrast in _by_budget(study, first, second):
             by_set.setdefault(contrast.dataset, []).append(contrast)
         pairs += [(rows[0], rows[-1]) for rows in by_set.values() if len(rows) > 1]
+    seen = apart(claim.scope, pairs, lambda pair: pair[1].conditions, _closing)
+    absent = f"No suite read here trains both {first} and {second} at two budgets or more."
+    return conclude(claim, seen, "every", corrected_tally("difference", "differences"), absent)
+
+
+def _closing(pairs: Sequence[tuple[Contrast, Contrast]]) -> list[Seen]:
+    """The lead at the smaller budget and by how much it shrinks to the larger, for each pair of these."""
     level = bonferroni(2 * sum(small.decides for small, _ in pairs))
     seen = []
     for small, large in pairs:
@@ -86,9 +93,7 @@ def measure_lead_closes(claim: Claim, measurements: Measurements) -> Verdict:
             ids = tuple(sorted({*small.record_ids, *large.record_ids}))
             figure = Evidence(words, value, "points", low, high, bearing, "measured", "", small.suite, ids)
             seen.append(Seen(figure, large.conditions))
-    note = correction_words(len([one for one in seen if one.evidence.bearing != "context"]))
-    absent = f"No suite read here trains both {first} and {second} at two budgets or more."
-    return conclude(claim, seen, "every", lambda rows: tally(rows, "difference", "differences", note), absent)
+    return seen
 
 
 def _by_budget(study: Study, first: str, second: str) -> list[Contrast]:
@@ -157,10 +162,9 @@ def measure_keeps_rising(claim: Claim, measurements: Measurements) -> Verdict:
             parts = ((1.0, top.group), (-1.0, below.group))
             ids = (*below.cell_ids, *top.cell_ids)
             contrasts.append(Contrast(study.suite, dataset, words, parts, scratch_conditions(top), ids))
-    seen = judged(contrasts, positive=positive, negative=negative)
-    note = correction_words(sum(one.decides for one in contrasts))
+    seen = judged(claim.scope, contrasts, positive=positive, negative=negative)
     absent = f"No suite read here trains {family_title(family)}s at two budgets or more."
-    return conclude(claim, seen, "every", lambda rows: tally(rows, "difference", "differences", note), absent)
+    return conclude(claim, seen, "every", corrected_tally("difference", "differences"), absent)
 
 
 def _tflop(score: Score) -> str:

@@ -80,6 +80,15 @@ def test_intervals_widen_with_the_number_of_sets():
     assert "95 % for all 2 together" in verdict.reason
 
 
+def test_sets_outside_the_scope_widen_no_interval_of_those_inside():
+    one = studied(seeds(VIT, 81.0), seeds(CNN, 80.0))
+    two = studied(seeds(VIT, 81.0), seeds(CNN, 80.0), seeds(VIT, 81.0, "shapes"), seeds(CNN, 80.0, "shapes"))
+    asked = claim("cost_at_equal_accuracy", Scope(datasets=("textures",)), **LESS_COMPUTE.parameters)
+    assert measure_cost_at_equal_accuracy(asked, measured(two)).evidence == (
+        measure_cost_at_equal_accuracy(asked, measured(one)).evidence
+    )
+
+
 CLOSES = claim("lead_closes", first="hybrid", second="vit", closed_within_points=0.1)
 
 

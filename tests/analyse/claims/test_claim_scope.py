@@ -1,7 +1,7 @@
 import pytest
 from made_up_claims import ANYWHERE, ELSEWHERE, claim
 
-from bench.analyse.claims.combine import Seen, conclude, one_vote_each, sign_test_p, word_of
+from bench.analyse.claims.combine import Seen, apart, conclude, one_vote_each, sign_test_p, word_of
 from bench.analyse.claims.scope import Conditions, departure_words, outside
 from bench.analyse.claims.verdicts import Evidence
 from bench.analyse.claims.words import tally
@@ -71,6 +71,20 @@ def test_records_inside_leave_those_outside_no_say():
     seen = [Seen(figure("for"), inside), Seen(figure("against"), outside_)]
     verdict = conclude(claim("r", ELSEWHERE), seen, "every", lambda rows: f"{len(rows)} figures.", "Nothing.")
     assert (verdict.word, verdict.reason, len(verdict.evidence)) == ("supported", "1 figures.", 1)
+
+
+def test_records_outside_take_no_vote_and_widen_no_interval_of_those_inside():
+    scope = Scope(resolution_px=(128, float("inf")))
+    small, large = Conditions(resolution_px=32), Conditions(resolution_px=224)
+    votes = [
+        vote
+        for i in range(8)
+        for vote in ((f"m{i}", Seen(figure("against"), small)), (f"m{i}", Seen(figure("for"), large)))
+    ]
+    seen = apart(scope, votes, lambda vote: vote[1].conditions, one_vote_each)
+    verdict = conclude(claim("r", scope), seen, "most", lambda rows: f"{len(rows)} rows.", "Nothing.")
+    assert (verdict.word, verdict.reason) == ("supported", "8 rows.")
+    assert [one.evidence.bearing for one in seen] == ["for"] * 8 + ["against"] * 8
 
 
 def test_without_figures_the_reason_says_what_is_missing():
