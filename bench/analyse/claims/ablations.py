@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from statistics import fmean, stdev
 from typing import Any
 
 from scipy import stats
 
 from bench.analyse.claims.combine import p_words, sign_test_p, word_of
+from bench.analyse.claims.contrasts import bonferroni
+from bench.analyse.claims.image_noise import NOTE, Printed, printed_difference
 from bench.analyse.claims.quoted import quoted
 from bench.analyse.claims.verdicts import Bearing, Evidence, Verdict
 from bench.analyse.claims.words import figure_words, named, tally
@@ -23,19 +26,30 @@ PERCENT = 100.0
 
 
 def judge_stated_gap(claim: Claim) -> Verdict:
-    """Whether differences of printed accuracies lie where the claim puts them.
+    """Whether differences of printed accuracies lie where the claim puts them, by more than the images' noise.
 
     Parameters: gaps, each with `first` and `second` (keys of `quoted`) and `low`, `high` (points, both included).
     """
     rows = []
     for gap in _gaps(claim):
         ours, theirs = quoted(str(gap["first"])), quoted(str(gap["second"]))
-        delta = round(ours.value_pct - theirs.value_pct, 6)
-        met: Bearing = "for" if float(gap["low"]) <= delta <= float(gap["high"]) else "against"
         source = "; ".join(dict.fromkeys((ours.source, theirs.source)))
         label = f"{ours.title} {fixed(ours.value_pct, 2)} % − {theirs.title} {fixed(theirs.value_pct, 2)} %"
-        rows.append(Evidence(label, delta, "points", None, None, met, "published", source))
-    return Verdict(word_of([row.bearing for row in rows], "every"), tally(rows, "gap", "gaps"), tuple(rows))
+        images = ours.test_images if ours.test_images == theirs.test_images else None
+        figure = printed_difference(
+            Printed(label, ours.value_pct, theirs.value_pct, images, source), bonferroni(len(_gaps(claim)))
+        )
+        rows.append(replace(figure, bearing=_lies(figure, float(gap["low"]), float(gap["high"]))))
+    return Verdict(word_of([row.bearing for row in rows], "every"), tally(rows, "gap", "gaps", NOTE), tuple(rows))
+
+
+def _lies(figure: Evidence, low: float, high: float) -> Bearing:
+    """For where the whole interval lies within the claimed range, against where it lies wholly outside."""
+    if figure.low is None or figure.high is None:
+        return "undecided"
+    if low <= figure.low and figure.high <= high:
+        return "for"
+    return "against" if figure.high < low or figure.low > high else "undecided"
 
 
 def _gaps(claim: Claim) -> Sequence[dict[str, Any]]:

@@ -8,6 +8,7 @@ from itertools import pairwise
 
 from bench.analyse.claims.combine import Seen, apart, conclude, word_of
 from bench.analyse.claims.contrasts import conditions_of
+from bench.analyse.claims.image_noise import NOTE, Printed, images_tested, judge_signs
 from bench.analyse.claims.measurements import Measurements
 from bench.analyse.claims.table_six import SET_TITLES
 from bench.analyse.claims.verdicts import Bearing, Evidence, Verdict
@@ -28,38 +29,40 @@ def judge_larger_patches(claim: Claim) -> Verdict:
 
     Parameters: table (5: three pre-trainings; 6: JFT-300M at 7 epochs alone).
     """
-    rows = _table_six() if int(claim.parameters["table"]) == 6 else _table_five()
+    found = _table_six() if int(claim.parameters["table"]) == 6 else _table_five()
+    rows = judge_signs(found, positive="against", negative="for")
     costs = _costs()
-    told = tally(rows, "difference", "differences", "no spread is printed")
+    told = tally(rows, "difference", "differences", NOTE)
     reason = f"{told[:-1]}; {'; '.join(map(figure_words, costs))}."
     every = [*rows, *costs]
     return Verdict(word_of([row.bearing for row in every], "every"), reason, tuple(every))
 
 
-def _table_six() -> list[Evidence]:
+def _table_six() -> list[Printed]:
     top1 = {row.name: row.top1_pct for row in paper_scaling() if row.epochs == 7}
     return [
-        _difference(f"{large} − {small}, {SET_TITLES[dataset]}", top1[large][dataset] - top1[small][dataset], TABLE_6)
+        Printed(
+            f"{large} − {small}, {SET_TITLES[dataset]}",
+            top1[large][dataset],
+            top1[small][dataset],
+            images_tested(SET_TITLES[dataset]),
+            TABLE_6,
+        )
         for large, small in PAIRS
         for dataset in top1[large]
     ]
 
 
-def _table_five() -> list[Evidence]:
+def _table_five() -> list[Printed]:
     top1 = {(row.pretraining, row.model, row.dataset): row.top1_pct for row in paper_transfer()}
     rows = []
     for pretraining, dataset in dict.fromkeys((key[0], key[2]) for key in top1):
         for large, small in PAIRS:
             ours, theirs = top1[pretraining, large, dataset], top1[pretraining, small, dataset]
             if ours is not None and theirs is not None:
-                rows.append(_difference(f"{large} − {small}, {dataset}, after {pretraining}", ours - theirs, TABLE_5))
+                label = f"{large} − {small}, {dataset}, after {pretraining}"
+                rows.append(Printed(label, ours, theirs, images_tested(dataset), TABLE_5))
     return rows
-
-
-def _difference(label: str, delta: float, source: str) -> Evidence:
-    delta = round(delta, 6)
-    bearing: Bearing = "undecided" if delta == 0 else "for" if delta < 0 else "against"
-    return Evidence(label, delta, "points", None, None, bearing, "published", source)
 
 
 def _costs() -> list[Evidence]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from scipy import stats
 
@@ -22,6 +23,7 @@ from bench.analyse.claims.contrasts import (
     sign_bearing,
 )
 from bench.analyse.claims.figures_only import no_records_decide
+from bench.analyse.claims.image_noise import NOTE, Printed, images_tested, judge_signs
 from bench.analyse.claims.measurements import Measurements
 from bench.analyse.claims.quoted import Quoted, quoted
 from bench.analyse.claims.scope import Conditions
@@ -51,22 +53,27 @@ def judge_order_by_data(claim: Claim) -> Verdict:
     """
     first, second = str(claim.parameters["first"]), str(claim.parameters["second"])
     ahead, quantifier = bool(claim.parameters["ahead"]), _quantifier(claim)
-    rows = []
+    source = f"{TABLE_5}; {BIT_PAPER}" if "cnn" in (first, second) else TABLE_5
+    rows: list[Evidence] = []
     for pretraining in _STRATA:
         ours, theirs = _top1(first, pretraining), _top1(second, pretraining)
-        for dataset in ours:
-            if dataset not in theirs:
-                continue
-            delta = ours[dataset] - theirs[dataset]
-            bearing: Bearing = "context"
-            if pretraining == claim.parameters["pretraining"]:
-                bearing = "undecided" if delta == 0 else "for" if (delta > 0) is ahead else "against"
-            label = f"{_side(first)} − {_side(second)}, {dataset}, after {pretraining}"
-            source = f"{TABLE_5}; {BIT_PAPER}" if "cnn" in (first, second) else TABLE_5
-            rows.append(Evidence(label, delta, "points", None, None, bearing, "published", source))
+        found = [
+            Printed(
+                f"{_side(first)} − {_side(second)}, {dataset}, after {pretraining}",
+                ours[dataset],
+                theirs[dataset],
+                images_tested(dataset),
+                source,
+            )
+            for dataset in ours
+            if dataset in theirs
+        ]
+        decided = judge_signs(found, positive="for" if ahead else "against", negative="against" if ahead else "for")
+        decides = pretraining == claim.parameters["pretraining"]
+        rows += decided if decides else [replace(row, bearing="context") for row in decided]
     told = [row for row in rows if row.bearing != "context"]
     others = [figure_words(row) for row in rows if row.bearing == "context"] if len(told) == 1 else []
-    reason = tally(rows, "difference", "differences", "no spread is printed")
+    reason = tally(rows, "difference", "differences", NOTE)
     if others:
         reason = f"{reason[:-1]}; beside it {'; '.join(others)}."
     if quantifier == "most":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from bench.analyse.claims.image_noise import images_tested
 from bench.catalog.papers import CnnRow, cnn_published, deit_published, paper_sota, paper_transfer, read_table
 from bench.catalog.papers import timm_published as timm_rows
 from bench.errors import UnknownNameError
@@ -18,6 +19,7 @@ class Quoted:
     value_pct: float
     source: str
     std_pp: float | None = None
+    test_images: int | None = None  # of its set; None where that is not known
 
 
 def quoted(key: str) -> Quoted:
@@ -39,7 +41,11 @@ def quoted(key: str) -> Quoted:
 def _table2() -> dict[str, Quoted]:
     return {
         f"{row.pretraining}:{row.system}:{row.dataset}": Quoted(
-            f"{row.system} ({row.pretraining})", row.accuracy_pct, "arXiv 2010.11929v2, Table 2", row.std_pp
+            f"{row.system} ({row.pretraining})",
+            row.accuracy_pct,
+            "arXiv 2010.11929v2, Table 2",
+            row.std_pp,
+            images_tested(row.dataset),
         )
         for row in paper_sota()
         if row.accuracy_pct is not None
@@ -49,7 +55,10 @@ def _table2() -> dict[str, Quoted]:
 def _table5() -> dict[str, Quoted]:
     return {
         f"{row.pretraining}:{row.model}:{row.dataset}": Quoted(
-            f"{row.model} ({row.pretraining})", row.top1_pct, "arXiv 2010.11929v2, Table 5"
+            f"{row.model} ({row.pretraining})",
+            row.top1_pct,
+            "arXiv 2010.11929v2, Table 5",
+            test_images=images_tested(row.dataset),
         )
         for row in paper_transfer()
         if row.top1_pct is not None
@@ -59,7 +68,10 @@ def _table5() -> dict[str, Quoted]:
 def _text() -> dict[str, Quoted]:
     return {
         f"{row['ablation']}:{row['model']}:{row['setting']}:{row['dataset']}": Quoted(
-            f"{row['model']} ({row['ablation']}, {row['setting']})", float(row["value"]), row["source"]
+            f"{row['model']} ({row['ablation']}, {row['setting']})",
+            float(row["value"]),
+            row["source"],
+            test_images=images_tested(row["dataset"]),
         )
         for row in read_table("paper_ablations")
         if row["unit"].startswith("percent")
@@ -71,7 +83,8 @@ def _of_imagenet(rows: list[CnnRow], *, by_source: bool) -> dict[str, Quoted]:
     for row in rows:
         if row.top1_pct is not None:
             key = f"{row.pretraining}:{row.model}:{row.resolution_px}" + (f":{row.source}" if by_source else "")
-            found[key] = Quoted(f"{row.model} @{row.resolution_px} ({row.pretraining})", row.top1_pct, row.source)
+            title = f"{row.model} @{row.resolution_px} ({row.pretraining})"
+            found[key] = Quoted(title, row.top1_pct, row.source, test_images=images_tested("ImageNet"))
     return found
 
 
@@ -86,7 +99,10 @@ def _deit() -> dict[str, Quoted]:
 def _timm() -> dict[str, Quoted]:
     return {
         f"{name}:{resolution}": Quoted(
-            f"{row.system} @{resolution} ({name.partition('.')[2]})", row.imagenet_top1_pct, row.source
+            f"{row.system} @{resolution} ({name.partition('.')[2]})",
+            row.imagenet_top1_pct,
+            row.source,
+            test_images=images_tested("ImageNet"),
         )
         for (name, resolution), row in timm_rows().items()
         if row.imagenet_top1_pct is not None
