@@ -10,7 +10,7 @@ from bench.analyse.claims.combine import Seen, apart, conclude, word_of
 from bench.analyse.claims.contrasts import conditions_of
 from bench.analyse.claims.image_noise import NOTE, Printed, images_tested, judge_signs
 from bench.analyse.claims.measurements import Measurements
-from bench.analyse.claims.table_six import SET_TITLES
+from bench.analyse.claims.table_six import SET_TITLES, jft_epochs
 from bench.analyse.claims.verdicts import Bearing, Evidence, Verdict
 from bench.analyse.claims.words import figure_words, tally
 from bench.analyse.identity import identify_dataset
@@ -27,7 +27,7 @@ _NAME = re.compile(r"vit_(?P<size>[a-z]+)_patch(?P<patch>\d+)_(?P<resolution>\d+
 def judge_larger_patches(claim: Claim) -> Verdict:
     """Larger minus smaller patch on every set of Table 5 or 6, and the compute that it saves.
 
-    Parameters: table (5: three pre-trainings; 6: JFT-300M at 7 epochs alone).
+    Parameters: table (5: three pre-trainings, pairs of unequal epochs left out; 6: JFT-300M at 7 epochs alone).
     """
     found = _table_six() if int(claim.parameters["table"]) == 6 else _table_five()
     rows = judge_signs(found, positive="against", negative="for")
@@ -58,6 +58,8 @@ def _table_five() -> list[Printed]:
     rows = []
     for pretraining, dataset in dict.fromkeys((key[0], key[2]) for key in top1):
         for large, small in PAIRS:
+            if pretraining == "JFT-300M" and jft_epochs(large) != jft_epochs(small):
+                continue  # Table 6 has this pair at equal epochs
             ours, theirs = top1[pretraining, large, dataset], top1[pretraining, small, dataset]
             if ours is not None and theirs is not None:
                 label = f"{large} − {small}, {dataset}, after {pretraining}"

@@ -27,6 +27,7 @@ from bench.analyse.claims.image_noise import NOTE, Printed, images_tested, judge
 from bench.analyse.claims.measurements import Measurements
 from bench.analyse.claims.quoted import Quoted, quoted
 from bench.analyse.claims.scope import Conditions
+from bench.analyse.claims.table_six import jft_epochs
 from bench.analyse.claims.verdicts import Bearing, Evidence, Verdict
 from bench.analyse.claims.words import figure_words, tally
 from bench.analyse.identity import identify_dataset
@@ -56,10 +57,11 @@ def judge_order_by_data(claim: Claim) -> Verdict:
     source = f"{TABLE_5}; {BIT_PAPER}" if "cnn" in (first, second) else TABLE_5
     rows: list[Evidence] = []
     for pretraining in _STRATA:
+        epochs = _unequal_epochs(first, second) if pretraining == "JFT-300M" else ""
         ours, theirs = _top1(first, pretraining), _top1(second, pretraining)
         found = [
             Printed(
-                f"{_side(first)} − {_side(second)}, {dataset}, after {pretraining}",
+                f"{_side(first)} − {_side(second)}, {dataset}, after {pretraining}{epochs}",
                 ours[dataset],
                 theirs[dataset],
                 images_tested(dataset),
@@ -80,6 +82,14 @@ def judge_order_by_data(claim: Claim) -> Verdict:
         counts = [sum(row.bearing == bearing for row in told) for bearing in ("for", "against")]
         reason = f"{reason[:-1]}; exact sign test {p_words(sign_test_p(*counts))}."
     return Verdict(word_of([row.bearing for row in rows], quantifier), reason, tuple(rows))
+
+
+def _unequal_epochs(first: str, second: str) -> str:
+    """How the JFT-300M epochs of two models differ, for a label; empty where they do not or are not known."""
+    epochs = [jft_epochs(first), jft_epochs(second)]
+    if None in epochs or epochs[0] == epochs[1]:
+        return ""
+    return f" ({epochs[0]} against {epochs[1]} epochs)"
 
 
 def _quantifier(claim: Claim) -> Quantifier:

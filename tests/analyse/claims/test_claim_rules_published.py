@@ -136,6 +136,14 @@ def test_differences_of_printed_accuracies_within_the_noise_of_the_images_decide
     assert not [row for row in after_less.values() if row.bearing == "against"]
 
 
+def test_two_patches_of_unequal_epochs_are_no_pair_and_unequal_epochs_are_told():
+    labels = [row.label for row in judge_larger_patches(claim("larger_patches", table=5)).evidence]
+    assert "ViT-B/32 − ViT-B/16, ImageNet, after JFT-300M" in labels  # both 7 epochs
+    assert not [label for label in labels if "ViT-L/32" in label and "JFT" in label]  # 7 and 14
+    beside = [row.label for row in order("ViT-L/16", "ViT-B/16", "ImageNet", False).evidence]
+    assert "ViT-L/16 − ViT-B/16, ImageNet, after JFT-300M (14 against 7 epochs)" in beside
+
+
 def test_attention_grows_with_the_square_and_with_nothing_else():
     assert judge_attention_grows(claim("attention_grows", exponent=2)).word == "supported"
     assert judge_attention_grows(claim("attention_grows", exponent=1)).word == "contradicted"
