@@ -25,6 +25,7 @@ from bench.analyse.study import Study
 from bench.catalog.claims import Claim
 from bench.shown import counted, listed, significant
 
+_LEAD = "a lead at equal compute does not say how many times less compute"
 ROUNDS_TO = 0.5  # "about 2 times" is met by what rounds to 2 or more
 
 
@@ -103,7 +104,9 @@ def _ratio_words(evidence: Sequence[Evidence], claim: Claim) -> str:
 
 
 def measure_cost_at_equal_accuracy(claim: Claim, measurements: Measurements) -> Verdict:
-    """First minus second at equal training compute: ahead there means less compute at equal accuracy.
+    """First minus second at equal training compute: behind there, it needs more compute at equal accuracy, not less.
+
+    Ahead there it needs less, but how many times less no lead says, so a lead is undecided; ratios of compute decide.
 
     over = mean: the mean over each suite's sets that carry findings; else every set.
     """
@@ -114,13 +117,13 @@ def measure_cost_at_equal_accuracy(claim: Claim, measurements: Measurements) -> 
         own = from_scratch(study, study.scores, first, second)
         mean = mean_of(own)
         found += own if every_set else [] if mean is None else [mean]
-    seen = judged(claim.scope, found)
+    seen = judged(claim.scope, found, positive="undecided", negative="against")
     if not every_set:
         least = float(claim.parameters["at_least"])
         seen += [one for study in measurements.studies for one in _public_ratios(study, first, second, least)]
     sets = "" if every_set else " on two sets or more"
     absent = f"No suite read here trains both {family_title(first)}s and {family_title(second)}s at one budget{sets}."
-    return conclude(claim, seen, "every", corrected_tally("comparison", "comparisons"), absent)
+    return conclude(claim, seen, "every", corrected_tally("comparison", "comparisons", _LEAD), absent)
 
 
 def _public_ratios(study: Study, first: str, second: str, least: float) -> list[Seen]:

@@ -146,12 +146,18 @@ def correction_words(comparisons: int) -> str:
     return "95 % intervals" if comparisons <= 1 else f"intervals at 95 % for all {comparisons} together"
 
 
-def corrected_tally(noun: str, plural: str) -> Callable[[Sequence[Evidence]], str]:
-    """A sentence on differences that were judged together, with how many of them the intervals were corrected for."""
+def corrected_tally(
+    noun: str, plural: str, also: str = "", intervals_each: int = 1
+) -> Callable[[Sequence[Evidence]], str]:
+    """A sentence on differences that were judged together, with how many of them the intervals were corrected for.
+
+    also: follows that. intervals_each: behind each figure that decides.
+    """
 
     def say(rows: Sequence[Evidence]) -> str:
-        note = correction_words(sum(row.bearing != "context" and row.unit == "points" for row in rows))
-        return tally(rows, noun, plural, note)
+        judged_rows = sum(row.bearing != "context" and row.unit == "points" for row in rows)
+        words = correction_words(intervals_each * judged_rows)
+        return tally(rows, noun, plural, f"{words}; {also}" if also else words)
 
     return say
 

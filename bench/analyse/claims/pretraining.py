@@ -20,7 +20,6 @@ from bench.analyse.claims.contrasts import (
     judged,
     leads_between,
     scratch_conditions,
-    sign_bearing,
 )
 from bench.analyse.claims.figures_only import no_records_decide
 from bench.analyse.claims.image_noise import NOTE, Printed, images_tested, judge_signs
@@ -116,8 +115,8 @@ def _top1(side: str, pretraining: str) -> _Table:
 def measure_order_by_data(claim: Claim, measurements: Measurements) -> Verdict:
     """Two families from scratch along the training images of every set that has several sizes.
 
-    The first is claimed to be ahead after much data: what decides is whether it gains on the second from the smallest
-    to the largest number of images. Claimed to be behind after little: whether it is behind at the smallest.
+    The first is claimed to be ahead after much data: it must be behind at the smallest number of images and ahead at
+    the largest. Claimed to be behind after little: whether it is behind at the smallest.
     """
     first, second = str(claim.parameters["first"]), str(claim.parameters["second"])
     if first not in FAMILY_TITLES or second not in FAMILY_TITLES:
@@ -126,11 +125,13 @@ def measure_order_by_data(claim: Claim, measurements: Measurements) -> Verdict:
     pair = f"{family_title(first)}s and {family_title(second)}s"
     absent = f"No suite read here trains {pair} on several numbers of images."
     if not claim.parameters["ahead"]:
+        say = corrected_tally("difference", "differences")
         seen = judged(claim.scope, [curve[0] for curve in curves], positive="against", negative="for")
     else:
-        gains = apart(claim.scope, curves, lambda curve: curve[-1].conditions, _gains)
-        seen = [*gains, *_crossovers(measurements.studies, first, second)]
-    return conclude(claim, seen, "every", corrected_tally("difference", "differences"), absent)
+        say = corrected_tally("largest size", "largest sizes", intervals_each=2)
+        overtakings = apart(claim.scope, curves, lambda curve: curve[-1].conditions, _overtakings)
+        seen = [*overtakings, *_crossovers(measurements.studies, first, second)]
+    return conclude(claim, seen, "every", say, absent)
 
 
 def _curves(study: Study, first: str, second: str) -> list[list[Contrast]]:
@@ -183,21 +184,26 @@ def _crossovers(studies: Sequence[Study], first: str, second: str) -> list[Seen]
     return seen
 
 
-def _gains(curves: Sequence[Sequence[Contrast]]) -> list[Seen]:
-    """By how much the first gains on the second along each curve, and its difference at the largest size as context."""
-    level = bonferroni(sum(curve[0].decides for curve in curves))
+def _overtakings(curves: Sequence[Sequence[Contrast]]) -> list[Seen]:
+    """The first minus the second at the largest size of each curve, which decides, and at the smallest as context.
+
+    For: behind at the smallest and ahead at the largest, all differences together at 95 %. Against: behind at the
+    largest. Gaining on the second while still behind it is no overtaking.
+    """
+    level = bonferroni(2 * sum(curve[0].decides for curve in curves))
     seen = []
     for curve in curves:
         small, large = curve[0], curve[-1]
-        parts = (*large.parts, *((-weight, group) for weight, group in small.parts))
-        ids = tuple(sorted({*small.record_ids, *large.record_ids}))
-        words = f"{large.words}, minus the same at {small.words.split(', ')[2]}"
-        gain = Contrast(large.suite, large.dataset, words, parts, large.conditions, ids)
-        interval = contrast_interval(parts, level)
-        bearing = sign_bearing(interval) if gain.decides else "context"
-        seen.append(Seen(interval_evidence(gain, interval, bearing), gain.conditions))
-        there = contrast_interval(large.parts)
-        seen.append(Seen(interval_evidence(large, there, "context"), large.conditions))
+        before, there = contrast_interval(small.parts, level), contrast_interval(large.parts, level)
+        bearing: Bearing = "undecided"
+        if there is not None and there.high < 0:
+            bearing = "against"
+        elif there is not None and before is not None and before.high < 0 < there.low:
+            bearing = "for"
+        if not (small.decides and large.decides):
+            bearing = "context"
+        seen.append(Seen(interval_evidence(large, there, bearing), large.conditions))
+        seen.append(Seen(interval_evidence(small, before, "context"), large.conditions))
     return seen
 
 
