@@ -96,7 +96,7 @@ RULES: dict[str, Rule] = {
     "better_on_most": _rule(judge_better_on_most, no_records_decide, "ablation", "first", "second", "leave_out"),
     "variants_alike": _rule(judge_variants_alike, no_records_decide, "ablation", "apart", "margin_points"),
     "variant_apart": _rule(judge_variant_apart, no_records_decide, "ablation", "apart", "margin_points"),
-    "global_heads_early": _rule(judge_figure_only, measure_global_heads, "share"),
+    "global_heads_early": _rule(judge_figure_only, measure_global_heads, "share", "local_share"),
     "distance_grows": _rule(judge_figure_only, measure_distance_grows),
     "positions_two_dimensional": _rule(judge_figure_only, measure_position_structure),
     "figure_only": _rule(judge_figure_only, no_records_decide),

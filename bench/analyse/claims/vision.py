@@ -22,8 +22,10 @@ from bench.analyse.intervals import LEVEL
 from bench.catalog.claims import Claim
 from bench.catalog.models import find_model
 from bench.catalog.public_pretraining import find_public_pretraining
-from bench.shown import counted
+from bench.shown import counted, significant
 from bench.store.inspections import Facts
+
+SMALLEST_GRID = 7  # places a side; on fewer, nearness on the grid and along the sequence are hard to tell apart
 
 
 @dataclass(frozen=True)
@@ -39,17 +41,22 @@ class Looked:
 def measure_global_heads(claim: Claim, measurements: Measurements) -> Verdict:
     """In the first layer, the head that reaches farthest, over what evenly spread attention would reach.
 
-    Parameters: share (at least this much of the distance of even attention counts as global).
+    Attention that has learned nothing is near even in every head, so a far head counts only beside a local one.
+    Parameters: share (at least this much of the distance of even attention counts as global), local_share (at most
+    this much as local).
     """
-    share = float(claim.parameters["share"])
+    share, local_share = float(claim.parameters["share"]), float(claim.parameters["local_share"])
 
     def reach(facts: Facts) -> float | None:
         if not facts.attention_distance_px or not facts.uniform_distance_px:
             return None
         return float(max(facts.attention_distance_px[0]) / facts.uniform_distance_px)
 
-    def bearing(values: Sequence[float], _: Facts) -> Bearing:
-        return "for" if min(values) >= share else "against" if max(values) < share else "undecided"
+    def bearing(values: Sequence[float], looked: Sequence[Facts]) -> Bearing:
+        nearest = [min((f.attention_distance_px or ((0.0,),))[0]) / (f.uniform_distance_px or 1.0) for f in looked]
+        if max(values) < share:
+            return "against"
+        return "for" if min(values) >= share and max(nearest) <= local_share else "undecided"
 
     words = "distance of the farthest head of layer 1 over that of even attention"
     return _conclude(claim, measurements, reach, bearing, words)
@@ -66,8 +73,8 @@ def measure_distance_grows(claim: Claim, measurements: Measurements) -> Verdict:
         found = stats.spearmanr(range(len(means)), means).statistic
         return float(found) if found == found else 0.0  # all layers alike: no trend
 
-    def bearing(values: Sequence[float], facts: Facts) -> Bearing:
-        critical = _critical_correlation(len(facts.attention_distance_px or ()))
+    def bearing(values: Sequence[float], looked: Sequence[Facts]) -> Bearing:
+        critical = _critical_correlation(len(looked[0].attention_distance_px or ()))
         if critical is not None and min(values) >= critical:
             return "for"
         return "against" if critical is not None and max(values) <= -critical else "undecided"
@@ -76,43 +83,54 @@ def measure_distance_grows(claim: Claim, measurements: Measurements) -> Verdict:
 
 
 def measure_position_structure(claim: Claim, measurements: Measurements) -> Verdict:
-    """Whether the similarity of position embeddings follows nearness on the grid more than along the sequence."""
+    """Whether the similarity of position embeddings follows nearness on the grid more than along the sequence.
+
+    Embeddings do not depend on the image: one value for each model. The two correlations must differ by more than the
+    critical correlation of as many independent values as there are places; grids of fewer than SMALLEST_GRID places
+    a side are undecided. Both bounds are ours.
+    """
 
     def structure(facts: Facts) -> float | None:
         if facts.positions is None or not facts.positions.is_learned:
             return None
         return float(facts.positions.rank_correlation - facts.positions.rank_correlation_1d)
 
-    def bearing(values: Sequence[float], _: Facts) -> Bearing:
-        return "for" if min(values) > 0 else "against" if max(values) <= 0 else "undecided"
+    def bearing(values: Sequence[float], looked: Sequence[Facts]) -> Bearing:
+        tokens = looked[0].tokens
+        if tokens is None or min(tokens.rows, tokens.columns) < SMALLEST_GRID:
+            return "undecided"
+        critical = _critical_correlation(tokens.rows * tokens.columns)
+        if critical is None or abs(values[0]) < critical:
+            return "undecided"
+        return "for" if values[0] > 0 else "against"
 
     words = "rank correlation of similarity with nearness on the grid, minus with nearness along the sequence"
-    return _conclude(claim, measurements, structure, bearing, words)
+    return _conclude(claim, measurements, structure, bearing, words, of_images=False)
 
 
-def _critical_correlation(layers: int) -> float | None:
-    """The rank correlation of so many layers that chance exceeds in 2.5 % of orders (t approximation); None below 5."""
-    if layers < 5:
+def _critical_correlation(count: int) -> float | None:
+    """The rank correlation of so many values that chance exceeds in 2.5 % of orders (t approximation); None below 5."""
+    if count < 5:
         return None
-    t = float(stats.t.ppf((1 + LEVEL) / 2, layers - 2))
-    return t / float((layers - 2 + t**2) ** 0.5)
+    t = float(stats.t.ppf((1 + LEVEL) / 2, count - 2))
+    return t / float((count - 2 + t**2) ** 0.5)
 
 
 def _conclude(
     claim: Claim,
     measurements: Measurements,
     number: Callable[[Facts], float | None],
-    bearing: Callable[[Sequence[float], Facts], Bearing],
+    bearing: Callable[[Sequence[float], Sequence[Facts]], Bearing],
     words: str,
+    *,
+    of_images: bool = True,
 ) -> Verdict:
     seen = []
     for looked in _by_model([one.facts for one in measurements.inspections], number):
-        own = bearing(looked.values, looked.facts[0]) if looked.is_trained else "context"
-        label = f"{looked.label}: {words}, {counted(len(looked.values), 'image')}"
-        several = len(looked.values) > 1
+        own = bearing(looked.values, looked.facts) if looked.is_trained else "context"
+        label = f"{looked.label}: {words}{_images_words(looked.values) if of_images else ''}"
         figure = Evidence(
-            label, fmean(looked.values), "", min(looked.values) if several else None,
-            max(looked.values) if several else None, own, "measured", "",
+            label, fmean(looked.values), "", None, None, own, "measured", "",
             record_ids=tuple(facts.inspection_id for facts in looked.facts),
         )  # fmt: skip
         seen.append(Seen(figure, _conditions(looked.facts[0], measurements)))
@@ -121,6 +139,12 @@ def _conclude(
     if not trained:
         return Verdict("untestable here", absent, tuple(one.evidence for one in seen))
     return conclude(claim, seen, "every", lambda rows: tally(rows, "model", "models"), absent)
+
+
+def _images_words(values: Sequence[float]) -> str:
+    """How many images, and the range of their values: no interval, so it is told in words."""
+    span = f", from {significant(min(values), 3)} to {significant(max(values), 3)}" if len(values) > 1 else ""
+    return f", {counted(len(values), 'image')}{span}"
 
 
 def _by_model(inspected: Iterable[Facts], number: Callable[[Facts], float | None]) -> list[Looked]:

@@ -326,22 +326,22 @@ def test_other_images_than_imagenets_say_nothing_of_published_accuracies():
     assert measure_public_best(asked, measured(on_imagenet(9000, 1e9, "pets"))).evidence == ()
 
 
-def inspection(first_layer=(10.0, 90.0), layers=6, rising=True, kind="public", grid=0.9, line=0.5):
+def inspection(first_layer=(10.0, 90.0), layers=6, rising=True, kind="public", grid=0.9, line=0.5, side=14):
     means = [20.0 + 10 * i if rising else 70.0 - 10 * i for i in range(1, layers)]
     positions = SimpleNamespace(rank_correlation=grid, rank_correlation_1d=line, is_learned=kind != "random")
     facts = SimpleNamespace(
         inspection_id="abc", model="vit_base_patch16_224.augreg_in21k", title="ViT <b>", resolution_px=224,
         weights=SimpleNamespace(kind=kind, sha256=None if kind == "random" else "f00", seed=0, cell_id=None),
         attention_distance_px=(first_layer, *((mean, mean) for mean in means)), uniform_distance_px=100.0,
-        positions=positions,
+        positions=positions, tokens=SimpleNamespace(rows=side, columns=side),
     )  # fmt: skip
     return SimpleNamespace(facts=facts)
 
 
 LOOKS = [
-    (measure_global_heads, {"share": 0.8}, {}, {"first_layer": (10.0, 30.0)}),
+    (measure_global_heads, {"share": 0.8, "local_share": 0.5}, {}, {"first_layer": (10.0, 30.0)}),
     (measure_distance_grows, {}, {"first_layer": (5.0, 5.0)}, {"first_layer": (99.0, 99.0), "rising": False}),
-    (measure_position_structure, {}, {}, {"grid": 0.4}),
+    (measure_position_structure, {}, {}, {"grid": 0.2}),
 ]
 
 
@@ -366,13 +366,34 @@ def test_random_weights_never_decide_what_a_model_learned(measure, parameters, g
 def test_weights_of_which_nothing_is_known_are_outside_the_scope():
     scope = Scope(pretraining_images=(1e6, float("inf")))
     found = Measurements((), (inspection(kind="file"),))
-    verdict = measure_global_heads(claim("vision", scope, share=0.8), found)
+    verdict = measure_global_heads(claim("vision", scope, share=0.8, local_share=0.5), found)
     assert (verdict.word, verdict.analogue) == ("untestable here", "same")
+
+
+def test_heads_that_all_attend_evenly_show_no_global_head():
+    asked = claim("vision", ANYWHERE, share=0.8, local_share=0.5)
+    found = Measurements((), (inspection(first_layer=(96.0, 102.0)),))
+    assert measure_global_heads(asked, found).word == "inconclusive"
+
+
+@pytest.mark.parametrize("fields", [{"side": 4, "grid": 0.1}, {"side": 4}, {"grid": 0.45}, {"grid": 0.6}])
+def test_small_grids_and_small_differences_of_correlations_decide_nothing(fields):
+    found = Measurements((), (inspection(**fields),))
+    assert measure_position_structure(claim("vision", ANYWHERE), found).word == "inconclusive"
+
+
+def test_positions_count_once_for_a_model_and_a_range_over_images_is_no_interval():
+    found = Measurements((), (inspection(), inspection(first_layer=(10.0, 95.0))))
+    (positions,) = measure_position_structure(claim("vision", ANYWHERE), found).evidence
+    assert (positions.low, positions.high, "image" in positions.label) == (None, None, False)
+    (heads,) = measure_global_heads(claim("vision", ANYWHERE, share=0.8, local_share=0.5), found).evidence
+    assert (heads.low, heads.high) == (None, None)
+    assert heads.label.endswith("2 images, from 0.900 to 0.950")
 
 
 def test_images_that_disagree_leave_a_model_undecided():
     found = Measurements((), (inspection(), inspection(first_layer=(10.0, 30.0))))
-    assert measure_global_heads(claim("vision", ANYWHERE, share=0.8), found).word == "inconclusive"
+    assert measure_global_heads(claim("vision", ANYWHERE, share=0.8, local_share=0.5), found).word == "inconclusive"
 
 
 @pytest.mark.parametrize(
