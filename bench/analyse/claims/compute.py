@@ -32,7 +32,8 @@ ROUNDS_TO = 0.5  # "about 2 times" is met by what rounds to 2 or more
 def judge_cost_at_equal_accuracy(claim: Claim) -> Verdict:
     """Table 6: how much more the second family costs at equal accuracy, on means of sets or on every set.
 
-    Parameters: first, second (families), at_least, at_most (the claimed factor), over (`mean` or `every set`).
+    Parameters: first, second (families), at_least (the claimed factor), at_most (beyond which the reason counts the
+    spans: a ViT that needs even less is not one that needs more), over (`mean` or `every set`).
     over = mean: the five-set mean and the means that leave one set out decide, single sets are context.
     """
     least = float(claim.parameters["at_least"])
@@ -97,9 +98,10 @@ def _ratio_words(evidence: Sequence[Evidence], claim: Claim) -> str:
     weakest = [first, *sorted(rest, key=lambda one: (order[one.bearing], one.low or 0.0))]
     most = float(claim.parameters["at_most"])
     beyond = sum(max(one.low or 0.0, one.high or 0.0) > most for one in deciding)
+    above = sum((one.low or 0.0) > most for one in deciding)
     return (
         f"Of {counted(len(deciding), 'span')}, {listed(words)} (what rounds to {claim.parameters['at_least']} meets "
-        f"it), and {beyond} reach beyond {significant(most, 1)} times: {named(weakest)}."
+        f"it), and {beyond} reach beyond {significant(most, 1)} times, {above} of them wholly: {named(weakest)}."
     )
 
 

@@ -44,6 +44,14 @@ def test_a_ratio_that_rounds_to_two_meets_about_two(monkeypatch):
     assert less_compute("every set").word == "supported"
 
 
+def test_ratios_wholly_beyond_the_claimed_range_are_counted_in_the_reason(monkeypatch):
+    vits = [scaling("v1", "vit", 100 / 8, 80.0), scaling("v2", "vit", 400 / 8, 90.0)]
+    use_table_six(monkeypatch, [*vits, *RESNETS])
+    verdict = less_compute("every set")
+    # six sets, each seen from either family
+    assert (verdict.word, "and 12 reach beyond 4 times, 12 of them wholly" in verdict.reason) == ("supported", True)
+
+
 def test_curves_that_share_no_accuracy_decide_by_their_bounds_or_not_at_all(monkeypatch):
     use_table_six(monkeypatch, [scaling("v", "vit", 10, 95.0), *RESNETS])
     verdict = less_compute()

@@ -85,6 +85,12 @@ def test_on_flowers_every_vit_beats_every_resnet_so_that_only_a_bound_is_told(ju
     assert (row.low, row.high) == (pytest.approx(3306 / 55), None)
 
 
+def test_a_factor_judged_from_below_alone_is_stated_as_at_least(judged):
+    for name in ("less-compute-on-the-mean", "less-compute-on-every-set"):
+        assert "at least about two times less" in judged[name].claim.statement
+    assert "2 of them wholly" in judged["less-compute-on-the-mean"].published.reason
+
+
 def test_real_speaks_against_less_compute_on_every_set(judged):
     rows = figures(judged, "less-compute-on-every-set").values()
     assert {row.label.split(",")[0] for row in rows if row.bearing == "against"} == {"ImageNet ReaL"}
