@@ -28,6 +28,14 @@ def test_a_popular_account_is_never_given_as_the_paper():
         assert (claim.kind == "popular account") == claim.where.startswith("popular account")
 
 
+def test_the_paper_is_credited_with_no_more_than_it_says_of_cost():
+    rows = claim_rows()
+    assert "comparable" in rows["vits-slower-at-equal-macs"].where
+    assert rows["attention-cost-barely-starts"].kind == "popular account"  # the paper speaks of throughput
+    assert "of equal compute" not in rows["vits-save-memory"].statement
+    assert rows["vits-save-memory"].where.endswith("is ours")
+
+
 def test_optional_parts_may_be_missing_and_ranges_are_closed():
     text = ROW + "scope = { exaflops = [50, inf], devices = ['cuda'] }\n"
     claim = parse_claims(text)["made-up"]
