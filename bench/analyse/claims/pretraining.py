@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from scipy import stats
 
-from bench.analyse.claims.combine import Quantifier, Seen, apart, conclude, p_words, sign_test_p, word_of
+from bench.analyse.claims.combine import Seen, apart, conclude, word_of
 from bench.analyse.claims.contrasts import (
     FAMILY_TITLES,
     Contrast,
@@ -22,7 +22,7 @@ from bench.analyse.claims.contrasts import (
     scratch_conditions,
 )
 from bench.analyse.claims.figures_only import no_records_decide
-from bench.analyse.claims.image_noise import NOTE, Printed, images_tested, judge_signs
+from bench.analyse.claims.image_noise import Printed, images_tested, judge_signs
 from bench.analyse.claims.measurements import Measurements
 from bench.analyse.claims.quoted import Quoted, quoted
 from bench.analyse.claims.scope import Conditions
@@ -45,42 +45,36 @@ _Table = Mapping[str, float]  # data set -> percent
 
 
 def judge_order_by_data(claim: Claim) -> Verdict:
-    """Table 5, and BiT's own paper: first minus second after pre-training on one set of images.
+    """Table 5, and BiT's own paper: first minus second after pre-training on one set of images, on one data set.
 
     Parameters: first, second (`vit`: the best ViT of Table 5; `cnn`: BiT with ResNet152x4; or a model of Table 5),
-    pretraining (that decides; the others are context), ahead (whether the first is claimed to be ahead there),
-    quantifier (every or most of the data sets).
+    pretraining and dataset (that decide; the others are context), ahead (whether the first is claimed to be ahead
+    there).
     """
-    first, second = str(claim.parameters["first"]), str(claim.parameters["second"])
-    ahead, quantifier = bool(claim.parameters["ahead"]), _quantifier(claim)
+    first, second, dataset = (str(claim.parameters[key]) for key in ("first", "second", "dataset"))
+    positive, negative = _bearings(ahead=bool(claim.parameters["ahead"]))
     source = f"{TABLE_5}; {BIT_PAPER}" if "cnn" in (first, second) else TABLE_5
     rows: list[Evidence] = []
     for pretraining in _STRATA:
         epochs = _unequal_epochs(first, second) if pretraining == "JFT-300M" else ""
         ours, theirs = _top1(first, pretraining), _top1(second, pretraining)
-        found = [
-            Printed(
-                f"{_side(first)} − {_side(second)}, {dataset}, after {pretraining}{epochs}",
-                ours[dataset],
-                theirs[dataset],
-                images_tested(dataset),
-                source,
-            )
-            for dataset in ours
-            if dataset in theirs
-        ]
-        decided = judge_signs(found, positive="for" if ahead else "against", negative="against" if ahead else "for")
-        decides = pretraining == claim.parameters["pretraining"]
-        rows += decided if decides else [replace(row, bearing="context") for row in decided]
-    told = [row for row in rows if row.bearing != "context"]
-    others = [figure_words(row) for row in rows if row.bearing == "context"] if len(told) == 1 else []
-    reason = tally(rows, "difference", "differences", NOTE)
-    if others:
-        reason = f"{reason[:-1]}; beside it {'; '.join(others)}."
-    if quantifier == "most":
-        counts = [sum(row.bearing == bearing for row in told) for bearing in ("for", "against")]
-        reason = f"{reason[:-1]}; exact sign test {p_words(sign_test_p(*counts))}."
-    return Verdict(word_of([row.bearing for row in rows], quantifier), reason, tuple(rows))
+        for name in ours:
+            if name in theirs:
+                label = f"{_side(first)} − {_side(second)}, {name}, after {pretraining}{epochs}"
+                printed = Printed(label, ours[name], theirs[name], images_tested(name), source)
+                (row,) = judge_signs([printed], positive=positive, negative=negative)
+                decides = (pretraining, name) == (claim.parameters["pretraining"], dataset)
+                rows.append(row if decides else replace(row, bearing="context"))
+    beside = [figure_words(row) for row in rows if row.bearing == "context" and f", {dataset}, " in row.label]
+    reason = tally(rows, "difference", "differences", "95 %, by the images' noise")
+    if beside:
+        reason = f"{reason[:-1]}; beside it {'; '.join(beside)}."
+    return Verdict(word_of([row.bearing for row in rows], "every"), reason, tuple(rows))
+
+
+def _bearings(*, ahead: bool) -> tuple[Bearing, Bearing]:
+    """What a first decided ahead, and decided behind, says of a claim that it is ahead (or that it is not)."""
+    return ("for", "against") if ahead else ("against", "for")
 
 
 def _unequal_epochs(first: str, second: str) -> str:
@@ -89,10 +83,6 @@ def _unequal_epochs(first: str, second: str) -> str:
     if None in epochs or epochs[0] == epochs[1]:
         return ""
     return f" ({epochs[0]} against {epochs[1]} epochs)"
-
-
-def _quantifier(claim: Claim) -> Quantifier:
-    return "most" if claim.parameters["quantifier"] == "most" else "every"
 
 
 def _side(name: str) -> str:

@@ -80,7 +80,7 @@ RULES: dict[str, Rule] = {
     "lead_closes": _rule(judge_lead_closes, measure_lead_closes, "first", "second", "closed_within_points"),
     "keeps_rising": _rule(judge_keeps_rising, measure_keeps_rising, "family", "rises"),
     "order_by_data": _rule(
-        judge_order_by_data, measure_order_by_data, "first", "second", "pretraining", "ahead", "quantifier"
+        judge_order_by_data, measure_order_by_data, "first", "second", "pretraining", "ahead", "dataset"
     ),
     "ahead_on_every_set": _rule(judge_ahead_on_every_set, measure_ahead_on_every_set, "first", "second", "pretraining"),
     "fewer_core_days": _rule(judge_fewer_core_days, no_records_decide, "first", "pretraining", "at_least"),

@@ -116,7 +116,7 @@ def test_a_curve_still_rises_where_the_largest_budget_is_ahead_of_the_next(last,
 
 
 def by_size(ahead):
-    return claim("order_by_data", first="vit", second="cnn", pretraining="JFT-300M", ahead=ahead, quantifier="every")
+    return claim("order_by_data", first="vit", second="cnn", pretraining="JFT-300M", ahead=ahead, dataset="ImageNet")
 
 
 def sizes(small, large):

@@ -18,7 +18,7 @@ PUBLISHED = {
     "cnns-win-on-small-pretraining": "supported",
     "vits-overtake-with-more-data": "supported",
     "vits-need-jft": "contradicted",
-    "large-vits-need-more-data": "inconclusive",
+    "large-vits-need-more-data": "supported",
     "deit-needs-no-more-than-imagenet": "contradicted",
     "deit-distilled-needs-no-more-than-imagenet": "supported",
     "vit-l16-beats-bit-l": "inconclusive",  # the tie on ReaL and the hundredth on VTAB
@@ -98,6 +98,16 @@ def test_deit_is_judged_with_and_without_distillation_by_the_same_gaps(judged):
         one = judged[f"{name}-no-more-than-imagenet"]
         assert [row.value for row in one.published.evidence] == pytest.approx(gaps)
         assert one.claim.where.endswith("the margin of 0.3 points is ours")
+
+
+def test_claims_that_the_paper_makes_of_imagenet_are_stated_and_decided_there(judged):
+    for name in ("cnns-win-on-small-pretraining", "vits-overtake-with-more-data", "large-vits-need-more-data"):
+        one = judged[name]
+        assert (
+            "on ImageNet" in one.claim.statement.partition("on ImageNet alone")[2] or "CNNs on" in one.claim.statement
+        )
+        assert one.claim.scope.datasets == ("imagenet",)
+        assert len([row for row in one.published.evidence if row.bearing != "context"]) == 1
 
 
 def test_real_speaks_against_less_compute_on_every_set(judged):
