@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import get_args
 
+from bench.analyse.claims.rules import can_be_decided
 from bench.analyse.claims.scope import scope_words
 from bench.analyse.claims.verdicts import Evidence, JudgedClaim, Verdict, Word
 from bench.analyse.claims.words import value_words
@@ -52,6 +53,9 @@ def claims_page(judged: Sequence[JudgedClaim], suites: Sequence[str], rebuild_co
     )
 
 
+_NO_SUITE = "; no suite here can decide this"
+
+
 def _tally(verdicts: Iterable[Verdict]) -> str:
     counts = Counter(verdict.word for verdict in verdicts)
     return listed(f"{fixed(counts[word], 0)} {word}" for word in get_args(Word) if counts[word])
@@ -59,9 +63,10 @@ def _tally(verdicts: Iterable[Verdict]) -> str:
 
 def _claim_blocks(one: JudgedClaim) -> list[str]:
     claim = one.claim
+    nowhere = "" if can_be_decided(claim) else _NO_SUITE
     facts = (
         f"`{claim.id}` · {claim.kind} · {escape(claim.where)} (place and wording: {claim.certainty}). "
-        f"Would be decided by {escape(claim.decided_by)}. Scope: {escape(scope_words(claim.scope))}."
+        f"Would be decided by {escape(claim.decided_by)}{nowhere}. Scope: {escape(scope_words(claim.scope))}."
     )
     outside = f" Outside the scope: {escape(one.measured.analogue_of)}." if one.measured.analogue_of else ""
     blocks = [

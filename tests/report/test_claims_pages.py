@@ -22,9 +22,9 @@ def figure(bearing="for", label="a figure", origin="measured", **more):
     return Evidence(label, 1.5, "points", 0.5, 2.5, bearing, origin, source, record_ids=ids, **more)
 
 
-def judged(measured, published=None, name="made-up", kind="paper"):
+def judged(measured, published=None, name="made-up", kind="paper", rule="distance_grows"):
     row = Claim(
-        name, f"Statement of {name}.", kind, "arXiv 2010.11929v2, Table 6", "from memory", "r", {}, "records",
+        name, f"Statement of {name}.", kind, "arXiv 2010.11929v2, Table 6", "from memory", rule, {}, "records",
         Scope(resolution_px=(224.0, float("inf"))),
     )  # fmt: skip
     return JudgedClaim(row, published or Verdict("supported", "So.", (figure(origin="published"),)), measured)
@@ -80,6 +80,12 @@ def test_the_page_tells_each_claim_with_both_verdicts_and_their_reasons():
     assert "Scope: 224 px or more." in page
     assert "<summary>2 figures</summary>" in page
     assert page.count("<details>") == page.count("</details>") == 2
+
+
+def test_a_claim_that_no_suite_can_decide_says_so():
+    told = "Would be decided by records; no suite here can decide this."
+    assert told in claims_page([judged(NOTHING, rule="figure_only")], ["desk"], "vitbench report")
+    assert told not in claims_page([judged(NOTHING)], ["desk"], "vitbench report")
 
 
 def test_names_that_users_gave_stay_text():

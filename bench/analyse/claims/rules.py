@@ -53,22 +53,30 @@ from bench.analyse.claims.vision import (
     measure_position_structure,
 )
 from bench.catalog.claims import Claim
+from bench.catalog.papers import IMAGENET21K_IMAGES
 from bench.errors import RequestError, UnknownNameError
 
 
 @dataclass(frozen=True)
 class Rule:
-    """Two functions of one question, and the parameters that a claim must give them."""
+    """Two functions of one question, and the parameters that a claim must give them.
+
+    most_images: pre-training images of the figures that `measured` finds, at most; None where they are not bounded.
+    """
 
     published: Callable[[Claim], Verdict]
     measured: Callable[[Claim, Measurements], Verdict]
     parameters: frozenset[str] = frozenset()
+    most_images: float | None = None
 
 
 def _rule(
-    published: Callable[[Claim], Verdict], measured: Callable[[Claim, Measurements], Verdict], *parameters: str
+    published: Callable[[Claim], Verdict],
+    measured: Callable[[Claim, Measurements], Verdict],
+    *parameters: str,
+    most_images: float | None = None,
 ) -> Rule:
-    return Rule(published, measured, frozenset(parameters))
+    return Rule(published, measured, frozenset(parameters), most_images)
 
 
 RULES: dict[str, Rule] = {
@@ -76,11 +84,14 @@ RULES: dict[str, Rule] = {
         judge_cost_at_equal_accuracy,
         measure_cost_at_equal_accuracy,
         *("first", "second", "at_least", "at_most", "over"),
+        most_images=IMAGENET21K_IMAGES,
     ),
-    "lead_closes": _rule(judge_lead_closes, measure_lead_closes, "first", "second", "closed_within_points"),
-    "keeps_rising": _rule(judge_keeps_rising, measure_keeps_rising, "family", "rises"),
+    "lead_closes": _rule(
+        judge_lead_closes, measure_lead_closes, "first", "second", "closed_within_points", most_images=0
+    ),
+    "keeps_rising": _rule(judge_keeps_rising, measure_keeps_rising, "family", "rises", most_images=0),
     "order_by_data": _rule(
-        judge_order_by_data, measure_order_by_data, "first", "second", "pretraining", "ahead", "dataset"
+        judge_order_by_data, measure_order_by_data, "first", "second", "pretraining", "ahead", "dataset", most_images=0
     ),
     "ahead_on_every_set": _rule(judge_ahead_on_every_set, measure_ahead_on_every_set, "first", "second", "pretraining"),
     "fewer_core_days": _rule(judge_fewer_core_days, no_records_decide, "first", "pretraining", "at_least"),
@@ -115,6 +126,15 @@ def rule_of(claim: Claim) -> Rule:
             f"Claim '{claim.id}': parameters of rule '{claim.rule}': {takes}; missing or unknown: {', '.join(wrong)}."
         )
     return rule
+
+
+def can_be_decided(claim: Claim) -> bool:
+    """Whether any suite's records could lie in the scope: some rules read only models trained from scratch."""
+    rule = rule_of(claim)
+    if rule.measured is no_records_decide:
+        return False
+    asked = claim.scope.pretraining_images
+    return rule.most_images is None or asked is None or asked[0] <= rule.most_images
 
 
 def check_rules(claims: Mapping[str, Claim]) -> None:
