@@ -13,6 +13,7 @@ import pytest
 from bench.analyse.claims.verdicts import judged_from_json, judged_json
 from bench.catalog.claims import claim_rows
 from bench.store.files import read_records, stored_suites
+from bench.store.inspections import read_inspections
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -40,8 +41,9 @@ def test_json_holds_every_claim_and_reads_back(shipped):
 
 
 def test_measured_figures_name_records_of_the_committed_results(shipped):
-    known = {r.cell_id for name in stored_suites(ROOT / "results", local=False)
-             for r in read_records(ROOT / "results" / name).records}  # fmt: skip
+    folders = [ROOT / "results" / name for name in stored_suites(ROOT / "results", local=False)]
+    known = {record.cell_id for folder in folders for record in read_records(folder).records}
+    known |= {one.facts.inspection_id for folder in folders for one in read_inspections(folder).inspections}
     rows = [row for one in shipped for row in one["measured"]["evidence"]]
     assert rows
     for row in rows:
