@@ -268,6 +268,21 @@ def test_latency_is_compared_at_equal_macs(rate, bearing):
     assert verdict.word == "inconclusive"  # one pair is no majority
 
 
+def on_cuda(one):
+    return record({**one.cell, "device": "cuda"}, one.values)
+
+
+@pytest.mark.parametrize(
+    ("measure", "more"), [(measure_slower_at_equal_macs, {"slower": True}), (measure_slower_latency, {})]
+)
+def test_a_timing_outside_the_scope_takes_no_vit_the_vote_of_one_inside(measure, more):
+    outside = [timed(VIT, i, 200.0 + i / 10) for i in range(5)] + [timed(CNN, i, 100 + i / 10) for i in range(5)]
+    inside = [timed(VIT, i, 50.0 + i / 10) for i in range(5)] + [timed(CNN, i, 100 + i / 10) for i in range(5)]
+    asked = claim("speed", Scope(devices=("cuda",)), within=1.25, **more)
+    verdict = measure(asked, measured(equal_macs(*outside, *map(on_cuda, inside))))
+    assert [row.bearing for row in verdict.evidence] == ["for"]
+
+
 def searched(model, largest, device="cpu", limit=128):
     cell = {"task": "largest_batch", "model": model, "resolution_px": 32, "device": device, "cap": 4096,
             "memory_limit_mib": limit, "settings": {}}  # fmt: skip
