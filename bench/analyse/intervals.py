@@ -200,6 +200,7 @@ def process_interval(rates: Sequence[float], relative: Spread | None = None, lev
     )
 
 
+@lru_cache(maxsize=4096)  # groups of one pool ask for the same one
 def t_quantile(df: float, level: float = LEVEL) -> float:
     """The two-sided t quantile; df may be fractional."""
     return float(stats.t.ppf((1 + level) / 2, df))

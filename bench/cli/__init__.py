@@ -23,7 +23,8 @@ from bench.cli.data import data_app
 from bench.cli.explain import explain
 from bench.cli.inspect import inspect
 from bench.cli.look import complexity, datasets, doctor, models, suites
-from bench.cli.run import adopt, plan, report, run
+from bench.cli.report import report
+from bench.cli.run import adopt, plan, run
 from bench.errors import BenchError
 
 # What typer raises for a wrong option is click's, of a copy of click that some versions of typer carry themselves.

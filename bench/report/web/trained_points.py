@@ -37,8 +37,12 @@ def trained_points(study: Study, shown_elsewhere: Collection[RunKey] = ()) -> li
     shown_elsewhere: rows of these keys are left out unless they were trained here.
     """
     main = {id(score) for score in study.main}
+    largest: dict[str, int] = {}
+    for score in study.scores:
+        largest[score.dataset] = max(largest.get(score.dataset, 0), score.train_images)
     points = [_row_point(row, study) for row in study.rows if row.scores or row.key not in shown_elsewhere]
-    points += [point for score in study.scores if id(score) not in main and (point := _run_point(score, study))]
+    smaller = (score for score in study.scores if id(score) not in main)
+    points += [point for score in smaller if (point := _run_point(score, study, largest[score.dataset]))]
     return points + [_swept_point(swept, rate) for swept in study.swept for rate in swept.top1_pct]
 
 
@@ -138,9 +142,11 @@ def _mean_values(scores: Sequence[Score]) -> dict[str, Value]:
     }
 
 
-def _run_point(score: Score, study: Study) -> PlotPoint | None:
-    """A run at a smaller training set or budget; None where both are smaller than the main run's."""
-    largest = max(s.train_images for s in study.scores if s.dataset == score.dataset)
+def _run_point(score: Score, study: Study, largest: int) -> PlotPoint | None:
+    """A run at a smaller training set or budget; None where both are smaller than the main run's.
+
+    largest: training images of the data set's largest training set.
+    """
     label = study.labels[score.key]
     along: Mapping[str, str] = {
         axis: label
