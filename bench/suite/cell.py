@@ -30,6 +30,8 @@ METRIC_VERSION = {
     "evaluate": 1,
     "fewshot": 1,
     "finetune": 1,
+    "pretrain": 1,
+    "pixels": 1,
 }
 
 
@@ -115,6 +117,40 @@ class FinetuneRecipe(Frozen):
     crop: Literal["inception", "random", "none"] = "inception"
     flip: bool = True
     mixup_alpha: float = Field(default=0.0, ge=0)
+
+
+class Budget(Frozen):
+    """How long a pretraining goes on; its schedule decays to the end of just that.
+
+    unit: `gflop` is training compute (3 x FLOPs x images seen, in 1e9 FLOPs), `images` is images seen, `device_s` is
+    seconds of optimiser steps at the rate that is measured before the first one, which no two runs share.
+    """
+
+    unit: Literal["gflop", "images", "device_s"]
+    amount: float = Field(gt=0, allow_inf_nan=False)
+
+
+class PretrainRecipe(Frozen):
+    """How weights are made on a large set before any transfer: everything but model, data, seed and budget.
+
+    optimizer: `adamw` is the ViT paper's Adam (0.9, 0.999) with decoupled weight decay, `sgd` has a momentum of 0.9.
+    learning_rate is the peak, reached after `warmup_fraction` of the steps and decayed by `schedule` to zero at the
+    last one. batch_size: images per optimiser step, whatever number fits into memory at once. dropout: after every
+    dense layer but those of queries, keys and values, and after the position embeddings. augmentation: see
+    bench.learn.augment. looks: at the validation part; the weights of the best one are kept.
+    """
+
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    learning_rate: float = Field(gt=0)
+    weight_decay: float = Field(default=0.1, ge=0)
+    batch_size: int = Field(default=4096, gt=0)
+    warmup_fraction: float = Field(default=0.05, ge=0, lt=1)
+    schedule: Literal["cosine", "linear"] = "linear"
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    grad_clip_norm: float | None = Field(default=None, gt=0)
+    augmentation: Literal["none", "light", "strong"] = "light"
+    looks: int = Field(default=1, ge=1)
 
 
 class _Cell(Frozen):
@@ -265,15 +301,57 @@ class FinetuneCell(_Cell):
     `test`. weights: as in EvaluateCell, or `random` for the same recipe from scratch. fingerprint: of all parts.
     """
 
+    later_fields = ("train_images",)
+
     task: Literal["finetune"] = "finetune"
     weights: str
     dataset: str
     fingerprint: str
+    train_images: int | None = None  # a class-balanced subset, redrawn by the seed; None: all
     seed: int
     recipe: FinetuneRecipe
     scored_part: Literal["test", "validation"]
     device: Device
     settings: Settings
+
+
+class PretrainCell(_Cell):
+    """One pretraining to one budget on the first `train_images` images of a set, from freshly drawn weights.
+
+    dataset: of the catalog, the user's own, or a generated corpus (`fractals-1000`: 1,000 classes of it), whose images
+    are made at resolution_px. fingerprint: of all parts; of a corpus, which has no end, of its beginning.
+    """
+
+    task: Literal["pretrain"] = "pretrain"
+    dataset: str
+    fingerprint: str
+    train_images: int
+    seed: int
+    budget: Budget
+    recipe: PretrainRecipe
+    device: Device
+    settings: Settings
+
+
+class PixelsCell(Frozen):
+    """Logistic regression on the pixels of one data set: what a transfer has to be better than.
+
+    train_images: a class-balanced subset of train and validation, redrawn by the seed; None: all.
+    """
+
+    task: Literal["pixels"] = "pixels"
+    metric_version: int
+    dataset: str
+    fingerprint: str
+    resolution_px: int
+    num_classes: int
+    train_images: int | None = None
+    seed: int
+
+    @property
+    def cell_id(self) -> str:
+        """First 16 hexadecimal digits of SHA-256 over the canonical JSON of the cell."""
+        return cell_id_of(self.model_dump(mode="json"))
 
 
 Cell = (
@@ -288,6 +366,8 @@ Cell = (
     | EvaluateCell
     | FewshotCell
     | FinetuneCell
+    | PretrainCell
+    | PixelsCell
 )
 TimingCell = SpeedCell | MemoryCell | TrainingStepCell | TrainingMemoryCell | LargestBatchCell  # alone on the machine
 _ADAPTER: TypeAdapter[Cell] = TypeAdapter(Annotated[Cell, Field(discriminator="task")])
