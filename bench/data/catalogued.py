@@ -14,7 +14,7 @@ from bench.data import manual, torchvision_sets
 from bench.data.collection import ImageCollection, LabelledImages, PartName
 from bench.data.hash_order import held_out
 from bench.data.hub import is_fetched, open_hub
-from bench.data.imagenet import LazyParts, open_imagenet
+from bench.data.imagenet import LazyParts, open_imagenet, open_imagenet21k
 from bench.data.local_files import SUBSET_FILE, check_present, missing_files, subset_reason
 from bench.data.vtab import LABEL_RULES, is_dump, open_dump, vtab_parts
 from bench.errors import DataError, RequestError
@@ -25,6 +25,7 @@ Reader = Callable[[ImageTask, Path, bool], ImageCollection]  # the task, the fol
 
 _READERS: Mapping[str, Reader] = {
     "imagenet": open_imagenet,
+    "imagenet21k": open_imagenet21k,
     "cifar10": torchvision_sets.open_cifar,
     "cifar100": torchvision_sets.open_cifar,
     "pets": torchvision_sets.open_pets,
@@ -138,7 +139,7 @@ def _from_list(task: ImageTask, file: Path, download: bool) -> ImageCollection:
 
 def _finished(task: ImageTask, source: ImageCollection, reason: str | None) -> ImageCollection:
     """The parts that the protocols ask for, checked, with what a reader must know of them."""
-    if isinstance(source.parts, LazyParts):  # ImageNet, which checks and splits itself when it is read
+    if isinstance(source.parts, LazyParts):  # ImageNet's sets, which check and split themselves when they are read
         return source.noted(task.caution, *_subset_notes(reason))
     split = vtab_parts(task, source) if task.is_vtab else paper_parts(task, source)
     return _checked(task, split, reason).noted(task.caution)

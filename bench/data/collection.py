@@ -20,6 +20,7 @@ from bench.errors import DataError
 RawImage = bytes | NDArray[np.uint8]  # an encoded file; or pixels, (H, W) or (H, W, 3)
 PartName = Literal["train", "validation", "test"]
 PART_NAMES: tuple[PartName, ...] = ("train", "validation", "test")
+PRETRAINING_PARTS: tuple[PartName, ...] = ("train", "validation")  # a set for pretraining alone has no other
 
 
 class ImageReader(Protocol):

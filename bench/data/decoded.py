@@ -267,7 +267,7 @@ def _open_or_make(
         return stored
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with _only_maker(folder) as is_alone:
+        with only_maker(folder) as is_alone:
             if (stored := _opened(folder, *wanted)) is not None:  # another process made it meanwhile
                 return stored
             if is_alone:  # what is left of makers that were killed, and what is there and cannot be read
@@ -275,7 +275,7 @@ def _open_or_make(
                     shutil.rmtree(left, ignore_errors=True)
             _make(folder, part, to_square, processes, progress)
     except OSError as error:
-        raise _disk_error(folder.parent, len(part), to_square.side_px, error) from None
+        raise disk_error(folder.parent, len(part), to_square.side_px, error) from None
     stored = _opened(folder, *wanted)
     if stored is None:
         raise DataError(f"Decoded images were written to '{folder}' and cannot be read back. Remove that folder.")
@@ -283,7 +283,7 @@ def _open_or_make(
 
 
 @contextlib.contextmanager
-def _only_maker(folder: Path) -> Iterator[bool]:
+def only_maker(folder: Path) -> Iterator[bool]:
     """Wait until no other process makes this folder. Yields False where the file system knows no locks."""
     with open(folder.with_name(f".{folder.name}.lock"), "a", encoding="ascii") as stream:
         try:
@@ -299,7 +299,7 @@ def _make(folder: Path, part: LabelledImages, to_square: ToSquare, processes: in
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".tmp", dir=folder.parent))
     try:
         file, side = temporary / "pixels.npy", to_square.side_px
-        offset = _reserve_array(file, (len(part), side, side, 3))
+        offset = reserve_array(file, (len(part), side, side, 3))
         sizes = np.empty((len(part), 2), dtype=np.int32)
         processes = min(processes, -(-len(part) // WORTH_A_PROCESS))
         done = 0
@@ -329,7 +329,7 @@ def _make(folder: Path, part: LabelledImages, to_square: ToSquare, processes: in
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _reserve_array(file: Path, shape: tuple[int, ...]) -> int:
+def reserve_array(file: Path, shape: tuple[int, ...]) -> int:
     """Make a .npy file of uint8 whose space is taken from the disk now; returns where its first pixel lies."""
     with open(file, "wb") as stream:
         header = {"descr": "|u1", "fortran_order": False, "shape": shape}
@@ -375,7 +375,7 @@ def _writable(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.load(pixels.filename, mmap_mode="c")  # type: ignore[no-any-return]
 
 
-def _disk_error(root: Path, count: int, side: int, error: OSError) -> DataError:
+def disk_error(root: Path, count: int, side: int, error: OSError) -> DataError:
     what = f"{count:,} decoded images of {side} px ({count * side**2 * 3 / 1e9:.2f} GB)"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return DataError(f"No space left for {what} in '{root}'. Free some, or set {CACHE_VARIABLE} to another disk.")

@@ -69,6 +69,36 @@ def open_imagenet(task: ImageTask, place: Path, download: bool) -> ImageCollecti
     return ImageCollection(task.name, class_names(), LazyParts(makers))
 
 
+def open_imagenet21k(task: ImageTask, place: Path, download: bool) -> ImageCollection:
+    """Parts train and validation (1 % held out) of train/<synset>/*.JPEG, whichever synsets these are, in their order.
+
+    Raises AbsentDataError without train/, DataError for a folder without two classes. Nothing is fetched: the set needs
+    a registration. A number of classes that is not the whole set's is noted: releases differ.
+    """
+    del download
+    check_present(task, place)
+    names = tuple(sorted(entry.name for entry in (place / "train").iterdir() if entry.is_dir()))
+    if len(names) < 2:
+        raise DataError(
+            f"Data set {task.name!r}: '{place / 'train'}' has {len(names)} class folders, expected one for each "
+            f"synset. {task.how_to_get}"
+        )
+
+    @functools.cache
+    def split() -> tuple[LabelledImages, LabelledImages]:
+        images = _folders_of(task, place, "train", {name: label for label, name in enumerate(names)})
+        share = task.validation_images / (task.train_images + task.validation_images)
+        held = held_out(images.keys, images.labels, max(1, round(len(images) * share)))
+        return images.take(np.flatnonzero(~held)), images.take(np.flatnonzero(held))
+
+    found = ImageCollection(
+        task.name, names, LazyParts({"train": lambda: split()[0], "validation": lambda: split()[1]})
+    )
+    if len(names) == task.num_classes:
+        return found
+    return found.noted(f"This copy has {len(names):,} classes, the release of autumn 2011 has {task.num_classes:,}.")
+
+
 @functools.cache
 def synsets() -> tuple[str, ...]:
     """The 1,000 synsets (`n01440764`) in the order of the classes of public weights."""
@@ -127,9 +157,14 @@ def _class_folders(task: ImageTask, place: Path, part: str, whole: bool) -> Labe
             f"Data set {task.name!r}: '{place / part}' has {len(found):,} class folders, expected {len(index):,}; "
             f"'{lacking}' is missing. Unpack it again; for a subset on purpose, say why in '{place / SUBSET_FILE}'."
         )
+    return _folders_of(task, place, part, {synset: index[synset] for synset in found})
+
+
+def _folders_of(task: ImageTask, place: Path, part: str, index: Mapping[str, int]) -> LabelledImages:
+    """Images of the class folders that `index` names, sorted by class folder and file. index: folder -> label."""
     paths: list[str] = []
     labels: list[int] = []
-    for synset in sorted(found):
+    for synset in sorted(index):
         files = image_files(place / part / synset)
         paths += [f"{part}/{synset}/{file}" for file in files]
         labels += [index[synset]] * len(files)

@@ -18,9 +18,11 @@ from bench.data.image_set import Dataset, ImageSet, Parts, fingerprint_of
 from bench.data.randomness import Stream, random_order
 from bench.data.shapes import make_shapes
 from bench.data.textures import make_textures
+from bench.data.tilts import make_tilts
+from bench.data.unseen import make_unseen
 from bench.errors import DataError, RequestError
 
-__all__ = ["LOADERS", "Dataset", "ImageSet", "load_dataset", "training_subset"]
+__all__ = ["LOADERS", "Dataset", "ImageSet", "balanced_subset", "load_dataset", "training_subset"]
 
 # How each catalogued set is made or read; its row in catalog/datasets.toml says what must come out.
 LOADERS: dict[str, Callable[[], Parts]] = {
@@ -28,14 +30,16 @@ LOADERS: dict[str, Callable[[], Parts]] = {
     "shapes": make_shapes,
     "textures": make_textures,
     "counts": make_counts,
+    "unseen": make_unseen,
+    "tilts": make_tilts,
 }
 
 
-@functools.lru_cache(maxsize=4)
+@functools.lru_cache(maxsize=8)
 def load_dataset(name: str) -> Dataset:
     """The data set of this name, its pixels and labels checked against the catalog.
 
-    Arrays are read-only, since the four sets asked for last are kept and shared.
+    Arrays are read-only, since the eight sets asked for last are kept and shared.
     Raises UnknownNameError for a name that is not in the catalog, and DataError if the pixels or labels
     are not those that the catalog's fingerprint stands for.
     """
@@ -71,17 +75,23 @@ def training_subset(dataset: Dataset, train_images: int, seed: int) -> NDArray[n
 
     Raises RequestError for fewer images than classes or more than there are.
     """
-    available, classes = len(dataset.train), len(dataset.class_names)
+    return balanced_subset(dataset.train.labels, dataset.name, len(dataset.class_names), train_images, seed)
+
+
+def balanced_subset(
+    labels: NDArray[np.int64], name: str, classes: int, train_images: int, seed: int
+) -> NDArray[np.int64]:
+    """Positions in `labels` (N,) of a class-balanced subset: (train_images,), int64; see `training_subset`."""
+    available = len(labels)
     if not classes <= train_images <= available:
         raise RequestError(
-            f"{train_images} training images of data set {dataset.name!r} were asked for; "
+            f"{train_images} training images of data set {name!r} were asked for; "
             f"it can give {classes} (one per class) to {available}."
         )
-    labels = dataset.train.labels
-    order = random_order(available, dataset.name, "subset", seed)
+    order = random_order(available, name, "subset", seed)
     turn = np.empty(available, dtype=np.int64)  # 0 for the first of its class in this order, 1 for the second, ...
     for label in range(classes):
         members = order[labels[order] == label]
         turn[members] = np.arange(len(members))
-    tie_break = Stream(dataset.name, "subset within a turn", seed).words(available)
+    tie_break = Stream(name, "subset within a turn", seed).words(available)
     return np.lexsort((tie_break, turn))[:train_images].astype(np.int64)

@@ -17,9 +17,10 @@ from torch.nn import functional as F
 
 from bench.data.randomness import Stream, Words, uniform_of_words
 
-Crop = Literal["inception", "random", "none"]
+Crop = Literal["inception", "random", "shift", "none"]
 AREA = (0.05, 1.0)  # of the image; Szegedy et al. 2014, and the ViT paper's released code
 ASPECT = (3 / 4, 4 / 3)  # width / height in the original's pixels
+REACH = 8  # a shift is of up to 1 / 8 of the side
 ATTEMPTS = 10  # as torchvision's RandomResizedCrop
 WORDS_PER_IMAGE = 2 * ATTEMPTS + 3  # area and aspect of each attempt, place, flip
 WHOLE = (0.0, 0.0, 1.0, 1.0)
@@ -71,7 +72,8 @@ def crop_boxes(
     """(B, 4): left, top, width and height of what is shown of each image, as fractions of its stored square.
 
     words: (B, WORDS_PER_IMAGE). original_sizes: (B, 2), width and height before the image was made a square, which
-    the aspect of an `inception` crop refers to. A `random` crop is resolution_px / stored_px wide and high.
+    the aspect of an `inception` crop refers to. A `random` crop is resolution_px / stored_px wide and high. A `shift`
+    is by whole pixels of what is shown, up to an eighth of the side either way; `show` repeats the edge beyond it.
     """
     if crop == "none":
         return np.tile(np.array(WHOLE, dtype=np.float32), (len(words), 1))
@@ -81,6 +83,10 @@ def crop_boxes(
         start = np.floor(unit[:, -3:-1] * (reach + 1)) / stored_px  # whole pixels: nothing is interpolated
         side = np.full((len(words), 2), min(resolution_px, stored_px) / stored_px)
         return np.concatenate([start, side], axis=1).astype(np.float32)
+    if crop == "shift":
+        most = resolution_px // REACH
+        start = (np.floor(unit[:, -3:-1] * (2 * most + 1)) - most) / resolution_px
+        return np.concatenate([start, np.ones_like(start)], axis=1).astype(np.float32)
     shape = _inception_shapes(unit[:, :ATTEMPTS], unit[:, ATTEMPTS : 2 * ATTEMPTS], original_sizes)
     start = unit[:, -3:-1] * (1 - shape)
     return np.concatenate([start, shape], axis=1).astype(np.float32)

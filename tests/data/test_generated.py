@@ -11,11 +11,16 @@ from bench.data.shapes import CLASSES as SHAPE_CLASSES
 from bench.data.shapes import draw_shapes
 from bench.data.textures import CLASSES as TEXTURE_CLASSES
 from bench.data.textures import draw_textures
+from bench.data.tilts import ANGLES, draw_tilts
+from bench.data.unseen import CLASSES as UNSEEN_CLASSES
+from bench.data.unseen import draw_unseen
 
 GENERATED = {
     "shapes": (SHAPE_CLASSES, draw_shapes),
     "textures": (TEXTURE_CLASSES, draw_textures),
     "counts": (8, draw_counts),
+    "unseen": (UNSEEN_CLASSES, draw_unseen),
+    "tilts": (ANGLES, draw_tilts),
 }
 each_generated_set = pytest.mark.parametrize("name", GENERATED)
 
