@@ -1,4 +1,4 @@
-"""A training that can go on: weights, momentum and progress in one safetensors file, replaced as a whole.
+"""A training that can go on: weights, optimiser and progress in one safetensors file, replaced as a whole.
 
 Each folder belongs to one cell. Nothing here is executed on reading: the file holds tensors and JSON.
 """
@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -26,7 +26,7 @@ from bench.suite.cell import Frozen
 LATEST = "latest.safetensors"
 SET_ASIDE = "set-aside.safetensors"
 HEADER = "vitbench_checkpoint"  # key of the JSON in the file's metadata
-MODEL, MOMENTUM = "model.", "momentum."  # how tensors' names begin
+MODEL, OPTIMISER, KEPT = "model.", "optimiser.", "kept."  # how tensors' names begin
 
 Description = Mapping[str, str | int | None]
 
@@ -34,24 +34,29 @@ Description = Mapping[str, str | int | None]
 class Progress(BaseModel):
     """How far a training has come. Changes as it goes on.
 
-    step: optimiser steps done. losses: those that a record keeps. train_seconds, waited_s: in steps that count, so
-    without those that a kill made it repeat. resumed: how often it was continued. rates: images per second of the
-    parts, measured before the first step. notes: what a reader of the result must know.
+    step: optimiser steps done, of `steps`. losses: those that a record keeps. train_seconds, waited_s: in steps that
+    count, so without those that a kill made it repeat; eval_seconds: in looks at the validation part, which look_steps
+    and look_top1_pct hold. resumed: how often it was continued. rates: images per second of the parts, measured before
+    the first step. notes: what a reader of the result must know.
     """
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     step: int = Field(default=0, ge=0)
+    steps: int = Field(default=0, ge=0)
     losses: list[float] = []
     train_seconds: float = 0.0
     waited_s: float = 0.0
+    eval_seconds: float = 0.0
+    look_steps: list[int] = []
+    look_top1_pct: list[float] = []
     resumed: int = 0
     rates: dict[str, float] = {}
     notes: list[str] = []
 
 
 class _Header(Frozen):
-    format_version: Literal[1] = 1
+    format_version: Literal[2] = 2
     description: dict[str, str | int | None]
     progress: Progress
     sha256: str  # of all the rest; safetensors itself notices a file cut short, but no changed byte
@@ -62,13 +67,14 @@ class Checkpoint:
     """A training between two steps, on the CPU.
 
     description: everything that must be the same for it to continue bit for bit. model: all parameters and buffers.
-    momentum: one tensor for each parameter.
+    optimiser: what it remembers of each parameter. kept: the best weights so far, where those are wanted.
     """
 
     description: Description
     progress: Progress
     model: dict[str, Tensor]
-    momentum: dict[str, Tensor]
+    optimiser: dict[str, Tensor]
+    kept: dict[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -175,7 +181,8 @@ def _read(path: Path) -> Checkpoint:
         raise _UnreadableError(f"its description is not one: {_first_line(error)}") from error
     if header.sha256 != _seal(header.description, header.progress, tensors):
         raise _UnreadableError("its content is not what was written")
-    return Checkpoint(header.description, header.progress, _part(tensors, MODEL), _part(tensors, MOMENTUM))
+    model, optimiser, kept = (_part(tensors, prefix) for prefix in (MODEL, OPTIMISER, KEPT))
+    return Checkpoint(header.description, header.progress, model, optimiser, kept)
 
 
 def _seal(description: Description, progress: Progress, tensors: Mapping[str, Tensor]) -> str:
@@ -187,7 +194,8 @@ def _seal(description: Description, progress: Progress, tensors: Mapping[str, Te
 def _prefixed(checkpoint: Checkpoint) -> dict[str, Tensor]:
     """All tensors by their names in the file, each with memory of its own, as the format wants it."""
     named = {MODEL + name: tensor for name, tensor in checkpoint.model.items()}
-    named |= {MOMENTUM + name: tensor for name, tensor in checkpoint.momentum.items()}
+    named |= {OPTIMISER + name: tensor for name, tensor in checkpoint.optimiser.items()}
+    named |= {KEPT + name: tensor for name, tensor in checkpoint.kept.items()}
     return {name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in named.items()}
 
 

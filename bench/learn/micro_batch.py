@@ -18,6 +18,8 @@ from bench.measure.clock import Clock
 from bench.measure.oom import is_out_of_memory
 
 PROBE_SECONDS = 1.0  # of forward and backward passes, enough for a rate within a few percent
+PROBE_SHARE = 0.03  # of all passes that are to follow, if that is less
+FEWEST_PASSES = 3
 # Of the free memory, divided among the processes that train at once: what a system kills for taking too much cannot be
 # caught.
 CPU_SHARE = 0.5
@@ -36,12 +38,12 @@ class MicroBatch:
 
 
 def find_micro_batch(
-    model: nn.Module, run: Pass, most: int, device: torch.device, clock: Clock, beside: int = 1
+    model: nn.Module, run: Pass, most: int, device: torch.device, clock: Clock, beside: int = 1, passes: int = 10**9
 ) -> MicroBatch:
     """Halve `most` until a forward and backward pass fits, then time that size.
 
     On the CPU, where a process that takes too much is killed rather than told, half of the free memory is the limit,
-    divided by the processes that train beside one another.
+    divided by the processes that train beside one another. passes: that are to follow; the probe is in proportion.
     Raises OutOfMemoryError when a single image does not fit.
     """
     size, tried = most, []
@@ -57,15 +59,15 @@ def find_micro_batch(
             if size == 1:
                 raise OutOfMemoryError("Fine-tuning does not fit into memory, not even with one image at a time.")
             size = (size + 1) // 2
-        rate = _rate(run, size, clock)
+        rate = _rate(run, size, clock, passes)
     return MicroBatch(size, tuple(tried), rate)
 
 
-def model_rate(model: nn.Module, run: Pass, size: int, clock: Clock) -> float:
+def model_rate(model: nn.Module, run: Pass, size: int, clock: Clock, passes: int = 10**9) -> float:
     """Images per second of forward and backward passes of `size` images, after one that warms up."""
     with _left_as_it_was(model):
         run(size)
-        return _rate(run, size, clock)
+        return _rate(run, size, clock, passes)
 
 
 def even_share(images: int, most: int) -> int:
@@ -84,13 +86,14 @@ def _fits(model: nn.Module, run: Pass, size: int) -> bool:
     return True
 
 
-def _rate(run: Pass, size: int, clock: Clock) -> float:
-    started, seconds, passes = clock.now(), 0.0, 0
-    while seconds < PROBE_SECONDS:
+def _rate(run: Pass, size: int, clock: Clock, passes: int) -> float:
+    most = max(FEWEST_PASSES, round(PROBE_SHARE * passes))
+    started, seconds, done = clock.now(), 0.0, 0
+    while done < FEWEST_PASSES or (seconds < PROBE_SECONDS and done < most):
         run(size)
-        passes += 1
+        done += 1
         seconds = clock.now() - started
-    return passes * size / seconds
+    return done * size / seconds
 
 
 def _cpu_limit(model: nn.Module, run: Pass, most: int, beside: int) -> int:

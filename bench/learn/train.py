@@ -24,12 +24,12 @@ from bench.data.images import Dataset, ImageSet, training_subset
 from bench.data.randomness import Stream
 from bench.errors import CellFailedError, UnsupportedError
 from bench.learn.augment import shift
+from bench.learn.heads import shrink_head
 from bench.learn.order import batches
 from bench.measure.accuracy import Predictions, predict, score
 from bench.measure.settings import require_supported, tf32_allowed
 from bench.suite.cell import Recipe, Settings, TrainCell
 
-HEAD_SPREAD = 0.02  # timm's own for ViTs
 LOSSES_KEPT = 50  # points of the loss curve in a record; enough to see divergence, 1 KB
 SHIFT_FRACTION = 16  # images move by up to resolution / 16 pixels either way; see docs/decisions.md
 
@@ -80,7 +80,7 @@ def train_from_scratch(cell: TrainCell, model: nn.Module, dataset: Dataset, macs
     """
     _require_trainable(cell)
     if cell.recipe.head_init == "small":
-        _shrink_head(model, cell.seed)
+        shrink_head(model, cell.seed)
     steps = steps_for_budget(cell.budget_gflop, macs, cell.recipe.batch_size)
     with tf32_allowed(cell.settings.precision == "tf32") if cell.device == "cuda" else nullcontext():
         model = model.to(cell.device).to(memory_format=_memory_format(cell.settings))
@@ -141,22 +141,6 @@ def _values(fit: _Fit, predictions: Predictions, images_seen: int) -> dict[str, 
         "best_validation_step": fit.best_step,
         "final_loss": fit.losses[-1],
     }
-
-
-def _shrink_head(model: nn.Module, seed: int) -> None:
-    """Draw the classifier's weights anew with a spread of 0.02, if the model says which layer that is.
-
-    timm draws an EfficientNet's head with a spread of 1 / sqrt(classes): with 10 classes its first loss is 4.2 instead
-    of 2.3, and a short training is spent on unlearning it. A head of zeros keeps a ViT on its plateau for longer.
-    See docs/decisions.md.
-    """
-    head = model.get_classifier() if hasattr(model, "get_classifier") else None  # type: ignore[operator]
-    if isinstance(head, nn.Linear):
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            nn.init.trunc_normal_(head.weight, std=HEAD_SPREAD)
-        if head.bias is not None:
-            nn.init.zeros_(head.bias)
 
 
 def _require_trainable(cell: TrainCell) -> None:

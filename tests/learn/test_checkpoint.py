@@ -24,7 +24,7 @@ def make_checkpoint(step: int = 7) -> Checkpoint:
         description=CONDITIONS,
         progress=Progress(step=step, losses=[2.5, 1.25], train_seconds=3.5, waited_s=0.5, resumed=2, rates={"a": 1.5}),
         model={"weight": weight, "alias": weight, "seen": torch.tensor(9), "half": torch.ones(2, dtype=torch.bfloat16)},
-        momentum={"weight": torch.randn(4, 3, generator=generator)},
+        optimiser={"weight": torch.randn(4, 3, generator=generator)},
     )
 
 
@@ -36,7 +36,7 @@ def test_what_goes_in_comes_out(tmp_path: Path) -> None:
     assert found.checkpoint is not None
     assert found.checkpoint.progress == written.progress
     assert found.checkpoint.description == CONDITIONS
-    for there, here in ((found.checkpoint.model, written.model), (found.checkpoint.momentum, written.momentum)):
+    for there, here in ((found.checkpoint.model, written.model), (found.checkpoint.optimiser, written.optimiser)):
         assert there.keys() == here.keys()
         assert all(torch.equal(there[name], here[name]) and there[name].dtype == here[name].dtype for name in here)
 

@@ -37,8 +37,9 @@ from bench.data.decoded import stored_images
 from bench.errors import CellFailedError, DataError, RequestError, StoppedError, UnsupportedError
 from bench.execute.environment import set_determinism
 from bench.learn import checkpoint
-from bench.learn.finetune import Finetuning, mixing_share, neighbours
+from bench.learn.finetune import Finetuning
 from bench.learn.micro_batch import MicroBatch, find_micro_batch
+from bench.learn.mixup import mixing_share, neighbours
 from bench.learn.pipeline import TrainingBatches
 from bench.learn.team import Team
 from bench.measure.images import make_images
@@ -240,7 +241,7 @@ def test_a_stop_that_comes_while_images_are_decoded_is_heard(tmp_path: Path, mon
 
 def test_checkpoints_are_written_as_often_as_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[int] = []
-    monkeypatch.setattr("bench.learn.finetune.write", lambda _, made: written.append(made.progress.step))
+    monkeypatch.setattr("bench.learn.course.write", lambda _, made: written.append(made.progress.step))
     perform(make_cell(), tiny(), tmp_path, every_s=0.0)
     assert written == list(range(1, 12))  # after the last step the record is next
     written.clear()
@@ -333,7 +334,7 @@ def test_the_rate_of_the_model_alone_is_not_that_of_drawing_images(
         made.append(batch_size)
         return make_images(batch_size, *arguments, **options)
 
-    monkeypatch.setattr("bench.learn.finetune.make_images", counted)
+    monkeypatch.setattr("bench.learn.course.make_images", counted)
     perform(make_cell(), tiny(), tmp_path, micro_batch_size=16)
     assert made == [16]
 
@@ -342,11 +343,11 @@ def test_the_micro_batch_is_found_with_the_momentum_in_memory(tmp_path: Path, mo
     loaded, elements = tiny(), []
 
     def look(model: nn.Module, run: Any, *others: Any) -> MicroBatch:
-        state = run.__self__._optimizer.state
+        state = run.__self__._optimiser.state
         elements.append(sum(state[parameter]["momentum_buffer"].numel() for parameter in model.parameters()))
         return find_micro_batch(model, run, *others)
 
-    monkeypatch.setattr("bench.learn.finetune.find_micro_batch", look)
+    monkeypatch.setattr("bench.learn.course.find_micro_batch", look)
     done = perform(make_cell(), loaded, tmp_path, micro_batch_size=None)
     assert elements == [done.values["params"]]
 
