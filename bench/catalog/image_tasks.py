@@ -1,4 +1,4 @@
-"""The public image classification tasks that the project knows: the ViT paper's five sets and VTAB's 19."""
+"""The public sets of images that the project knows: the ViT paper's five, VTAB's 19, and one for pretraining alone."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Literal
 
 from bench.errors import UnknownNameError
 
-TaskGroup = Literal["paper", "Natural", "Specialized", "Structured"]
+TaskGroup = Literal["paper", "pretraining", "Natural", "Specialized", "Structured"]
 
 PAPER = "@paper"
 VTAB = "@vtab"
@@ -56,7 +56,7 @@ class ImageTask:
     @property
     def is_vtab(self) -> bool:
         """Whether it is one of VTAB's 19 tasks, with their 800 + 200 training images."""
-        return self.group != "paper"
+        return self.group not in ("paper", "pretraining")
 
 
 @functools.cache
@@ -80,7 +80,7 @@ def image_task_groups() -> dict[str, tuple[str, ...]]:
     """`@paper` and `@vtab`, with the names that each stands for, in the order of the papers' tables."""
     tasks = image_tasks().values()
     return {
-        PAPER: tuple(task.name for task in tasks if not task.is_vtab),
+        PAPER: tuple(task.name for task in tasks if task.group == "paper"),
         VTAB: tuple(task.name for task in tasks if task.is_vtab),
     }
 

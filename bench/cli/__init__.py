@@ -23,8 +23,9 @@ from bench.cli.data import data_app
 from bench.cli.explain import explain
 from bench.cli.inspect import inspect
 from bench.cli.look import complexity, datasets, doctor, models, suites
+from bench.cli.plan import plan
 from bench.cli.report import report
-from bench.cli.run import adopt, plan, run
+from bench.cli.run import adopt, run
 from bench.errors import BenchError
 
 # What typer raises for a wrong option is click's, of a copy of click that some versions of typer carry themselves.

@@ -1,11 +1,10 @@
-"""`run`, `plan` and `adopt`: from a suite to records, and from a sweep to learning rates."""
+"""`run` and `adopt`: from a suite to records, and from a sweep to learning rates."""
 
 from __future__ import annotations
 
-import json
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -68,6 +67,7 @@ def run(
 ) -> None:
     """Run the cells of suites and store a record of each. Stopped half-way, the same command resumes."""
     from bench.cli import EXIT_FAILED_CELLS
+    from bench.cli.plan import print_plan
     from bench.cli.progress import LookProgress
     from bench.errors import RequestError
     from bench.execute.runner import Resources, default_loader_workers, default_workers
@@ -106,7 +106,7 @@ def run(
     failed = 0
     for job in jobs:
         if dry_run:
-            _print_plan(job.suite, job.waiting(), job.resources.training_workers)
+            print_plan(job.suite, job.waiting(), job.resources.training_workers)
         else:
             failed += job.run()
     if failed:
@@ -128,9 +128,9 @@ class _Job:
         self.suite, self.world, self.results, self.local = suite, world, results, not shipped
         self.resources = resources
         timing = resources.timing_threads
-        per_task = {"train": 1, "fewshot": 1}
+        per_task = {"train": 1, "fewshot": 1, "pixels": 1}
         per_task |= dict.fromkeys(("speed", "memory", "training_step", "training_memory", "largest_batch"), timing)
-        per_task |= dict.fromkeys(("evaluate", "finetune"), threads_each(resources.processes))
+        per_task |= dict.fromkeys(("evaluate", "finetune", "pretrain"), threads_each(resources.processes))
         self.here = describe_conditions(device, timing, 1)
         stored = read_records(suite_folder(results, suite.name, local=self.local))
         for warning in stored.warnings:
@@ -157,10 +157,11 @@ class _Job:
         """Raise for anything wrong with the request while nothing has been written."""
         from bench.execute.runner import is_timing
         from bench.measure.build import check_takes_resolution, native_resolution
-        from bench.suite.cell import PreflightCell
+        from bench.suite.cell import PixelsCell, PreflightCell
 
         started = time.monotonic()
-        planned = [cell for cell in self.plan(self.done.values()) if not isinstance(cell, PreflightCell)]
+        cells = self.plan(self.done.values())
+        planned = [cell for cell in cells if not isinstance(cell, PreflightCell | PixelsCell)]
         points = {(cell.model, cell.resolution_px) for cell in planned if cell.cell_id not in self.done}
         # of several sizes that a model is timed at, those that it cannot take become skipped records
         timed = {(cell.model, cell.resolution_px) for cell in planned if is_timing(cell)}
@@ -197,40 +198,6 @@ class _Job:
         return sum(record.status == "failed" for record in records)
 
 
-def plan(
-    suite: SuiteArgument,
-    device: DeviceOption = "auto",
-    data: DataOption = [],  # noqa: B006 - typer reads the default, nothing changes it
-    as_json: Annotated[bool, typer.Option("--json", help="A JSON list of cells.")] = False,
-) -> None:
-    """Print every cell of suites, with its MACs and a time estimate, before anything runs."""
-    from bench.cli.progress import LookProgress
-    from bench.execute.runner import default_workers
-    from bench.execute.supplies import Supplies
-    from bench.execute.surroundings import Here
-    from bench.measure.settings import resolve_device
-    from bench.suite.plan import plan as plan_cells
-    from bench.suite.spec import load_suite, suite_place
-
-    here = resolve_device(device)
-    loaded = [load_suite(name) for name in suite]
-    supplies = Supplies(data=named_data(data))
-    plans = [
-        (one, plan_cells(one, Here(here, supplies, suite_place(name), LookProgress()).surroundings(())))
-        for name, one in zip(suite, loaded, strict=True)
-    ]
-    if as_json:
-        listed = [
-            {"suite": one.name, "cell_id": cell.cell_id, **cell.model_dump(mode="json")}
-            for one, cells in plans
-            for cell in cells
-        ]
-        typer.echo(json.dumps(listed, indent=2))
-        return
-    for one, cells in plans:
-        _print_plan(one, cells, default_workers(here))
-
-
 def named_data(options: list[str]) -> dict[str, str]:
     """`NAME=PLACE` options -> name: place. Raises RequestError for a name that is taken."""
     from bench.catalog.datasets import dataset_rows
@@ -264,52 +231,6 @@ def adopt(
         for rate in rates
     ]  # fmt: skip
     typer.echo(table(["Model", "Learning rate", "Validation top-1 [%]", "Trials", "Remark"], rows, right=(1, 2, 3)))
-
-
-def _print_plan(suite: Suite, cells: list[Cell], workers: int) -> None:
-    from bench.cli.words import describe_cell, duration, table
-    from bench.execute.estimate import estimated_seconds, macs_of
-    from bench.execute.runner import is_timing
-
-    typer.echo(f"{suite.name}: {suite.question}")
-    rows, side_by_side, alone, unknown = [], 0.0, 0.0, 0
-    for cell in cells:
-        macs = macs_of(cell)
-        estimate = estimated_seconds(cell)
-        unknown += estimate is None
-        seconds = estimate or 0.0
-        alone += seconds if is_timing(cell) else 0.0
-        side_by_side += 0.0 if is_timing(cell) else seconds
-        rows.append(
-            [cell.cell_id, "n/a" if macs is None else f"{macs / 1e6:.4g}",
-             "n/a" if estimate is None else duration(seconds), describe_cell(cell)]
-        )  # fmt: skip
-    typer.echo(table(["Cell", "MACs [M]", "About", "What"], rows, right=(1, 2)))
-    total = side_by_side / workers + alone
-    typer.echo(
-        f"{len(cells)} cells, about {duration(total)} with {workers} trainings side by side (a rough estimate"
-        f"{f', without {unknown} cells that nothing is known of' if unknown else ''})."
-    )
-    for later in _later(suite, cells):
-        typer.echo(later)
-    typer.echo("")
-
-
-def _later(suite: Suite, cells: Iterable[Cell]) -> Iterator[str]:
-    """What a plan does not show yet, because it depends on results."""
-    from bench.suite.cell import FinetuneCell, TrainCell
-    from bench.suite.spec import Sweep
-
-    if any(isinstance(cell, FinetuneCell) and cell.scored_part == "validation" for cell in cells):
-        yield "The final runs of fine-tuning are not among them: they follow when all trials of a sweep are in."
-    if suite.starts_from_own_trainings and any(isinstance(cell, TrainCell) for cell in cells):
-        yield "Cells that start from this suite's own trainings are not among them: they follow when these are done."
-    if any("largest" in block.batch_sizes for block in suite.speed):
-        yield "Timings at the largest batch may not be among them: they follow when the search for it is done."
-    if any(block.settings == "best" for block in suite.speed):
-        yield "Timings with fixed and best settings may not be among them: they follow when all their trials are in."
-    if any(isinstance(block.learning_rate, Sweep) and block.learning_rate.extra_trials for block in suite.train):
-        yield "The further trials of a sweep are not among them: they follow when its first ones are in."
 
 
 def _print_summary(suite: str, summary: Summary, local: bool) -> None:

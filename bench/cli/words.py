@@ -13,13 +13,17 @@ from bench.suite.cell import (
     FinetuneCell,
     LargestBatchCell,
     MemoryCell,
+    PixelsCell,
     PreflightCell,
+    PretrainCell,
     SpeedCell,
     TrainCell,
     TrainingMemoryCell,
     TrainingStepCell,
     parse_cell,
 )
+
+_BUDGETS = {"gflop": "{:.6g} GFLOP", "images": "{:.0f} images seen", "device_s": "{:g} s of steps"}
 
 
 def describe_cell(cell: Cell) -> str:
@@ -60,6 +64,14 @@ def describe_cell(cell: Cell) -> str:
                 f"fine-tune {cell.model} ({cell.weights} weights) on {cell.dataset} at {cell.resolution_px} px, "
                 f"{cell.recipe.name} recipe, lr {cell.recipe.learning_rate:g}, seed {cell.seed}, {what}"
             )
+        case PretrainCell():
+            return (
+                f"pretrain {cell.model} on {cell.train_images} {cell.dataset} images at {cell.resolution_px} px, "
+                f"{_BUDGETS[cell.budget.unit].format(cell.budget.amount)}, lr {cell.recipe.learning_rate:g}, "
+                f"seed {cell.seed}"
+            )
+        case PixelsCell():
+            return f"logistic regression on the pixels of {cell.dataset} at {cell.resolution_px} px, seed {cell.seed}"
 
 
 def describe_result(record: Record) -> str:
@@ -69,8 +81,10 @@ def describe_result(record: Record) -> str:
         return f"{record.status}: {what}: {record.reason}"
     values = record.values
     match record.cell["task"]:
-        case "train" | "evaluate" | "finetune":
+        case "train" | "evaluate" | "finetune" | "pixels":
             return f"{what}: top-1 {values['top1_pct']:.1f} % in {record.wall_s:.1f} s"
+        case "pretrain":
+            return f"{what}: validation top-1 {values['validation_top1_pct']:.1f} % in {record.wall_s:.1f} s"
         case "speed":
             parts = []
             if values.get("throughput_img_per_s") is not None:

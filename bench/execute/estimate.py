@@ -5,6 +5,7 @@ from __future__ import annotations
 from bench.errors import BenchError
 from bench.measure.complexity import count_macs
 from bench.suite.cell import (
+    Budget,
     Cell,
     ComplexityCell,
     EvaluateCell,
@@ -12,7 +13,9 @@ from bench.suite.cell import (
     FinetuneCell,
     LargestBatchCell,
     MemoryCell,
+    PixelsCell,
     PreflightCell,
+    PretrainCell,
     SpeedCell,
     TrainCell,
     TrainingMemoryCell,
@@ -42,17 +45,46 @@ def estimated_seconds(cell: Cell) -> float | None:
             return SEARCH_SECONDS
         case ComplexityCell():
             return COMPLEXITY_SECONDS
-        case FinetuneCell():
-            macs = macs_of(cell)
-            seen = cell.recipe.steps * cell.recipe.batch_size
-            return None if macs is None else training_flops(macs, seen) / GIGA / TRAINING_GFLOP_PER_S
-        case EvaluateCell() | FewshotCell() | PreflightCell():
+        case FinetuneCell() | PretrainCell():
+            flop = training_flop_of(cell)
+            if isinstance(cell, PretrainCell) and cell.budget.unit == "device_s":
+                return cell.budget.amount
+            return None if flop is None else flop / GIGA / TRAINING_GFLOP_PER_S
+        case EvaluateCell() | FewshotCell() | PreflightCell() | PixelsCell():
             return None  # that depends on how many images there are, and on what they are stored as
+
+
+def training_flop_of(cell: Cell) -> float | None:
+    """FLOPs of a cell's whole training; None for a cell without one, and where they are not known beforehand."""
+    match cell:
+        case TrainCell():
+            return cell.budget_gflop * GIGA
+        case PretrainCell(budget=Budget(unit="gflop")):
+            return cell.budget.amount * GIGA
+    seen = images_seen_of(cell)
+    macs = None if seen is None else macs_of(cell)
+    return None if macs is None or seen is None else training_flops(macs, seen)
+
+
+def images_seen_of(cell: Cell) -> float | None:
+    """Images in all steps of a cell's training; None without one, and where they are not known beforehand."""
+    match cell:
+        case FinetuneCell():
+            return cell.recipe.steps * cell.recipe.batch_size
+        case PretrainCell(budget=Budget(unit="images")):
+            return cell.budget.amount
+        case PretrainCell(budget=Budget(unit="gflop")):
+            macs = macs_of(cell)
+            return None if macs is None else cell.budget.amount * GIGA / training_flops(macs, 1)
+        case TrainCell():
+            macs = macs_of(cell)
+            return None if macs is None else cell.budget_gflop * GIGA / training_flops(macs, 1)
+    return None
 
 
 def macs_of(cell: Cell) -> int | None:
     """Multiply-adds per image, None for a model that cannot be counted (its cell will say why) and without a model."""
-    if isinstance(cell, PreflightCell):
+    if isinstance(cell, PreflightCell | PixelsCell):
         return None
     try:
         return count_macs(cell.model, cell.resolution_px, cell.num_classes)

@@ -16,7 +16,7 @@ from bench.learn.checkpoint import discard
 from bench.places import checkpoint_folder
 from bench.store.files import RunWriter
 from bench.store.record import Record, Status
-from bench.suite.cell import Cell, EvaluateCell, FinetuneCell, TimingCell
+from bench.suite.cell import Cell, EvaluateCell, FinetuneCell, PretrainCell, TimingCell
 
 Identity = tuple[str, ...]
 
@@ -25,7 +25,8 @@ Identity = tuple[str, ...]
 class Resources:
     """What a run may use. timing_threads: for one timed model; each training has one thread.
 
-    processes: that share one evaluation or fine-tuning, each with a device of its own where there are several.
+    processes: that share one evaluation, fine-tuning or pretraining, each with a device of its own where there are
+    several.
     """
 
     training_workers: int
@@ -35,7 +36,7 @@ class Resources:
 
     def is_shared(self, cell: Cell) -> bool:
         """Whether several processes work on the cell together."""
-        return self.processes > 1 and isinstance(cell, EvaluateCell | FinetuneCell)
+        return self.processes > 1 and isinstance(cell, EvaluateCell | FinetuneCell | PretrainCell)
 
 
 class Listener(Protocol):
@@ -201,7 +202,7 @@ class _Run:
         if predictions is not None:
             self.writer.write_predictions(record.cell_id, predictions)  # first: a record promises its predictions
         self.writer.append(record)
-        if record.status == "ok" and isinstance(cell, FinetuneCell):
+        if record.status == "ok" and isinstance(cell, FinetuneCell | PretrainCell):
             discard(checkpoint_folder(record.cell_id))  # the record is safe now
         self.finished[record.cell_id] = record
         self.summary.counts[record.status] += 1

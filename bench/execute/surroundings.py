@@ -9,7 +9,8 @@ from pathlib import Path
 
 from bench.catalog.datasets import DatasetRow, find_dataset
 from bench.catalog.image_tasks import image_tasks
-from bench.data.collection import PART_NAMES, ImageCollection
+from bench.data.collection import PART_NAMES, PRETRAINING_PARTS, ImageCollection
+from bench.data.corpora import find_corpus, is_corpus
 from bench.data.decode import decode
 from bench.data.fingerprints import fingerprint_of_collection
 from bench.data.open import Progress, is_embedded, open_images, stored_fingerprint
@@ -19,7 +20,7 @@ from bench.execute.supplies import Supplies
 from bench.measure.build import native_resolution
 from bench.measure.weights import file_weights_id
 from bench.store.record import Record
-from bench.suite.world import ImagesFacts, Surroundings, TrialResult
+from bench.suite.world import ImagesFacts, PretrainingFacts, Surroundings, TrialResult
 
 USERS_PX = 32  # what the small models of the shipped suites take
 ABSENT = "absent"  # the fingerprint of images that are not here: its cells end as `skipped`
@@ -45,6 +46,7 @@ class Here:
             device=self._device,  # type: ignore[arg-type]  # resolve_device returns one of the three
             find_dataset=self.find_dataset,
             find_images=self._facts,
+            find_pretraining=self.find_pretraining,
             native_resolution=native_resolution,
             file_weights=self.file_weights,
             extra_datasets=tuple(name for name in self._supplies.data if not _is_catalogued(name)),
@@ -54,7 +56,9 @@ class Here:
             },
             abilities=functools.partial(abilities_of, self._device),
             trials={r.cell_id: _trial_result(r) for r in finished if r.cell.get("role") == "trial"},
-            trained_weights={r.cell_id: r.values.get("weights_sha256") for r in finished if r.cell["task"] == "train"},
+            trained_weights={
+                r.cell_id: r.values.get("weights_sha256") for r in finished if r.cell["task"] in ("train", "pretrain")
+            },
         )
 
     def find_dataset(self, name: str, resolution_px: int | None) -> DatasetRow:
@@ -68,6 +72,27 @@ class Here:
         if resolution_px not in (None, row.resolution_px):
             raise RequestError(f"Data set {name!r} has images of {row.resolution_px} px, not of {resolution_px} px.")
         return row
+
+    def find_pretraining(self, name: str, resolution_px: int) -> PretrainingFacts:
+        """Facts of a set to pretrain on: a generated corpus, or any set that models can meet.
+
+        Raises RequestError for another resolution of an embedded set than its own, and what opening it raises.
+        """
+        if is_corpus(name):
+            corpus = find_corpus(name, resolution_px)
+            return PretrainingFacts(name, corpus.num_classes, resolution_px, corpus.fingerprint, None)
+        if is_embedded(name):
+            self.find_dataset(name, resolution_px)
+        task = image_tasks().get(name)
+        try:
+            collection = self._open(name)
+        except AbsentDataError:
+            if task is None:
+                raise
+            return PretrainingFacts(name, task.num_classes, resolution_px, ABSENT, task.train_images)
+        fingerprint = fingerprint_of_collection(collection, PRETRAINING_PARTS)
+        images = len(collection.part("train"))
+        return PretrainingFacts(name, len(collection.class_names), resolution_px, fingerprint, images)
 
     def file_weights(self, model: str, path: str) -> str:
         """The id of a weight file. `{model}` in the path stands for the model's name; a relative one starts at the
@@ -141,7 +166,7 @@ def _is_trial_result(record: Record) -> bool:
 
     A fine-tuning that was killed or lost its data says nothing of its learning rate: the final run waits for it.
     """
-    if record.cell["task"] == "train":
+    if record.cell["task"] in ("train", "pretrain"):
         return True
     if record.cell["task"] != "finetune" or record.cell["scored_part"] != "validation":
         return False
@@ -152,7 +177,7 @@ def _validation_top1(record: Record) -> float:
     if record.status != "ok":
         return -math.inf
     values = record.values
-    return float(values["validation_top1_pct"] if record.cell["task"] == "train" else values["top1_pct"])
+    return float(values["validation_top1_pct"] if record.cell["task"] in ("train", "pretrain") else values["top1_pct"])
 
 
 def _usual_side(collection: ImageCollection) -> int:

@@ -21,11 +21,14 @@ from bench.data.open import is_embedded, open_images, preflight_of
 from bench.errors import DataError, UnsupportedError
 from bench.execute.environment import machine_fingerprint
 from bench.execute.outcome import Outcome
+from bench.execute.pretraining_images import images_to_pretrain_on
 from bench.execute.stopping import saves_itself
 from bench.execute.supplies import Supplies
 from bench.execute.timing_tasks import prepare_timing
 from bench.learn.fewshot import fewshot
 from bench.learn.finetune import finetune
+from bench.learn.pixels import classify_pixels
+from bench.learn.pretrain import pretrain
 from bench.learn.team import joined_team
 from bench.learn.train import train_from_scratch
 from bench.measure.build import build_model
@@ -41,7 +44,9 @@ from bench.suite.cell import (
     FinetuneCell,
     LargestBatchCell,
     MemoryCell,
+    PixelsCell,
     PreflightCell,
+    PretrainCell,
     SpeedCell,
     TrainCell,
     TrainingMemoryCell,
@@ -72,6 +77,10 @@ def prepare(cell: Cell, supplies: Supplies) -> Callable[[], Outcome]:
             return _fewshot(cell, supplies)
         case FinetuneCell():
             return _finetuning(cell, supplies)
+        case PretrainCell():
+            return _pretraining(cell, supplies)
+        case PixelsCell():
+            return _pixels(cell, supplies)
 
 
 def _complexity(cell: ComplexityCell) -> Outcome:
@@ -105,7 +114,7 @@ def _in_memory(cell: TrainCell, supplies: Supplies) -> Dataset:
     return dataset
 
 
-def _keep(model: torch.nn.Module, cell: TrainCell, class_names: Sequence[str]) -> str:
+def _keep(model: torch.nn.Module, cell: TrainCell | PretrainCell, class_names: Sequence[str]) -> str:
     """Put the trained weights into the cache under their content's name; `sha256 <16 digits>`."""
     folder = weights_file("").parent
     folder.mkdir(parents=True, exist_ok=True)
@@ -174,6 +183,45 @@ def _finetuning(cell: FinetuneCell, supplies: Supplies) -> Callable[[], Outcome]
                 machine=f"{machine_fingerprint()} torch {torch.__version__} timm {timm.__version__}",
             )
         return Outcome(_with_notes(done.values, collection), done.samples, done.predictions)
+
+    return perform
+
+
+def _pretraining(cell: PretrainCell, supplies: Supplies) -> Callable[[], Outcome]:
+    macs = count_macs(cell.model, cell.resolution_px, cell.num_classes)
+    model = build_model(cell.model, num_classes=cell.num_classes, resolution_px=cell.resolution_px, seed=cell.seed)
+
+    def perform() -> Outcome:
+        with saves_itself() as stop, joined_team(cell.device) as team:
+            images = images_to_pretrain_on(cell, supplies, team, stop)
+            done = pretrain(
+                cell,
+                model,
+                images.squares,
+                macs,
+                team=team,
+                checkpoints=checkpoint_folder(cell.cell_id),
+                checkpoint_every_s=supplies.checkpoint_every_s,
+                stop=stop,
+                micro_batch_size=supplies.micro_batch_size,
+                workers=supplies.loader_workers,
+                beside=supplies.beside,
+                machine=f"{machine_fingerprint()} torch {torch.__version__} timm {timm.__version__}",
+            )
+            # Transfers start from them, so they are kept whether or not the user asked for weights.
+            kept = _keep(model, cell, images.class_names) if team.is_first else ""
+        values = done.values | {"weights_sha256": kept}
+        return Outcome(values | {"notes": [*values["notes"], *images.notes]}, done.samples)
+
+    return perform
+
+
+def _pixels(cell: PixelsCell, supplies: Supplies) -> Callable[[], Outcome]:
+    collection = _collection(cell.dataset, cell.fingerprint, ALL_PARTS, supplies)
+
+    def perform() -> Outcome:
+        done = classify_pixels(cell, collection)
+        return Outcome(_with_notes(done.values, collection), predictions=done.predictions)
 
     return perform
 

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
+from dataclasses import dataclass
 
 from bench.catalog.image_tasks import image_task_names
 from bench.catalog.models import find_model, select_models
 from bench.errors import RequestError
 from bench.suite.cell import (
     METRIC_VERSION,
+    Budget,
     Cell,
     EvaluateCell,
     FewshotCell,
     FinetuneCell,
     FinetuneRecipe,
+    PixelsCell,
     PreflightCell,
+    PretrainCell,
     TrainCell,
 )
+from bench.suite.pretraining import nearest, pretrained_with
 from bench.suite.recipes import bit_hyperrule, paper_learning_rates, paper_recipe
-from bench.suite.spec import EvaluateBlock, FewshotBlock, FinetuneBlock, Suite
+from bench.suite.spec import EvaluateBlock, FewshotBlock, FinetuneBlock, PixelsBlock, Suite
 from bench.suite.world import ImagesFacts, Surroundings
 
 FEWSHOT_PX = 224  # of the authors' later code, which resizes to 256 first
@@ -41,19 +46,38 @@ def preflight_cells(cells: Iterable[Cell], world: Surroundings) -> Iterable[Pref
             )
 
 
+@dataclass(frozen=True)
+class Start:
+    """A model with weights to start from. origin: the pretraining of this suite that ended with them, if one did."""
+
+    model: str
+    weights: str
+    origin: PretrainCell | None = None
+
+
 class ProtocolPlan:
     """Turns the blocks of a suite that start from weights into cells.
 
-    trained: the cells of this suite whose final weights `trained:NAME` stands for.
+    trained: the cells of this suite whose final weights `trained:NAME` stands for. pretrained: its pretrainings but
+    those that were mere trials.
     """
 
-    def __init__(self, suite: Suite, world: Surroundings, definition_of: Definition, trained: TrainedCells) -> None:
+    def __init__(
+        self,
+        suite: Suite,
+        world: Surroundings,
+        definition_of: Definition,
+        trained: TrainedCells,
+        pretrained: Sequence[PretrainCell] = (),
+    ) -> None:
         self._suite, self._world, self._definition_of, self._trained = suite, world, definition_of, trained
+        self._pretrained = pretrained
 
     def evaluate(self, block: EvaluateBlock) -> Iterable[EvaluateCell]:
         for name in self._datasets(block.datasets, first=block is self._suite.evaluate[0]):
             facts = self._world.find_images(name)
-            for model, weights in self._start(block.models, block.weights):
+            for start in self._start(block.models, block.weights):
+                model, weights = start.model, start.weights
                 native = self._world.native_resolution(model)
                 for resolution in (native,) if isinstance(block.resolution_px, str) else block.resolution_px:
                     yield EvaluateCell(
@@ -74,7 +98,8 @@ class ProtocolPlan:
         resolution = block.resolution_px or FEWSHOT_PX
         for name in self._datasets(block.datasets, first=block is self._suite.fewshot[0]):
             facts = self._world.find_images(name)
-            for model, weights in self._start(block.models, block.weights):
+            for start in self._start(block.models, block.weights):
+                model, weights = start.model, start.weights
                 self._world.native_resolution(model)  # an unknown name stops here
                 yield FewshotCell(
                     metric_version=METRIC_VERSION["fewshot"],
@@ -97,38 +122,97 @@ class ProtocolPlan:
         """The trials of a sweep while any is unknown; with all of them known also the final run of every seed."""
         for name in self._datasets(block.datasets, first=block is self._suite.finetune[0]):
             facts = self._world.find_images(name)
-            for model, weights in self._start(block.models, block.weights):
-                self._world.native_resolution(model)
-                yield from self._sweep_and_final(block, facts, model, weights)
+            if block.train_images is not None and block.train_images > facts.train_images:
+                raise RequestError(
+                    f"Suite '{self._suite.name}' fine-tunes on {block.train_images} images of '{name}', which has "
+                    f"{facts.train_images} to train on. Ask for fewer."
+                )
+            pretrained: dict[tuple[str, str, str], list[Start]] = {}
+            for start in self._start(block.models, block.weights):
+                self._world.native_resolution(start.model)
+                if (origin := start.origin) is not None:
+                    alike = (start.model, origin.dataset, origin.budget.unit)
+                    pretrained.setdefault(alike, []).append(start)
+                    continue
+                best = yield from self._sweep(block, facts, start)
+                if best is not None:
+                    yield from (self._tuning(block, facts, start, best, seed) for seed in block.seeds)
+            for starts in pretrained.values():
+                yield from self._of_pretrained(block, facts, starts)
 
-    def _sweep_and_final(
-        self, block: FinetuneBlock, facts: ImagesFacts, model: str, weights: str
+    def _of_pretrained(
+        self, block: FinetuneBlock, facts: ImagesFacts, starts: Sequence[Start]
     ) -> Iterable[FinetuneCell]:
-        def cell(recipe: FinetuneRecipe, seed: int, *, is_trial: bool) -> FinetuneCell:
-            return FinetuneCell(
-                metric_version=METRIC_VERSION["finetune"],
-                model=model,
-                definition=self._definition_of(model),
-                num_classes=facts.num_classes,
-                resolution_px=block.resolution_px,
-                weights=weights,
-                dataset=facts.name,
-                fingerprint=facts.fingerprint,
-                seed=seed,
-                recipe=recipe,
-                scored_part="validation" if is_trial else "test",
-                device=self._world.device,
-                settings=self._suite.settings,
-            )
+        """One run for each pretraining of a model on one set, with its seed.
 
-        recipes = _candidates(block, facts, model)
-        best: FinetuneRecipe | None = recipes[0]
-        if len(recipes) > 1:
-            trials = [cell(recipe, block.seeds[0], is_trial=True) for recipe in recipes]
-            yield from trials
-            best = _best(recipes, [self._world.validation_top1.get(trial.cell_id) for trial in trials])
-        if best is not None:
-            yield from (cell(best, seed, is_trial=False) for seed in block.seeds)
+        The rate is that of the nearer of two budgets that are swept, the smallest and the largest.
+        """
+        origins = {start: start.origin for start in starts if start.origin is not None}
+        swept = [start for start, origin in origins.items() if origin.seed == min(o.seed for o in origins.values())]
+        most = max(origins[start].train_images for start in swept)
+        places = {origins[start].budget: start for start in swept if origins[start].train_images == most}
+        ordered = sorted(places, key=lambda budget: budget.amount)
+        known: dict[Budget, FinetuneRecipe | None] = {}
+        for budget in dict.fromkeys([ordered[0], ordered[-1]]):
+            known[budget] = yield from self._sweep(block, facts, places[budget])
+        for start, origin in origins.items():
+            best = nearest(known, origin.budget, lambda budget: budget.amount)
+            if best is not None:
+                yield self._tuning(block, facts, start, best, origin.seed)
+
+    def _sweep(
+        self, block: FinetuneBlock, facts: ImagesFacts, start: Start
+    ) -> Generator[FinetuneCell, None, FinetuneRecipe | None]:
+        """Yields the trials, if there is something to choose; returns the best recipe, None while one is unknown."""
+        recipes = _candidates(block, facts, start.model)
+        if len(recipes) == 1:
+            return recipes[0]
+        seed = block.seeds[0] if start.origin is None else start.origin.seed
+        trials = [self._tuning(block, facts, start, recipe, seed, is_trial=True) for recipe in recipes]
+        yield from trials
+        return _best(recipes, [self._world.validation_top1.get(trial.cell_id) for trial in trials])
+
+    def _tuning(
+        self,
+        block: FinetuneBlock,
+        facts: ImagesFacts,
+        start: Start,
+        recipe: FinetuneRecipe,
+        seed: int,
+        *,
+        is_trial: bool = False,
+    ) -> FinetuneCell:
+        return FinetuneCell(
+            metric_version=METRIC_VERSION["finetune"],
+            model=start.model,
+            definition=self._definition_of(start.model),
+            num_classes=facts.num_classes,
+            resolution_px=block.resolution_px,
+            weights=start.weights,
+            dataset=facts.name,
+            fingerprint=facts.fingerprint,
+            train_images=block.train_images,
+            seed=seed,
+            recipe=recipe,
+            scored_part="validation" if is_trial else "test",
+            device=self._world.device,
+            settings=self._suite.settings,
+        )
+
+    def pixels(self, block: PixelsBlock) -> Iterable[PixelsCell]:
+        """The control that needs no network, once for each seed."""
+        for name in self._datasets(block.datasets, first=False):
+            facts = self._world.find_images(name)
+            for seed in block.seeds:
+                yield PixelsCell(
+                    metric_version=METRIC_VERSION["pixels"],
+                    dataset=facts.name,
+                    fingerprint=facts.fingerprint,
+                    resolution_px=block.resolution_px,
+                    num_classes=facts.num_classes,
+                    train_images=block.train_images,
+                    seed=seed,
+                )
 
     def _datasets(self, names: Sequence[str], *, first: bool) -> list[str]:
         """Names and groups (`@vtab`, `@given`) as names; a user's own sets join the first block of a protocol.
@@ -143,20 +227,25 @@ class ProtocolPlan:
         found = [one for name in names if name != GIVEN for one in image_task_names(name)]
         return list(dict.fromkeys([*found, *(extra if first or GIVEN in names else ())]))
 
-    def _start(self, models: Sequence[str], words: Sequence[str]) -> Iterable[tuple[str, str]]:
+    def _start(self, models: Sequence[str], words: Sequence[str]) -> Iterable[Start]:
         """Every model with every kind of weights that are known by now."""
         for model in select_models(models):
             for word in words:
                 kind, _, argument = word.partition(":")
                 if kind == "file":
-                    yield model, self._world.file_weights(model, argument)
+                    yield Start(model, self._world.file_weights(model, argument))
                 elif kind == "trained":
-                    for cell in self._trained(model, argument):
-                        weights = self._world.trained_weights.get(cell.cell_id)
-                        if weights is not None:
-                            yield model, weights
+                    yield from self._ended_with(model, self._trained(model, argument))
+                elif kind == "pretrained":
+                    yield from self._ended_with(model, pretrained_with(self._pretrained, model, word))
                 else:
-                    yield model, kind
+                    yield Start(model, kind)
+
+    def _ended_with(self, model: str, cells: Sequence[TrainCell] | Sequence[PretrainCell]) -> Iterable[Start]:
+        for cell in cells:
+            weights = self._world.trained_weights.get(cell.cell_id)
+            if weights is not None:
+                yield Start(model, weights, cell if isinstance(cell, PretrainCell) else None)
 
 
 def _candidates(block: FinetuneBlock, facts: ImagesFacts, model: str) -> list[FinetuneRecipe]:
@@ -169,8 +258,8 @@ def _candidates(block: FinetuneBlock, facts: ImagesFacts, model: str) -> list[Fi
             resolution_px=block.resolution_px,
             train_images=facts.train_images,
             batch_size=block.batch_size,
-            flip=facts.flip,
-            crop=facts.crop,
+            flip=facts.flip and block.flip,
+            crop=facts.crop and block.crop,
         )
         for rate in rates
     ]
@@ -183,8 +272,8 @@ def _candidates(block: FinetuneBlock, facts: ImagesFacts, model: str) -> list[Fi
                 is_r152x4="152x4" in model,
                 batch_size=block.batch_size,
                 steps=None if isinstance(block.steps, str) else block.steps,
-                flip=facts.flip,
-                crop=facts.crop,
+                flip=facts.flip and block.flip,
+                crop=facts.crop and block.crop,
             )
         )
     return found

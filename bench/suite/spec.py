@@ -13,14 +13,16 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from bench.errors import SuiteFileError, UnknownNameError
-from bench.suite.cell import Frozen, Precision, Recipe, Settings, SpeedMetric
+from bench.suite.cell import Budget, Frozen, Precision, PretrainRecipe, Recipe, Settings, SpeedMetric
+from bench.units import EXA, GIGA
 
 Names = Annotated[tuple[str, ...], Field(min_length=1)]
 Positive = Annotated[int, Field(gt=0)]
 PositiveNumber = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-# The timm tag's; freshly drawn; a safetensors file (`{model}` stands for the model's name); or those that this
-# suite's own training of the model on a data set ended with.
-Weights = Annotated[str, Field(pattern=r"^(public|random|file:.+|trained:\w+)$")]
+Seeds = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
+# The timm tag's; freshly drawn; a safetensors file (`{model}` stands for the model's name); those that this suite's
+# own training of the model on a data set ended with; or those of all its pretrainings, or of all with most images.
+Weights = Annotated[str, Field(pattern=r"^(public|random|file:.+|trained:\w+|pretrained|pretrained:full)$")]
 
 
 class ComplexityBlock(Frozen):
@@ -49,7 +51,7 @@ class TrainBlock(Frozen):
     datasets: Names
     train_images: Annotated[tuple[Positive | Literal["all"], ...], Field(min_length=1)] = ("all",)
     budgets_gflop: Annotated[tuple[PositiveNumber, ...], Field(min_length=1)]
-    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
+    seeds: Seeds
     scored_part: Literal["test", "validation"] = "test"
     learning_rate: PositiveNumber | Literal["tuned"] | Sweep = "tuned"
     augmentation: Literal["none", "shift"] | None = None  # None: the suite's
@@ -82,17 +84,86 @@ class FinetuneBlock(Frozen):
 
     learning_rates, steps: `paper` takes the data set's row of the ViT paper's Table 4. With one learning rate and one
     recipe there is nothing to choose and no trial. BiT models also try BiT's HyperRule, unless `hyperrule` is false.
+    train_images: of train and validation together, drawn anew by each seed. crop, flip: false keeps images as they
+    are, true what the labels of the set allow. Weights of this suite's pretrainings keep their own seed, and the sweep
+    is held at the smallest and the largest budget; runs in between take the rate of the nearer one.
     """
 
     models: Names
     datasets: Names
     weights: Annotated[tuple[Weights, ...], Field(min_length=1)] = ("public",)
-    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (0, 1, 2)
+    seeds: Seeds = (0, 1, 2)
     learning_rates: Annotated[tuple[PositiveNumber, ...], Field(min_length=1)] | Literal["paper"] = "paper"
     steps: Positive | Literal["paper"] = "paper"
     batch_size: Positive = 512
     resolution_px: Positive = 384
     hyperrule: bool = True
+    train_images: Positive | None = None
+    crop: bool = True
+    flip: bool = True
+
+
+class PretrainBlock(Frozen):
+    """Pretrain every model on every data set, with every number of images, to every budget, for every seed.
+
+    budgets_gflop, budgets_exaflop: training compute; budgets_images: images seen; budgets_device_s: seconds of steps.
+    One of the four kinds. learning_rate: a number; a sweep, held with the first seed and the most images at the
+    smallest and the largest budget; or `swept`: what another block's sweep of the model on the set found. The rest
+    replaces the suite's `[pretraining]` where it is given.
+    """
+
+    models: Names
+    datasets: Names
+    train_images: Annotated[tuple[Positive | Literal["all"], ...], Field(min_length=1)] = ("all",)
+    budgets_gflop: tuple[PositiveNumber, ...] = ()
+    budgets_exaflop: tuple[PositiveNumber, ...] = ()
+    budgets_images: tuple[Positive, ...] = ()
+    budgets_device_s: tuple[PositiveNumber, ...] = ()
+    seeds: Seeds = (0, 1, 2)
+    learning_rate: PositiveNumber | Literal["swept"] | Sweep
+    resolution_px: Positive = 224
+    looks: Positive | None = None
+    weight_decay: Annotated[float, Field(ge=0)] | None = None
+    dropout: Annotated[float, Field(ge=0, lt=1)] | None = None
+    schedule: Literal["cosine", "linear"] | None = None
+    grad_clip_norm: PositiveNumber | None = None
+    augmentation: Literal["none", "light", "strong"] | None = None
+
+    @property
+    def budgets(self) -> tuple[Budget, ...]:
+        """The budgets in the one unit that they are given in; exaFLOPs as GFLOP."""
+        gflop = (*self.budgets_gflop, *(exaflop * EXA / GIGA for exaflop in self.budgets_exaflop))
+        return (
+            *(Budget(unit="gflop", amount=amount) for amount in gflop),
+            *(Budget(unit="images", amount=amount) for amount in self.budgets_images),
+            *(Budget(unit="device_s", amount=amount) for amount in self.budgets_device_s),
+        )
+
+    def recipe(self, defaults: PretrainingDefaults, learning_rate: float) -> PretrainRecipe:
+        """The suite's recipe at that learning rate, with what this block says otherwise."""
+        own = {name: getattr(self, name) for name in _OWN_RECIPE if getattr(self, name) is not None}
+        return PretrainRecipe(learning_rate=learning_rate, **(defaults.model_dump() | own))
+
+    @model_validator(mode="after")
+    def _has_one_kind_of_budget(self) -> PretrainBlock:
+        kinds = [self.budgets_gflop, self.budgets_exaflop, self.budgets_images, self.budgets_device_s]
+        if sum(bool(kind) for kind in kinds) != 1:
+            raise ValueError(
+                "needs budgets of one kind: budgets_gflop, budgets_exaflop, budgets_images or budgets_device_s."
+            )
+        return self
+
+
+_OWN_RECIPE = ("looks", "weight_decay", "dropout", "schedule", "grad_clip_norm", "augmentation")
+
+
+class PixelsBlock(Frozen):
+    """Logistic regression on the pixels of data sets, the control of a study of transfer."""
+
+    datasets: Names
+    resolution_px: Positive = 32
+    train_images: Positive | None = None  # as in FinetuneBlock
+    seeds: Seeds = (0, 1, 2)
 
 
 BlockMetric = SpeedMetric | Literal["peak_memory", "largest_batch", "training_throughput", "training_peak_memory"]
@@ -164,6 +235,21 @@ class RecipeDefaults(Frozen):
         return Recipe(learning_rate=learning_rate, **(own | {"augmentation": augmentation or self.augmentation}))
 
 
+class PretrainingDefaults(Frozen):
+    """The recipe of a suite's pretrainings without its learning rate; see PretrainRecipe."""
+
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    weight_decay: Annotated[float, Field(ge=0)] = 0.1
+    batch_size: Positive = 4096
+    warmup_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.05
+    schedule: Literal["cosine", "linear"] = "linear"
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    grad_clip_norm: PositiveNumber | None = None
+    augmentation: Literal["none", "light", "strong"] = "light"
+    looks: Positive = 1
+
+
 class Suite(Frozen):
     """What is asked: models x data sets x protocol x measurements x conditions, and the question they answer."""
 
@@ -171,17 +257,21 @@ class Suite(Frozen):
     question: str
     settings: Settings = Settings()
     recipe: RecipeDefaults = RecipeDefaults()
+    pretraining: PretrainingDefaults = PretrainingDefaults()
     complexity: tuple[ComplexityBlock, ...] = ()
     train: tuple[TrainBlock, ...] = ()
     speed: tuple[SpeedBlock, ...] = ()
     evaluate: tuple[EvaluateBlock, ...] = ()
     fewshot: tuple[FewshotBlock, ...] = ()
     finetune: tuple[FinetuneBlock, ...] = ()
+    pretrain: tuple[PretrainBlock, ...] = ()
+    pixels: tuple[PixelsBlock, ...] = ()
 
     @property
     def blocks(self) -> tuple[Frozen, ...]:
         """Everything that the suite asks for."""
-        return (*self.complexity, *self.train, *self.speed, *self.evaluate, *self.fewshot, *self.finetune)
+        from_weights: tuple[Frozen, ...] = (*self.evaluate, *self.fewshot, *self.finetune)
+        return (*self.complexity, *self.train, *self.pretrain, *self.speed, *from_weights, *self.pixels)
 
     @property
     def starts_from_own_trainings(self) -> bool:
@@ -192,7 +282,7 @@ class Suite(Frozen):
             *self.finetune,
         )
         words = [word for block in blocks for word in block.weights]
-        return any(word.startswith("trained:") for word in words)
+        return any(word.startswith(("trained:", "pretrained")) for word in words)
 
 
 def suite_place(name_or_path: str) -> Path:
@@ -245,8 +335,8 @@ def parse_suite(text: str, path: Path) -> Suite:
         )
     if not suite.blocks:
         raise SuiteFileError(
-            f"Suite file '{path.name}' asks for nothing. Add [[complexity]], [[train]], [[speed]], [[evaluate]], "
-            "[[fewshot]] or [[finetune]]."
+            f"Suite file '{path.name}' asks for nothing. Add [[complexity]], [[train]], [[pretrain]], [[speed]], "
+            "[[evaluate]], [[fewshot]], [[finetune]] or [[pixels]]."
         )
     return suite
 

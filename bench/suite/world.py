@@ -31,6 +31,20 @@ class ImagesFacts:
 
 
 @dataclass(frozen=True)
+class PretrainingFacts:
+    """A data set as something to pretrain on. train_images: of its train part; None for a corpus without an end.
+
+    fingerprint: of all parts; of a corpus, of its beginning.
+    """
+
+    name: str
+    num_classes: int
+    resolution_px: int
+    fingerprint: str
+    train_images: int | None
+
+
+@dataclass(frozen=True)
 class TrialResult:
     """What a short timing under some settings gave: images per second, minus infinity without a result.
 
@@ -53,6 +67,10 @@ def _no_images(name: str) -> ImagesFacts:
     raise UnknownNameError("data set", name, ())
 
 
+def _nothing_to_pretrain_on(name: str, resolution_px: int) -> PretrainingFacts:
+    raise UnknownNameError("data set", name, ())
+
+
 def _own_file(model: str, path: str) -> str:
     raise RequestError(f"Weights 'file:{path}' of model {model!r}: no files are to be had here.")
 
@@ -62,7 +80,8 @@ class Surroundings:
     """What a plan needs to know of the world: which device, which data sets, which resolutions, what is done.
 
     find_dataset: name and wanted resolution (None: its own) -> row of a set that is trained on in memory.
-    find_images: name -> facts of a set that pretrained models meet. native_resolution: model name -> pixels; raises
+    find_images: name -> facts of a set that pretrained models meet. find_pretraining: name and resolution -> facts of a
+    set that they are pretrained on. native_resolution: model name -> pixels; raises
     UnknownNameError for a model that does not exist. file_weights: model, path -> `sha256 <16 digits>`.
     validation_top1: cell id -> validation accuracy of a finished cell, minus infinity for one that failed; sweeps
     choose their next trials by it. trained_weights: cell id -> `sha256 <16 digits>` of what a training ended with,
@@ -75,6 +94,7 @@ class Surroundings:
     find_dataset: Callable[[str, int | None], DatasetRow]
     native_resolution: Callable[[str], int]
     find_images: Callable[[str], ImagesFacts] = _no_images
+    find_pretraining: Callable[[str, int], PretrainingFacts] = _nothing_to_pretrain_on
     file_weights: Callable[[str, str], str] = _own_file
     extra_datasets: tuple[str, ...] = ()
     validation_top1: Mapping[str, float] = field(default_factory=dict)

@@ -138,3 +138,23 @@ def test_a_link_out_of_the_folder_is_not_followed(tmp_path: Path) -> None:
 def test_without_the_folder_it_says_how_to_get_it(tmp_path: Path) -> None:
     with pytest.raises(AbsentDataError, match=r"lacks 'val'\. Register at image-net\.org .* --data imagenet=PATH"):
         opened(tmp_path)
+
+
+def test_imagenet21k_is_its_synset_folders_with_one_in_a_hundred_held_out(tmp_path: Path) -> None:
+    for synset, images in (("n00004475", 150), ("n00005787", 50)):
+        for i in range(images):
+            write_image(tmp_path / "imagenet21k" / "train" / synset / f"{synset}_{i}.JPEG", i)
+    found = open_catalogued("imagenet21k", root=tmp_path, spec=None, download=False)
+    assert found.class_names == ("n00004475", "n00005787")
+    assert sorted(found.parts) == ["train", "validation"], "nothing to be tested on"
+    train, held = found.part("train"), found.part("validation")
+    assert (len(train), len(held)) == (198, 2)
+    assert not set(train.keys) & set(held.keys)
+    assert set(train.labels.tolist()) == {0, 1}
+    assert any("2 classes, the release of autumn 2011 has 21,841" in note for note in found.notes)
+
+
+def test_imagenet21k_needs_classes(tmp_path: Path) -> None:
+    write_image(tmp_path / "imagenet21k" / "train" / "n00004475" / "a.JPEG", 1)
+    with pytest.raises(DataError, match="has 1 class folders, expected one for each synset"):
+        open_catalogued("imagenet21k", root=tmp_path, spec=None, download=False)

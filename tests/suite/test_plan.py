@@ -14,8 +14,9 @@ from bench.catalog.datasets import find_dataset
 from bench.catalog.tuned import tuned_learning_rate
 from bench.errors import RequestError, UnknownNameError
 from bench.suite.cell import MemoryCell, Settings, SpeedCell, TrainCell, cell_id_of, parse_cell
-from bench.suite.plan import definition_of, plan, sweep_trials
+from bench.suite.plan import definition_of, plan
 from bench.suite.spec import Sweep, load_suite, parse_suite
+from bench.suite.sweeps import sweep_trials
 from bench.suite.world import ImagesFacts, Surroundings
 
 WORLD = Surroundings(device="cpu", find_dataset=lambda name, _: find_dataset(name), native_resolution=lambda _: 32)

@@ -1,0 +1,156 @@
+"""`plan`: every cell of a suite before anything runs, with what it costs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bench.cli.run import DataOption, DeviceOption, SuiteArgument
+
+if TYPE_CHECKING:
+    from bench.execute.step_rates import Point, Rate
+    from bench.suite.cell import Cell
+    from bench.suite.spec import Suite
+
+SECONDS_PER_HOUR = 3600
+
+
+def plan(
+    suite: SuiteArgument,
+    device: DeviceOption = "auto",
+    data: DataOption = [],  # noqa: B006 - typer reads the default, nothing changes it
+    measure: Annotated[
+        bool,
+        typer.Option(
+            "--measure",
+            help="Time a training step of every model first, in seconds to minutes each; gives device-hours.",
+        ),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="A JSON list of cells.")] = False,
+) -> None:
+    """Print every cell of suites, with its MACs, training compute and a time estimate, before anything runs."""
+    from bench.cli.progress import LookProgress
+    from bench.cli.run import named_data
+    from bench.execute.runner import default_workers
+    from bench.execute.supplies import Supplies
+    from bench.execute.surroundings import Here
+    from bench.measure.settings import resolve_device
+    from bench.suite.plan import plan as plan_cells
+    from bench.suite.spec import load_suite, suite_place
+
+    here = resolve_device(device)
+    loaded = [load_suite(name) for name in suite]
+    supplies = Supplies(data=named_data(data))
+    plans = [
+        (one, plan_cells(one, Here(here, supplies, suite_place(name), LookProgress()).surroundings(())))
+        for name, one in zip(suite, loaded, strict=True)
+    ]
+    rates = _measured([cell for _, cells in plans for cell in cells]) if measure else None
+    if as_json:
+        listed = [
+            {"suite": one.name, "cell_id": cell.cell_id, **cell.model_dump(mode="json"), **_costs(cell, rates)}
+            for one, cells in plans
+            for cell in cells
+        ]
+        typer.echo(json.dumps(listed, indent=2))
+        return
+    for one, cells in plans:
+        print_plan(one, cells, default_workers(here), rates)
+
+
+def print_plan(suite: Suite, cells: list[Cell], workers: int, rates: Mapping[Point, Rate] | None = None) -> None:
+    """The cells of one suite as a table, what they come to, and what is not among them yet.
+
+    rates: measured ones of training steps; without them there are no device-hours.
+    """
+    from bench.cli.words import describe_cell, duration, table
+    from bench.execute.estimate import estimated_seconds, macs_of
+    from bench.execute.runner import is_timing
+
+    typer.echo(f"{suite.name}: {suite.question}")
+    rows, side_by_side, alone, unknown = [], 0.0, 0.0, 0
+    exaflop, hours = 0.0, 0.0
+    for cell in cells:
+        macs, costs = macs_of(cell), _costs(cell, rates)
+        estimate = estimated_seconds(cell)
+        if (known := costs.get("device_hours")) is not None:
+            estimate = known * SECONDS_PER_HOUR
+            hours += known
+        exaflop += costs.get("exaflop") or 0.0
+        unknown += estimate is None
+        seconds = estimate or 0.0
+        alone += seconds if is_timing(cell) else 0.0
+        side_by_side += 0.0 if is_timing(cell) else seconds
+        row = [cell.cell_id, _number(None if macs is None else macs / 1e6), _number(costs.get("exaflop"))]
+        row += [_number(known)] if rates is not None else []
+        rows.append([*row, "n/a" if estimate is None else duration(seconds), describe_cell(cell)])
+    head = ["Cell", "MACs [M]", "exaFLOPs", *(["Device-hours"] if rates is not None else []), "About", "What"]
+    typer.echo(table(head, rows, right=range(1, len(head) - 1)))
+    total = side_by_side / workers + alone
+    typer.echo(
+        f"{len(cells)} cells, about {duration(total)} with {workers} trainings side by side (a rough estimate"
+        f"{f', without {unknown} cells that nothing is known of' if unknown else ''})."
+    )
+    if rates is not None:
+        typer.echo(f"Training: {exaflop:.4g} exaFLOPs, {hours:.4g} device-hours at the rates measured here.")
+        for point, rate in rates.items():
+            if rate.img_per_s is None:
+                typer.echo(f"No rate of {point.model} at {point.resolution_px} px: {rate.reason}")
+    for later in _later(suite, cells):
+        typer.echo(later)
+    typer.echo("")
+
+
+def _measured(cells: list[Cell]) -> dict[Point, Rate]:
+    from bench.execute.runner import default_workers
+    from bench.execute.step_rates import measured_rates
+
+    threads = 1 if all(getattr(cell, "device", "cpu") == "cpu" for cell in cells) else default_workers("cpu")
+    return measured_rates(cells, threads, lambda what: typer.echo(f"Timing a training step of {what}", err=True))
+
+
+def _costs(cell: Cell, rates: Mapping[Point, Rate] | None) -> dict[str, float | None]:
+    """Training compute in exaFLOPs and device-hours, of a cell that trains; None for what is not known beforehand."""
+    from bench.execute.estimate import images_seen_of, training_flop_of
+    from bench.execute.step_rates import point_of
+    from bench.suite.cell import PretrainCell
+    from bench.units import EXA
+
+    point = point_of(cell)
+    if point is None:
+        return {}
+    flop = training_flop_of(cell)
+    costs = {"exaflop": None if flop is None else flop / EXA}
+    if rates is None:
+        return costs
+    if isinstance(cell, PretrainCell) and cell.budget.unit == "device_s":
+        return costs | {"device_hours": cell.budget.amount / SECONDS_PER_HOUR}
+    images, rate = images_seen_of(cell), rates[point].img_per_s
+    return costs | {"device_hours": None if images is None or rate is None else images / rate / SECONDS_PER_HOUR}
+
+
+def _number(value: float | None) -> str:
+    return "n/a" if value is None else f"{value:.4g}"
+
+
+def _later(suite: Suite, cells: Iterable[Cell]) -> Iterator[str]:
+    """What a plan does not show yet, because it depends on results."""
+    from bench.suite.cell import FinetuneCell, PretrainCell, TrainCell
+    from bench.suite.spec import Sweep
+
+    if any(isinstance(cell, FinetuneCell) and cell.scored_part == "validation" for cell in cells):
+        yield "The final runs of fine-tuning are not among them: they follow when all trials of a sweep are in."
+    if suite.starts_from_own_trainings and any(isinstance(cell, TrainCell | PretrainCell) for cell in cells):
+        yield "Cells that start from this suite's own trainings are not among them: they follow when these are done."
+    rates = [*(block.learning_rate for block in suite.train), *(block.learning_rate for block in suite.pretrain)]
+    if any("largest" in block.batch_sizes for block in suite.speed):
+        yield "Timings at the largest batch may not be among them: they follow when the search for it is done."
+    if any(block.settings == "best" for block in suite.speed):
+        yield "Timings with fixed and best settings may not be among them: they follow when all their trials are in."
+    if any(isinstance(rate, Sweep) and rate.extra_trials for rate in rates):
+        yield "The further trials of a sweep are not among them: they follow when its first ones are in."
+    if any(isinstance(block.learning_rate, Sweep) for block in suite.pretrain):
+        yield "Pretrainings at a rate that a sweep chooses are not among them: they follow when its trials are in."

@@ -1,0 +1,220 @@
+"""Plans of pretraining studies: sweeps at both ends, what transfers start from, and what waits for what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bench.errors import RequestError, SuiteFileError
+from bench.suite.cell import Budget, Cell, FewshotCell, FinetuneCell, PixelsCell, PretrainCell
+from bench.suite.plan import plan
+from bench.suite.spec import load_suite, parse_suite
+from bench.suite.world import ImagesFacts, PretrainingFacts, Surroundings
+
+
+def corpus(name: str, resolution_px: int) -> PretrainingFacts:
+    return PretrainingFacts(name, 64, resolution_px, "beginning", None)
+
+
+def images(name: str) -> ImagesFacts:
+    return ImagesFacts(name, num_classes=10, test_fingerprint="t", fingerprint="f", train_images=900, image_px=32)
+
+
+WORLD = Surroundings(
+    device="cpu",
+    find_dataset=lambda name, _: pytest.fail(f"{name} is not trained on in memory"),
+    native_resolution=lambda _: 32,
+    find_images=images,
+    find_pretraining=corpus,
+)
+
+SWEPT = """
+[[pretrain]]
+models = ["vit_32px_s"]
+datasets = ["mix-64"]
+train_images = [1000]
+resolution_px = 32
+budgets_gflop = [10, 40, 160]
+seeds = [3, 4]
+learning_rate = { learning_rates = [0.001, 0.01] }
+"""
+SMALLER = """
+[[pretrain]]
+models = ["vit_32px_s"]
+datasets = ["mix-64"]
+train_images = [100]
+resolution_px = 32
+budgets_gflop = [160]
+seeds = [3, 4]
+learning_rate = "swept"
+"""
+TUNED = """
+[[finetune]]
+models = ["vit_32px_s"]
+datasets = ["digits"]
+weights = ["pretrained:full", "random"]
+learning_rates = [0.1, 0.3]
+steps = 10
+seeds = [3, 4]
+train_images = 500
+crop = false
+"""
+
+
+def cells_of(text: str, world: Surroundings = WORLD) -> list[Cell]:
+    return plan(parse_suite("question = 'Why?'\n" + text, Path("mine.toml")), world)
+
+
+def pretrainings(text: str, world: Surroundings = WORLD) -> list[PretrainCell]:
+    return [cell for cell in cells_of(text, world) if isinstance(cell, PretrainCell)]
+
+
+def with_trials(text: str, best: Mapping[float, float]) -> Surroundings:
+    """The world once the trials are in. best: budget -> the learning rate that did best there."""
+    return replace(
+        WORLD,
+        validation_top1={
+            cell.cell_id: 90.0 if best.get(cell.budget.amount) == cell.recipe.learning_rate else 50.0
+            for cell in pretrainings(text)
+        },
+    )
+
+
+def ended(cells: list[PretrainCell], world: Surroundings, *, but: PretrainCell | None = None) -> Surroundings:
+    """The world once these runs have weights."""
+    weights = {cell.cell_id: f"sha256 {cell.cell_id}" for cell in cells if cell is not but}
+    return replace(world, trained_weights=weights)
+
+
+def test_a_sweep_is_held_at_both_ends_with_the_first_seed() -> None:
+    trials = pretrainings(SWEPT)
+    assert {(cell.budget.amount, cell.recipe.learning_rate, cell.seed) for cell in trials} == {
+        (budget, rate, 3) for budget in (10, 160) for rate in (0.001, 0.01)
+    }
+
+
+def test_runs_take_the_rate_of_the_nearer_end_and_a_trial_is_one_of_them() -> None:
+    world = with_trials(SWEPT, {10: 0.01, 160: 0.001})
+    found = pretrainings(SWEPT, world)
+    trials = {cell.cell_id for cell in pretrainings(SWEPT)}
+    finals = [cell for cell in found if cell.seed == 4]
+    # 40 is as far from 10 as from 160: the larger one counts
+    assert {(cell.budget.amount, cell.recipe.learning_rate) for cell in finals} == {
+        (10, 0.01), (40, 0.001), (160, 0.001)
+    }  # fmt: skip
+    assert len(found) == 4 + 2 * 3 - 2, "a best trial is not run again"
+    assert trials < {cell.cell_id for cell in found}
+
+
+def test_a_block_takes_the_rates_that_another_one_swept() -> None:
+    world = with_trials(SWEPT, {10: 0.01, 160: 0.001})
+    smaller = [cell for cell in pretrainings(SMALLER + SWEPT, world) if cell.train_images == 100]
+    assert [(cell.seed, cell.recipe.learning_rate) for cell in smaller] == [(3, 0.001), (4, 0.001)]
+    with pytest.raises(RequestError, match="none of its blocks sweeps"):
+        cells_of(SMALLER)
+
+
+def test_transfers_wait_for_all_pretrainings_of_their_model() -> None:
+    text = SWEPT + SMALLER + TUNED
+    world = with_trials(SWEPT, {10: 0.01, 160: 0.001})
+    runs = pretrainings(text, world)
+    assert not _pretrained_tunings(text, ended(runs, WORLD)), "no transfer while a sweep is open"
+    assert not _pretrained_tunings(text, ended(runs, world, but=runs[-1])), "no transfer while a run is missing"
+    trials = _pretrained_tunings(text, ended(runs, world))
+    assert {cell.scored_part for cell in trials} == {"validation"}
+    assert len(trials) == 2 * 2, "two rates at two budgets, with the first seed's weights"
+    assert {cell.seed for cell in trials} == {3}
+
+
+def test_a_failed_pretraining_does_not_keep_the_others_waiting() -> None:
+    text, world = SWEPT + TUNED, with_trials(SWEPT, {10: 0.01, 160: 0.001})
+    runs = pretrainings(text, world)
+    failed = next(cell for cell in runs if cell.seed == 4)
+    done = ended(runs, world)
+    done = replace(done, trained_weights={**done.trained_weights, failed.cell_id: None})
+    assert _pretrained_tunings(text, done)
+
+
+def test_each_pretraining_is_fine_tuned_once_with_its_own_seed_at_the_nearer_ends_rate() -> None:
+    text, world = SWEPT + SMALLER + TUNED, with_trials(SWEPT, {10: 0.01, 160: 0.001})
+    world = ended(pretrainings(text, world), world)
+    origin = {f"sha256 {cell.cell_id}": cell for cell in pretrainings(text, world)}
+    trials = _pretrained_tunings(text, world)
+    best = {10.0: 0.3, 160.0: 0.1}
+    known = {
+        cell.cell_id: float(cell.recipe.learning_rate == best[origin[cell.weights].budget.amount]) for cell in trials
+    }
+    finals = [
+        cell
+        for cell in _pretrained_tunings(text, replace(world, validation_top1={**world.validation_top1, **known}))
+        if cell.scored_part == "test"
+    ]
+    assert all(origin[cell.weights].train_images == 1000 for cell in finals), "pretrained:full"
+    assert all(cell.seed == origin[cell.weights].seed for cell in finals)
+    found = sorted((origin[cell.weights].budget.amount, cell.seed, cell.recipe.learning_rate) for cell in finals)
+    rates = {10: 0.3, 40: 0.1, 160: 0.1}
+    assert found == [(budget, seed, rates[budget]) for budget in (10, 40, 160) for seed in (3, 4)]
+    assert {cell.train_images for cell in finals} == {500}
+    assert {cell.recipe.crop for cell in finals} == {"none"}
+
+
+def test_few_shot_takes_every_pretraining_or_those_with_most_images() -> None:
+    world = with_trials(SWEPT, {10: 0.01, 160: 0.001})
+    for word, runs in (("pretrained", 8), ("pretrained:full", 6)):
+        text = SWEPT + SMALLER + f'\n[[fewshot]]\nmodels = ["vit_32px_s"]\ndatasets = ["digits"]\nweights = ["{word}"]'
+        known = ended(pretrainings(text, world), world)
+        assert sum(isinstance(cell, FewshotCell) for cell in cells_of(text, known)) == runs
+
+
+def test_budgets_are_of_one_kind_and_exaflops_become_gflop() -> None:
+    def block(budgets: str) -> str:
+        names = 'models = ["vit_32px_s"]\ndatasets = ["mix-64"]'
+        return f"[[pretrain]]\n{names}\ntrain_images = [64]\nlearning_rate = 0.1\n{budgets}"
+
+    for budgets in ("", "budgets_gflop = [1]\nbudgets_images = [100]"):
+        with pytest.raises(SuiteFileError, match="budgets of one kind"):
+            cells_of(block(budgets))
+    for budgets, expected in (
+        ("budgets_exaflop = [2e-6]", Budget(unit="gflop", amount=2000)),
+        ("budgets_images = [640]", Budget(unit="images", amount=640)),
+        ("budgets_device_s = [1.5]", Budget(unit="device_s", amount=1.5)),
+    ):
+        assert {cell.budget for cell in pretrainings(block(budgets))} == {expected}
+
+
+@pytest.mark.parametrize(
+    ("images_line", "message"),
+    [('train_images = ["all"]', "has no end"), ("train_images = [63]", "at least one of each")],
+)
+def test_a_corpus_is_asked_for_a_number_that_holds_every_class(images_line: str, message: str) -> None:
+    with pytest.raises(RequestError, match=message):
+        cells_of(SWEPT.replace("train_images = [1000]", images_line))
+
+
+def test_more_images_than_there_are_is_said_at_once() -> None:
+    with pytest.raises(RequestError, match="901 images of 'digits', which has 900"):
+        cells_of(TUNED.replace("500", "901"))
+
+
+def test_the_pixel_control_is_a_cell_for_each_seed() -> None:
+    cells = cells_of('[[pixels]]\ndatasets = ["digits"]\nseeds = [0, 5]\ntrain_images = 100')
+    assert [(cell.seed, cell.train_images) for cell in cells if isinstance(cell, PixelsCell)] == [(0, 100), (5, 100)]
+
+
+def test_the_shipped_study_has_what_it_promises() -> None:
+    suite = load_suite("pretrain-desk")
+    cells = [cell for cell in plan(suite, WORLD) if isinstance(cell, PretrainCell)]
+    assert len({cell.model for cell in cells}) == 8
+    main, sizes = suite.pretrain
+    assert len(main.budgets) >= 4
+    assert all(3 <= b.amount / a.amount <= 4 for a, b in zip(main.budgets, main.budgets[1:], strict=False))
+    assert len(main.seeds) >= 3
+    assert len({*main.train_images, *sizes.train_images}) >= 4
+    assert len(suite.finetune[0].datasets) >= 5
+
+
+def _pretrained_tunings(text: str, world: Surroundings) -> list[FinetuneCell]:
+    return [cell for cell in cells_of(text, world) if isinstance(cell, FinetuneCell) and cell.weights != "random"]
