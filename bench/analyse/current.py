@@ -15,7 +15,7 @@ Group = tuple[str, ...]
 TIMING_TASKS = ("speed", "memory", "training_step", "training_memory", "largest_batch")
 _TIMING_CONDITIONS = ("threads", "torch", "timm")
 _OWN_HEAD = ("evaluate", "fewshot", "preflight")  # tasks whose classes are the model's, or nobody's
-_OF_IMAGES = ("train", "evaluate", "fewshot", "finetune", "preflight")
+_OF_IMAGES = ("train", "evaluate", "fewshot", "finetune", "preflight", "pretrain", "pixels")
 
 
 def definition_of(record: Record) -> Group:
@@ -92,7 +92,7 @@ def _metric_version(record: Record) -> Group:
 
 
 def _model(record: Record) -> Group | None:
-    return (str(record.cell.get("model")),) if _task(record) != "preflight" else None
+    return (str(record.cell.get("model")),) if _task(record) not in ("preflight", "pixels") else None
 
 
 def _dataset(record: Record) -> Group | None:

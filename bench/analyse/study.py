@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeVar
 
 import pandas as pd
@@ -34,6 +35,7 @@ from bench.analyse.identity import (
     identify_dataset,
     identify_model,
 )
+from bench.analyse.pretrained import TRANSFERS, PretrainStudy, pretrain_study
 from bench.analyse.protocols import Protocols, protocol_study
 from bench.analyse.published import (
     ScalingComparison,
@@ -125,6 +127,7 @@ class Study:
     candidates: tuple[Candidate, ...]  # what a reader may choose from, at the largest training sets
     fronts: tuple[Front, ...]
     crossovers: tuple[Crossover, ...]
+    pretraining: PretrainStudy | None = None  # with it, `protocols` holds none of what started from its weights
 
     @property
     def main(self) -> list[Score]:
@@ -154,7 +157,10 @@ def study(suite: str, records: Sequence[Record], predictions: Predictions) -> St
         **_labels(curves.keys, identities),
         **{row.key: row.label for row in rows},
     }
-    protocols = protocol_study(records, shown, counted, predictions)
+    pretraining = pretrain_study(shown, predictions)
+    # With a pretraining, its transfers are told by points of pretraining, not by hundreds of weight files.
+    left_to = partial(_without, TRANSFERS if pretraining is not None else ())
+    protocols = protocol_study(left_to(records), left_to(shown), counted, predictions)
     candidates = _candidates(rows, scores, labels, protocols)
     datasets = sorted((identify_dataset(name) for name in {score.dataset for score in scores}), key=dataset_rank)
     return Study(
@@ -185,7 +191,12 @@ def study(suite: str, records: Sequence[Record], predictions: Predictions) -> St
         candidates=tuple(candidates),
         fronts=tuple(fronts(candidates)),
         crossovers=tuple(crossovers(scores, datasets)),
+        pretraining=pretraining,
     )
+
+
+def _without(tasks: Sequence[str], records: Iterable[Record]) -> list[Record]:
+    return [record for record in records if record.cell.get("task") not in tasks]
 
 
 def _candidates(

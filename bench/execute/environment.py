@@ -106,7 +106,7 @@ def set_backends(task: str) -> None:
 
     To be called before describe_conditions, which records them.
     """
-    if task in ("train", "finetune"):
+    if task in ("train", "finetune", "pretrain"):
         set_determinism()
         return
     torch.use_deterministic_algorithms(False)

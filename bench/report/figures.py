@@ -217,7 +217,7 @@ def paper_figure_5(study: Study) -> FigureSpec | None:
     if ours is None and not counts_paper_models and not study.main:
         return None
     panels = [
-        _paper_panel("Published: mean of 5 data sets", lambda row: row.average5_pct),
+        paper_mean_panel(),
         _paper_panel("Published: ImageNet", lambda row: row.top1_pct["imagenet"]),
     ]
     caption = (
@@ -235,6 +235,11 @@ def paper_figure_5(study: Study) -> FigureSpec | None:
     elif study.main:
         caption += " No panel of our own: all runs here had one training budget, so there is no compute axis."
     return FigureSpec("paper_figure_5", "The paper's Figure 5 from its Table 6", caption, tuple(panels))
+
+
+def paper_mean_panel() -> Panel:
+    """The left side of the paper's Figure 5, from its Table 6."""
+    return _paper_panel("Published: mean of 5 data sets", lambda row: row.average5_pct)
 
 
 def _paper_panel(title: str, value: Callable[[ScalingRow], float]) -> Panel:

@@ -47,12 +47,16 @@ class Point:
 
 @dataclass(frozen=True)
 class Line:
-    """Points of one model (or family) along the axis, joined in their order; labelled at `label_at`."""
+    """Points of one model (or family) along the axis, joined in their order; labelled at `label_at`.
+
+    is_control: a level that others are held against, drawn thin and without markers; it is in no legend.
+    """
 
     points: tuple[Point, ...]
     family: str
     label: str
     label_at: int = -1
+    is_control: bool = False
 
 
 @dataclass(frozen=True)
@@ -113,7 +117,7 @@ def draw_panels(panels: Sequence[Panel]) -> Figure:
 
 def _legend_handles(panels: Sequence[Panel]) -> list[Line2D]:
     families = {p.family for panel in panels for p in panel.points}
-    families |= {line.family for panel in panels for line in panel.lines}
+    families |= {line.family for panel in panels for line in panel.lines if not line.is_control}
     handles = [
         _legend_handle(family, any(panel.lines for panel in panels)) for family in sorted(families, key=family_rank)
     ]
@@ -205,6 +209,9 @@ def _draw_bars(axes: Any, points: Sequence[Point], colour: str) -> None:
 def _draw_line(axes: Any, line: Line) -> None:
     style = family_style(line.family)
     xs, ys = [point.x for point in line.points], [point.y for point in line.points]
+    if line.is_control:
+        axes.plot(xs, ys, linestyle=(0, (1, 2)), linewidth=1.0, color=style.colour, zorder=1.5)
+        return
     axes.plot(xs, ys, linestyle=style.line, linewidth=1.1, zorder=2, **_marker(line.family))
     _draw_bars(axes, line.points, style.colour)
 

@@ -21,6 +21,7 @@ from bench.report.fronts_section import fronts_section
 from bench.report.inspect_section import inspect_section
 from bench.report.markdown import Table, escape
 from bench.report.preflight_section import preflight_warnings
+from bench.report.pretraining_section import pretraining_sections
 from bench.report.published_tables import (
     complexity_table,
     scaling_table,
@@ -93,13 +94,16 @@ def _sections(analysed: Study, shipped: Sequence[Record]) -> list[Section]:
     trained = f"Measured here: {accuracy_conditions(analysed)}." if analysed.main else ""
     about_weights = weights_sections(analysed.protocols, analysed.fronts)
     counted_only = not (analysed.datasets or analysed.speeds or analysed.memories or analysed.swept)
-    if about_weights and not analysed.datasets:
-        lead = about_weights[0]
-        sections, about_weights = [replace(lead, heading="", text="", below=lead.text)], about_weights[1:]
+    about_pretraining = pretraining_sections(analysed.pretraining)
+    leading = about_pretraining or about_weights
+    if leading and not analysed.datasets:
+        lead = leading.pop(0)
+        sections = [replace(lead, heading="", text="", below=lead.text)]
     else:
         sections = [_first_screen(analysed, drawn)]
     timings = "Accuracy and speed" if analysed.datasets or not speed else "Every timing"
     shipped_study = study(analysed.suite, shipped, lambda cell_id: None) if shipped else None
+    about_weights = [*about_pretraining, *about_weights]
     candidates = [
         *about_weights,
         Section("Families compared", f"{_FAMILIES_TEXT} {trained}", families_table(analysed)),

@@ -23,6 +23,7 @@ from bench.report.formats import (
     span,
 )
 from bench.report.markdown import escape
+from bench.report.pretraining_words import pretraining_finding
 from bench.report.speed_finding import speed_finding
 from bench.report.weights_wording import weights_finding
 from bench.units import GIGA
@@ -119,6 +120,8 @@ def finding(study: Study) -> str:
 
     Where trainings from scratch only made the weights that others started from, these others come first.
     """
+    if study.pretraining is not None:
+        return pretraining_finding(study.pretraining)
     about_weights = weights_finding(study.protocols, study.failures) if study.protocols.records else ""
     if about_weights and not study.datasets:
         return about_weights

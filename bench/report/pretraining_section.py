@@ -1,0 +1,103 @@
+"""The part of a page that is about pretraining and what it was worth: the paper's Figures 3 to 5 from own runs."""
+
+from __future__ import annotations
+
+from bench.analyse.identity import identify_dataset
+from bench.analyse.pretrained import FINETUNED, PretrainStudy, Way
+from bench.report.figures import FigureSpec
+from bench.report.formats import counted, listed, significant, span
+from bench.report.markdown import escape
+from bench.report.pretraining_figures import pretraining_figures
+from bench.report.pretraining_tables import (
+    catching_up_table,
+    pretraining_gains_table,
+    pretraining_sizes_table,
+    pretraining_table,
+    transfer_table,
+)
+from bench.report.pretraining_words import corpus_words, way_words
+from bench.report.section import Section
+
+_CATCHING_UP = (
+    "How many times the compute of the stronger model the weaker one took for the mean accuracy that it has at its "
+    "largest "
+    "budget in common, and where the first passes the second. Ratios: the stronger model's curve is a line in the "
+    "logarithm of compute; the interval holds 95 % of 1,000 draws of all accuracies (seeds and test images). *At "
+    "least*: "
+    "the stronger one is there at its smallest budget already. An end that lies beyond the budgets is open; nothing is "
+    "drawn out beyond them. Crossovers as in other reports: *none seen; not below X* is behind wherever measured, "
+    "decided up "
+    "to X."
+)
+_GAINS = (
+    "After the largest pretraining minus without any, in points; bold where the 95 % interval leaves zero out. "
+    "Fine-tuned: "
+    "against the same recipe from random weights. Linear: against features of random weights. Sets one by one are as "
+    "many tests at 95 % each."
+)
+
+
+def pretraining_sections(study: PretrainStudy | None) -> list[Section]:
+    """All sections, the one that leads a page first; empty without a study."""
+    if study is None:
+        return []
+    figures = {figure.name: figure for figure in pretraining_figures(study)}
+
+    def drawn(*names: str) -> tuple[FigureSpec, ...]:
+        return tuple(figures[name] for name in names if name in figures)
+
+    linear = [way.replace("-", "_") for way in study.ways if way != FINETUNED]
+    sections = [
+        Section("Accuracy after transfer and pretraining compute", _points_text(study), pretraining_table(study),
+                drawn("finetuned_vs_pretraining", *(f"{way}_vs_pretraining" for way in linear))),
+        Section("Who catches up, and for how much more compute?", _CATCHING_UP, catching_up_table(study)),
+        Section("Accuracy and the number of pretraining images", _sizes_text(study), pretraining_sizes_table(study),
+                drawn("finetuned_vs_pretraining_images", *(f"{way}_vs_pretraining_images" for way in linear))),
+        Section("What pretraining added", _GAINS, pretraining_gains_table(study)),
+    ]  # fmt: skip
+    for way in study.ways:
+        figure = drawn("transfer_by_set") if way == FINETUNED else ()
+        sections.append(Section(f"Set by set: {way_words(way)}", _sets_text(way), transfer_table(study, way), figure))
+    return [section for section in sections if section.table is not None or section.figures]
+
+
+def _points_text(study: PretrainStudy) -> str:
+    points = [point for point in study.points if point.key.train_images == study.most_images]
+    corpora = listed(corpus_words(name) for name in dict.fromkeys(point.key.corpus for point in points))
+    sets = listed(escape(identify_dataset(name).title) for name in study.datasets)
+    hours = sum(point.device_hours * len(point.seeds) for point in study.points)
+    ratios = [point.step_flop_ratio for point in points if point.step_flop_ratio is not None]
+    words = (
+        f"Measured here. Pretrained on {counted(study.most_images, 'image')} of {corpora}; each budget is a run of "
+        "its own, "
+        f"and compute is 3 × FLOPs × images seen of one run"
+    )
+    if ratios:
+        words += f" (a step computes {span(ratios, 2)} of that: the pixels need no gradient)"
+    words += f". Transfer sets: {sets}; their mean is taken for each seed first. "
+    words += (
+        f"Device-hours, {counted(len({i for p in study.points for i in p.cell_ids}), 'pretraining')} together: "
+        f"{significant(hours, 3)}; {counted(study.trials, 'further trial')} of learning rates took "
+        f"{significant(study.trial_device_hours, 2)}, and all fine-tunings "
+        f"{significant(study.transfer_device_hours, 2)}; "
+        "these are in no column."
+    )
+    if study.edges:
+        words += f" The best rate lay at an end of what was tried for {listed(map(escape, study.edges))}."
+    return words
+
+
+def _sizes_text(study: PretrainStudy) -> str:
+    return (
+        "Measured here, at one pretraining budget. All seeds of a size have the same images, the first of the corpus: "
+        "the spread over seeds holds none of the drawing of the set."
+    )
+
+
+def _sets_text(way: Way) -> str:
+    if way == FINETUNED:
+        return "Measured here, at the largest pretraining budget of each model; mean over seeds."
+    return (
+        "Measured here, at the largest pretraining budget of each model: a ridge regression on frozen features, its "
+        "strength by leave-one-out, mean over draws of the support images and over seeds."
+    )
