@@ -26,6 +26,7 @@ from bench.cli.look import complexity, datasets, doctor, models, suites
 from bench.cli.plan import plan
 from bench.cli.report import report
 from bench.cli.run import adopt, run
+from bench.cli.show import show
 from bench.errors import BenchError
 
 # What typer raises for a wrong option is click's, of a copy of click that some versions of typer carry themselves.
@@ -64,6 +65,7 @@ for command in (
     check,
 ):
     app.command()(command)
+data_app.command()(show)
 app.add_typer(data_app, name="data")
 app.add_typer(baseline_app, name="baseline")
 

@@ -48,7 +48,7 @@ def check(
     from bench.cli.progress import LookProgress
     from bench.data.preflight import check_images
 
-    collection = _open(spec, download)
+    collection = open_collection(spec, download)
     progress = LookProgress(quiet=as_json)
     try:
         found = check_images(collection, processes=processes or _cores(), progress=progress)
@@ -135,7 +135,7 @@ def _range(sides: Mapping[str, float]) -> str:
     return f"{sides['min']:.0f} to {sides['max']:.0f} (median {sides['p50']:.0f})"
 
 
-def _open(spec: str, download: bool) -> ImageCollection:
+def open_collection(spec: str, download: bool) -> ImageCollection:
     """The collection that the argument stands for; its name is the catalogued one, the given one or the place's."""
     from bench.catalog.image_tasks import image_tasks
     from bench.data.user import open_user, parse_data_option

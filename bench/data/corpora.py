@@ -34,7 +34,7 @@ Draw = Callable[[str, NDArray[np.int64], Streams, int, str], Tensor]
 
 NAMESPACE = "corpus"  # of the classes; `unseen` draws its own from another
 CLASSES = (64, 10_000)
-RESOLUTION_PX = (32, 224)
+CORPUS_PX = (32, 224)  # side, least and most
 VALIDATION_IMAGES = 2048
 LEAST_CONTRAST, MOST_CONTRAST = 0.35, 0.6
 NOISE = 0.12  # either way, 1 being black to white
@@ -99,9 +99,9 @@ def find_corpus(name: str, resolution_px: int) -> Corpus:
     classes = int(found[2])
     if not CLASSES[0] <= classes <= CLASSES[1]:
         raise RequestError(f"Corpus '{name}': {classes} classes; it can have {CLASSES[0]} to {CLASSES[1]:,}.")
-    if not RESOLUTION_PX[0] <= resolution_px <= RESOLUTION_PX[1]:
+    if not CORPUS_PX[0] <= resolution_px <= CORPUS_PX[1]:
         raise RequestError(
-            f"Corpus '{name}' at {resolution_px} px: it can be drawn at {RESOLUTION_PX[0]} to {RESOLUTION_PX[1]} px."
+            f"Corpus '{name}' at {resolution_px} px: it can be drawn at {CORPUS_PX[0]} to {CORPUS_PX[1]} px."
         )
     return Corpus(name, found[1], classes, resolution_px)
 

@@ -34,7 +34,7 @@ def along_compute(study: PretrainStudy, way: Way) -> FigureSpec | None:
         return None
     scale = flop_scale(one.point.flop for found in lines.values() for one in found)
     panels = [
-        _panel(study, way, "pretraining compute", own, f"{way_words(way)}{_size_words(size)}".capitalize(), scale)
+        _panel(study, way, "pretraining compute", own, _title(way, size), scale)
         for size, own in _by_size(lines).items()
     ]
     if way == FINETUNED:
@@ -57,7 +57,7 @@ def along_images(study: PretrainStudy, way: Way) -> FigureSpec | None:
     if not lines:
         return None
     panels = [
-        _panel(study, way, "pretraining images", own, f"{way_words(way)}{_size_words(size)}".capitalize(), Scale(1, ""))
+        _panel(study, way, "pretraining images", own, _title(way, size), Scale(1, ""))
         for size, own in _by_size(lines).items()
     ]
     kind = "the same recipe from random weights" if way == FINETUNED else "features of random weights"
@@ -97,6 +97,11 @@ def set_by_set(study: PretrainStudy) -> FigureSpec | None:
     )
     return FigureSpec("transfer_by_set", "Fine-tuned top-1 on each set against pretraining compute", caption,
                       tuple(panels))  # fmt: skip
+
+
+def _title(way: Way, size: str) -> str:
+    words = way_words(way)
+    return f"{words[:1].upper()}{words[1:]}{_size_words(size)}"
 
 
 def _name(way: Way) -> str:
