@@ -107,6 +107,7 @@ class PretrainStudy:
     trial_device_hours: float
     edges: tuple[str, ...]  # models whose best learning rate is at the edge of what was tried
     transfer_device_hours: float
+    tuning_steps: tuple[int, ...]  # of the fine-tunings, pretrained or from scratch
 
     @property
     def ways(self) -> tuple[Way, ...]:
@@ -158,6 +159,7 @@ def pretrain_study(records: Sequence[Record], predictions: Predictions) -> Pretr
         trial_device_hours=sum(_hours(record) for record in trials),
         edges=_edges(runs, points, identities),
         transfer_device_hours=sum(_hours(record) for record in tuned),
+        tuning_steps=tuple(sorted({int(record.cell["recipe"]["steps"]) for record in tuned})),
     )
 
 

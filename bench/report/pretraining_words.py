@@ -150,7 +150,9 @@ def _gain_sentence(study: PretrainStudy, way: Way) -> list[str]:
     means = [gain for gain in found if not gain.dataset]
     if not means:
         return []
-    against = "the same fine-tuning from random weights" if way == FINETUNED else "features of random weights"
+    against = "features of random weights"
+    if way == FINETUNED:
+        against = f"the same {span(study.tuning_steps)} steps of fine-tuning from random weights"
     named = listed(
         f"{escape(gain.transfer.point.identity.title)} {signed(gain.delta_pp, 1)}"
         f"{'' if gain.verdict != 'not decided' else ' (not decided)'}"
