@@ -13,6 +13,7 @@ from bench.analyse.pretraining_contrasts import (
     gains,
     pretrain_crossings,
 )
+from bench.report.crossovers_section import crossing_words
 from bench.report.formats import counted, fixed, flop_scale, listed, percent, signed, significant, span
 from bench.report.markdown import escape
 from bench.units import EXA
@@ -107,8 +108,7 @@ def _catching_up(study: PretrainStudy, way: Way) -> list[str]:
     if len(behind) == len(vits):
         sentences.append(f"No ViT catches up with a CNN of its size within these budgets{_gap_words(vits)}.")
     elif passing:
-        named = listed(f"{_pair_words(one)} at {_x_words(one)}" for one in passing)
-        sentences.append(f"Within these budgets, {named}: the estimate; the table has the intervals.")
+        sentences.append(f"Within these budgets, {listed(map(_passing_words, passing))}.")
     ratios = [r for r in compute_ratios(study, way) if r.slower.point.identity.family == "vit"
               and r.faster.point.identity.family == "cnn"]  # fmt: skip
     if ratios:
@@ -134,14 +134,11 @@ def _gap_words(crossings: Sequence[PretrainCrossing]) -> str:
     )
 
 
-def _pair_words(one: PretrainCrossing) -> str:
-    return f"{escape(one.first.point.identity.title)} passes {escape(one.second.point.identity.title)}"
-
-
-def _x_words(one: PretrainCrossing) -> str:
-    assert one.crossing.estimate is not None
+def _passing_words(one: PretrainCrossing) -> str:
+    """`ViT S passes ResNet S at 860 [510, 1 100] GFLOP`."""
     scale = flop_scale([one.crossing.low_x, one.crossing.high_x])
-    return f"{significant(one.crossing.estimate / scale.factor, 2)} {scale.unit}"
+    titles = [escape(side.point.identity.title) for side in (one.first, one.second)]
+    return f"{titles[0]} passes {titles[1]} {crossing_words(one.crossing, scale)} {scale.unit}"
 
 
 def _gain_sentence(study: PretrainStudy, way: Way) -> list[str]:

@@ -8,7 +8,7 @@ from hashlib import sha256
 from typing import Any
 
 import numpy as np
-from records import SETTINGS, record
+from analyse.records import SETTINGS, record
 
 from bench.store.record import Record
 

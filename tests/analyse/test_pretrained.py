@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from synthetic_pretraining import SETS, World, linear, pretrained, times_the_compute, tuned
+from analyse.synthetic_pretraining import SETS, World, linear, pretrained, times_the_compute, tuned
 
 from bench.analyse.pretrained import FINETUNED, PretrainStudy, pretrain_study
 from bench.store.record import Record

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from synthetic_pretraining import World, times_the_compute
+from analyse.synthetic_pretraining import World, times_the_compute
 
 from bench.analyse.pretrained import FINETUNED, PretrainStudy, pretrain_study
 from bench.analyse.pretraining_contrasts import ComputeRatio, compute_ratios, gains, pretrain_crossings

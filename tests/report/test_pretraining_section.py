@@ -1,0 +1,159 @@
+"""The part of a page about pretraining: which figures and tables there are, that numbers trace back, and the words."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from analyse.synthetic_pretraining import World, times_the_compute
+
+from bench.analyse.study import Study, study
+from bench.report.formats import THIN
+from bench.report.page import write_report
+from bench.report.pretraining_section import pretraining_sections
+from bench.report.sections import report_document
+from bench.report.wording import finding
+from bench.store.record import Record
+
+
+def studied(records: list[Record]) -> Study:
+    return study("s", records, lambda cell_id: None)
+
+
+def behind(noise: float = 0.5) -> World:
+    return World(
+        times_the_compute(30.0),
+        fewer_images=(1024, 4096),
+        own_noise=noise,
+        shared_noise=noise,
+        random=np.random.default_rng(6),
+    )
+
+
+def test_the_figures_are_those_of_the_paper_and_have_controls() -> None:
+    sections = pretraining_sections(studied(behind().records()).pretraining)
+    figures = {figure.name: figure for section in sections for figure in section.figures}
+    assert set(figures) == {
+        "finetuned_vs_pretraining",
+        "5_shot_vs_pretraining",
+        "5_shot_vs_pretraining_images",
+        "transfer_by_set",
+    }
+    ours, papers = figures["finetuned_vs_pretraining"].panels
+    assert papers.title.startswith("Published")
+    assert {line.label for line in ours.lines if not line.is_control} == {"ViT S", "ResNet S"}
+    assert {line.label for line in ours.lines if line.is_control} == {
+        "ViT S from scratch", "ResNet S from scratch", "pixels"
+    }  # fmt: skip
+    assert all(point.y_bar is not None for line in ours.lines if not line.is_control for point in line.points)
+    shots = figures["5_shot_vs_pretraining"].panels[0]
+    assert "ViT S random features" in {line.label for line in shots.lines}
+    along_images = figures["5_shot_vs_pretraining_images"].panels[0]
+    assert [point.x for point in along_images.lines[0].points] == [1024, 4096, 65536]
+
+
+def test_every_number_of_the_tables_names_its_records() -> None:
+    records = behind().records()
+    known = {record.cell_id for record in records}
+    sections = pretraining_sections(studied(records).pretraining)
+    tables = {section.table.name: section.table for section in sections if section.table is not None}
+    assert set(tables) == {
+        "pretraining",
+        "catching_up",
+        "pretraining_images",
+        "pretraining_gains",
+        "transfer_fine_tuned",
+        "transfer_5_shot",
+    }
+    for table in tables.values():
+        assert table.rows
+        for row in table.rows:
+            for column, cell in zip(table.columns, row, strict=True):
+                if column.is_number and cell.text != "n/a":
+                    assert cell.records, f"{table.name}: {column.heading}"
+                    assert set(cell.records) <= known
+
+
+def test_a_vit_that_never_catches_up_is_said_to_stay_behind_within_these_budgets() -> None:
+    words = finding(studied(behind().records()))
+    words = words.replace(THIN, " ")
+    assert words.startswith(
+        "Pretrained on 65 536 images of generated fractals and rings (64 classes) with 1.6 TFLOP each"
+    )
+    assert "No ViT catches up with a CNN of its size within these budgets" in words
+    assert "ViT S " in words
+    assert "times that of ResNet S" in words
+
+
+def test_a_vit_that_passes_is_said_to_pass_where_it_does() -> None:
+    def truth(model: str, budget: float, images: int) -> float:
+        slope, start = (14.0, 15.0) if model.startswith("vit") else (6.0, 35.0)
+        return start + slope * float(np.log(budget / 50) / np.log(3.2))
+
+    words = finding(studied(World(truth, own_noise=0.3).records()))
+    assert re.search(r"ViT S passes ResNet S at [89]\d\d \[.+\] GFLOP", words.replace(THIN, ""))
+    assert "No ViT catches up" not in words
+
+
+def test_what_pretraining_takes_away_is_said() -> None:
+    words = finding(studied(World(lambda model, budget, images: 20.0, own_noise=0.3).records()))
+    assert "the same 60 steps of fine-tuning from random weights" in words
+    assert "It takes accuracy away from" in words
+
+
+def test_before_anything_is_transferred_nothing_is_claimed_of_other_sets() -> None:
+    records = [record for record in behind().records() if record.cell["task"] == "pretrain"]
+    words = finding(studied(records))
+    assert "nothing was transferred" in words
+    assert report_document(studied(records), question="?", rebuild_command="x").sections
+
+
+def test_one_family_alone_makes_no_comparison() -> None:
+    world = World(times_the_compute(3.0), models=("vit_32px_s",), own_noise=0.3)
+    words = finding(studied(world.records()))
+    assert "catches up" not in words
+    assert "ViT S" in words
+
+
+def test_one_seed_makes_a_page_that_says_so(tmp_path: Path) -> None:
+    records = World(times_the_compute(3.0), seeds=(0,), fewer_images=(1024,)).records()
+    text = _page(records, tmp_path)
+    assert "one seed: no interval" in text
+
+
+def test_a_page_is_written_with_its_figures_and_tables(tmp_path: Path) -> None:
+    text = _page(behind().records(), tmp_path)
+    for heading in (
+        "Who catches up, and for how much more compute?",
+        "Accuracy and the number of pretraining images",
+        "What pretraining added",
+        "Set by set: fine-tuned",
+        "Set by set: 5-shot linear",
+    ):
+        assert f"## {heading}" in text
+    assert "Fine-tuned, set by set" not in text, "hundreds of weight files are not listed one by one"
+    assert (tmp_path / "s" / "figures" / "finetuned_vs_pretraining.png").stat().st_size > 5000
+    assert (tmp_path / "s" / "tables" / "catching_up.csv").exists()
+    assert (tmp_path / "s" / "index.html").exists()
+
+
+def test_the_same_records_give_the_same_page(tmp_path: Path) -> None:
+    records = behind().records()
+    assert _page(records, tmp_path / "one") == _page(list(reversed(records)), tmp_path / "two")
+
+
+@pytest.mark.parametrize("suite", ["desk", "transfer-desk"])
+def test_suites_without_pretraining_have_no_such_section(suite: str) -> None:
+    from bench.store.files import read_records, suite_folder
+
+    root = Path(__file__).resolve().parents[2]
+    found = study(suite, read_records(suite_folder(root / "results", suite, local=False)).records, lambda cell_id: None)
+    assert found.pretraining is None
+    assert pretraining_sections(found.pretraining) == []
+
+
+def _page(records: list[Record], out: Path) -> str:
+    path = write_report("s", records, lambda cell_id: None, question="Why?", out=out, rebuild_command="x")
+    return path.read_text(encoding="utf-8")
