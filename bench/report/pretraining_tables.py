@@ -13,7 +13,7 @@ from bench.analyse.pretraining_contrasts import (
     gains,
     pretrain_crossings,
 )
-from bench.report.crossovers_section import crossing_value, crossing_words
+from bench.report.crossing_words import crossing_value, crossing_words
 from bench.report.formats import (
     Scale,
     bracketed,

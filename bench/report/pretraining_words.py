@@ -13,7 +13,7 @@ from bench.analyse.pretraining_contrasts import (
     gains,
     pretrain_crossings,
 )
-from bench.report.crossovers_section import crossing_words
+from bench.report.crossing_words import crossing_words
 from bench.report.formats import counted, fixed, flop_scale, listed, percent, signed, significant, span
 from bench.report.markdown import escape
 from bench.units import EXA

@@ -3,7 +3,8 @@ from synthetic_store import desk_like, with_predictions
 
 from bench.analyse.crossover import Crossing
 from bench.analyse.study import study
-from bench.report.crossovers_section import crossing_value, crossing_words, crossovers_figure, crossovers_table
+from bench.report.crossing_words import crossing_value, crossing_words
+from bench.report.crossovers_section import crossovers_figure, crossovers_table
 from bench.report.formats import Scale
 
 IMAGES = Scale(1.0, "")
