@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.catalog.papers import read_table
 from bench.errors import RequestError, SuiteFileError
 from bench.suite.cell import Budget, Cell, FewshotCell, FinetuneCell, PixelsCell, PretrainCell
 from bench.suite.plan import plan
@@ -218,3 +219,49 @@ def test_the_shipped_study_has_what_it_promises() -> None:
 
 def _pretrained_tunings(text: str, world: Surroundings) -> list[FinetuneCell]:
     return [cell for cell in cells_of(text, world) if isinstance(cell, FinetuneCell) and cell.weights != "random"]
+
+
+def test_the_papers_study_has_the_rates_and_decays_of_its_table_3() -> None:
+    suite = load_suite("pretrain")
+    recipes = {
+        (model, dataset): block
+        for block in suite.pretrain
+        for model in block.models
+        for dataset in block.datasets
+        if block.train_images == ("all",)
+    }
+    table = {(row["models"], row["dataset"]): row for row in read_table("paper_pretrain_hparams")}
+    for model, rows in {
+        "vit_base_patch16_224": ("ViT-B/{16,32}", "ImageNet-21k"),
+        "vit_large_patch16_224": ("ViT-L/{16,32}", "ImageNet-21k"),
+    }.items():
+        block, row = recipes[model, "imagenet21k"], table[rows]
+        assert block.learning_rate == float(row["base_lr"])
+        recipe = block.recipe(suite.pretraining, 1.0)
+        assert (recipe.weight_decay, recipe.dropout) == (float(row["weight_decay"]), float(row["dropout"]))
+        assert (recipe.schedule, recipe.batch_size) == (row["lr_decay"], 4096)
+    small, row = recipes["vit_base_patch16_224", "imagenet"], table["ViT-*", "ImageNet"]
+    recipe = small.recipe(suite.pretraining, 1.0)
+    assert small.learning_rate == float(row["base_lr"])
+    assert (recipe.weight_decay, recipe.dropout, recipe.schedule) == (0.3, 0.1, "cosine")
+    assert recipe.grad_clip_norm == 1.0
+    for model, name in {
+        "resnetv2_50x1_bit": "R50x{1,2}",
+        "resnetv2_101x1_bit": "R101x1",
+        "resnetv2_152x2_bit": "R152x{1,2}",
+        "vit_base_r50_s16_224": "R50+ViT-B/{16,32}",
+        "vit_large_r50_s32_224": "R50+ViT-L/32",
+        "vit_huge_patch14_224": "ViT-H/14",
+    }.items():
+        assert recipes[model, "imagenet21k"].learning_rate == float(table[name, "JFT-300M"]["base_lr"])
+
+
+@pytest.mark.parametrize("name", ["pretrain", "pretrain-gpu"])
+def test_the_other_studies_have_four_budgets_and_four_sizes(name: str) -> None:
+    suite = load_suite(name)
+    assert max(len(block.budgets) for block in suite.pretrain) >= 4
+    for block in suite.pretrain:
+        steps = [b.amount / a.amount for a, b in zip(block.budgets, block.budgets[1:], strict=False)]
+        assert all(2.9 <= step <= 4 for step in steps)
+    sizes = {images for block in suite.pretrain for images in block.train_images}
+    assert len(sizes) >= 4
