@@ -8,22 +8,20 @@ stand or fall together: the mean over sets is taken for each seed first, and its
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any, Literal
+from typing import Literal
 
-from bench.analyse.correctness import Predictions, read_correctness
-from bench.analyse.fewshots import FIXED, LEAVE_ONE_OUT
+from bench.analyse.correctness import Predictions
 from bench.analyse.frame import latest_records
 from bench.analyse.identity import ModelIdentity, family_rank, identify_model
-from bench.analyse.intervals import Interval, SeedGroup, Spread, accuracy_interval, pooled_spread, spread_of
+from bench.analyse.intervals import Interval, SeedGroup, accuracy_interval
 from bench.analyse.task_sets import in_order
+from bench.analyse.transfers import FINETUNED, Accuracies, Accuracy, Spreads, Way, accuracies, way_rank
 from bench.store.record import Record
 
-Way = str  # FINETUNED, or `5-shot`, `25-shot`, ...
 ControlKind = Literal["from scratch", "random features", "pixels"]
-FINETUNED: Way = "fine-tuned"
 TRANSFERS = ("finetune", "fewshot")  # tasks
 SECONDS_PER_HOUR = 3600.0
 
@@ -145,7 +143,7 @@ def pretrain_study(records: Sequence[Record], predictions: Predictions) -> Pretr
     identities = {str(r.cell["model"]): identify_model(str(r.cell["model"])) for r in runs}
     used = {str(r.cell.get("weights")) for r in latest if r.cell.get("task") in ("finetune", "fewshot")}
     points, trials = _points(runs, used, identities)
-    known = _accuracies(latest, {weights for point in points for weights in point.weights})
+    known = accuracies(latest, {weights for point in points for weights in point.weights})
     starts = {point.key: point.weights for point in points}
     datasets = _shared_sets(known, starts)
     transfers = _transfers(points, known, datasets, predictions)
@@ -232,66 +230,7 @@ def _edges(
     return tuple(dict.fromkeys(found))
 
 
-_Place = tuple[Way, str, str]  # way, weights (or `random <model>`, or `pixels`), data set
-_Accuracies = Mapping[_Place, Sequence["_Accuracy"]]
-
-
-@dataclass(frozen=True)
-class _Accuracy:
-    """One accuracy of one seed: a final fine-tuning, the mean over draws of a few-shot fit, or a fit of pixels."""
-
-    seed: int
-    top1_pct: float
-    images: int
-    cell_id: str
-    has_predictions: bool
-
-
-def _accuracies(records: Iterable[Record], weights: set[str]) -> dict[_Place, list[_Accuracy]]:
-    """Everything that started from these weights or is a control."""
-    found: dict[_Place, list[_Accuracy]] = defaultdict(list)
-    records = [record for record in records if record.status == "ok"]
-    rule = _rule(records)
-    for record in records:
-        cell, values = record.cell, record.values
-        start = str(cell.get("weights", ""))
-        start = f"random {cell['model']}" if start == "random" else start
-        dataset = str(cell.get("dataset"))
-        if not (start in weights or start.startswith("random ")) and cell["task"] != "pixels":
-            continue
-        if cell["task"] == "finetune" and cell["scored_part"] == "test":
-            own = _Accuracy(
-                int(cell["seed"]), float(values["top1_pct"]), int(values["scored_images"]), record.cell_id, True
-            )
-            found[FINETUNED, start, dataset].append(own)
-        elif cell["task"] == "fewshot":
-            for shots, top1 in _by_shots(values["results"], rule).items():
-                own = _Accuracy(0, top1, int(values["test_images"]), record.cell_id, False)
-                found[f"{shots}-shot", start, dataset].append(own)
-        elif cell["task"] == "pixels":
-            own = _Accuracy(
-                int(cell["seed"]), float(values["top1_pct"]), int(values["scored_images"]), record.cell_id, True
-            )
-            found["", "pixels", dataset].append(own)
-    return found
-
-
-def _rule(records: Iterable[Record]) -> str:
-    """Leave-one-out where it is there: one fixed lambda acts differently on features of different width."""
-    rules = {row["rule"] for r in records if r.cell.get("task") == "fewshot" for row in r.values.get("results") or ()}
-    return LEAVE_ONE_OUT if LEAVE_ONE_OUT in rules else FIXED
-
-
-def _by_shots(results: Iterable[Mapping[str, Any]], rule: str) -> dict[int, float]:
-    """Shots -> mean over draws."""
-    draws: dict[int, list[float]] = defaultdict(list)
-    for row in results:
-        if row["rule"] == rule:
-            draws[int(row["shots"])].append(float(row["top1_pct"]))
-    return {shots: fmean(values) for shots, values in sorted(draws.items())}
-
-
-def _shared_sets(known: _Accuracies, starts: Mapping[PointKey, Mapping[str, int]]) -> tuple[str, ...]:
+def _shared_sets(known: Accuracies, starts: Mapping[PointKey, Mapping[str, int]]) -> tuple[str, ...]:
     """The sets that everything which was transferred at all has a result on, one way or another."""
     by_way: dict[tuple[Way, PointKey], set[str]] = defaultdict(set)
     for way, start, dataset in known:
@@ -303,17 +242,17 @@ def _shared_sets(known: _Accuracies, starts: Mapping[PointKey, Mapping[str, int]
 
 
 def _transfers(
-    points: Sequence[PretrainedPoint], known: _Accuracies, datasets: Sequence[str], predictions: Predictions
+    points: Sequence[PretrainedPoint], known: Accuracies, datasets: Sequence[str], predictions: Predictions
 ) -> list[Transfer]:
-    ways = sorted({way for way, *_ in known if way}, key=_way_rank)
-    raw: dict[tuple[Way, PointKey], dict[str, list[_Accuracy]]] = {}
+    ways = sorted({way for way, *_ in known if way}, key=way_rank)
+    raw: dict[tuple[Way, PointKey], dict[str, list[Accuracy]]] = {}
     for way in ways:
         for point in points:
             own = {name: _of_seeds(known, way, point, name) for name in datasets}
             if datasets and all(own.values()) and len({_seeds_of(found) for found in own.values()}) == 1:
                 raw[way, point.key] = own
     by_key = {point.key: point for point in points}
-    spreads = _Spreads((way, by_key[key].identity.family, own) for (way, key), own in raw.items())
+    spreads = Spreads((way, by_key[key].identity.family, own) for (way, key), own in raw.items())
     found = []
     for (way, key), own in raw.items():
         family = by_key[key].identity.family
@@ -324,71 +263,24 @@ def _transfers(
     return found
 
 
-def _way_rank(way: Way) -> tuple[int, int]:
-    return (0, 0) if way == FINETUNED else (1, int(way.removesuffix("-shot")))
-
-
-def _of_seeds(known: _Accuracies, way: Way, point: PretrainedPoint, dataset: str) -> list[_Accuracy]:
+def _of_seeds(known: Accuracies, way: Way, point: PretrainedPoint, dataset: str) -> list[Accuracy]:
     """One accuracy for each seed, its newest, in the order of seeds."""
     found = {}
     for weights, seed in point.weights.items():
         for one in known.get((way, weights, dataset), ()):
-            found[seed] = _Accuracy(seed, one.top1_pct, one.images, one.cell_id, one.has_predictions)
+            found[seed] = Accuracy(seed, one.top1_pct, one.images, one.cell_id, one.has_predictions)
     return [found[seed] for seed in sorted(found)]
 
 
-def _seeds_of(found: Sequence[_Accuracy]) -> tuple[int, ...]:
+def _seeds_of(found: Sequence[Accuracy]) -> tuple[int, ...]:
     return tuple(one.seed for one in found)
 
 
-class _Spreads:
-    """How far seeds differ, pooled over the points of a family: on each set, and of the mean over sets."""
-
-    def __init__(self, raw: Iterable[tuple[Way, str, Mapping[str, Sequence[_Accuracy]]]]) -> None:
-        values: dict[str, list[list[float]]] = defaultdict(list)
-        for way, family, own in raw:
-            for name, found in own.items():
-                values[f"{way} {family} {name}"].append([one.top1_pct for one in found])
-            values[f"{way} {family} mean"].append(_means(own))
-        self._pools: dict[str, Spread | None] = {pool: pooled_spread(groups, pool) for pool, groups in values.items()}
-
-    def group(
-        self, way: Way, family: str, dataset: str, found: Sequence[_Accuracy], name: str, predictions: Predictions
-    ) -> SeedGroup:
-        """The accuracies on one set."""
-        values = tuple(one.top1_pct for one in found)
-        pool = self._pools.get(f"{way} {family} {dataset}")
-        right = None
-        if all(one.has_predictions for one in found):
-            right = read_correctness([one.cell_id for one in found], predictions)
-        images = min(one.images for one in found)
-        return SeedGroup(values, spread_of(values, pool, f"{way} {name} {dataset}"), images, right)
-
-    def mean(self, way: Way, family: str, own: Mapping[str, Sequence[_Accuracy]], name: str) -> SeedGroup:
-        """The means over sets, one for each seed.
-
-        test_images: so many independent images as have the variance of the mean over the sets' own.
-        """
-        values = tuple(_means(own))
-        pool = self._pools.get(f"{way} {family} mean")
-        shares = {dataset: fmean(one.top1_pct for one in found) / 100 for dataset, found in own.items()}
-        images = {dataset: min(one.images for one in found) for dataset, found in own.items()}
-        variance = sum(p * (1 - p) / images[dataset] for dataset, p in shares.items()) / len(own) ** 2
-        p = fmean(shares.values())
-        equivalent = round(p * (1 - p) / variance) if variance > 0 else sum(images.values())
-        return SeedGroup(values, spread_of(values, pool, f"{way} {name} mean"), max(1, equivalent))
-
-
-def _means(own: Mapping[str, Sequence[_Accuracy]]) -> list[float]:
-    """The mean over sets of each seed."""
-    return [fmean(one.top1_pct for one in of_seed) for of_seed in zip(*own.values(), strict=True)]
-
-
 def _controls(
-    known: _Accuracies, datasets: Sequence[str], identities: Mapping[str, ModelIdentity], predictions: Predictions
+    known: Accuracies, datasets: Sequence[str], identities: Mapping[str, ModelIdentity], predictions: Predictions
 ) -> list[Control]:
     """From scratch and random features of every model, and pixels, where all sets have them."""
-    raw: dict[tuple[ControlKind, Way, str], dict[str, list[_Accuracy]]] = {}
+    raw: dict[tuple[ControlKind, Way, str], dict[str, list[Accuracy]]] = {}
     for way, start, _ in known:
         kind: ControlKind = "pixels" if start == "pixels" else "from scratch" if way == FINETUNED else "random features"
         if start != "pixels" and not start.startswith("random "):
@@ -398,7 +290,7 @@ def _controls(
         if datasets and all(own.values()) and len({_seeds_of(found) for found in own.values()}) == 1:
             raw[kind, way, model] = own
     families = {model: identity.family for model, identity in identities.items()}
-    spreads = _Spreads((f"{kind} {way}", families.get(model, ""), own) for (kind, way, model), own in raw.items())
+    spreads = Spreads((f"{kind} {way}", families.get(model, ""), own) for (kind, way, model), own in raw.items())
     found = []
     for (kind, way, model), own in raw.items():
         family, name = families.get(model, ""), f"{kind} {model}"
@@ -408,10 +300,10 @@ def _controls(
         ids = {d: tuple(one.cell_id for one in own[d]) for d in datasets}
         found.append(Control(kind, way, identities.get(model), groups, mean, accuracy_interval(mean), ids))
     ranks = {"from scratch": 0, "random features": 1, "pixels": 2}
-    return sorted(found, key=lambda one: (ranks[one.kind], _way_rank(one.way) if one.way else (2, 0), _title(one)))
+    return sorted(found, key=lambda one: (ranks[one.kind], way_rank(one.way) if one.way else (2, 0), _title(one)))
 
 
-def _by_seed(found: Sequence[_Accuracy]) -> list[_Accuracy]:
+def _by_seed(found: Sequence[Accuracy]) -> list[Accuracy]:
     return [one for _, one in sorted({one.seed: one for one in found}.items())]
 
 

@@ -19,7 +19,8 @@ from bench.analyse.compare import Verdict, verdict_of
 from bench.analyse.crossover import Crossing, Curve, Node, crossing
 from bench.analyse.draws import DRAWS, accuracy_draws
 from bench.analyse.intervals import LEVEL, Interval, contrast_interval
-from bench.analyse.pretrained import FINETUNED, Control, PretrainStudy, Transfer, Way
+from bench.analyse.pretrained import Control, PretrainStudy, Transfer
+from bench.analyse.transfers import FINETUNED, Way
 
 Axis = Literal["pretraining compute", "pretraining images"]
 Floats = npt.NDArray[np.float64]

@@ -7,13 +7,10 @@ recipe is the business of the subclasses, fine-tuning and pretraining.
 
 from __future__ import annotations
 
-import contextlib
 import math
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +18,14 @@ import numpy as np
 import torch
 import torch.distributed
 from accelerate import Accelerator
-from accelerate.state import AcceleratorState, PartialState
 from accelerate.utils import broadcast
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bench.data.decoded import SquareImages
-from bench.data.randomness import Stream
-from bench.errors import CellFailedError, RequestError, StoppedError, StoreError, UnsupportedError
+from bench.errors import CellFailedError, RequestError, StoppedError, StoreError
 from bench.learn.checkpoint import Checkpoint, Found, Progress, find, write
+from bench.learn.conditions import conditions, notes_on_batches, random_word
 from bench.learn.micro_batch import even_share, find_micro_batch, model_rate
 from bench.learn.mixup import neighbours
 from bench.learn.optimiser import restore_state, state_tensors, zero_state
@@ -38,14 +34,12 @@ from bench.learn.team import Team
 from bench.measure.accuracy import Predictions, columns_of
 from bench.measure.clock import Clock, clock_for
 from bench.measure.images import make_images
-from bench.measure.settings import require_supported
 from bench.suite.cell import FinetuneCell, PretrainCell
 
 LOSSES_KEPT = 50  # points of the loss curve in a record
 LOOK_EVERY = 10  # steps between two readings of the loss, each of which waits for the device
 PROBE_BATCH, PROBE_BATCHES = 64, 16 + AHEAD + 1  # for the pipeline alone; those made ahead are not counted
 SCORING_BATCH = 250  # images, or the micro-batch if that is less
-PACKAGES = ("torch", "torchvision", "timm", "numpy", "scipy", "accelerate", "pillow")  # that can move a number
 
 
 class Course(ABC):
@@ -137,7 +131,13 @@ class Course(ABC):
         The measurements leave the model as it was, and every step sets its own random state.
         """
         self._folder = folder
-        self._description = self._describe(machine)
+        self._description = {
+            "cell": self.cell.cell_id,
+            "initial_weights": self._initial_sha256,
+            "train_images": self.train_images,
+            "processes": self.team.size,
+            **conditions(self._model, self._device, machine),
+        }
         given = None if micro_batch_size is None else self._allowed(micro_batch_size)
         asked = self._description if given is None else {**self._description, "micro_batch_size": given}
         found = find(folder, asked) if self.team.is_first else Found()
@@ -250,7 +250,10 @@ class Course(ABC):
             "processes": self.team.size,
             "final_loss": progress.losses[-1],
             "num_classes": self.cell.num_classes,
-            "notes": [*progress.notes, *self._notes_on_batches()],
+            "notes": [
+                *progress.notes,
+                *notes_on_batches(self._model, self.micro_batch_size, self.batch_size, self.team.size, self.mixes),
+            ],
         }
 
     def note(self, note: str) -> None:
@@ -417,92 +420,7 @@ class Course(ABC):
         even = even_share(largest_slice, min(micro_batch_size, largest_slice))
         return even + even % 2 if self.mixes else even
 
-    def _describe(self, machine: str) -> dict[str, str | int | None]:
-        """All that must be the same for a checkpoint to be continued bit for bit, but the micro-batch."""
-        shapes = " ".join(f"{name}{tuple(tensor.shape)}" for name, tensor in self._model.state_dict().items())
-        return {
-            "cell": self.cell.cell_id,
-            "initial_weights": self._initial_sha256,
-            "tensors": f"{random_word(shapes):016x}",
-            "train_images": self.train_images,
-            "processes": self.team.size,
-            "device": _device_name(self._device),
-            "machine": machine,
-            "threads": torch.get_num_threads(),
-            "deterministic": int(torch.are_deterministic_algorithms_enabled()),
-            **{package: version(package) for package in PACKAGES},
-        }
-
-    def _notes_on_batches(self) -> list[str]:
-        """Where the result depends on how a batch was divided."""
-        modules, notes = list(self._model.modules()), []
-        is_divided = self.micro_batch_size < self.batch_size
-        if is_divided and any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in modules):
-            notes.append(
-                f"BatchNorm took its statistics from {self.micro_batch_size} images at a time, not from the whole "
-                f"batch of {self.batch_size}"
-                + (", and its running ones from the first process's images." if self.team.size > 1 else ".")
-            )
-        if is_divided and any(_drops(module) for module in modules):
-            notes.append(f"Dropout was drawn for {self.micro_batch_size} images at a time.")
-        if self.mixes and self.batch_size % (2 * self.team.size):
-            notes.append("Mixup paired images within each process's part of a batch, of which some have an odd number.")
-        return notes
-
     @property
     def _memory_format(self) -> torch.memory_format:
         is_last = self.cell.settings.memory_format == "channels_last"
         return torch.channels_last if is_last else torch.contiguous_format
-
-
-@contextlib.contextmanager
-def accelerated(cell: FinetuneCell | PretrainCell, team: Team) -> Iterator[Accelerator]:
-    """accelerate's view of this process: its device and precision. Nothing of it is left for the next cell."""
-    AcceleratorState._reset_state()  # it refuses another precision than that of the cell before
-    mixed = "bf16" if cell.settings.precision == "bf16" else "no"
-    try:
-        yield Accelerator(cpu=cell.device == "cpu", mixed_precision=mixed)
-    finally:
-        AcceleratorState._reset_state()
-        if team.size == 1:  # a team of several made its own state and ends it
-            if torch.distributed.is_initialized():
-                torch.distributed.destroy_process_group()
-            PartialState._reset_state()
-
-
-def require_trainable(cell: FinetuneCell | PretrainCell, team: Team, classes: int, word: str) -> None:
-    """Raise for what would otherwise be ignored or go wrong. classes: of the data set."""
-    require_supported(cell.settings, cell.device)
-    if cell.settings.precision == "fp16":
-        raise UnsupportedError(f"{word} in fp16 needs loss scaling, which is not implemented. Use bf16, tf32 or fp32.")
-    if cell.settings.compile:
-        raise UnsupportedError(f"{word} with torch.compile is not implemented. Set compile = false.")
-    if cell.settings.fold:
-        raise UnsupportedError(f"{word} needs BatchNorm as it is: a folded one cannot be trained. Set fold = false.")
-    if cell.recipe.batch_size < team.size:
-        raise UnsupportedError(
-            f"A batch of {cell.recipe.batch_size} images cannot be divided among {team.size} processes. Use fewer."
-        )
-    if cell.num_classes != classes:
-        raise RequestError(
-            f"{word} {cell.model!r} with {cell.num_classes} classes was asked for; data set {cell.dataset!r} has "
-            f"{classes}."
-        )
-
-
-def random_word(*names: str | int) -> int:
-    """A number in [0, 2**63) that belongs to these names."""
-    return int(Stream(*names).words(1)[0] >> np.uint64(1))
-
-
-def _drops(module: nn.Module) -> bool:
-    """Whether a layer leaves something out at random in training: dropout, or stochastic depth."""
-    return bool(getattr(module, "p", 0.0) if isinstance(module, nn.modules.dropout._DropoutNd) else 0.0) or bool(
-        getattr(module, "drop_prob", 0.0)
-    )
-
-
-def _device_name(device: torch.device) -> str:
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"{device.type} {torch.backends.cpu.get_cpu_capability()}"

@@ -21,7 +21,8 @@ from bench.data.decoded import SquareImages, stored_images
 from bench.data.images import balanced_subset
 from bench.errors import StoppedError
 from bench.learn.checkpoint import tensors_sha256
-from bench.learn.course import Course, accelerated, require_trainable
+from bench.learn.conditions import accelerated, require_trainable
+from bench.learn.course import Course
 from bench.learn.mixup import mixing_share
 from bench.learn.pipeline import TrainingBatches
 from bench.learn.team import Team

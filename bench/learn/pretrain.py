@@ -25,7 +25,8 @@ from bench.data.decoded import SquareImages
 from bench.data.randomness import Stream
 from bench.errors import UnsupportedError
 from bench.learn.augment import Crop
-from bench.learn.course import Course, accelerated, require_trainable
+from bench.learn.conditions import accelerated, require_trainable
+from bench.learn.course import Course
 from bench.learn.heads import shrink_head
 from bench.learn.mixup import mixing_share
 from bench.learn.pipeline import TrainingBatches

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.analyse.identity import family_rank, identify_dataset
-from bench.analyse.pretrained import FINETUNED, Control, PretrainStudy, Transfer, Way
+from bench.analyse.pretrained import Control, PretrainStudy, Transfer
 from bench.analyse.pretraining_contrasts import Axis, curves, place_of
+from bench.analyse.transfers import FINETUNED, Way
 from bench.report.figure_parts import FigureSpec, interval_bar, thinned
 from bench.report.figures import paper_mean_panel
 from bench.report.formats import Scale, flop_scale

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from bench.analyse.identity import identify_dataset
-from bench.analyse.pretrained import FINETUNED, PretrainStudy, Way
+from bench.analyse.pretrained import PretrainStudy
+from bench.analyse.transfers import FINETUNED, Way
 from bench.report.figures import FigureSpec
 from bench.report.formats import counted, listed, significant, span
 from bench.report.markdown import escape

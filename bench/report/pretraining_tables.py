@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.analyse.identity import identify_dataset
-from bench.analyse.pretrained import Control, PretrainedPoint, PretrainStudy, Transfer, Way
+from bench.analyse.pretrained import Control, PretrainedPoint, PretrainStudy, Transfer
 from bench.analyse.pretraining_contrasts import (
     Axis,
     Gain,
@@ -13,6 +13,7 @@ from bench.analyse.pretraining_contrasts import (
     gains,
     pretrain_crossings,
 )
+from bench.analyse.transfers import Way
 from bench.report.crossing_words import crossing_value, crossing_words
 from bench.report.formats import (
     Scale,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.analyse.identity import identify_dataset
-from bench.analyse.pretrained import FINETUNED, PretrainStudy, Transfer, Way
+from bench.analyse.pretrained import PretrainStudy, Transfer
 from bench.analyse.pretraining_contrasts import (
     ComputeRatio,
     PretrainCrossing,
@@ -13,6 +13,7 @@ from bench.analyse.pretraining_contrasts import (
     gains,
     pretrain_crossings,
 )
+from bench.analyse.transfers import FINETUNED, Way
 from bench.report.crossing_words import crossing_words
 from bench.report.formats import counted, fixed, flop_scale, listed, percent, signed, significant, span
 from bench.report.markdown import escape

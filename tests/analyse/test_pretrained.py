@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from analyse.synthetic_pretraining import SETS, World, linear, pretrained, times_the_compute, tuned
 
-from bench.analyse.pretrained import FINETUNED, PretrainStudy, pretrain_study
+from bench.analyse.pretrained import PretrainStudy, pretrain_study
+from bench.analyse.transfers import FINETUNED
 from bench.store.record import Record
 
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from analyse.synthetic_pretraining import World, times_the_compute
 
-from bench.analyse.pretrained import FINETUNED, PretrainStudy, pretrain_study
+from bench.analyse.pretrained import PretrainStudy, pretrain_study
 from bench.analyse.pretraining_contrasts import ComputeRatio, compute_ratios, gains, pretrain_crossings
+from bench.analyse.transfers import FINETUNED
 
 
 def studied(world: World) -> PretrainStudy:
