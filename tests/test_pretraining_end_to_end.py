@@ -208,3 +208,46 @@ def test_a_pretraining_without_its_data_is_planned_and_skipped(place: Path) -> N
     (record,) = read_records(suite_folder(place / "results", "absent", local=True)).records
     assert record.status == "skipped"
     assert "Register at image-net.org" in (record.reason or "")
+
+
+@pytest.mark.slow
+def test_the_study_for_a_gpu_runs_in_small_on_a_cpu(tmp_path: Path) -> None:
+    """Every block and model of `pretrain-gpu`, with a tenth of the seconds, images, batch and steps, one seed, at 32 px.
+
+    At 64 px the looks at the validation part alone would take two cores an hour.
+    """
+    text = (ROOT / "bench" / "suite" / "builtin" / "pretrain-gpu.toml").read_text()
+    for old, new in (
+        ('precision = "bf16"', 'precision = "fp32"'),
+        ("batch_size = 256", "batch_size = 25"),
+        ("looks = 2", "looks = 1"),
+        ("train_images = [262144]", "train_images = [26214]"),
+        ("train_images = [8192, 32768, 131072]", "train_images = [819, 3276, 13107]"),
+        ("budgets_device_s = [0.7, 2.2, 6.6, 20]", "budgets_device_s = [0.07, 0.22, 0.66, 2.0]"),
+        ("budgets_device_s = [6.6]", "budgets_device_s = [0.66]"),
+        ("seeds = [0, 1, 2]", "seeds = [0]"),
+        ("steps = 60", "steps = 6"),
+        ("train_images = 800", "train_images = 80"),
+        ("resolution_px = 64", "resolution_px = 32"),
+        ("resolution_px = [64]", "resolution_px = [32]"),
+    ):
+        assert old in text, f"the suite has changed: {old}"
+        text = text.replace(old, new)
+    (tmp_path / "small.toml").write_text(text)
+    done = subprocess.run(
+        [sys.executable, "-m", "bench", "run", "small.toml", "--device", "cpu"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=3000,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    records = list(read_records(suite_folder(tmp_path / "results", "small", local=True)).records)
+    assert {record.status for record in records} == {"ok"}
+    runs = of(records, "pretrain")
+    assert len({record.cell["model"] for record in runs}) == 8
+    assert {record.cell["budget"]["unit"] for record in runs} == {"device_s"}
+    assert vitbench("report", "small", cwd=tmp_path).returncode == 0
+    assert (tmp_path / "reports" / "local" / "small" / "figures" / "finetuned_vs_pretraining.png").exists()
