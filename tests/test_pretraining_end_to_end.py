@@ -212,7 +212,7 @@ def test_a_pretraining_without_its_data_is_planned_and_skipped(place: Path) -> N
 
 @pytest.mark.slow
 def test_the_study_for_a_gpu_runs_in_small_on_a_cpu(tmp_path: Path) -> None:
-    """Every block and model of `pretrain-gpu`, with a tenth of the seconds, images, batch and steps, one seed, at 32 px.
+    """Every block and model of `pretrain-gpu` with a tenth of the seconds, images, batch and steps, one seed, 32 px.
 
     At 64 px the looks at the validation part alone would take two cores an hour.
     """
