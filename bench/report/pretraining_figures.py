@@ -14,7 +14,7 @@ from bench.report.formats import Scale, flop_scale
 from bench.report.panels import MOST_PANELS, Line, Panel, Point
 from bench.report.pretraining_words import way_words
 
-_CONTROL_WORDS = "Dotted levels: {kind} of the model of that name, and logistic regression on pixels"
+_CONTROL_WORDS = "Dotted levels, in the colour of a model's family: {kind}; grey: logistic regression on pixels"
 _SIZES = ("S", "M", "L")
 _Y = "Mean top-1 after transfer [%]"
 
@@ -127,7 +127,9 @@ def _panel(
 ) -> Panel:
     lines = [_line(found, axis, scale, "") for found in own.values()]
     lines += _levels(study, way, own, axis, scale, "")
-    return Panel(title, _axis_words(axis, scale), _Y, lines=tuple(lines), log_base=10)
+    return Panel(
+        title, _axis_words(axis, scale), _Y, lines=tuple(lines), log_base=2 if axis == "pretraining images" else 10
+    )
 
 
 def _axis_words(axis: Axis, scale: Scale) -> str:
@@ -169,5 +171,5 @@ def _levels(
 def _level(control: Control, ends: tuple[float, float], dataset: str) -> Line:
     height = control.groups[dataset].mean_pct if dataset else control.mean.mean_pct
     family = control.identity.family if control.identity else "other"
-    label = f"{control.identity.title} {control.kind}" if control.identity else "pixels"
-    return Line(tuple(Point(x, height, family, "") for x in ends), family, label, is_control=True)
+    label = "" if control.identity else "pixels"
+    return Line(tuple(Point(x, height, family, "") for x in ends), family, label, label_at=0, is_control=True)

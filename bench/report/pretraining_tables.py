@@ -31,7 +31,7 @@ from bench.report.markdown import Cell, Column, Notes, Table
 from bench.report.pretraining_words import exaflops, ratio_words, way_words
 from bench.report.style import family_style
 
-_NOT_TRANSFERRED = "not every set has a result for every seed of this point (see below)"
+_NOT_TRANSFERRED = "not transferred this way, or without a result on some set for some seed (see below)"
 
 
 def pretraining_table(study: PretrainStudy) -> Table | None:
@@ -60,7 +60,8 @@ def _points_table(
     heads += [Column("Pretraining images")] if with_images else []
     heads += [Column(f"Compute of one run [{scale.unit}]"), Column("[exaFLOP]"), Column("Images seen")]
     heads += [Column("Pretraining set: validation top-1 [%]")]
-    heads += [Column(f"Mean of {len(study.datasets)} sets, {way_words(way)} [%]") for way in study.ways]
+    ways = [way for way in study.ways if study.along_images(way) or not with_images]
+    heads += [Column(f"Mean of {len(study.datasets)} sets, {way_words(way)} [%]") for way in ways]
     heads += [Column("Training img/s"), Column("Device-hours a run"), Column("Seeds"), Column("Peak learning rate")]
     transfers = {(one.way, one.point.key): one for one in study.transfers}
     rows = []
@@ -73,7 +74,7 @@ def _points_table(
             _whole(round(point.images_seen), point),
             Cell(percent(point.validation_pct), point.validation_pct, point.cell_ids),
         ]
-        row += [_mean_cell(transfers.get((way, point.key)), notes) for way in study.ways]
+        row += [_mean_cell(transfers.get((way, point.key)), notes) for way in ways]
         row += [
             Cell(fixed(point.img_per_s, 0), point.img_per_s, point.cell_ids),
             Cell(significant(point.device_hours, 2), point.device_hours, point.cell_ids),

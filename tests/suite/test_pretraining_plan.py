@@ -209,7 +209,7 @@ def test_the_shipped_study_has_what_it_promises() -> None:
     suite = load_suite("pretrain-desk")
     cells = [cell for cell in plan(suite, WORLD) if isinstance(cell, PretrainCell)]
     assert len({cell.model for cell in cells}) == 8
-    main, sizes = suite.pretrain
+    main, _, sizes = suite.pretrain
     assert len(main.budgets) >= 4
     assert all(3 <= b.amount / a.amount <= 4 for a, b in zip(main.budgets, main.budgets[1:], strict=False))
     assert len(main.seeds) >= 3
