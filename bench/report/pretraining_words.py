@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from bench.analyse.identity import identify_dataset
@@ -77,7 +78,8 @@ def pretraining_finding(study: PretrainStudy) -> str:
 
 
 def _lead_sentence(study: PretrainStudy, way: Way, along: Sequence[Transfer]) -> str:
-    most = max(one.point.key.budget for one in along)
+    models: dict[float, int] = Counter(one.point.key.budget for one in along)
+    most = max(models, key=lambda budget: (models[budget], budget))  # the largest that most models have
     top = sorted((one for one in along if one.point.key.budget == most), key=lambda one: -one.mean.mean_pct)
     families = list(dict.fromkeys(one.point.identity.family for one in top))
     best = [next(one for one in top if one.point.identity.family == family) for family in families]
@@ -91,8 +93,23 @@ def _lead_sentence(study: PretrainStudy, way: Way, along: Sequence[Transfer]) ->
     return (
         f"Pretrained on {where} with {budget_words(top)} each ({seeds} seeds), then {way_words(way)} on "
         f"{len(study.datasets)} other sets, the best of each family reach on the mean: {named} (95 % over seeds and "
-        "test images)."
+        f"test images).{_further(along, most)}"
     )
+
+
+def _further(along: Sequence[Transfer], budget: float) -> str:
+    """What the few models reach that have a larger budget."""
+    more = [one for one in along if one.point.key.budget > budget]
+    if not more:
+        return ""
+    largest = max(one.point.key.budget for one in more)
+    named = listed(
+        f"{escape(one.point.identity.title)} {percent(one.mean.mean_pct)} % "
+        f"[{fixed(one.interval.low, 1)}, {fixed(one.interval.high, 1)}]"
+        for one in sorted(more, key=lambda one: -one.mean.mean_pct)
+        if one.point.key.budget == largest
+    )
+    return f" With {budget_words([one for one in more if one.point.key.budget == largest])}: {named}."
 
 
 def _catching_up(study: PretrainStudy, way: Way) -> list[str]:
@@ -156,7 +173,7 @@ def _gain_sentence(study: PretrainStudy, way: Way) -> list[str]:
         f"{'' if gain.verdict != 'not decided' else ' (not decided)'}"
         for gain in means
     )
-    sentence = f"Over {against}, pretraining changes the mean by, in points: {named}."
+    sentence = f"Over {against}, the largest pretraining of each changes the mean by, in points: {named}."
     lost = [gain for gain in found if gain.dataset and gain.verdict == "behind"]
     if lost:
         worst = listed(

@@ -98,6 +98,14 @@ def test_a_vit_that_passes_is_said_to_pass_where_it_does() -> None:
     assert "No ViT catches up" not in words
 
 
+def test_a_budget_that_few_models_have_is_told_apart() -> None:
+    longer = World(times_the_compute(3.0), models=("vit_32px_s",), budgets=(5000.0, 9000.0), own_noise=0.3)
+    more = [r for r in longer.records() if r.cell.get("weights") != "random" and r.cell["task"] != "pixels"]
+    words = finding(studied([*behind().records(), *more])).replace(THIN, " ")
+    assert "with 1.6 TFLOP each" in words
+    assert re.search(r"With 9.0 TFLOP: ViT S \d+\.\d %", words)
+
+
 def test_what_pretraining_takes_away_is_said() -> None:
     words = finding(studied(World(lambda model, budget, images: 20.0, own_noise=0.3).records()))
     assert "the same 60 steps of fine-tuning from random weights" in words
