@@ -269,7 +269,8 @@ class Course(ABC):
         before = {name: tensor.clone() for name, tensor in self._model.state_dict().items()}
         steps, started, counted_from = 0, 0.0, 2  # the first steps allocate memory
         with self.batches(10**6, 0, self.batch_size, self.micro_batch_size) as batches:
-            while steps < counted_from + 3 or self._clock.now() - started < seconds:
+            # all processes make the same number of steps, or they would wait for one another
+            while self._any(steps < counted_from + 3 or self._clock.now() - started < seconds)[0]:
                 if steps == counted_from:
                     started = self._clock.now()
                 self._step(batches, 0)

@@ -110,7 +110,8 @@ def pretrain(
     Raises StoppedError when `stop` is set, once a checkpoint is written; CellFailedError with the step when the loss
     stops being a number; UnsupportedError for settings that cannot train; OutOfMemoryError; DataError.
     """
-    require_trainable(cell, team, int(images.train_labels.max()) + 1, _Pretraining.word)
+    classes = max(cell.num_classes or 0, int(images.train_labels.max()) + 1)  # some may have no image of their own
+    require_trainable(cell, team, classes, _Pretraining.word)
     set_dropout(model, cell.recipe.dropout)
     shrink_head(model, cell.seed)
     with contextlib.ExitStack() as held:
@@ -199,6 +200,7 @@ class _Pretraining(Course):
             workers=workers,
             beside=beside,
         )
+        self._ratios = self._counted_ratios()  # before hours of training, not after them
 
     @property
     def mixes(self) -> bool:
@@ -270,9 +272,10 @@ class _Pretraining(Course):
 
     def values(self) -> dict[str, Any]:
         """What a record holds of the pretraining."""
-        progress, cell = self.progress, self.cell
+        progress = self.progress
         best = max(progress.look_top1_pct)
-        found = self.rates_and_costs() | {
+        return {
+            **self.rates_and_costs(),
             "macs": self._macs,
             "train_flop": units.training_flops(self._macs, self.steps * self.batch_size),
             "validation_top1_pct": best,
@@ -281,11 +284,21 @@ class _Pretraining(Course):
                 step for step, top1 in zip(progress.look_steps, progress.look_top1_pct, strict=True) if top1 == best
             ),
             "eval_seconds": progress.eval_seconds,
+            **self._ratios,
         }
-        if not is_user_model(cell.model):
+
+    def _counted_ratios(self) -> dict[str, float]:
+        """What torch counts of a forward and a backward pass over 3 x FLOPs; nothing, with a note, where it cannot."""
+        cell = self.cell
+        if is_user_model(cell.model):
+            self.note("Training FLOPs were not counted beside 3 x FLOPs: the model is a function of the user's own.")
+            return {}
+        try:
             counted = count_training_flops(cell.model, cell.resolution_px, cell.num_classes)
-            found |= {"train_flop_ratio": counted.ratio, "step_flop_ratio": counted.step_ratio}
-        return found
+        except (RuntimeError, NotImplementedError, ValueError, TypeError) as error:  # other people's code, on meta
+            self.note(f"Training FLOPs could not be counted beside 3 x FLOPs: {str(error).splitlines()[0][:160]}")
+            return {}
+        return {"train_flop_ratio": counted.ratio, "step_flop_ratio": counted.step_ratio}
 
 
 def _steps(cell: PretrainCell, macs: int) -> int:
