@@ -138,8 +138,7 @@ class _Job:
         done = finished_cells(stored.records, self.here, per_task, mode)
         if resources.supplies.download:  # what was absent may be fetched now
             done = {cell_id: record for cell_id, record in done.items() if record.status != "skipped"}
-        planned = {cell.cell_id for cell in self.plan(done.values())}
-        self.done = {cell_id: record for cell_id, record in done.items() if cell_id in planned}
+        self.done = done  # also what the plan does not ask for yet: transfers wait for the last training, say
         self.preparing_s = time.monotonic() - started
 
     def plan(self, finished: Iterable[Record]) -> list[Cell]:
@@ -179,9 +178,10 @@ class _Job:
         from bench.execute.runner import run_plan
         from bench.store.files import open_run
 
-        if not self.waiting():
-            typer.echo(f"{self.suite.name}: all {len(self.done)} cells are in the store. --rerun runs them again.")
-            return self._failed(self.done.values())
+        cells = self.plan(self.done.values())
+        if all(cell.cell_id in self.done for cell in cells):
+            typer.echo(f"{self.suite.name}: all {len(cells)} cells are in the store. --rerun runs them again.")
+            return self._failed(self.done[cell.cell_id] for cell in cells)
         with open_run(self.results, self.suite.name, self.here["machine"], local=self.local) as writer:
             progress = make_progress()
             try:

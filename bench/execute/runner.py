@@ -100,23 +100,27 @@ def run_plan(
     """Run what the plan asks for and `done` does not hold, until the plan has nothing new to ask.
 
     plan: finished records -> every cell known so far; a sweep asks for more once its first trials are in.
-    done: cell id -> record of an earlier run that counts. Each record is on the disk before the next cell starts.
-    Returns what the run took, and cell id -> record of everything finished, earlier runs included.
+    done: cell id -> record of an earlier run that counts, also of cells that the plan asks for later.
+    Each record is on the disk before the next cell starts.
+    Returns what the run took, and cell id -> record of every planned cell, earlier runs included.
     """
     finished = dict(done)
     summary = Summary(workers=resources.training_workers)
     run = _Run(suite, resources, writer, listener, summary, finished)
     first = True
-    while waiting := [cell for cell in plan(finished.values()) if cell.cell_id not in finished]:
+    cells = plan(finished.values())
+    while waiting := [cell for cell in cells if cell.cell_id not in finished]:
+        known = len(cells) - len(waiting)
         if first:
-            summary.resumed = len(finished)
+            summary.resumed = known
             first = False
-        listener.planned(len(waiting), len(finished))
+        listener.planned(len(waiting), known)
         shared = [cell for cell in waiting if resources.is_shared(cell)]
         run.side_by_side([cell for cell in waiting if not is_timing(cell) and not resources.is_shared(cell)])
         run.one_at_a_time(shared, lambda: Group(threads_each(resources.processes), resources.processes))
         run.one_at_a_time([cell for cell in waiting if is_timing(cell)], lambda: Worker(resources.timing_threads))
-    return summary, finished
+        cells = plan(finished.values())
+    return summary, {cell.cell_id: finished[cell.cell_id] for cell in cells}
 
 
 @dataclass

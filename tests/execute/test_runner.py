@@ -170,6 +170,22 @@ def test_a_plan_that_grows_is_followed_to_its_end(tmp_path: Path) -> None:
     assert [record.cell["model"] for record in read_records(writer.folder).records] == ["a", "b", "c", "d"]
 
 
+def test_what_is_planned_only_later_is_not_run_again(tmp_path: Path) -> None:
+    """Transfers of an earlier run are not planned while a training that was added is still to come."""
+    _, first = run([counted("late"), counted("unplanned")], tmp_path / "first")
+
+    def plan(finished: Iterable[Record]) -> list[Cell]:
+        is_trained = counted("new").cell_id in {record.cell_id for record in finished}
+        return [counted("new"), *([counted("late")] if is_trained else [])]
+
+    with open_run(tmp_path / "second", "s", "abcd", local=True) as writer:
+        done = {record.cell_id: record for record in first}
+        summary, ended = run_plan("s", plan, done, Resources(1, 1), writer, Silent())
+    assert [record.cell["model"] for record in read_records(writer.folder).records] == ["new"]
+    assert {record.cell["model"] for record in ended.values()} == {"new", "late"}
+    assert summary.resumed == 0, "of what was planned at first"
+
+
 def test_overhead_counts_training_with_all_workers_and_timing_with_one() -> None:
     summary = runner.Summary(
         workers=2, preparing_s=1.0, training_wall_s=10.0, training_in_cell_s=20.0, timing_wall_s=3.0
