@@ -33,7 +33,8 @@ class Accuracy:
 def accuracies(records: Iterable[Record], weights: set[str]) -> dict[_Place, list[Accuracy]]:
     """Everything that started from these weights or is a control."""
     found: dict[_Place, list[Accuracy]] = defaultdict(list)
-    records = [record for record in records if record.status == "ok"]
+    # of two results of one seed (a recipe that another sweep chose), the newer one comes later and counts
+    records = sorted((record for record in records if record.status == "ok"), key=lambda record: record.started_at)
     rule = _rule(records)
     for record in records:
         cell, values = record.cell, record.values
