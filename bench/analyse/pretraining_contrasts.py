@@ -50,13 +50,17 @@ class ComputeRatio:
 
 @dataclass(frozen=True)
 class PretrainCrossing:
-    """Whether the first model passes the second along an axis, by their mean accuracy after transfer."""
+    """Whether the first model passes the second along an axis, by accuracy after transfer.
+
+    dataset: empty for the mean over the sets.
+    """
 
     way: Way
     axis: Axis
     first: Transfer
     second: Transfer
     crossing: Crossing
+    dataset: str = ""
 
 
 @dataclass(frozen=True)
@@ -110,6 +114,19 @@ def pretrain_crossings(study: PretrainStudy, way: Way) -> list[PretrainCrossing]
     return passages
 
 
+def set_crossings(study: PretrainStudy, way: Way) -> list[PretrainCrossing]:
+    """The same on each set by itself, along pretraining compute; test images are joint where predictions exist."""
+    axis: Axis = "pretraining compute"
+    found = curves(study, way, axis)
+    passages = []
+    for one, other in _pairs(found):
+        for name in study.datasets:
+            passage = crossing([(_curve(found[one], axis, name), _curve(found[other], axis, name))])
+            if passage is not None:
+                passages.append(PretrainCrossing(way, axis, found[one][-1], found[other][-1], passage, name))
+    return passages
+
+
 def gains(study: PretrainStudy, way: Way) -> list[Gain]:
     """Of every model at its largest budget and pretraining set: the mean over sets, then each set."""
     kind = "from scratch" if way == FINETUNED else "random features"
@@ -151,11 +168,13 @@ def _pairs(found: Mapping[str, Sequence[Transfer]]) -> list[tuple[str, str]]:
     return pairs
 
 
-def _curve(transfers: Sequence[Transfer], axis: Axis) -> Curve:
-    """Nodes of a model: its means over sets."""
-    return tuple(
-        Node(place_of(one, axis), ((1.0, one.mean),), (*one.point.cell_ids, *one.all_ids)) for one in transfers
-    )
+def _curve(transfers: Sequence[Transfer], axis: Axis, dataset: str = "") -> Curve:
+    """Nodes of a model: its means over sets, or its accuracies on one of them."""
+    nodes = []
+    for one in transfers:
+        group, ids = (one.groups[dataset], one.cell_ids[dataset]) if dataset else (one.mean, one.all_ids)
+        nodes.append(Node(place_of(one, axis), ((1.0, group),), (*one.point.cell_ids, *ids)))
+    return tuple(nodes)
 
 
 def _ratio(way: Way, one: Sequence[Transfer], other: Sequence[Transfer]) -> ComputeRatio | None:

@@ -14,6 +14,7 @@ from bench.report.pretraining_tables import (
     pretraining_gains_table,
     pretraining_sizes_table,
     pretraining_table,
+    set_crossings_table,
     transfer_table,
 )
 from bench.report.pretraining_words import corpus_words, way_words
@@ -29,6 +30,10 @@ _CATCHING_UP = (
     "drawn out beyond them. Crossovers as in other reports: *none seen; not below X* is behind wherever measured, "
     "decided up "
     "to X."
+)
+_BY_SET = (
+    "Where the first passes the second along pretraining compute on each set by itself, {way}; words and intervals as "
+    "above, each cell at 95 % by itself."
 )
 _GAINS = (
     "After the largest pretraining minus without any, in points; bold where the 95 % interval leaves zero out. "
@@ -52,6 +57,8 @@ def pretraining_sections(study: PretrainStudy | None) -> list[Section]:
         Section("Accuracy after transfer and pretraining compute", _points_text(study), pretraining_table(study),
                 drawn("finetuned_vs_pretraining", *(f"{way}_vs_pretraining" for way in linear))),
         Section("Who catches up, and for how much more compute?", _CATCHING_UP, catching_up_table(study)),
+        Section("Who catches up on which set?", _BY_SET.format(way=way_words(study.ways[0]) if study.ways else ""),
+                set_crossings_table(study, study.ways[0]) if study.ways else None),
         Section("Accuracy and the number of pretraining images", _sizes_text(study), pretraining_sizes_table(study),
                 drawn("finetuned_vs_pretraining_images", *(f"{way}_vs_pretraining_images" for way in linear))),
         Section("What pretraining added", _GAINS, pretraining_gains_table(study)),

@@ -9,9 +9,11 @@ from bench.analyse.pretrained import Control, PretrainedPoint, PretrainStudy, Tr
 from bench.analyse.pretraining_contrasts import (
     Axis,
     Gain,
+    PretrainCrossing,
     compute_ratios,
     gains,
     pretrain_crossings,
+    set_crossings,
 )
 from bench.analyse.transfers import Way
 from bench.report.crossing_words import crossing_value, crossing_words
@@ -144,6 +146,8 @@ def catching_up_table(study: PretrainStudy) -> Table | None:
         Column("Weaker at its largest budget", is_number=False),
         Column("Its accuracy [%]"),
         Column("Times the compute of the other for it", is_number=False),
+        Column("First minus second, smallest budget [points]"),
+        Column("Largest budget [points]"),
         Column("First passes second: pretraining compute", is_number=False),
         Column("First passes second: pretraining images", is_number=False),
     )
@@ -170,6 +174,8 @@ def catching_up_table(study: PretrainStudy) -> Table | None:
                     Cell(percent(ratio.accuracy_pct), ratio.accuracy_pct, ratio.slower.all_ids),
                     Cell(ratio_words(ratio), ratio.estimate, ratio.cell_ids, more=_ratio_ends(ratio.low, ratio.high)),
                 ]
+            along = crossings.get((first, second, "pretraining compute"))
+            row += [_gap_cell(along, place, notes) for place in (0, -1)]
             axes: tuple[Axis, ...] = ("pretraining compute", "pretraining images")
             for axis in axes:
                 found = crossings.get((first, second, axis))
@@ -183,6 +189,33 @@ def catching_up_table(study: PretrainStudy) -> Table | None:
                 row.append(Cell(words, crossing_value(found.crossing), found.crossing.cell_ids))
             rows.append(tuple(row))
     return Table("catching_up", heads, tuple(rows), tuple(notes.texts)) if rows else None
+
+
+def _gap_cell(along: PretrainCrossing | None, place: int, notes: Notes) -> Cell:
+    """The difference at one end of the budgets in common, with its interval."""
+    if along is None:
+        return notes.missing("fewer than two budgets in common")
+    _, delta, interval = along.crossing.differences[place]
+    text = signed(delta, 1) if interval is None else f"{signed(delta, 1)} {bracketed(interval)}"
+    return Cell(text, delta, along.crossing.cell_ids, more=ends(interval))
+
+
+def set_crossings_table(study: PretrainStudy, way: Way) -> Table | None:
+    """One row per pair of models, one column per set: where the first passes the second along pretraining compute."""
+    found = set_crossings(study, way)
+    if not found:
+        return None
+    names = [name for name in study.datasets if any(one.dataset == name for one in found)]
+    heads = [Column("First passes second", is_number=False)]
+    heads += [Column(identify_dataset(name).title, is_number=False) for name in names]
+    rows: dict[tuple[str, str], list[Cell]] = {}
+    for one in found:
+        titles = one.first.point.identity.title, one.second.point.identity.title
+        row = rows.setdefault(titles, [Cell(f"{titles[0]} passes {titles[1]}")])
+        scale = flop_scale([one.crossing.low_x, one.crossing.high_x])
+        words = f"{crossing_words(one.crossing, scale)} {scale.unit}"
+        row.append(Cell(words, crossing_value(one.crossing), one.crossing.cell_ids))
+    return Table("catching_up_by_set", tuple(heads), tuple(tuple(row) for row in rows.values()))
 
 
 def _ratio_ends(low: float | None, high: float | None) -> tuple[tuple[str, float], ...]:

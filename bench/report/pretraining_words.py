@@ -13,6 +13,7 @@ from bench.analyse.pretraining_contrasts import (
     compute_ratios,
     gains,
     pretrain_crossings,
+    set_crossings,
 )
 from bench.analyse.transfers import FINETUNED, Way
 from bench.report.crossing_words import crossing_words
@@ -124,9 +125,12 @@ def _catching_up(study: PretrainStudy, way: Way) -> list[str]:
     behind = [one for one in vits if one.crossing.state == "behind throughout"]
     passing = [one for one in vits if one.crossing.state == "passes"]
     if len(behind) == len(vits):
-        sentences.append(f"No ViT catches up with a CNN of its size within these budgets{_gap_words(vits)}.")
+        sentences.append(
+            f"On the mean, no ViT catches up with a CNN of its size within these budgets{_gap_words(vits)}."
+        )
     elif passing:
-        sentences.append(f"Within these budgets, {listed(map(_passing_words, passing))}.")
+        sentences.append(f"On the mean, within these budgets, {listed(map(_passing_words, passing))}.")
+    sentences += _single_sets(study, way)
     ratios = [r for r in compute_ratios(study, way) if r.slower.point.identity.family == "vit"
               and r.faster.point.identity.family == "cnn"]  # fmt: skip
     if ratios:
@@ -140,6 +144,20 @@ def _catching_up(study: PretrainStudy, way: Way) -> list[str]:
             f"{named}."
         )
     return sentences
+
+
+def _single_sets(study: PretrainStudy, way: Way) -> list[str]:
+    """Where a ViT passes a CNN of its size on one set by itself."""
+    passing = [
+        one
+        for one in set_crossings(study, way)
+        if one.crossing.state == "passes"
+        and (one.first.point.identity.family, one.second.point.identity.family) == ("vit", "cnn")
+    ]
+    if not passing:
+        return []
+    named = listed(f"{_passing_words(one)} on {escape(identify_dataset(one.dataset).title)}" for one in passing)
+    return [f"On single sets, by the estimates, {named}."]
 
 
 def _gap_words(crossings: Sequence[PretrainCrossing]) -> str:
