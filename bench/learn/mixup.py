@@ -28,3 +28,10 @@ def neighbours(count: int, device: torch.device | str = "cpu") -> Tensor:
     """
     index = torch.arange(count, device=device) ^ 1
     return index.clamp(max=count - 1)
+
+
+def swapped(items: Tensor) -> Tensor:
+    """`items[neighbours(len(items))]`, (B, ...): each in the place of its neighbour; of an even number in one pass."""
+    if len(items) % 2:
+        return items[neighbours(len(items), items.device)]
+    return items.reshape(-1, 2, *items.shape[1:]).flip(1).reshape(items.shape)

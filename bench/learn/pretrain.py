@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 from numpy.typing import NDArray
@@ -244,9 +245,13 @@ class _Pretraining(Course):
         if not jitter:
             return images
         drawn = Stream("jitter", self.cell.seed, step).uniform(self.batch_size, 2, low=1 - jitter, high=1 + jitter)
-        own = torch.from_numpy(drawn[first : first + len(images)]).to(images.device)[..., None, None]  # (B, 2, 1, 1)
-        grey = images.mean(dim=(1, 2, 3), keepdim=True)
-        return ((images - grey) * own[:, :1] + grey) * own[:, 1:]
+        contrast, brightness = drawn[first : first + len(images)].T
+        scale, rest = (
+            torch.from_numpy(np.ascontiguousarray(part)).to(images.device)[:, None, None, None]
+            for part in (contrast * brightness, (1 - contrast) * brightness)
+        )
+        # ((x - grey) contrast + grey) brightness, in one pass over the images
+        return torch.addcmul(images.mean(dim=(1, 2, 3), keepdim=True) * rest, images, scale)
 
     def loss_of(self, logits: Tensor, labels: Tensor) -> Tensor:
         return F.cross_entropy(logits, labels, label_smoothing=self._recipe.label_smoothing)

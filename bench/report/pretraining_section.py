@@ -90,6 +90,11 @@ def _points_text(study: PretrainStudy) -> str:
         f"{significant(study.transfer_device_hours, 2)}; "
         "these are in no column."
     )
+    if study.trials:
+        words += (
+            " Rates were swept with one seed at the smallest and the largest budget; runs in between have that of the "
+            "nearer end, which need not be their best."
+        )
     if study.edges:
         words += f" The best rate lay at an end of what was tried for {listed(map(escape, study.edges))}."
     return words

@@ -56,7 +56,7 @@ learning_rate = 0.001
     ("old", "new", "message"),
     [
         ("vit_32px_s", "vit_32px_x", "Unknown model 'vit_32px_x'"),
-        ("digits", "digts", "Unknown data set 'digts'. Did you mean 'digits'?"),
+        ("digits", "digts", "Unknown data set 'digts'. Did you mean 'digits'"),
         ("seeds", "sedes", "suite.toml:3: train.0.seeds: is missing."),
         ("[1]", '"much"', "budgets_gflop"),
         ("[0]", "[", "is not TOML"),

@@ -41,8 +41,8 @@ def invoke(*arguments: str) -> str:
 
 def test_json_holds_one_object_a_set_with_the_same_facts_for_each() -> None:
     rows = json.loads(invoke("datasets", "--json"))
-    assert [row["group"] for row in rows[:4]] == ["embedded"] * 4
-    assert len(rows) == 4 + 5 + 19 + 1
+    assert [row["group"] for row in rows[:6]] == ["embedded"] * 6
+    assert len(rows) == 6 + 5 + 19 + 1
     assert all(row.keys() >= REQUIRED for row in rows)
 
 

@@ -85,7 +85,7 @@ def test_a_smaller_subset_is_the_beginning_of_a_larger_one(name: str):
 
 
 @each_set
-@pytest.mark.parametrize("train_images", [10, 55, 500])
+@pytest.mark.parametrize("train_images", [20, 55, 500])
 def test_a_subset_is_class_balanced_and_without_repeats(name: str, train_images: int):
     dataset = load_dataset(name)
 

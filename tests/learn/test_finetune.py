@@ -39,7 +39,7 @@ from bench.execute.environment import set_determinism
 from bench.learn import checkpoint
 from bench.learn.finetune import Finetuning
 from bench.learn.micro_batch import MicroBatch, find_micro_batch
-from bench.learn.mixup import mixing_share, neighbours
+from bench.learn.mixup import mixing_share, neighbours, swapped
 from bench.learn.pipeline import TrainingBatches
 from bench.learn.team import Team
 from bench.measure.images import make_images
@@ -403,6 +403,14 @@ def test_a_micro_batch_of_nothing_is_refused(tmp_path: Path) -> None:
 def test_neighbours_are_mixed_in_pairs() -> None:
     assert neighbours(4).tolist() == [1, 0, 3, 2]
     assert neighbours(3).tolist() == [1, 0, 2]
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 8])
+def test_swapping_is_taking_the_neighbours(count: int) -> None:
+    images = torch.rand(count, 3, 4, 4)
+    assert torch.equal(swapped(images), images[neighbours(count)])
+    labels = torch.arange(count)
+    assert torch.equal(swapped(labels), neighbours(count))
 
 
 def test_the_share_of_a_mix_follows_its_beta_distribution() -> None:

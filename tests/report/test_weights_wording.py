@@ -171,6 +171,7 @@ def test_what_was_asked_of_own_trainings_comes_before_what_they_reached(monkeypa
                 datasets=[SimpleNamespace(name=name) for name in datasets],
                 protocols=SimpleNamespace(records=("one",), subjects=subjects),
                 failures=(),
+                pretraining=None,
             )
         )
 
