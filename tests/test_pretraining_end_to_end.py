@@ -79,7 +79,7 @@ def vitbench(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "bench", *map(str, arguments)],
         cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": str(ROOT), "VITBENCH_CACHE": str(cwd / "cache")},
         capture_output=True,
         text=True,
         timeout=600,
@@ -237,7 +237,7 @@ def test_the_study_for_a_gpu_runs_in_small_on_a_cpu(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "bench", "run", "small.toml", "--device", "cpu"],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": str(ROOT), "VITBENCH_CACHE": str(tmp_path / "cache")},
         capture_output=True,
         text=True,
         timeout=3000,

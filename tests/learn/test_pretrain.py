@@ -6,7 +6,6 @@ import itertools
 import json
 import math
 import multiprocessing
-import os
 import random
 import signal
 import threading
@@ -269,8 +268,7 @@ PROCESSES.set_forkserver_preload(["bench.learn.pretrain", "bench.execute.environ
 
 
 def start(model: str, folder: Path, result: Path, steps: int, **variables: str) -> BaseProcess:
-    environment = {"VITBENCH_CACHE": os.environ["VITBENCH_CACHE"], **variables}
-    process = PROCESSES.Process(target=run_alone_or_in_group, args=(model, folder, result, steps, environment))
+    process = PROCESSES.Process(target=run_alone_or_in_group, args=(model, folder, result, steps, variables))
     process.start()
     return process
 
