@@ -6,13 +6,14 @@ Started as `python -m bench.execute.worker`. It ends when its input does, so it 
 from __future__ import annotations
 
 import json
+import math
 import os
 import queue
 import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -110,7 +111,11 @@ def attempt(prepare: Callable[[], Callable[[], Outcome]], reply: dict[str, Any])
 
 
 def _content(outcome: Outcome) -> dict[str, Any]:
+    """Values, samples and predictions as the parent gets them. Raises CellFailedError for a number that is none."""
     content: dict[str, Any] = {"values": outcome.values, "samples": outcome.samples}
+    for place, number in _numbers(content, ""):
+        if not math.isfinite(number):
+            raise CellFailedError(f"{place.lstrip('.')} came out as {number}, which is no number: no result is kept.")
     if outcome.predictions is not None:
         content["predictions"] = {
             "key": list(outcome.predictions.keys),
@@ -119,6 +124,16 @@ def _content(outcome: Outcome) -> dict[str, Any]:
             "label_probability": outcome.predictions.label_probability.tolist(),
         }
     return content
+
+
+def _numbers(content: Any, place: str) -> Iterator[tuple[str, float]]:
+    """Every float in nested dicts and lists, with the keys that lead to it."""
+    if isinstance(content, float):
+        yield place, content
+    elif isinstance(content, dict | list | tuple):
+        parts = content.items() if isinstance(content, dict) else enumerate(content)
+        for key, part in parts:
+            yield from _numbers(part, f"{place}.{key}")
 
 
 def _one_line(text: str) -> str:

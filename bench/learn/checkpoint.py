@@ -36,8 +36,8 @@ class Progress(BaseModel):
 
     step: optimiser steps done, of `steps`. losses: those that a record keeps. train_seconds, waited_s: in steps that
     count, so without those that a kill made it repeat; eval_seconds: in looks at the validation part, which look_steps
-    and look_top1_pct hold. resumed: how often it was continued. rates: images per second of the parts, measured before
-    the first step. notes: what a reader of the result must know.
+    and look_top1_pct hold; tied_scores: what the best look says of them. resumed: how often it was continued. rates:
+    images per second of the parts, measured before the first step. notes: what a reader of the result must know.
     """
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
@@ -50,6 +50,7 @@ class Progress(BaseModel):
     eval_seconds: float = 0.0
     look_steps: list[int] = []
     look_top1_pct: list[float] = []
+    tied_scores: str = ""
     resumed: int = 0
     rates: dict[str, float] = {}
     notes: list[str] = []

@@ -31,7 +31,7 @@ from bench.learn.mixup import swapped
 from bench.learn.optimiser import restore_state, state_tensors, zero_state
 from bench.learn.pipeline import AHEAD, Batch, ScoringBatches, TrainingBatches, images_per_second
 from bench.learn.team import Team
-from bench.measure.accuracy import Predictions, columns_of
+from bench.measure.accuracy import UNSTABLE, Columns, Predictions, require_finite
 from bench.measure.clock import Clock, clock_for
 from bench.measure.images import make_images
 from bench.suite.cell import FinetuneCell, PretrainCell
@@ -205,9 +205,11 @@ class Course(ABC):
 
     def predictions(self, scored: SquareImages, labels: np.ndarray[Any, Any], keys: tuple[str, ...]) -> Predictions:
         """The model's predictions, each image once, in every process. Raises CellFailedError for no numbers."""
+        peak = f"a peak learning rate of {self.cell.recipe.learning_rate:g}"
+        what = f"{self.word} {self.cell.model!r}, after {self.progress.step} of {self.steps} steps at {peak}, gives"
         self._share_state(dict(self._model.named_buffers()))  # BatchNorm's statistics are the first process's
         self._model.eval()
-        columns: list[tuple[Tensor, Tensor, Tensor]] = []
+        columns: list[Columns] = []
         batches = ScoringBatches(
             scored,
             labels,
@@ -218,20 +220,15 @@ class Course(ABC):
             rank=self.team.rank,
             size=self.team.size,
         )
+        done = self.team.rank * len(scored) // self.team.size  # this process's share begins there
         with torch.inference_mode(), batches:
             for batch in batches:
                 logits = self._logits(batch.images).cpu()
-                if not bool(torch.isfinite(logits).all()):
-                    raise CellFailedError(
-                        f"{self.word} {self.cell.model!r} ended in scores that are no numbers, after "
-                        f"{self.progress.step} steps at a peak learning rate of {self.cell.recipe.learning_rate:g}. "
-                        "Try a lower one."
-                    )
-                columns.append(columns_of(logits, batch.labels.cpu()))
-        mine = tuple(torch.cat(parts).numpy() for parts in zip(*columns, strict=True)) if columns else None
-        shares = [share for share in self.team.gather([mine]) if share is not None]
-        predicted, probability, rank = (np.concatenate(parts) for parts in zip(*shares, strict=True))
-        return Predictions(keys, labels, predicted, probability, rank, self.cell.num_classes or 0)
+                require_finite(logits, keys[done:], what, UNSTABLE)
+                done += len(logits)
+                columns.append(Columns.of(logits, batch.labels.cpu()))
+        shares = self.team.gather([Columns.joined(columns)])
+        return Predictions(keys, labels, Columns.joined(shares), self.cell.num_classes or 0)
 
     def rates_and_costs(self) -> dict[str, Any]:
         """What a record holds of any training: how much was seen, how fast, with what interruptions."""

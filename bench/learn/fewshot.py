@@ -21,6 +21,7 @@ from bench.data.collection import ImageCollection, LabelledImages, joined
 from bench.data.randomness import random_order
 from bench.errors import DataError, UnsupportedError
 from bench.learn.ridge import L2_GRID, Ridge, decompose
+from bench.measure.accuracy import TRACE_OF_TIES
 from bench.measure.build import is_user_model
 from bench.measure.complexity import count_macs
 from bench.measure.features import INTERPOLATION, Framing, extract_features, feature_layer
@@ -85,6 +86,7 @@ def fewshot(cell: FewshotCell, loaded: LoadedModel, collection: ImageCollection,
     results, notes = scored.results()
     values = {
         "results": results,
+        **_tied_scores(results, len(test)),
         "feature_width": features.shape[1],
         "layer": layer,
         "test_images": len(test),
@@ -162,8 +164,10 @@ class _Scored:
         return rows, notes
 
     def _score(self, ridge: Ridge, rule: str, l2: float, edge: str | None) -> dict[str, Any]:
-        hits = ridge.predict(self.test_features, l2) == self.test_labels
-        return {"rule": rule, "l2": l2, "edge": edge, "top1_pct": float(hits.mean() * 100)}
+        predictions, is_tied = ridge.predict_and_tell_ties(self.test_features, l2)
+        hits = predictions == self.test_labels
+        tied = {"tied_images": int(is_tied.sum())} if is_tied.mean() > TRACE_OF_TIES else {}
+        return {"rule": rule, "l2": l2, "edge": edge, "top1_pct": float(hits.mean() * 100)} | tied
 
 
 def _labelled_parts(collection: ImageCollection) -> list[LabelledImages]:
@@ -173,6 +177,18 @@ def _labelled_parts(collection: ImageCollection) -> list[LabelledImages]:
 
 def _overlap_values(overlap: Overlap) -> dict[str, Any]:
     return {"overlap": overlap.overlap, "overlap_note": overlap.note}
+
+
+def _tied_scores(results: Sequence[dict[str, Any]], images: int) -> dict[str, str]:
+    """What to know where several classes share the best score in more than a trace of the images; else nothing."""
+    tied = [row for row in results if "tied_images" in row]
+    if not tied:
+        return {}
+    most = max(tied, key=lambda row: row["tied_images"])
+    return {
+        "tied_scores": f"In {len(tied)} of {len(results)} fits several classes share an image's best score, and the "
+        f"first of them counts; most often, with {most['shots']} shots, in {most['tied_images']} of {images} images."
+    }
 
 
 def _short_classes(labels: Index, class_names: Sequence[str], shots: Sequence[int]) -> list[str]:

@@ -230,10 +230,4 @@ def _load_images(cell: FinetuneCell, collection: ImageCollection, team: Team, st
 
 
 def _scores(predictions: Predictions) -> dict[str, Any]:
-    accuracy = score(predictions)
-    return {
-        "top1_pct": accuracy.top1_pct,
-        "top5_pct": accuracy.top5_pct,
-        "mean_per_class_pct": accuracy.mean_per_class_pct,
-        "scored_images": len(predictions.labels),
-    }
+    return score(predictions).as_values() | {"scored_images": len(predictions.labels)}

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
@@ -15,7 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from bench.data.collection import ImageCollection, LabelledImages, joined
 from bench.data.decoded import ToSquare
 from bench.data.images import balanced_subset
-from bench.measure.accuracy import Predictions, score
+from bench.measure.accuracy import Columns, Predictions, score
 from bench.suite.cell import PixelsCell
 
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # inverse regularisation tried; pixels are standardised before
@@ -54,11 +55,8 @@ def classify_pixels(cell: PixelsCell, collection: ImageCollection) -> PixelScore
     best = max(STRENGTHS, key=lambda strength: (top1_pct[strength], -strength))
     model = _fitted(pixels, labels, best)
     predictions = _predictions(model, (_pixels_of(test, cell.resolution_px) - mean) / spread, test, cell.num_classes)
-    accuracy = score(predictions)
     values = {
-        "top1_pct": accuracy.top1_pct,
-        "top5_pct": accuracy.top5_pct,
-        "mean_per_class_pct": accuracy.mean_per_class_pct,
+        **score(predictions).as_values(),
         "scored_images": len(test),
         "train_images": count,
         "strength": best,
@@ -90,7 +88,6 @@ def _predictions(
     """What the model says of each image; a class that it has not seen has no probability."""
     probabilities = np.zeros((len(pixels), num_classes))
     probabilities[:, model.classes_] = model.predict_proba(pixels)
-    own = probabilities[np.arange(len(pixels)), part.labels]
-    rank = (probabilities > own[:, None]).sum(axis=1)
-    predicted = probabilities.argmax(axis=1)
-    return Predictions(part.keys, part.labels, predicted, own.astype(np.float32), rank, num_classes)
+    with np.errstate(divide="ignore"):
+        scores = torch.from_numpy(np.log(probabilities))
+    return Predictions(part.keys, part.labels, Columns.of(scores, torch.from_numpy(part.labels)), num_classes)

@@ -263,8 +263,10 @@ class _Pretraining(Course):
     def look_at_validation(self) -> None:
         images, progress = self._images, self.progress
         predictions = self.predictions(images.validation, images.validation_labels, images.validation_keys)
-        top1_pct = score(predictions).top1_pct
+        accuracy = score(predictions)
+        top1_pct = accuracy.top1_pct
         if not progress.look_top1_pct or top1_pct >= max(progress.look_top1_pct):  # of equals, the later one
+            progress.tied_scores = accuracy.tied_scores
             self.kept = {name: tensor.detach().clone() for name, tensor in self._model.state_dict().items()}
         progress.look_steps.append(progress.step)
         progress.look_top1_pct.append(top1_pct)
@@ -289,6 +291,7 @@ class _Pretraining(Course):
                 step for step, top1 in zip(progress.look_steps, progress.look_top1_pct, strict=True) if top1 == best
             ),
             "eval_seconds": progress.eval_seconds,
+            **({"tied_scores": progress.tied_scores} if progress.tied_scores else {}),
             **self._ratios,
         }
 

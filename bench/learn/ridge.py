@@ -24,6 +24,9 @@ BIAS = 100.0  # a constant feature so large that its weight is almost free of th
 # Powers of four. The ends are as good as 0 and infinity: standardised features have eigenvalues of at most N x D.
 L2_GRID = tuple(2.0**k for k in range(-8, 31, 2))
 WHOLE_GRID_FLOP = 1e12  # up to here every l2 of a grid is tried; 10 to 30 s on two cores
+ROUNDING = (
+    1e-10  # of the largest score: scores this near are equal; where no feature differs they are, but for rounding
+)
 ROWS = 256  # images at a time; with 1,000 classes their scores stay in the processor's cache
 
 
@@ -69,14 +72,22 @@ class Ridge:
 
         Raises CellFailedError for features that are not finite.
         """
+        return self.predict_and_tell_ties(features, l2)[0]
+
+    def predict_and_tell_ties(self, features: Features, l2: float) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """The same, and for each image whether other classes have that score too, but for rounding: (M,) both."""
         _require_finite(features, "test")
         weights = self.weights(l2)
         predictions = np.empty(len(features), dtype=np.int64)
+        is_tied = np.empty(len(features), dtype=np.bool_)
         for start in range(0, len(features), ROWS):
             block = slice(start, start + ROWS)
             scores = (features[block] - self.mean) / self.scale @ weights[:-1] + BIAS * weights[-1]
-            predictions[block] = scores.argmax(axis=1)
-        return predictions
+            best = scores.max(axis=1, keepdims=True)
+            is_best = scores >= best - ROUNDING * np.abs(scores).max(axis=1, keepdims=True)
+            predictions[block] = is_best.argmax(axis=1)
+            is_tied[block] = is_best.sum(axis=1) > 1
+        return predictions, is_tied
 
     def leave_one_out_error(self, l2: float) -> float:
         """Mean squared length of y_i - (prediction for image i by a fit to all the others), exact, without refitting.

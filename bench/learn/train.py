@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -38,7 +38,7 @@ SHIFT_FRACTION = 16  # images move by up to resolution / 16 pixels either way; s
 class Training:
     """What one training gave: values and samples as records hold them, and the scored part's predictions."""
 
-    values: dict[str, float | int | None]
+    values: dict[str, Any]
     samples: dict[str, list[float]]
     predictions: Predictions
 
@@ -88,7 +88,7 @@ def train_from_scratch(cell: TrainCell, model: nn.Module, dataset: Dataset, macs
         started = time.perf_counter()
         model.load_state_dict(fit.weights)
         scored = dataset.test if cell.scored_part == "test" else dataset.validation
-        predictions = _predict(model, scored, cell)
+        predictions = _predict(model, scored, cell, f"{fit.best_step} of {steps}")
         fit.eval_seconds += time.perf_counter() - started
     values = _values(fit, predictions, steps * cell.recipe.batch_size) | {
         "test_images": len(dataset.test.labels) if cell.scored_part == "test" else 0,
@@ -112,27 +112,35 @@ def _fit(cell: TrainCell, model: nn.Module, dataset: Dataset, steps: int) -> _Fi
     validations = cell.recipe.validations
     look_steps = {round(steps * (i + 1) / validations) for i in range(validations)}
     training = _steps(cell, model, dataset.train, training_subset(dataset, cell.train_images, cell.seed), steps)
+    pending: list[Tensor] = []
     for step in range(1, steps + 1):
         started = time.perf_counter()
-        loss = next(training)
-        if step % max(1, steps // LOSSES_KEPT) == 0 or step == steps:
-            fit.losses.append(loss.item())  # waits for the device, so not at every step
-            if not math.isfinite(fit.losses[-1]):
-                raise CellFailedError(f"The training loss is {fit.losses[-1]} at step {step} of {steps}.")
+        pending.append(next(training))
+        is_kept = step % max(1, steps // LOSSES_KEPT) == 0 or step == steps
+        if is_kept or step in look_steps:
+            losses: list[float] = torch.stack(pending).tolist()  # waits for the device, so not at every step
+            _require_finite_losses(losses, step, steps)
+            pending.clear()
+            fit.losses += losses[-1:] if is_kept else []
         fit.train_seconds += time.perf_counter() - started
         if step in look_steps:
             started = time.perf_counter()
-            fit.look(step, score(_predict(model, dataset.validation, cell)).top1_pct, model)
+            seen = _predict(model, dataset.validation, cell, f"{step} of {steps}")
+            fit.look(step, score(seen).top1_pct, model)
             fit.eval_seconds += time.perf_counter() - started
     return fit
 
 
-def _values(fit: _Fit, predictions: Predictions, images_seen: int) -> dict[str, float | int | None]:
-    accuracy = score(predictions)
+def _require_finite_losses(losses: Sequence[float], step: int, steps: int) -> None:
+    """Raise CellFailedError with the first step whose loss is no number. losses: up to this step, the last of them."""
+    for at, loss in enumerate(losses, step - len(losses) + 1):
+        if not math.isfinite(loss):
+            raise CellFailedError(f"The training loss is {loss} at step {at} of {steps}.")
+
+
+def _values(fit: _Fit, predictions: Predictions, images_seen: int) -> dict[str, Any]:
     return {
-        "top1_pct": accuracy.top1_pct,
-        "top5_pct": accuracy.top5_pct,
-        "mean_per_class_pct": accuracy.mean_per_class_pct,
+        **score(predictions).as_values(),
         "validation_top1_pct": max(fit.look_top1_pct),
         "images_seen": images_seen,
         "train_img_per_s": images_seen / fit.train_seconds,
@@ -209,14 +217,16 @@ def _normalise(images: Tensor, settings: Settings) -> Tensor:
     return images.permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0)
 
 
-def _predict(model: nn.Module, part: ImageSet, cell: TrainCell) -> Predictions:
+def _predict(model: nn.Module, part: ImageSet, cell: TrainCell, steps: str) -> Predictions:
+    """steps: how many the model has been trained for, of how many."""
+
     def prepare(images: Tensor) -> Tensor:
         batch = _normalise(images.to(cell.device), cell.settings)
         return batch.contiguous(memory_format=_memory_format(cell.settings))
 
     model.eval()
     with _autocast(cell):
-        return predict(model, part, prepare)
+        return predict(model, part, prepare, f"{cell.model!r}, trained for {steps} steps, gives")
 
 
 def _autocast(cell: TrainCell) -> AbstractContextManager[object]:

@@ -25,7 +25,7 @@ from bench.data.collection import LabelledImages
 from bench.data.decode import decode
 from bench.errors import BenchError, CellFailedError, DataError, OutOfMemoryError, UnsupportedError
 from bench.learn.team import Team
-from bench.measure.accuracy import Predictions, columns_of, score
+from bench.measure.accuracy import Columns, Predictions, require_finite, score
 from bench.measure.complexity import count_macs
 from bench.measure.oom import is_out_of_memory
 from bench.measure.real_labels import real_score
@@ -50,12 +50,10 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class _Share:
-    """What one process scored. index: (n,), positions in the part. Other columns: (n,), as in Predictions."""
+    """What one process scored. index: (n,), positions in the part, and in the same order the columns' rows."""
 
     index: NDArray[np.int64]
-    predictions: NDArray[np.int64]
-    label_probability: NDArray[np.float32]
-    label_rank: NDArray[np.int64]
+    columns: Columns
     batch_size: int
 
 
@@ -180,17 +178,13 @@ def _score_share(
     batch_size = min(BATCH[cell.device], len(part))
     applied = apply_settings(loaded.model.eval(), cell.settings, cell.device, cell.resolution_px)
     forward = _Forward(applied.model, loaded.config, cell.settings, cell.device, batch_size)
-    columns: list[tuple[Tensor, Tensor, Tensor]] = []
+    columns: list[Columns] = []
     with applied.context, torch.inference_mode():
         for chosen, pixels in _batches(cell, part, index, loaded.config, batch_size, workers):
             logits = forward(pixels)
             _require_logits(cell, logits, num_classes, part, chosen)
-            columns.append(columns_of(logits, torch.from_numpy(part.labels[chosen])))
-    if not columns:  # more processes than images
-        empty = np.empty(0, dtype=np.int64)
-        return _Share(index, empty, empty.astype(np.float32), empty, batch_size)
-    predictions, probability, rank = (torch.cat(column).numpy() for column in zip(*columns, strict=True))
-    return _Share(index, predictions, probability, rank, forward.batch_size)
+            columns.append(Columns.of(logits, torch.from_numpy(part.labels[chosen])))
+    return _Share(index, Columns.joined(columns), forward.batch_size)
 
 
 def _require_logits(
@@ -201,13 +195,9 @@ def _require_logits(
             f"'{cell.model}' gives scores of shape {tuple(logits.shape[1:])} for an image, data set '{cell.dataset}' "
             f"has {num_classes} classes. Use weights with a head for this data set."
         )
-    is_bad = ~torch.isfinite(logits).all(dim=1)
-    if bool(is_bad.any()):
-        key = part.keys[int(chosen[int(is_bad.nonzero()[0])])]
-        raise CellFailedError(
-            f"'{cell.model}' in {cell.settings.precision} gives scores that are no numbers, first for image '{key}'. "
-            "Try fp32; if it stays, the weights are broken."
-        )
+    keys = [part.keys[int(position)] for position in chosen]
+    what = f"'{cell.model}' in {cell.settings.precision} gives"
+    require_finite(logits, keys, what, "Try fp32; if it stays, the weights are broken.")
 
 
 class _Forward:
@@ -352,14 +342,8 @@ def _joined(part: LabelledImages, shares: Sequence[_Share], num_classes: int) ->
     order = np.argsort(index)
     if not np.array_equal(index[order], np.arange(len(part))):
         raise CellFailedError(f"{len(index)} predictions for {len(part)} images: each must be scored exactly once.")
-    return Predictions(
-        keys=part.keys,
-        labels=part.labels,
-        predictions=np.concatenate([share.predictions for share in shares])[order],
-        label_probability=np.concatenate([share.label_probability for share in shares])[order],
-        label_rank=np.concatenate([share.label_rank for share in shares])[order],
-        num_classes=num_classes,
-    )
+    columns = Columns.joined([share.columns for share in shares]).take(order)
+    return Predictions(part.keys, part.labels, columns, num_classes)
 
 
 def _scores(cell: EvaluateCell, predictions: Predictions, notes: list[str]) -> dict[str, Any]:
@@ -379,9 +363,7 @@ def _scores(cell: EvaluateCell, predictions: Predictions, notes: list[str]) -> d
         precision=cell.settings.precision,
     )
     return {
-        "top1_pct": accuracy.top1_pct,
-        "top5_pct": accuracy.top5_pct,
-        "mean_per_class_pct": accuracy.mean_per_class_pct,
+        **accuracy.as_values(),
         "real_top1_pct": real.top1_pct if real is not None else None,
         "real_images": real.images if real is not None else None,
         "images": len(predictions.labels),

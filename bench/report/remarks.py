@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from bench.analyse.compare import Comparison
-from bench.analyse.current import TIMING_TASKS, data_of, definition_of
+from bench.analyse.current import data_of, definition_of
 from bench.analyse.frame import machine_of
 from bench.analyse.identity import identify_model
 from bench.analyse.intervals import SAMPLES_FOR_OWN_VARIANCE
@@ -15,6 +15,7 @@ from bench.analyse.scores import Score
 from bench.analyse.study import Study
 from bench.analyse.trials import SweptModel
 from bench.catalog.tuned import tuned_rates
+from bench.report.cell_words import cell_words
 from bench.report.formats import counted, fixed, listed, points, seconds, signed, span
 from bench.report.markdown import Cell, Column, Table, bullets, escape
 from bench.report.section import Section
@@ -22,7 +23,6 @@ from bench.report.weights_limits import weights_limits
 from bench.report.weights_sections import weights_conditions
 from bench.report.wording import accuracy_conditions, headline_pair, speed_conditions
 from bench.store.record import Record
-from bench.suite.cell import Settings
 
 _SHOWN_CONDITIONS = (
     ("Device", "device"),
@@ -179,7 +179,7 @@ def failures_table(study: Study) -> Table:
     rows = []
     for (status, task, reason), records in sorted(groups.items()):
         ids = tuple(record.cell_id for record in records)
-        names = list(dict.fromkeys(_cell_words(record) for record in records))
+        names = list(dict.fromkeys(cell_words(record) for record in records))
         more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
         words = ", ".join(names[:_MOST_NAMED]) + more
         rows.append((Cell(status), Cell(task), Cell(reason), Cell(str(len(records)), len(records), ids), Cell(words)))
@@ -203,31 +203,10 @@ def _left_out_words(record: Record, shown: Sequence[Record]) -> str:
     return f"newer timings of the model have other classes, threads or versions; these: {taken or 'not recorded'}"
 
 
-def _cell_words(record: Record) -> str:
-    cell = record.cell
-    if cell.get("task") == "preflight":
-        return str(cell.get("dataset", "?"))
-    words = [str(cell.get("model", "?"))]
-    if cell.get("weights") not in (None, "public"):
-        words.append(f"({'from scratch' if cell['weights'] == 'random' else cell['weights']})")
-    if cell.get("dataset"):
-        words.append(f"on {cell['dataset']}")
-    if cell.get("seed") is not None:
-        words.append(f"seed {cell['seed']}")
-    if cell.get("task") == "finetune" and cell.get("recipe"):
-        words.append(f"learning rate {cell['recipe'].get('learning_rate')}")
-    if cell.get("task") in TIMING_TASKS:
-        words.append(f"at {cell.get('resolution_px', '?')} px")
-    if cell.get("batch_size"):
-        words.append(f"batch {cell['batch_size']}")
-    if cell.get("role") in ("trial", "best"):
-        words.append(f"({Settings(**cell['settings']).words})")
-    return " ".join(words)
-
-
 def limits_section(study: Study) -> Section:
     """What a reader might conclude and must not, made from what the suite holds."""
     items = [
+        *_tied_scores(study),
         *_accuracy_limits(study),
         *weights_limits(study.protocols),
         *_speed_limits(study),
@@ -241,6 +220,14 @@ def limits_section(study: Study) -> Section:
             "the speed table alone and in no ratio."
         )
     return Section("What these numbers cannot show", bullets(items))
+
+
+def _tied_scores(study: Study) -> list[str]:
+    """Results that rest on the order of classes with equal scores, each with what its record says."""
+    found = {cell_words(r): str(r.values["tied_scores"]) for r in study.shown if r.values.get("tied_scores")}
+    more = [f"Tied scores in {len(found) - _MOST_NAMED} results more."] if len(found) > _MOST_NAMED else []
+    named = list(found.items())[:_MOST_NAMED]
+    return [f"Tied scores, {escape(cell)}: {escape(words)}" for cell, words in named] + more
 
 
 def _accuracy_limits(study: Study) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import NoReturn
@@ -11,6 +12,7 @@ import pytest
 from bench.data.fingerprints import fingerprint_of_collection
 from bench.data.open import open_images
 from bench.errors import CellFailedError, OutOfMemoryError, ResolutionError, UnsupportedError
+from bench.execute.outcome import Outcome
 from bench.execute.pool import Worker
 from bench.execute.supplies import Supplies
 from bench.execute.worker import attempt
@@ -36,6 +38,17 @@ def test_what_stops_a_cell_is_its_status(error: Exception, status: str) -> None:
         raise error
 
     assert attempt(prepare, {"wall_s": 0.0})["status"] == status
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_a_value_that_is_no_number_fails_the_cell_and_not_the_worker(bad: float) -> None:
+    for outcome, place in (
+        (Outcome({"notes": [], "rates": {"img_per_s": bad}}), "values.rates.img_per_s"),
+        (Outcome({"params": 3}, {"loss": [1.0, bad]}), "samples.loss.1"),
+    ):
+        reply = attempt(lambda outcome=outcome: lambda: outcome, {"wall_s": 0.0})  # type: ignore[misc]
+        assert reply["reason"] == f"{place} came out as {bad}, which is no number: no result is kept."
+        assert (reply["status"], reply["values"]) == ("failed", {"is_final": True})
 
 
 @pytest.mark.slow

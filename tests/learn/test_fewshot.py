@@ -248,6 +248,17 @@ def test_features_that_are_no_numbers_fail_the_cell() -> None:
         fewshot(make_cell(), loaded(Broken()), collection())
 
 
+def test_features_that_tell_no_image_from_another_are_told() -> None:
+    class Dead(Corners):
+        def forward_head(self, features: Tensor, pre_logits: bool) -> Tensor:
+            return super().forward_head(features, pre_logits) * 0
+
+    values = fewshot(make_cell(shots=(5,), draws=1), loaded(Dead()), collection()).values
+    assert [row["top1_pct"] for row in values["results"]] == pytest.approx([100 / 3, 100 / 3])
+    assert values["tied_scores"].startswith("In 2 of 2 fits several classes share an image's best score")
+    assert "tied_scores" not in fewshot(make_cell(), loaded(), collection()).values
+
+
 def test_nothing_to_test_on_is_said() -> None:
     images = collection()
     empty = replace(images, parts={**images.parts, "test": images.part("test").take([])})

@@ -160,6 +160,16 @@ def test_equal_scores_give_the_lowest_class() -> None:
     assert ridge.predict(np.array([[1.0], [-7.0], [1e6]]), FIXED_L2).tolist() == [0, 0, 0]
 
 
+def test_scores_that_differ_by_rounding_alone_are_tied_and_counted() -> None:
+    # constant features leave the bias alone; five images of each of seven classes give every class the same weight
+    labels = np.arange(35) % 7
+    predictions, is_tied = decompose(np.full((35, 4), 0.1), labels, 7).predict_and_tell_ties(np.zeros((9, 4)), 3.0)
+    assert predictions.tolist() == [0] * 9
+    assert is_tied.all()
+    features, labels = blobs(60, 6, classes=3)
+    assert not decompose(features, labels, 3).predict_and_tell_ties(features, FIXED_L2)[1].any()
+
+
 @pytest.mark.parametrize("images", [40, 4], ids=["N > D", "N < D"])
 def test_a_feature_that_is_constant_in_training_has_no_say(images: int) -> None:
     features, labels = blobs(images, 5, classes=2)

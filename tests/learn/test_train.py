@@ -108,9 +108,22 @@ class _Spoiled(nn.Module):
         return logits * (math.nan if self.steps > 5 else 1.0)
 
 
-def test_a_loss_that_is_no_number_stops_the_cell() -> None:
-    with pytest.raises(CellFailedError, match=r"training loss is nan at step \d+ of 30"):
-        train_from_scratch(make_cell(), _Spoiled(), brightness_set(), MACS)
+@pytest.mark.parametrize("steps", [30, 300])  # of 300, the loss of every sixth is kept
+def test_a_loss_that_is_no_number_stops_the_cell_and_names_its_step(steps: int) -> None:
+    with pytest.raises(CellFailedError, match=rf"training loss is nan at step 6 of {steps}"):
+        train_from_scratch(make_cell(budget_gflop=6 * 384 * 16 * steps / 1e9), _Spoiled(), brightness_set(), MACS)
+
+
+class _NaNInEvaluation(_Spoiled):
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.linear(images.flatten(1))
+        return logits if self.training else logits * math.nan
+
+
+def test_scores_that_are_no_numbers_in_a_look_at_validation_fail_the_cell() -> None:
+    message = r"'tiny', trained for 10 of 30 steps, gives scores that are no numbers, first nan .* of image 'b/0'"
+    with pytest.raises(CellFailedError, match=message):
+        train_from_scratch(make_cell(), _NaNInEvaluation(), brightness_set(), MACS)
 
 
 def test_the_weights_with_the_best_validation_are_scored() -> None:

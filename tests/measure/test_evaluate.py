@@ -248,7 +248,7 @@ def test_scores_that_are_no_numbers_fail_the_cell() -> None:
             logits[1] = float("inf")
             return logits
 
-    with pytest.raises(CellFailedError, match=r"no numbers, first for image '1\.png'"):
+    with pytest.raises(CellFailedError, match=r"no numbers, first inf for class 0 of image '1\.png'"):
         run(part_of([0, 1, 2], [0, 1, 2]), Overflows())
 
 
