@@ -80,6 +80,7 @@ def _write_one(
     from bench.report.page import write_report
     from bench.store.files import read_records, suite_folder
     from bench.store.inspections import read_inspections
+    from bench.store.runs import total_of
     from bench.store.suites import read_suite
     from bench.suite.spec import load_suite
 
@@ -106,7 +107,7 @@ def _write_one(
             rebuild_command=f"vitbench report {name}{flags}",
             warnings=[*stored.warnings, *(warning for one in looked for warning in one.warnings)],
             shipped=[record for folder in committed for record in read_records(folder).records],
-            run_summary=stored.summaries[-1] if stored.summaries else None,
+            run_summary=total_of(stored.runs),
             against=None if against is None else _held_against(stored, roots, against, local=not shipped),
             inspections=[inspection for one in looked for inspection in one.inspections],
             analysed=studies[name],

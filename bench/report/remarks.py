@@ -135,11 +135,17 @@ def _run_words(summary: Mapping[str, Any]) -> str:
     ):
         if summary.get(key) is not None:
             words.append(form.format(seconds(float(summary[key]))))
-    if summary.get("workers") is not None:
-        words.insert(1, counted(int(summary["workers"]), "worker"))
+    if summary.get("workers"):
+        noun = "worker" if summary["workers"] == [1] else "workers"
+        words.insert(1, f"{listed(map(str, summary['workers']))} {noun}")
     if summary.get("overhead_ratio") is not None:
         words.append(f"{float(summary['overhead_ratio']):.2f} worker-seconds per second inside cells")
-    return ", ".join(words) + " (the last run)"
+    runs = int(summary.get("runs") or 1)
+    told = ", ".join(words) + (" (the last run)" if runs == 1 else f" ({runs} runs together)")
+    if not summary.get("untold_records"):
+        return told
+    records, inside = int(summary["untold_records"]), seconds(float(summary["untold_in_cell_s"]))
+    return f"{told}; without {counted(records, 'record')} of runs that were stopped ({inside} inside cells)"
 
 
 def failures_section(study: Study, warnings: Sequence[str]) -> Section:

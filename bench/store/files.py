@@ -12,6 +12,7 @@ import errno
 import fcntl
 import json
 import os
+import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -26,6 +27,7 @@ from bench.store.record import FORMAT_VERSION, Record
 LOCAL = "local"
 LOCK = ".lock"
 PART_BYTES = 900_000
+_PART = re.compile(r"-\d{1,4}$")  # after the name of a run that outgrew them; a machine's fingerprint is longer
 # Keys share long beginnings, and the bytes of probabilities compress better apart: half the size of the defaults.
 _PREDICTIONS_FORMAT: dict[str, Any] = {
     "compression": "zstd",
@@ -37,13 +39,23 @@ _PREDICTIONS_FORMAT: dict[str, Any] = {
 HEADROOM_BYTES = 1 << 20  # a run starts only if this much can be written; a record is a few KB
 
 
+@dataclass
+class StoredRun:
+    """The records of one run, all its files together, and what it took; None for one that was stopped half-way."""
+
+    name: str
+    records: list[Record] = field(default_factory=list)
+    summary: dict[str, Any] | None = None
+
+
 @dataclass(frozen=True)
 class ReadResult:
-    """Records in the order of their files' names and lines, and what was passed over."""
+    """Records in the order of their files' names and lines, the same by run, and what was passed over."""
 
     records: list[Record] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     summaries: list[dict[str, Any]] = field(default_factory=list)
+    runs: dict[str, StoredRun] = field(default_factory=dict)
 
 
 def suite_folder(results: Path, suite: str, *, local: bool) -> Path:
@@ -66,7 +78,12 @@ def read_records(folder: Path) -> ReadResult:
     """
     result = ReadResult()
     for path in run_files(folder):
-        result.records.extend(record for _, record in _records_of(path, result))
+        name = _PART.sub("", path.stem)
+        run = result.runs.setdefault(name, StoredRun(name))
+        told = len(result.summaries)
+        run.records.extend(record for _, record in _records_of(path, result))
+        run.summary = result.summaries[-1] if len(result.summaries) > told else run.summary
+    result.records.extend(record for run in result.runs.values() for record in run.records)
     return result
 
 

@@ -1,4 +1,4 @@
-"""One run of a suite apart from its others, or the suite in another results folder: what a report is held against."""
+"""Runs of a suite: what they took together, and one apart from the others, or from those in another results folder."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import RequestError
-from bench.store.files import LOCAL, read_run, run_files, suite_folder
+from bench.store.files import LOCAL, StoredRun, read_run, run_files, suite_folder
 from bench.store.record import Record
 from bench.store.suites import StoredSuite, read_suite
+
+_SUMMED = ("wall_s", "in_cell_s", "timing_wall_s", "timing_in_cell_s")
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,34 @@ class TwoRuns:
     after_predictions: RunPredictions
     told_before: str
     told_after: str
+
+
+def total_of(runs: Sequence[StoredRun]) -> dict[str, Any] | None:
+    """What the runs behind the newest record of each cell and machine took together; None if none of them says it.
+
+    Keys as in a run's summary, and `runs`; `untold_records` and `untold_in_cell_s` are of runs that were stopped, which
+    leave no summary. workers: those of each run, once each.
+    """
+    newest: dict[tuple[str, str], tuple[str, int]] = {}
+    for index, run in enumerate(runs):
+        for record in run.records:
+            cell = record.cell_id, str(record.conditions.get("machine"))
+            newest[cell] = max(newest.get(cell, ("", 0)), (record.started_at, index))
+    behind = [runs[index] for index in sorted({index for _, index in newest.values()})]
+    told = [run.summary for run in behind if run.summary is not None]
+    untold = [record for run in behind if run.summary is None for record in run.records]
+    if not told:
+        return None
+    total: dict[str, Any] = {key: sum(one.get(key) or 0.0 for one in told) for key in _SUMMED}
+    inside = total["in_cell_s"]
+    taken = sum((one.get("overhead_ratio") or 0.0) * (one.get("in_cell_s") or 0.0) for one in told)
+    return total | {
+        "runs": len(told),
+        "workers": sorted({int(one["workers"]) for one in told if one.get("workers") is not None}),
+        "overhead_ratio": taken / inside if inside else None,
+        "untold_records": len(untold),
+        "untold_in_cell_s": sum(record.wall_s for record in untold),
+    }
 
 
 def runs_to_compare(stored: StoredSuite, roots: Sequence[Path], run: str, *, local: bool) -> TwoRuns:

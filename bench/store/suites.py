@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.store.files import KeyColumns, predictions_path, read_predictions, read_records, suite_folder
+from bench.store.files import KeyColumns, StoredRun, predictions_path, read_predictions, read_records, suite_folder
 from bench.store.record import Record
 
 
@@ -19,7 +19,7 @@ class StoredSuite:
     folders: tuple[Path, ...]
     records: tuple[Record, ...]
     warnings: tuple[str, ...]
-    summaries: tuple[dict[str, Any], ...]
+    runs: tuple[StoredRun, ...]
     _keys: KeyColumns = field(default_factory=KeyColumns, repr=False, compare=False)
 
     def predictions(self, cell_id: str) -> dict[str, Any] | None:
@@ -40,5 +40,5 @@ def read_suite(roots: Sequence[Path], name: str, *, local: bool) -> StoredSuite:
         folders,
         tuple(record for one in read for record in one.records),
         tuple(warning for one in read for warning in one.warnings),
-        tuple(summary for one in read for summary in one.summaries),
+        tuple(run for one in read for run in one.runs.values()),
     )

@@ -39,7 +39,7 @@ def tiny(*models, dataset="textures"):
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory):
     records = desk_like()
-    summary = {"wall_s": 500.0, "workers": 2, "in_cell_s": 900.0, "overhead_ratio": 1.11, "timing_wall_s": 100.0}
+    summary = {"wall_s": 500.0, "workers": [2], "in_cell_s": 900.0, "overhead_ratio": 1.11, "timing_wall_s": 100.0}
     path = write(
         records,
         tmp_path_factory.mktemp("reports"),
@@ -97,6 +97,19 @@ def test_page_prints_the_run_summary(desk):
     _, text = desk
     assert "wall time 8.3 min, 2 workers, 15.0 min inside cells" in text
     assert "1.11 worker-seconds per second" in text
+
+
+def test_runs_that_were_taken_up_again_are_told_together(tmp_path):
+    together = {"wall_s": 2632.0, "workers": [2], "runs": 2, "untold_records": 3, "untold_in_cell_s": 300.0}
+    text = write(tiny("vit_32px_s"), tmp_path, run_summary=together).read_text(encoding="utf-8")
+    assert "wall time 43.9 min, 2 workers (2 runs together); without 3 records of runs that were stopped" in text
+    assert "(5.0 min inside cells)" in text
+
+
+def test_tied_scores_are_told_of_the_result_that_has_them(tmp_path):
+    tied = make_record(train_cell("vit_32px_s", "textures", 0), train_values(10.0) | {"tied_scores": "All are tied."})
+    text = write([tied, *tiny("resnet_32px_s")], tmp_path).read_text(encoding="utf-8")
+    assert text.count("- Tied scores, vit_32px_s on textures seed 0: All are tied.") == 1
 
 
 def test_every_measured_number_traces_to_its_records(desk):

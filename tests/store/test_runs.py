@@ -1,10 +1,12 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bench.errors import RequestError
+from bench.store.files import StoredRun
 from bench.store.record import Record
-from bench.store.runs import runs_to_compare
+from bench.store.runs import runs_to_compare, total_of
 from bench.store.suites import read_suite
 
 OLD, NEW = "20260101T000000000000Z-m1", "20260202T000000000000Z-m1"
@@ -86,3 +88,42 @@ def test_a_folder_without_the_suite_is_refused(tmp_path: Path) -> None:
     put(tmp_path / "here" / "local" / "s", NEW, "a")
     with pytest.raises(RequestError, match="holds no results of suite 's'"):
         two(tmp_path / "here", str(tmp_path))
+
+
+def taken(wall_s: float, in_cell_s: float, workers: int = 2) -> dict[str, Any]:
+    return {
+        "wall_s": wall_s,
+        "in_cell_s": in_cell_s,
+        "workers": workers,
+        "overhead_ratio": wall_s * workers / in_cell_s,
+    }
+
+
+def run_of(name: str, hour: int, cells: str, summary: dict[str, Any] | None) -> StoredRun:
+    records = [
+        Record(suite="s", cell_id=cell * 16, cell={}, status="ok", conditions={"machine": "m"},
+               started_at=f"2026-01-01T{hour:02}:00:00Z", wall_s=10.0)
+        for cell in cells
+    ]  # fmt: skip
+    return StoredRun(name, records, summary)
+
+
+def test_runs_that_were_taken_up_again_count_together() -> None:
+    total = total_of([run_of("a", 1, "1234", taken(2500.0, 4000.0)), run_of("b", 2, "56", taken(60.0, 80.0))])
+    assert total is not None
+    assert (total["wall_s"], total["in_cell_s"], total["runs"], total["workers"]) == (2560.0, 4080.0, 2, [2])
+    assert total["overhead_ratio"] == pytest.approx(2560 * 2 / 4080)
+    assert total["untold_records"] == 0
+
+
+def test_a_run_whose_cells_were_all_run_again_counts_no_more() -> None:
+    total = total_of([run_of("a", 1, "12", taken(500.0, 900.0)), run_of("b", 2, "12", taken(60.0, 80.0))])
+    assert total is not None
+    assert (total["wall_s"], total["runs"]) == (60.0, 1)
+
+
+def test_a_run_that_was_stopped_is_told_by_its_records() -> None:
+    total = total_of([run_of("a", 1, "123", None), run_of("b", 2, "4", taken(60.0, 80.0))])
+    assert total is not None
+    assert (total["wall_s"], total["untold_records"], total["untold_in_cell_s"]) == (60.0, 3, 30.0)
+    assert total_of([run_of("a", 1, "123", None)]) is None

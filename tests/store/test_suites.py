@@ -23,7 +23,7 @@ def test_several_folders_are_read_as_one_suite(tmp_path: Path) -> None:
     stored(tmp_path / "b", "2" * 16)
     suite = read_suite([tmp_path / "a", tmp_path / "b"], "s", local=True)
     assert [record.cell_id for record in suite.records] == ["1" * 16, "2" * 16]
-    assert [summary["of"] for summary in suite.summaries] == ["1" * 16, "2" * 16]
+    assert [run.summary for run in suite.runs] == [{"of": "1" * 16}, {"of": "2" * 16}]
     found = suite.predictions("2" * 16)
     assert found is not None
     assert list(found["key"]) == ["2" * 16]
