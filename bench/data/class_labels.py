@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 import re
+import unicodedata
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -22,6 +24,8 @@ SPLIT_NAMES: Mapping[str, PartName] = {
 }
 
 _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")  # as an integer is printed; `007` is a text
+_INVISIBLE = re.compile("[\u00ad\u200b\u2060\ufeff]")  # not U+200C and U+200D, which Persian, Hindi and emoji need
+_ZEROS = re.compile(r"(?<![\d.])0+(?=\d)|(?<=\d)\.0+(?!\d)")  # that say nothing in `007` and `7.0`
 Locate = Callable[[PartName, int], str]
 
 
@@ -37,11 +41,14 @@ class Classes:
 def number_classes(name: str, texts: Mapping[PartName, Sequence[str]], locate: Locate) -> Classes:
     """The classes of a data set: those of `train`, or of all parts where there is no `train`.
 
-    Names that are all integers are ordered as integers, others as texts. locate: says where the i-th label of a part
-    stands (`line 7`), for messages. Labels that differ only by case, spaces, `_` or `-` are noted.
+    Names that are all integers are ordered as integers, others as texts. Labels that are one as `spelled` are one
+    class, which is noted; those that differ by case, spaces, `_`, `-` or leading zeros are noted and kept apart.
+    locate: says where the i-th label of a part stands (`line 7`), for messages.
     Raises DataError for a label that `train` lacks, RequestError for fewer than two classes.
     """
-    known = set(texts.get("train", ())) or {text for part in texts.values() for text in part}
+    written = {text: spelled(text) for part in texts.values() for text in part}
+    texts = {part: [written[text] for text in part_texts] for part, part_texts in texts.items()}
+    known = set(texts.get("train", ())) or set(written.values())
     for part in PART_NAMES:
         unknown = next((i for i, text in enumerate(texts.get(part, ())) if text not in known), None)
         if unknown is not None:
@@ -56,7 +63,17 @@ def number_classes(name: str, texts: Mapping[PartName, Sequence[str]], locate: L
     names = in_order(known)
     index = {text: i for i, text in enumerate(names)}
     labels = {part: np.array([index[text] for text in part_texts], np.int64) for part, part_texts in texts.items()}
-    return Classes(names, labels, _typo_notes(names, labels))
+    return Classes(names, labels, (*_spelling_notes(written), *_typo_notes(names, labels)))
+
+
+def spelled(text: str) -> str:
+    """A class name in one spelling: Unicode's composed form (NFC), without invisible characters and outer spaces.
+
+    macOS stores `é` as two characters where Linux has one; spreadsheets add spaces and byte order marks.
+    """
+    if text.isascii():
+        return text.strip()
+    return unicodedata.normalize("NFC", _INVISIBLE.sub("", text).replace("\u00a0", " ")).strip()
 
 
 def in_order(names: Iterable[str]) -> tuple[str, ...]:
@@ -77,13 +94,26 @@ def few(texts: Sequence[str], shown: int = 5) -> str:
 
 
 def _plain(text: str) -> str:
-    return re.sub(r"[\s_-]+", "", text.casefold())
+    text = text if text.isascii() else unicodedata.normalize("NFKC", text)
+    return re.sub(r"[\s_-]+", "", _ZEROS.sub("", text.casefold()))
 
 
 def _did_you_mean(text: str, known: set[str]) -> str:
     alike = sorted(other for other in known if _plain(other) == _plain(text))
     alike = alike or difflib.get_close_matches(text, sorted(known), n=1, cutoff=0.6)
     return f" Did you mean {alike[0]!r}?" if alike else ""
+
+
+def _spelling_notes(written: Mapping[str, str]) -> tuple[str, ...]:
+    """written: label as it stands -> its spelling."""
+    forms = Counter(written.values())
+    merged = sorted(name for name, count in forms.items() if count > 1)
+    if not merged:
+        return ()
+    return (
+        "Labels that differ only by their Unicode form, invisible characters or outer spaces were taken as one class: "
+        f"{few(merged)}.",
+    )
 
 
 def _typo_notes(names: Sequence[str], labels: Mapping[PartName, NDArray[np.int64]]) -> tuple[str, ...]:
@@ -93,7 +123,7 @@ def _typo_notes(names: Sequence[str], labels: Mapping[PartName, NDArray[np.int64
     images = sum(np.bincount(part, minlength=len(names)) for part in labels.values())
     count = dict(zip(names, np.asarray(images).tolist(), strict=True))
     return tuple(
-        "Classes that differ only by case, spaces, '_' or '-' are kept apart; is one mistyped? "
+        "Classes that differ only by case, spaces, '_', '-' or zeros are kept apart; is one mistyped? "
         + ", ".join(f"{name!r} ({count[name]:,} images)" for name in group)
         for key, group in alike.items()
         if len(group) > 1 and not all(_INTEGER.fullmatch(name) for name in group)  # -1 is not 1

@@ -3,20 +3,22 @@
     PATH/<class>/**/*.jpg                      one part, `train`
     PATH/{train,validation,test}/<class>/**/*  `val` is another name of `validation`
 
-Hidden files are skipped; files that are no images are counted in a note.
+What is hidden, or made by a system for itself, is skipped; files that are no images are counted in a note.
 """
 
 from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.data.class_labels import SPLIT_NAMES, few, name_split, number_classes
+from bench.data.class_labels import SPLIT_NAMES, few, name_split, number_classes, spelled
 from bench.data.collection import PART_NAMES, ImageCollection, LabelledImages, PartName
+from bench.data.litter import is_litter, is_not_fetched
 from bench.data.safe_paths import FileReader, printable, real_root, resolve_inside, unreadable
+from bench.data.split_folders import Top, read_split_name, refuse_splits, split_advice
 from bench.errors import DataError, RequestError
 
 EXTENSIONS = frozenset(
@@ -25,7 +27,7 @@ EXTENSIONS = frozenset(
 MAX_DEPTH = 100  # folders inside one another
 MAX_LINKED_FOLDERS = 100_000  # folders that link to each other can be walked in very many ways
 
-_LIKE_A_SPLIT = frozenset((*SPLIT_NAMES, "training", "valid", "dev", "eval", "evaluation", "testing", "holdout"))
+Files = list[tuple[str, str]]  # (class, file relative to the root)
 
 
 def open_folder(name: str, path: Path) -> ImageCollection:
@@ -36,7 +38,7 @@ def open_folder(name: str, path: Path) -> ImageCollection:
     """
     walk = _Walk(real_root(path))
     found = _read_layout(name, walk)
-    parts: dict[PartName, list[tuple[str, str]]] = {}  # part -> (class, file)
+    parts: dict[PartName, Files] = {}
     for part, folder in found.items():
         files = [(label, file) for label, below in _class_folders(walk, folder) for file in walk.images(below)]
         if not files and folder:
@@ -51,6 +53,7 @@ def open_folder(name: str, path: Path) -> ImageCollection:
             f"Data set {name!r}: {len(held)} class folders with images. Expected at least two, as "
             f"PATH/<class>/*.jpg or PATH/train/<class>/*.jpg.{_hint(walk)}"
         )
+    _check_shared(name, found, parts)
     classes = number_classes(
         name,
         {part: [printable(label) for label, _ in files] for part, files in parts.items()},
@@ -80,6 +83,7 @@ class _Walk:
     loose: int = 0
     without_images: list[str] = field(default_factory=list)
     beside: list[str] = field(default_factory=list)
+    litter: set[str] = field(default_factory=set)  # folders and images that were skipped, relative to the root
     linked: int = 0
 
     def images(self, folder: str) -> list[str]:
@@ -90,12 +94,30 @@ class _Walk:
         return files
 
     def entries(self, folder: str) -> list[os.DirEntry[str]]:
-        """What lies in a folder and is not hidden, in order of the names."""
+        """What lies in a folder and is no litter, in order of the names."""
         try:
             with os.scandir(resolve_inside(self.root, folder) if folder else self.root) as found:
-                return sorted((entry for entry in found if entry.name[0] != "."), key=lambda entry: entry.name)
+                kept = [entry for entry in found if not self._skips(entry, folder)]
         except OSError as error:
             raise unreadable(folder, error) from None
+        return sorted(kept, key=lambda entry: entry.name)
+
+    def folders(self, folder: str) -> list[str]:
+        """Names of the folders that lie in a folder, in order."""
+        return [entry.name for entry in self.entries(folder) if self.is_folder(entry, _joined(folder, entry.name))]
+
+    def look_into(self, folder: str) -> Top:
+        """What a folder that may be a class holds, past folders that hold nothing but one other."""
+        inner = folder
+        while True:
+            entries = self.entries(inner)
+            has_images = any(_has_image_name(entry.name) and not entry.is_dir() for entry in entries)
+            if has_images and read_split_name(folder) is None:
+                return Top(folder, inner, (), True)  # it is a class, whatever else is in it
+            below = [entry.name for entry in entries if self.is_folder(entry, f"{inner}/{entry.name}")]
+            if has_images or len(below) != 1 or inner.count("/") > MAX_DEPTH:
+                return Top(folder, inner, tuple(below) if len(below) > 1 else (), has_images)
+            inner = f"{inner}/{below[0]}"
 
     def is_folder(self, entry: os.DirEntry[str], relative: str) -> bool:
         """Whether it is a folder or a link to one. Raises DataError for a link that leaves the root."""
@@ -103,7 +125,20 @@ class _Walk:
             return entry.is_dir(follow_symlinks=False)
         return os.path.isdir(resolve_inside(self.root, relative))
 
+    def holds_an_image(self, folder: str) -> bool:
+        """Whether there is an image anywhere below a folder."""
+        apart = _Walk(self.root)  # what it passes by is of no matter
+        return next(apart._below(folder, (resolve_inside(self.root, folder),)), None) is not None
+
     def notes(self) -> Iterator[str]:
+        if unfetched := sorted(path for path in self.litter if is_not_fetched(os.path.basename(path))):
+            yield (
+                f"{len(unfetched):,} files are in iCloud and not on this machine, so they are missing here: "
+                f"{few([printable(path) for path in unfetched])}. Download them first."
+            )
+        if others := self.litter.difference(unfetched):
+            names = few(sorted({printable(os.path.basename(path)) for path in others}))
+            yield f"{len(others):,} folders and images that are hidden or a system's own were skipped ({names})."
         if self.ignored:
             kinds = ", ".join(f"{kind} {count:,}" for kind, count in self.ignored.most_common(5))
             yield f"{self.ignored.total():,} files that are no images were ignored ({kinds})."
@@ -124,7 +159,7 @@ class _Walk:
         try:
             with os.scandir(above[-1]) as found:
                 for entry in found:
-                    if entry.name[0] == ".":
+                    if self._skips(entry, folder):
                         continue
                     relative = f"{folder}/{entry.name}"
                     if self.is_folder(entry, relative):
@@ -136,6 +171,13 @@ class _Walk:
         for relative, real in folders:
             yield from self._below(relative, (*above, real))
 
+    def _skips(self, entry: os.DirEntry[str], folder: str) -> bool:
+        if not is_litter(entry.name):
+            return False
+        if entry.is_dir(follow_symlinks=False) or _has_image_name(entry.name) or is_not_fetched(entry.name):
+            self.litter.add(_joined(folder, entry.name))
+        return True
+
     def _real(self, entry: os.DirEntry[str], relative: str, above: tuple[str, ...]) -> str:
         if not entry.is_symlink():
             return f"{above[-1]}/{entry.name}"
@@ -146,9 +188,8 @@ class _Walk:
         return real
 
     def _is_image(self, entry: os.DirEntry[str]) -> bool:
-        extension = os.path.splitext(entry.name)[1].lower()
-        if extension not in EXTENSIONS:
-            self.ignored[extension or "no extension"] += 1
+        if not _has_image_name(entry.name):
+            self.ignored[os.path.splitext(entry.name)[1].lower() or "no extension"] += 1
             return False
         # A link to nothing stays: it is an image that is gone, and the preflight names it.
         if not entry.is_file(follow_symlinks=False) and not entry.is_symlink():
@@ -159,20 +200,14 @@ class _Walk:
 
 def _read_layout(name: str, walk: _Walk) -> dict[PartName, str]:
     """Part -> its folder, relative to the root; {"train": ""} where the root itself holds the classes."""
-    folders = [entry.name for entry in walk.entries("") if walk.is_folder(entry, entry.name)]
+    folders = walk.folders("")
     splits = [folder for folder in folders if name_split(folder)]
     others = [folder for folder in folders if not name_split(folder)]
-    if folders and all(folder.casefold() in _LIKE_A_SPLIT for folder in folders) and others:
-        raise RequestError(
-            f"Data set {name!r}: {few(others)} looks like a split folder, and those are called train, validation "
-            "(or val) and test. Rename it."
-        )
     # A class may be called like a split, too: then it holds images and not classes.
-    holds_classes = any(
-        walk.is_folder(entry, f"{split}/{entry.name}") for split in splits for entry in walk.entries(split)
-    )
-    if not splits or (others and not holds_classes):
+    if not splits or (others and not any(walk.folders(split) for split in splits)):
+        refuse_splits(name, [walk.look_into(folder) for folder in folders])
         return {"train": ""}
+    _check_beside(name, walk, splits, others)
     walk.beside = others
     found: dict[PartName, str] = {}
     for split in splits:
@@ -183,8 +218,40 @@ def _read_layout(name: str, walk: _Walk) -> dict[PartName, str]:
     return {part: found[part] for part in PART_NAMES if part in found}
 
 
+def _check_beside(name: str, walk: _Walk, splits: Sequence[str], others: Sequence[str]) -> None:
+    """Raises RequestError for a folder beside the split folders that may be a split as well, or a class beside one."""
+    for other in others:
+        split, top = read_split_name(other), walk.look_into(other)
+        if split is not None and not split.rest and (top.below or top.has_images):
+            raise RequestError(
+                f"Data set {name!r}: {other!r} looks like a split folder beside {few(splits)}. {split_advice([top])}"
+            )
+        if len(splits) == 1 and len(top.below) > 1 and walk.holds_an_image(other):
+            raise RequestError(
+                f"Data set {name!r}: {splits[0]!r} may be a split or a class, as {other!r} beside it holds folders of "
+                f"images, too. If it is a class, put all classes into a folder 'train'; if not, take {other!r} out."
+            )
+
+
+def _check_shared(name: str, folders: Mapping[PartName, str], parts: Mapping[PartName, Files]) -> None:
+    """Raises DataError for a part that has not one of the classes of train: its folders are something else."""
+    known = {spelled(label).casefold() for label, _ in parts.get("train", ())}
+    for part, files in parts.items():
+        held = {spelled(label).casefold() for label, _ in files}
+        if known and not known & held:
+            raise DataError(
+                f"Data set {name!r}: '{folders[part]}' holds {few(sorted(held))}, and none of the classes of "
+                f"'{folders['train']}' ({few(sorted(known))}). Put its images into folders called like these; or take "
+                f"'{folders[part]}' out, to have such a part split off."
+            )
+
+
 def _hint(walk: _Walk) -> str:
     """What else a folder without classes could have been meant as."""
+    holders = [top for top in map(walk.look_into, walk.folders("")) if top.below]
+    if len(holders) == 1:
+        inner = printable(holders[0].inner)
+        return f" Are the folders in '{inner}' ({few(holders[0].below)}) the classes? Then give PATH/{inner}."
     if walk.ignored[".tar"]:
         return " For tar shards give shards:PATH."
     lists = [entry.name for entry in walk.entries("") if entry.name.lower().endswith((".csv", ".parquet"))]
@@ -194,12 +261,20 @@ def _hint(walk: _Walk) -> str:
 def _class_folders(walk: _Walk, folder: str) -> Iterable[tuple[str, str]]:
     """(class, its folder relative to the root), in order."""
     for entry in walk.entries(folder):
-        relative = f"{folder}/{entry.name}" if folder else entry.name
+        relative = _joined(folder, entry.name)
         if relative in walk.beside:
             continue
         if walk.is_folder(entry, relative):
             yield entry.name, relative
-        elif os.path.splitext(entry.name)[1].lower() in EXTENSIONS:
+        elif _has_image_name(entry.name):
             walk.loose += 1
         else:
             walk.ignored[os.path.splitext(entry.name)[1].lower() or "no extension"] += 1
+
+
+def _has_image_name(name: str) -> bool:
+    return os.path.splitext(name)[1].lower() in EXTENSIONS
+
+
+def _joined(folder: str, name: str) -> str:
+    return f"{folder}/{name}" if folder else name

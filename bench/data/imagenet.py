@@ -17,7 +17,7 @@ import numpy as np
 from bench.catalog.image_tasks import ImageTask
 from bench.data.collection import ImageCollection, LabelledImages, PartName
 from bench.data.hash_order import held_out
-from bench.data.local_files import SUBSET_FILE, check_present, files_part, image_files, subset_reason
+from bench.data.local_files import SUBSET_FILE, check_present, files_part, folders_in, image_files, subset_reason
 from bench.data.safe_paths import FileReader, real_root
 from bench.errors import DataError
 
@@ -77,7 +77,7 @@ def open_imagenet21k(task: ImageTask, place: Path, download: bool) -> ImageColle
     """
     del download
     check_present(task, place)
-    names = tuple(sorted(entry.name for entry in (place / "train").iterdir() if entry.is_dir()))
+    names = folders_in(place / "train")
     if len(names) < 2:
         raise DataError(
             f"Data set {task.name!r}: '{place / 'train'}' has {len(names)} class folders, expected one for each "
@@ -145,7 +145,7 @@ def _train_images(task: ImageTask, place: Path, whole: bool) -> tuple[LabelledIm
 def _class_folders(task: ImageTask, place: Path, part: str, whole: bool) -> LabelledImages:
     """Images of synset folders; keys are `val/n01440764/ILSVRC2012_val_00000293.JPEG`."""
     index = {synset: label for label, synset in enumerate(synsets())}
-    found = {entry.name for entry in (place / part).iterdir() if entry.is_dir()}
+    found = set(folders_in(place / part))
     if unknown := sorted(name for name in found if name not in index):
         raise DataError(
             f"Data set {task.name!r}: folder '{place / part / unknown[0]}' is no class of ImageNet-1k. Expected "

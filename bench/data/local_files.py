@@ -9,6 +9,7 @@ import numpy as np
 
 from bench.catalog.image_tasks import ImageTask
 from bench.data.collection import ImageCollection, LabelledImages, PartName
+from bench.data.litter import is_litter
 from bench.data.safe_paths import FileReader, real_root
 from bench.errors import AbsentDataError, DataError
 
@@ -71,9 +72,7 @@ def class_folders(
 
     only: the folders that are classes; all, if None. Raises DataError if there is none, or one has no images.
     """
-    classes = (
-        tuple(only) if only is not None else tuple(sorted(entry.name for entry in root.iterdir() if entry.is_dir()))
-    )
+    classes = tuple(only) if only is not None else folders_in(root)
     paths, labels = [], []
     for label, folder in enumerate(classes):
         found = image_files(root / folder)
@@ -88,8 +87,14 @@ def class_folders(
     return ImageCollection(name=name, class_names=classes, parts={part: images})
 
 
+def folders_in(folder: Path) -> tuple[str, ...]:
+    """Names of the folders in a folder, sorted, without what a system left there."""
+    return tuple(sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not is_litter(entry.name)))
+
+
 def image_files(folder: Path) -> list[str]:
     """Names of the images in a folder, sorted; none if there is no such folder."""
     if not folder.is_dir():
         return []
-    return sorted(entry.name for entry in folder.iterdir() if entry.name.lower().endswith(_EXTENSIONS))
+    names = (entry.name for entry in folder.iterdir())
+    return sorted(name for name in names if name.lower().endswith(_EXTENSIONS) and not is_litter(name))

@@ -73,11 +73,12 @@ def test_what_is_passed_by_is_noted(tmp_path: Path) -> None:
     found = open_folder("mine", tmp_path)
     assert len(found.parts["train"]) == 6
     assert found.notes == (
+        "2 folders and images that are hidden or a system's own were skipped ('.cache', '.hidden.png').",
         "3 files that are no images were ignored (.txt 2, .json 1).",
         "1 images that lie in no class folder were ignored.",
         "Class folders without images: 'train/bird'.",
         "Folders beside the split folders (train, validation or val, test) were ignored: 'docs'.",
-        "Classes that differ only by case, spaces, '_' or '-' are kept apart; is one mistyped? "
+        "Classes that differ only by case, spaces, '_', '-' or zeros are kept apart; is one mistyped? "
         "'Cat' (2 images), 'cat' (2 images)",
     )
 
@@ -91,7 +92,7 @@ def test_a_class_misspelled_in_the_test_folder_is_named_with_the_nearest(tmp_pat
 @pytest.mark.parametrize("folders", [("training", "testing"), ("valid", "test")])
 def test_folders_that_look_like_splits_are_not_taken_for_classes(tmp_path: Path, folders: tuple[str, str]) -> None:
     touch(tmp_path, *(f"{folder}/{label}/x.png" for folder in folders for label in "ab"))
-    with pytest.raises(RequestError, match="looks like a split folder"):
+    with pytest.raises(RequestError, match=r"looks? like (a )?split folder"):
         open_folder("mine", tmp_path)
 
 
@@ -170,3 +171,150 @@ def test_names_that_are_not_utf_8_can_be_read_and_printed(tmp_path: Path) -> Non
     assert found.class_names == ("caf\\xe9", "dog")
     assert found.parts["train"].keys[0] == "caf\\xe9/\\xff.png"
     assert found.parts["train"].reader.read(0) == b"image"
+
+
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [
+        ("training_set", "test_set"),
+        ("Training", "Testing"),
+        ("trainset", "valset"),
+        ("train_images", "test_images"),
+        ("images_train", "images_val"),
+        ("TRAIN_DATA", "TEST_DATA"),
+        ("TrainData", "DevData"),
+        ("train2017", "val2017"),
+        ("trn", "tst"),
+        ("animals_train", "animals_holdout"),
+        ("fold1", "fold2"),
+    ],
+)
+def test_names_with_a_splits_word_are_never_classes(tmp_path: Path, train: str, test: str) -> None:
+    touch(tmp_path, *(f"{split}/{label}/x.png" for split in (train, test) for label in ("cats", "dogs")))
+    with pytest.raises(RequestError, match=r"look like split folders\. Split folders are called train, validation"):
+        open_folder("mine", tmp_path)
+
+
+def test_what_split_folders_are_to_be_called_is_said(tmp_path: Path) -> None:
+    touch(tmp_path, *(f"{split}/{label}/x.png" for split in ("training_set", "test_set") for label in "ab"))
+    touch(tmp_path, "single_prediction/x.png")
+    with pytest.raises(RequestError, match="rename 'test_set' to 'test', 'training_set' to 'train'"):
+        open_folder("mine", tmp_path)
+
+
+def test_split_folders_that_hold_themselves_are_named_with_what_to_move(tmp_path: Path) -> None:
+    touch(tmp_path, *(f"{split}/{split}/{label}/x.png" for split in ("seg_train", "seg_test") for label in "ab"))
+    touch(tmp_path, "seg_pred/seg_pred/x.png")
+    with pytest.raises(RequestError, match="move the folders of 'seg_test/seg_test' up into 'seg_test', 'seg_train/"):
+        open_folder("mine", tmp_path)
+
+
+def test_split_folders_without_class_folders_are_refused(tmp_path: Path) -> None:
+    touch(tmp_path, "train/cat.1.png", "train/dog.1.png", "test1/1.png")
+    with pytest.raises(RequestError, match="They hold no class folders, so nothing says what their images show"):
+        open_folder("mine", tmp_path)
+
+
+def test_a_split_folder_by_another_name_beside_real_ones_is_refused(tmp_path: Path) -> None:
+    touch(tmp_path, *(f"{split}/{label}/x.png" for split in ("train", "test", "valid") for label in "ab"))
+    with pytest.raises(
+        RequestError, match=r"'valid' looks like a split folder beside .*rename 'valid' to 'validation'"
+    ):
+        open_folder("mine", tmp_path)
+
+
+def test_folders_that_hold_the_same_folders_are_no_classes(tmp_path: Path) -> None:
+    touch(
+        tmp_path, *(f"{source}/{label}/x.png" for source in ("amazon", "dslr", "webcam") for label in ("mug", "bike"))
+    )
+    with pytest.raises(RequestError, match=r"'amazon', 'dslr', 'webcam' hold the same folders \('bike', 'mug'\)"):
+        open_folder("mine", tmp_path)
+
+
+def test_classes_that_hold_the_splits_are_refused_with_the_order_that_is_read(tmp_path: Path) -> None:
+    touch(tmp_path, *(f"{label}/{split}/x.png" for split in ("train", "test") for label in ("cable", "bottle")))
+    with pytest.raises(RequestError, match=r"Turn it around: test/bottle/\*\.jpg"):
+        open_folder("mine", tmp_path)
+
+
+def test_images_beside_their_masks_are_no_two_classes(tmp_path: Path) -> None:
+    touch(tmp_path, "images/1.png", "masks/1.png")
+    with pytest.raises(RequestError, match="'images', 'masks' look like images and what belongs to them"):
+        open_folder("mine", tmp_path)
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        ["train/x.png", "bus/x.png"],  # vehicles
+        ["terrier/dog1/x.png", "terrier/dog2/x.png", "poodle/dog3/x.png", "poodle/dog4/x.png"],
+        ["n01443537/images/x.JPEG", "n01629819/images/x.JPEG"],  # Tiny ImageNet
+        ["BACKGROUND_Google/x.jpg", "accordion/x.jpg"],  # Caltech-101
+        ["blood_test/x.png", "blood_sample/x.png", "test/x.png"],
+        ["toy_train/x.png", "real_train/x.png"],
+        ["mask/x.png", "no_mask/x.png"],
+        ["bullet_train/day/x.png", "bullet_train/night/x.png", "crash_test/x.png"],
+    ],
+)
+def test_ordinary_classes_stay_classes(tmp_path: Path, files: list[str]) -> None:
+    touch(tmp_path, *files)
+    found = open_folder("mine", tmp_path)
+    assert found.class_names == tuple(sorted({file.partition("/")[0] for file in files}))
+    assert len(found.part("train")) == len(files)
+
+
+def test_a_class_called_train_among_classes_of_folders_is_not_guessed(tmp_path: Path) -> None:
+    touch(tmp_path, *(f"{name}/x.png" for name in ("train/steam", "train/diesel", "bus/city", "bus/coach")))
+    with pytest.raises(RequestError, match="'train' may be a split or a class, as 'bus' beside it holds folders of"):
+        open_folder("mine", tmp_path)
+
+
+def test_a_folder_around_the_data_set_is_named(tmp_path: Path) -> None:
+    touch(tmp_path, "archive/PetImages/Cat/x.png", "archive/PetImages/Dog/x.png", "archive/readme.txt")
+    with pytest.raises(RequestError, match=r"'Cat', 'Dog'\) the classes\? Then give PATH/archive/PetImages"):
+        open_folder("mine", tmp_path)
+
+
+def test_a_validation_folder_that_is_not_sorted_into_classes_is_named(tmp_path: Path) -> None:
+    touch(tmp_path, "train/n1/images/x.JPEG", "train/n2/images/x.JPEG", "val/images/x.JPEG", "val/val_annotations.txt")
+    with pytest.raises(DataError, match="'val' holds 'images', and none of the classes of 'train'"):
+        open_folder("mine", tmp_path)
+
+
+LITTER = (
+    "@eaDir", "#recycle", "@Recycle", "$RECYCLE.BIN", "lost+found", "System Volume Information", "__MACOSX", ".git",
+    ".ipynb_checkpoints", ".thumbnails", ".Trash-1000", ".AppleDouble", ".svn", ".fseventsd",
+    "cat (Ann's conflicted copy)",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("litter", LITTER)
+def test_what_systems_leave_is_no_class_and_no_image(tmp_path: Path, litter: str) -> None:
+    touch(tmp_path, "cat/x.png", "dog/x.png", f"{litter}/x.png", f"{litter}/dog/x.png", f"cat/{litter}/x.png/y.jpg")
+    found = open_folder("mine", tmp_path)
+    assert found.class_names == ("cat", "dog")
+    assert found.part("train").keys == ("cat/x.png", "dog/x.png")
+    assert found.notes[0].startswith("2 folders and images that are hidden or a system's own were skipped")
+
+
+def test_a_finders_hidden_files_are_no_news(tmp_path: Path) -> None:
+    touch(tmp_path, "cat/x.png", "dog/x.png", ".DS_Store", "cat/.DS_Store")
+    assert open_folder("mine", tmp_path).notes == ()
+
+
+def test_images_that_are_in_icloud_alone_are_said_to_be_missing(tmp_path: Path) -> None:
+    touch(tmp_path, "cat/x.png", "dog/x.png", "cat/.y.png.icloud")
+    (note,) = open_folder("mine", tmp_path).notes
+    assert note.startswith(
+        "1 files are in iCloud and not on this machine, so they are missing here: 'cat/.y.png.icloud'"
+    )
+
+
+def test_a_class_written_in_two_unicode_forms_is_one_class(tmp_path: Path) -> None:
+    composed, decomposed = "caf\u00e9", "cafe\u0301"  # Linux's and macOS's é
+    touch(tmp_path, f"train/{composed}/1.png", "train/bar/1.png", f"test/{decomposed}/1.png", "test/bar/1.png")
+    touch(tmp_path, f"train/{decomposed}/2.png")
+    found = open_folder("mine", tmp_path)
+    assert found.class_names == ("bar", composed)
+    assert [found.part(part).labels.tolist() for part in ("train", "test")] == [[0, 1, 1], [0, 1]]
+    assert f"taken as one class: '{composed}'" in found.notes[-1]

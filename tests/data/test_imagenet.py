@@ -158,3 +158,12 @@ def test_imagenet21k_needs_classes(tmp_path: Path) -> None:
     write_image(tmp_path / "imagenet21k" / "train" / "n00004475" / "a.JPEG", 1)
     with pytest.raises(DataError, match="has 1 class folders, expected one for each synset"):
         open_catalogued("imagenet21k", root=tmp_path, spec=None, download=False)
+
+
+def test_what_a_mac_or_a_nas_left_in_the_folder_is_no_image(tmp_path: Path) -> None:
+    place = tmp_path / "imagenet"
+    write_imagenet(place, {"val": 2})
+    call_a_subset(place)
+    write_image(place / "val" / "@eaDir" / "x.jpg", 1)
+    write_image(place / "val" / IMAGENET_SYNSETS[0] / "._ILSVRC2012_val_00000001.JPEG", 1)
+    assert len(opened(tmp_path).part("test")) == 6

@@ -89,7 +89,7 @@ def test_integer_labels_are_in_the_order_of_integers(root: Path) -> None:
 def test_labels_that_look_mistyped_are_noted(root: Path) -> None:
     content = "path,label\na/1.png,sea lion\na/2.png,Sea_Lion\nb/1.png,dog\n"
     assert open_listing("mine", listed(root, content)).notes == (
-        "Classes that differ only by case, spaces, '_' or '-' are kept apart; is one mistyped? "
+        "Classes that differ only by case, spaces, '_', '-' or zeros are kept apart; is one mistyped? "
         "'Sea_Lion' (1 images), 'sea lion' (1 images)",
     )
 
