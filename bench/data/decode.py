@@ -5,11 +5,13 @@ Only formats on the list are opened. Nothing is guessed: an image is decoded who
 
 from __future__ import annotations
 
+import contextlib
 import io
 import re
 import struct
 import warnings
 import zlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,10 +29,14 @@ from PIL import (  # each plug-in registers its format
 )
 
 from bench.data.collection import RawImage
+from bench.data.picture_bytes import MOST_PIXELS, picture_alone, unread_kind
 from bench.errors import BadImageError as BadImageError
 
-MOST_PIXELS = 100_000_000  # 300 MB as RGB, for each decoding process
-CONVERSIONS = ("grey", "16-bit", "CMYK", "palette", "alpha", "EXIF rotation", "first frame")
+DECODE_VERSION = (
+    2  # raise it when `decode` gives other pixels or refuses other files: what caches hold is then of no use
+)
+MOST_ELONGATED = 500  # long side by short one: a strip whose short side is made 448 px then takes 400 MB
+CONVERSIONS = ("grey", "16-bit", "CMYK", "palette", "alpha", "alpha of zeros", "EXIF rotation", "first frame")
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 
 # What Pillow's readers raise on bytes that are not what they claim to be; some come only from its readers of metadata.
@@ -59,6 +65,8 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 _BITS_TAG, _PHOTOMETRIC_TAG, _WHITE_IS_ZERO = 258, 262, 0  # TIFF 6.0, section 8
+_TILE_TAGS = (322, 323)  # width and height, section 15
+_BAND_PIXELS = 8_000_000  # converted at once: several copies of them are held meanwhile
 _PPM_HEADER = re.compile(rb"P[2356](?:(?:\s|#[^\r\n]*[\r\n])+(\d+)){3}")
 _ALPHA_MODES = {"RGBA", "LA", "PA", "RGBa", "La"}
 
@@ -80,13 +88,14 @@ class Decoded:
 def decode(raw: RawImage, *, draft_px: int | None = None) -> Decoded:
     """The stored image as upright RGB.
 
-    raw: an encoded file, or uint8 pixels of shape (H, W) or (H, W, 3). Alpha is composited on white; more than 8 bits
-    are scaled by the full range of their depth; CMYK is converted without its profile, JPEGs read as Adobe writes
-    them (inverted); of an animation or a document the first frame is taken. Colour profiles are not applied.
+    raw: an encoded file, or uint8 pixels of shape (H, W) or (H, W, 3). Alpha is composited on white, or left out where
+    it is zero everywhere; more than 8 bits are scaled by the full range of their depth; CMYK is converted without its
+    profile, JPEGs read as Adobe writes them (inverted); of an animation or a document the first frame is taken. Colour
+    profiles are not applied. What cannot be read with its metadata is read without.
     draft_px: a JPEG may come back at 1/2, 1/4 or 1/8 scale, both sides still at least this long.
 
-    Raises BadImageError for bytes that are no image of a known format, are corrupt or truncated, or hold more than
-    MOST_PIXELS, and for pixels without an agreed range (32-bit integers, floats, signed).
+    Raises BadImageError for bytes that are no image of a known format, are corrupt or truncated, hold more than
+    MOST_PIXELS or are a strip, and for pixels without an agreed range (32-bit integers, floats, signed).
     """
     if isinstance(raw, np.ndarray):
         return _from_pixels(raw)
@@ -94,21 +103,13 @@ def decode(raw: RawImage, *, draft_px: int | None = None) -> Decoded:
     if content_format is None:
         raise BadImageError(_what_else(raw))
     try:
-        # Pillow warns of large images and of broken metadata; neither keeps a picture from being right.
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module="PIL")
-            return _from_file(raw, content_format, draft_px)
+        return _from_file(raw, content_format, draft_px)
     except BadImageError:
+        if (picture := picture_alone(raw, content_format)) is None:
+            raise
+        with contextlib.suppress(BadImageError):  # the first reason is that of the file as it is
+            return _from_file(picture, content_format, draft_px)
         raise
-    except UnidentifiedImageError:
-        raise BadImageError(f"corrupt {content_format}: its header cannot be read") from None
-    except Image.DecompressionBombError:
-        raise BadImageError(_too_large(content_format)) from None
-    except MemoryError:
-        raise BadImageError(f"corrupt {content_format}: it asks for more memory than there is") from None
-    except _READER_ERRORS as error:
-        text = " ".join(str(error).split())[:200] or type(error).__name__
-        raise BadImageError(f"corrupt or truncated {content_format} ({len(raw)} bytes): {text}") from None
 
 
 def format_of(raw: bytes) -> str | None:
@@ -131,10 +132,32 @@ def format_of(raw: bytes) -> str | None:
 
 
 def _from_file(raw: bytes, content_format: str, draft_px: int | None) -> Decoded:
+    try:
+        # Pillow warns of large images and of broken metadata; neither keeps a picture from being right.
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="PIL")
+            return _opened(raw, content_format, draft_px)
+    except BadImageError:
+        raise
+    except Image.DecompressionBombError:
+        raise BadImageError(_too_large(content_format)) from None
+    except MemoryError:
+        raise BadImageError(f"corrupt {content_format}: it asks for more memory than there is") from None
+    except _READER_ERRORS as error:
+        if content_format == "JPEG" and (kind := unread_kind(raw)):
+            raise BadImageError(f"a {kind} JPEG, which is not read; store it with 8 bits, Huffman-coded") from None
+        if isinstance(error, UnidentifiedImageError):
+            raise BadImageError(f"corrupt {content_format}: its header cannot be read") from None
+        text = " ".join(str(error).split())[:200] or type(error).__name__
+        raise BadImageError(f"corrupt or truncated {content_format} ({len(raw)} bytes): {text}") from None
+
+
+def _opened(raw: bytes, content_format: str, draft_px: int | None) -> Decoded:
     opened = Image.open(io.BytesIO(raw), formats=(content_format,))
     size = opened.size
-    if size[0] * size[1] > MOST_PIXELS:  # before anything is decoded
-        raise BadImageError(f"{_too_large(content_format)}: {size[0]} x {size[1]}")
+    _check_size(content_format, size)  # before anything is decoded
+    if isinstance(opened, TiffImagePlugin.TiffImageFile):
+        _check_size("TIFF tile", tuple(int(opened.tag_v2.get(tag, 1)) for tag in _TILE_TAGS), is_picture=False)
     bits, inverted = _depth(opened, raw, content_format)
     # Pillow turns a TIFF itself while it loads it, and its size before that: ask first, and do not turn it again.
     orientation = _orientation(opened) if content_format == "TIFF" else 1
@@ -159,8 +182,7 @@ def _from_pixels(pixels: NDArray[np.uint8]) -> Decoded:
     if pixels.dtype != np.uint8 or not (len(shape) == 2 or (len(shape) == 3 and shape[2] == 3)) or 0 in shape:
         raise BadImageError(f"pixels of shape {shape} and type {pixels.dtype}, expected uint8 (H, W) or (H, W, 3)")
     height, width = shape[:2]
-    if height * width > MOST_PIXELS:
-        raise BadImageError(f"{_too_large('array')}: {width} x {height}")
+    _check_size("array", (width, height))
     image = Image.fromarray(np.ascontiguousarray(pixels))
     conversions = frozenset({"grey"}) if len(shape) == 2 else frozenset[str]()
     return Decoded(image.convert("RGB") if conversions else image, conversions, None, (width, height))
@@ -188,7 +210,7 @@ def _rgb(image: Image.Image, bits: int, inverted: bool) -> tuple[Image.Image, se
     if mode == "RGB" and not transparent:
         return image, conversions
     if mode.startswith("I;16") or (mode == "I" and image.format in ("PNG", "PPM")):
-        return _eight_bits(image, bits, inverted).convert("RGB"), conversions | {"grey"}
+        return _by_bands(image, lambda band: _eight_bits(band, bits, inverted)), conversions | {"grey"}
     if mode in ("I", "F"):
         raise BadImageError(
             f"its pixels are {bits}-bit numbers, signed or without an agreed range; store 8 or 16 unsigned bits"
@@ -201,10 +223,36 @@ def _rgb(image: Image.Image, bits: int, inverted: bool) -> tuple[Image.Image, se
         conversions.add("CMYK")
     if not transparent:
         return image.convert("RGB"), conversions
-    with_alpha = (image.convert("LA") if mode == "La" else image).convert("RGBA")
+    # 32-bit bitmaps leave alpha at zero where they mean opaque.
+    if any(_rgba(band).getchannel("A").getextrema() != (0, 0) for _, band in _bands(image)):
+        return _by_bands(image, _on_white), conversions | {"alpha"}
+    return _by_bands(image, _rgba), conversions | {"alpha of zeros"}
+
+
+def _by_bands(image: Image.Image, convert: Callable[[Image.Image], Image.Image]) -> Image.Image:
+    """As RGB after `convert`, some rows at a time, so that a large image takes no more copies of itself."""
+    canvas = Image.new("RGB", image.size)
+    for top, band in _bands(image):
+        canvas.paste(convert(band).convert("RGB"), (0, top))
+    return canvas
+
+
+def _bands(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
+    """(first row, rows) from the top to the bottom."""
+    rows = max(1, _BAND_PIXELS // image.width)
+    for top in range(0, image.height, rows):
+        yield top, image.crop((0, top, image.width, min(image.height, top + rows)))
+
+
+def _rgba(image: Image.Image) -> Image.Image:
+    return (image.convert("LA") if image.mode == "La" else image).convert("RGBA")
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    with_alpha = _rgba(image)
     canvas = Image.new("RGB", image.size, "white")
     canvas.paste(with_alpha, mask=with_alpha.getchannel("A"))
-    return canvas, conversions | {"alpha"}
+    return canvas
 
 
 def _eight_bits(image: Image.Image, bits: int, inverted: bool) -> Image.Image:
@@ -229,6 +277,17 @@ def _has_more_frames(image: Image.Image) -> bool:
         return bool(getattr(image, "is_animated", False))
     except _READER_ERRORS:  # the next frame is broken; the first one is not
         return True
+
+
+def _check_size(what: str, size: tuple[int, ...], *, is_picture: bool = True) -> None:
+    """Raises BadImageError for a (width, height) that takes more memory than a picture may."""
+    if size[0] * size[1] > MOST_PIXELS:
+        raise BadImageError(f"{_too_large(what)}: {size[0]} x {size[1]}")
+    if is_picture and max(size) > MOST_ELONGATED * min(size) > 0:
+        raise BadImageError(
+            f"{what} of {size[0]} x {size[1]} pixels, a strip: one side is over {MOST_ELONGATED} times the other, and "
+            "resized it would not fit into memory"
+        )
 
 
 def _too_large(what: str) -> str:

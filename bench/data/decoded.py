@@ -34,7 +34,7 @@ Progress = Callable[[int, int], None]
 
 MOST_BYTES = 20_000_000_000  # of decoded images on disk: 33,000 at 448 px, 1.6 million at 64 px
 WORTH_A_PROCESS = 256  # images: small ones are decoded in the time that it takes to start a process
-_VERSION = 1  # raise it when the pixels of `to_square` change
+_VERSION = 2  # raise it when the pixels of `to_square` change
 _RULES: dict[Resize, str] = {"square": "square", "shorter side, centre crop": "crop"}
 
 

@@ -18,6 +18,7 @@ from bench.catalog.datasets import dataset_rows
 from bench.catalog.image_tasks import image_tasks
 from bench.data.catalogued import open_catalogued
 from bench.data.collection import PART_NAMES, ImageCollection, LabelledImages, PartName
+from bench.data.decode import DECODE_VERSION
 from bench.data.fingerprints import fingerprint_of_collection
 from bench.data.image_set import Dataset, ImageSet
 from bench.data.images import load_dataset
@@ -80,7 +81,7 @@ def preflight_of(
     fingerprint = stored_fingerprint(name, spec, download=download)
     if fingerprint.startswith(UNREADABLE):
         return check_images(found, processes=processes, progress=progress)
-    file = cache_root() / "preflight" / f"{name}-{fingerprint}.json"
+    file = cache_root() / "preflight" / f"{name}-{fingerprint}-v{DECODE_VERSION}.json"
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # absent or damaged: looked at anew
         return Preflight.from_values(json.loads(file.read_text(encoding="utf-8")))
     checked = check_images(found, processes=processes, progress=progress)

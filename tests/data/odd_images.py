@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 WIDTH, HEIGHT = 48, 32
 RED, GREEN, BLUE, GREY = (220, 30, 30), (30, 200, 40), (30, 40, 210), (128, 128, 128)
@@ -80,11 +80,38 @@ def png_chunk(name: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
 
+def broken_chunk(name: bytes, data: bytes) -> bytes:
+    """A PNG chunk whose checksum is wrong."""
+    return png_chunk(name, data)[:-1] + bytes([png_chunk(name, data)[-1] ^ 1])
+
+
+def jpeg_segment(marker: int, data: bytes) -> bytes:
+    return struct.pack(">BBH", 0xFF, marker, len(data) + 2) + data
+
+
+def long_text() -> PngImagePlugin.PngInfo:
+    """More text than Pillow reads, in 1.5 kB."""
+    info = PngImagePlugin.PngInfo()
+    info.add_text("prompt", "x" * 1_500_000, zip=True)
+    return info
+
+
 def png(width: int, height: int, depth: int, colour: int, rows: bytes) -> bytes:
     """A PNG by hand. rows: each with its filter byte. colour: 0 grey, 2 RGB, 4 grey and alpha, 6 RGB and alpha."""
     header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
     chunks = png_chunk(b"IHDR", header) + png_chunk(b"IDAT", zlib.compress(rows)) + png_chunk(b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + chunks
+
+
+def clear_bitmap(image: Image.Image) -> bytes:
+    """A BMP of 32 bits, as Windows writes it: a mask for alpha, and an alpha that nobody filled in."""
+    width, height = image.size
+    pixels = np.asarray(image.convert("RGBA"))[::-1, :, [2, 1, 0, 3]].copy()
+    pixels[..., 3] = 0
+    header = struct.pack("<IiiHHIIiiII", 124, width, height, 1, 32, 3, pixels.nbytes, 2835, 2835, 0, 0)
+    header += struct.pack("<IIII", 0xFF0000, 0xFF00, 0xFF, 0xFF000000) + b"BGRs" + bytes(64)
+    start = struct.pack("<IHHI", 14 + len(header) + pixels.nbytes, 0, 0, 14 + len(header))
+    return b"BM" + start + header + pixels.tobytes()
 
 
 def deep_png(values: NDArray[np.uint16]) -> bytes:
@@ -99,10 +126,14 @@ def bomb_png() -> bytes:
     return png(60_000, 60_000, 8, 0, bytes(60_001) * 20)
 
 
-def tiff(*, bits: int, photometric: int, data: bytes, width: int, height: int, sample_format: int = 1) -> bytes:
-    """A little-endian grey TIFF of one strip, by hand."""
+def tiff(
+    *, bits: int, photometric: int, data: bytes, width: int, height: int, sample_format: int = 1, tile_px: int = 0
+) -> bytes:
+    """A little-endian grey TIFF of one strip, or of one square tile of this side, by hand."""
     entries = [(256, 4, width), (257, 4, height), (258, 3, bits), (259, 3, 1), (262, 3, photometric)]
-    entries += [(273, 4, 8), (277, 3, 1), (278, 4, height), (279, 4, len(data)), (339, 3, sample_format)]
+    strip = [(273, 4, 8), (277, 3, 1), (278, 4, height), (279, 4, len(data))]
+    tile = [(277, 3, 1), (322, 4, tile_px), (323, 4, tile_px), (324, 4, 8), (325, 4, len(data))]
+    entries += [*(tile if tile_px else strip), (339, 3, sample_format)]
     directory = struct.pack("<H", len(entries))
     directory += b"".join(struct.pack("<HHII", tag, kind, 1, value) for tag, kind, value in entries)
     return b"II*\0" + struct.pack("<I", 8 + len(data)) + data + directory + bytes(4)
@@ -150,15 +181,11 @@ def truncated_kinds() -> dict[str, bytes]:
         "LZW TIFF": encoded(photo(), "TIFF", compression="tiff_lzw"),
         "PPM": encoded(photo(), "PPM"),
     }
-    return (
-        {
-            f"{name} cut at {share:.0%}": raw[: int(len(raw) * share)]
-            for name, raw in whole.items()
-            for share in (0.05, 0.5, 0.95)
-        }
-        | {f"{name} cut after 20 bytes": raw[:20] for name, raw in whole.items()}
-        | {"JPEG without its end": jpeg()[:-2]}
-    )
+    return {
+        f"{name} cut at {share:.0%}": raw[: int(len(raw) * share)]
+        for name, raw in whole.items()
+        for share in (0.05, 0.5, 0.95)
+    } | {f"{name} cut after 20 bytes": raw[:20] for name, raw in whole.items()}
 
 
 def malformed_kinds(touched: str) -> dict[str, tuple[bytes, str]]:
@@ -231,6 +258,16 @@ def harmless_kinds() -> dict[str, bytes]:
         "JPEG with a broken profile": jpeg(icc_profile=noise(400)),
         "JPEG with a comment of markup": jpeg(comment=b"<script>alert(1)</script>"),
         "progressive JPEG": jpeg(progressive=True),
+        "JPEG without its end": plain[:-2],
+        "JPEG without its last byte": plain[:-1],
+        "progressive JPEG without its end": jpeg(progressive=True)[:-2],
+        "JPEG with a broken list of previews": plain[:2] + jpeg_segment(0xE2, b"MPF\0II*\0" + noise(60)) + plain[2:],
+        "PNG with 1.5 MB of text": encoded(quadrants(), "PNG", pnginfo=long_text()),
+        "PNG with a broken comment": png_bytes[:33] + broken_chunk(b"tEXt", b"note\0hello") + png_bytes[33:],
+        "PNG with a broken EXIF": png_bytes[:33] + broken_chunk(b"eXIf", noise(60)) + png_bytes[33:],
+        "PNG with 16 MB of profile": png_bytes[:33]
+        + png_chunk(b"iCCP", b"x\0\0" + zlib.compress(bytes(1 << 24)))
+        + png_bytes[33:],
         "PNG with a broken profile": png_bytes[:33] + png_chunk(b"iCCP", b"x\0\0" + noise(90)) + png_bytes[33:],
         "PNG without its last chunk": png_bytes[:-12],
         "PNG with an unknown chunk": png_bytes[:33] + png_chunk(b"vpAg", bytes(9)) + png_bytes[33:],

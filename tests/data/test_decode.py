@@ -6,6 +6,7 @@ import io
 import time
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,10 +19,13 @@ from odd_images import (
     RED,
     WIDTH,
     animated,
+    broken_chunk,
+    clear_bitmap,
     deep_png,
     encoded,
     exif,
     harmless_kinds,
+    jpeg,
     malformed_kinds,
     photo,
     png,
@@ -276,3 +280,86 @@ def test_a_large_image_below_the_limit_is_read_without_a_warning(monkeypatch: py
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert_shows_quadrants(decode(raw).image)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF", "BMP"])
+def test_a_picture_whose_alpha_is_zero_everywhere_is_shown_without_it(kind: str) -> None:
+    image = quadrants().convert("RGBA")
+    image.putalpha(0)
+    raw = encoded(image, kind, **({"lossless": True, "exact": True} if kind == "WEBP" else {}))
+    decoded = decode(clear_bitmap(quadrants()) if kind == "BMP" else raw)
+    assert_shows_quadrants(decoded.image)
+    assert decoded.conversions == {"alpha of zeros"}
+
+
+def test_one_pixel_that_shows_is_enough_for_alpha_to_be_meant() -> None:
+    image = quadrants().convert("RGBA")
+    image.putalpha(0)
+    image.putpixel((43, 27), (*GREY, 255))
+    decoded = decode(encoded(image, "PNG"))
+    assert corners(decoded.image) == [(255, 255, 255)] * 3 + [GREY]
+    assert decoded.conversions == {"alpha"}
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "I;16", "I;16B"])
+def test_an_image_converted_in_bands_of_rows_is_the_same(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if mode.startswith("I"):
+        values = np.arange(48 * 32, dtype=">u2" if mode == "I;16B" else "<u2") * 42
+        raw = encoded(Image.frombytes(mode, (48, 32), values.tobytes()), "TIFF")
+    else:
+        image = quadrants().convert(mode)
+        if mode != "P":
+            image.putalpha(77)
+        raw = encoded(image, "PNG", **({"transparency": 1} if mode == "P" else {}))
+    whole = decode(raw)
+    monkeypatch.setattr(decode_module, "_BAND_PIXELS", 5 * 48)  # 32 rows as 6 bands of 5 and one of 2
+    assert decode(raw).image.tobytes() == whole.image.tobytes()
+    assert decode(raw).conversions == whole.conversions
+
+
+def test_orientation_is_read_of_a_png_whose_comment_is_broken() -> None:
+    raw = turned(6, "PNG")
+    decoded = decode(raw[:33] + broken_chunk(b"tEXt", b"note\0hello") + raw[33:])
+    assert_shows_quadrants(decoded.image)
+    assert decoded.conversions == {"EXIF rotation"}
+
+
+@pytest.mark.parametrize("options", [{}, {"subsampling": 0}, {"restart_marker_rows": 1}, {"progressive": True}])
+def test_a_jpeg_without_its_end_is_read_only_if_no_pixel_is_missing(options: dict[str, Any]) -> None:
+    whole = encoded(photo(64, 48), "JPEG", **options)
+    expected = decode(whole).image.tobytes()
+    assert decode(whole[:-2]).image.tobytes() == expected
+    for missing in (3, 4, 6, 15, 100, 223, 400):
+        with pytest.raises(BadImageError, match="truncated"):
+            decode(whole[:-missing])
+
+
+def test_a_progressive_jpeg_cut_between_two_scans_is_truncated() -> None:
+    whole = encoded(photo(64, 48), "JPEG", progressive=True)
+    with pytest.raises(BadImageError, match="truncated"):
+        decode(whole[: whole.rindex(b"\xff\xda")])
+
+
+@pytest.mark.parametrize(("frame", "bits", "kind"), [(0xC0, 12, "12-bit"), (0xC3, 8, "lossless"), (0xF7, 8, "JPEG-LS")])
+def test_a_jpeg_of_a_kind_that_is_not_read_is_called_so_and_not_corrupt(frame: int, bits: int, kind: str) -> None:
+    raw = jpeg()
+    at = raw.index(b"\xff\xc0")
+    with pytest.raises(BadImageError, match=f"^a {kind} JPEG, which is not read"):
+        decode(raw[: at + 1] + bytes([frame]) + raw[at + 2 : at + 4] + bytes([bits]) + raw[at + 5 :])
+
+
+@pytest.mark.parametrize("size", [(1, 60_000), (100_000, 3), (99_000_000, 1)])
+def test_a_strip_that_no_memory_could_resize_is_refused_unread(size: tuple[int, int]) -> None:
+    with pytest.raises(BadImageError, match=f"PNG of {size[0]} x {size[1]} pixels, a strip: .* over 500 times"):
+        decode(png(*size, 8, 0, b""))
+
+
+def test_a_long_picture_is_none() -> None:
+    assert decode(encoded(Image.new("RGB", (1000, 2)), "PNG")).image.size == (1000, 2)
+
+
+def test_a_tile_larger_than_its_picture_may_be_is_refused_unread() -> None:
+    whole = tiff(bits=8, photometric=1, data=bytes([9]) * 256, width=16, height=16, tile_px=16)
+    assert grey_rows(whole)[0] == [9] * 16
+    with pytest.raises(BadImageError, match="TIFF tile of more than 100 million pixels"):
+        decode(tiff(bits=8, photometric=1, data=bytes(256), width=16, height=16, tile_px=60_000))
