@@ -149,6 +149,15 @@ class _Job:
         self.resources = replace(self.resources, supplies=replace(supplies, weights=dict(self.world.weights)))
         return cells
 
+    def confirmed_plan(self, finished: Iterable[Record]) -> list[Cell]:
+        """Like `plan`, which goes by what is remembered of images; those of what waits are read wholly first."""
+        finished = list(finished)
+        cells = self.plan(finished)
+        known = {record.cell_id for record in finished}
+        if self.world.confirm(cell for cell in cells if cell.cell_id not in known):
+            return cells
+        return self.plan(finished)
+
     def waiting(self) -> list[Cell]:
         return [cell for cell in self.plan(self.done.values()) if cell.cell_id not in self.done]
 
@@ -178,14 +187,16 @@ class _Job:
         from bench.execute.runner import run_plan
         from bench.store.files import open_run
 
-        cells = self.plan(self.done.values())
+        cells = self.confirmed_plan(self.done.values())
         if all(cell.cell_id in self.done for cell in cells):
             typer.echo(f"{self.suite.name}: all {len(cells)} cells are in the store. --rerun runs them again.")
             return self._failed(self.done[cell.cell_id] for cell in cells)
         with open_run(self.results, self.suite.name, self.here["machine"], local=self.local) as writer:
             progress = make_progress()
             try:
-                summary, finished = run_plan(self.suite.name, self.plan, self.done, self.resources, writer, progress)
+                summary, finished = run_plan(
+                    self.suite.name, self.confirmed_plan, self.done, self.resources, writer, progress
+                )
             finally:
                 progress.close()
             summary.preparing_s = self.preparing_s

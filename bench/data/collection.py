@@ -7,7 +7,7 @@ ImageCollection; everything that uses images (preflight, cache, evaluation, few-
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
@@ -126,18 +126,23 @@ def joined(parts: Iterable[LabelledImages]) -> LabelledImages:
     )
 
 
-def content_fingerprint(collection: ImageCollection, parts: Sequence[PartName]) -> str:
-    """First 16 hexadecimal digits of SHA-256 over part names, keys, labels and stored bytes of these parts.
+def content_fingerprint(
+    collection: ImageCollection,
+    parts: Sequence[PartName],
+    digests_of: Callable[[ImageReader], Iterable[bytes]] | None = None,
+) -> str:
+    """First 16 hexadecimal digits of SHA-256 over part names, keys, class names and stored bytes of these parts.
 
-    Reads every image once; `bench.data.fingerprints` remembers the answer.
+    digests_of: a reader -> the `raw_digest` of each of its images; by default every image is read for it.
     """
     digest = hashlib.sha256()
     for name in parts:
         part = collection.part(name)
         digest.update(f"{name} {len(part)}\n".encode())
-        for index, key in enumerate(part.keys):
-            digest.update(f"{key}\t{collection.class_names[part.labels[index]]}\t".encode())
-            digest.update(raw_digest(part.reader.read(index)))
+        found = digests_of(part.reader) if digests_of else (raw_digest(part.reader.read(i)) for i in range(len(part)))
+        for key, label, image_digest in zip(part.keys, part.labels, found, strict=True):
+            digest.update(f"{key}\t{collection.class_names[label]}\t".encode())
+            digest.update(image_digest)
     return digest.hexdigest()[:FINGERPRINT_DIGITS]
 
 

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.corpora import Corpus, CorpusPart, draw_block
-from bench.data.decoded import Progress, StoredImages, disk_error, only_maker, reserve_array
+from bench.data.decoded import Progress, StoredImages, disk_error, only_maker
 from bench.data.generated import BLOCK_IMAGES
+from bench.data.pixel_file import open_array, reserve_array, seal_array
 from bench.errors import DataError
 from bench.places import cache_root
 
@@ -45,13 +46,9 @@ def stored_corpus(
 
 def _opened(file: Path, corpus: Corpus, wanted: int) -> NDArray[np.uint8] | None:
     """What is stored in a file; None if it is not there, damaged, or of fewer images than are wanted."""
-    try:
-        pixels: NDArray[np.uint8] = np.load(file, mmap_mode="r")
-    except (OSError, ValueError, EOFError):
-        return None
-    side = corpus.resolution_px
-    is_ours = pixels.dtype == np.uint8 and pixels.ndim == 4 and pixels.shape[1:] == (side, side, 3)
-    return pixels if is_ours and len(pixels) >= wanted else None
+    pixels, side = open_array(file), corpus.resolution_px
+    is_ours = pixels is not None and pixels.shape[1:] == (side, side, 3) and len(pixels) >= wanted
+    return pixels if is_ours else None
 
 
 def _made(
@@ -92,8 +89,7 @@ def _draw(
                 stream.write(pixels.tobytes())
                 if progress is not None:
                     progress(min(count, first + start + BLOCK_IMAGES), count)
-            stream.flush()
-            os.fsync(stream.fileno())
+        seal_array(temporary)
         os.replace(temporary, file)
     finally:
         with contextlib.suppress(OSError):

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import PIL
 from numpy.typing import NDArray
 from PIL import (  # each plug-in registers its format
     BmpImagePlugin,  # noqa: F401
@@ -32,9 +33,8 @@ from bench.data.collection import RawImage
 from bench.data.picture_bytes import MOST_PIXELS, picture_alone, unread_kind
 from bench.errors import BadImageError as BadImageError
 
-DECODE_VERSION = (
-    2  # raise it when `decode` gives other pixels or refuses other files: what caches hold is then of no use
-)
+# What caches hold is of this decoder. Raise the number when `decode` gives other pixels or refuses other files.
+DECODER = f"2-pillow{PIL.__version__}"
 MOST_ELONGATED = 500  # long side by short one: a strip whose short side is made 448 px then takes 400 MB
 CONVERSIONS = ("grey", "16-bit", "CMYK", "palette", "alpha", "alpha of zeros", "EXIF rotation", "first frame")
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")

@@ -1,6 +1,7 @@
 """Images decoded once to squares of one size, kept on disk as a memory map; too many for that: decoded on demand.
 
-cache/decoded/<fingerprint>-<side>-<rule>-v<version>/{pixels.npy,original_sizes.npy}, whole or not there at all.
+cache/decoded/<fingerprint>-<side>-<rule>-v<version>/{pixels.npy,original_sizes.npy}, whole or not there at all. What is
+decoded is held to the fingerprint in the name, so it is of these images whatever happened to their files.
 """
 
 from __future__ import annotations
@@ -21,11 +22,20 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from bench.data.collection import PART_NAMES, ImageCollection, LabelledImages, PartName, RawImage, joined
-from bench.data.decode import decode
-from bench.data.decoders import CHUNK, Decoders
-from bench.data.fingerprints import fingerprint_of_collection
+from bench.data.collection import (
+    PART_NAMES,
+    ImageCollection,
+    LabelledImages,
+    PartName,
+    RawImage,
+    content_fingerprint,
+    joined,
+)
+from bench.data.decode import DECODER, decode
+from bench.data.decoders import CHUNK, Decoded, Decoders
+from bench.data.fingerprints import fingerprint_of_collection, images_stamp
 from bench.data.image_set import Dataset, ImageSet
+from bench.data.pixel_file import open_array, reserve, reserve_array, seal_array
 from bench.errors import DataError
 from bench.places import CACHE_VARIABLE, cache_root
 
@@ -34,7 +44,7 @@ Progress = Callable[[int, int], None]
 
 MOST_BYTES = 20_000_000_000  # of decoded images on disk: 33,000 at 448 px, 1.6 million at 64 px
 WORTH_A_PROCESS = 256  # images: small ones are decoded in the time that it takes to start a process
-_VERSION = 2  # raise it when the pixels of `to_square` change
+_VERSION = f"2-{DECODER}"  # raise the number when the pixels of `to_square` change
 _RULES: dict[Resize, str] = {"square": "square", "shorter side, centre crop": "crop"}
 
 
@@ -71,11 +81,15 @@ class StoredImages:
 
 @dataclass(frozen=True)
 class EncodedImages:
-    """N images too many to keep decoded: each is decoded and made an S x S square when it is asked for."""
+    """N images too many to keep decoded: each is decoded and made an S x S square when it is asked for.
+
+    stamp: `images_stamp` of what was asked for; with another one, these are other images.
+    """
 
     part: LabelledImages
     stored_px: int
     resize: Resize
+    stamp: str | None = None
 
     def __len__(self) -> int:
         return len(self.part)
@@ -132,16 +146,19 @@ def stored_images(
     for name in names:
         if len(collection.part(name)) == 0:
             raise DataError(f"Data set {collection.name!r}: its '{name}' part holds no images.")
+    whole = joined(collection.part(name) for name in names)
+    stamp = images_stamp(whole.reader)  # before the fingerprints, which then are of these very images
     root = cache_root() / "decoded"
-    folders = {name: root / _key(collection, name, stored_px, resize) for name in names}
+    fingerprints = {name: fingerprint_of_collection(collection, (name,)) for name in names}
+    folders = {name: root / _folder_name(fingerprints[name], stored_px, resize) for name in names}
     missing = [name for name in names if _opened(folders[name], len(collection.part(name)), stored_px) is None]
     needed = sum(len(collection.part(name)) for name in missing) * stored_px**2 * 3
     if needed > (_limit(root) if limit_bytes is None else limit_bytes):
-        return EncodedImages(joined(collection.part(name) for name in names), stored_px, resize)
+        return EncodedImages(whole, stored_px, resize, stamp)
     found = []
     for name in names:
-        part, to_square = collection.part(name), ToSquare(stored_px, resize)
-        found.append(_open_or_make(folders[name], part, to_square, processes or _cores(), progress))
+        wanted = _Wanted(collection, name, fingerprints[name], ToSquare(stored_px, resize))
+        found.append(_open_or_make(folders[name], wanted, processes or _cores(), progress))
     maps = tuple(pixels for stored in found for pixels in stored.maps)
     return StoredImages(maps, np.concatenate([stored.original_sizes for stored in found]))
 
@@ -194,14 +211,14 @@ class DecodingAhead:
 
     def __init__(self, images: EncodedImages, batch_size: int, processes: int) -> None:
         """batch_size: of the largest batch. Raises DataError if there is no room for the batches that are ahead."""
-        side, self._keys = images.stored_px, images.part.keys
+        side, self._images = images.stored_px, images
         # every process has a chunk in work and one waiting, and one batch more is being used
         self.slots = 2 + -(-2 * CHUNK * processes // batch_size)
         self._batch_size, self._next = batch_size, 0
         shape = (self.slots * batch_size, side, side, 3)
         self._file = _scratch_file(int(np.prod(shape)))
         self._pixels = np.memmap(self._file, dtype=np.uint8, mode="r+", shape=shape)
-        self._waiting: deque[tuple[int, int, Iterator[NDArray[np.int32]]]] = deque()
+        self._waiting: deque[tuple[int, int, Iterator[Decoded]]] = deque()
         to_square = ToSquare(side, images.resize)
         self._decoders = Decoders(
             images.part.reader, to_square, images.part.keys, self._file, processes=processes, scratch=True
@@ -224,16 +241,44 @@ class DecodingAhead:
         Raises DataError for an image that cannot be decoded and when a process has died.
         """
         row, count, sizes = self._waiting.popleft()
-        return self._pixels[row : row + count], np.concatenate(list(sizes))
+        return self._pixels[row : row + count], np.concatenate([decoded.sizes for decoded in sizes])
 
     def close(self) -> None:
-        """End the processes and remove what lies between them and this one."""
+        """End the processes and remove what lies between them and this one.
+
+        Raises DataError if the images' files have changed since they were asked for: what came of them is of no use.
+        """
         self._decoders.close()
         self._file.unlink(missing_ok=True)
+        if self._images.stamp is not None and images_stamp(self._images.part.reader) != self._images.stamp:
+            raise DataError(f"Some of {len(self._images):,} images changed while they were used. Run it again.")
 
 
-def _key(collection: ImageCollection, part: PartName, stored_px: int, resize: Resize) -> str:
-    return f"{fingerprint_of_collection(collection, (part,))}-{stored_px}-{_RULES[resize]}-v{_VERSION}"
+@dataclass(frozen=True)
+class _Wanted:
+    """A part to be decoded: the images that have this fingerprint."""
+
+    collection: ImageCollection
+    name: PartName
+    fingerprint: str
+    to_square: ToSquare
+
+    @property
+    def part(self) -> LabelledImages:
+        return self.collection.part(self.name)
+
+    def check(self, digests: Sequence[bytes]) -> None:
+        """Raises DataError unless images of these `raw_digest`s have the fingerprint."""
+        found = content_fingerprint(self.collection, (self.name,), lambda _: digests)
+        if found != self.fingerprint:
+            raise DataError(
+                f"Data set {self.collection.name!r}: the '{self.name}' images changed while they were decoded: they "
+                f"have the fingerprint {found}, at first it was {self.fingerprint}. Run it again."
+            )
+
+
+def _folder_name(fingerprint: str, stored_px: int, resize: Resize) -> str:
+    return f"{fingerprint}-{stored_px}-{_RULES[resize]}-v{_VERSION}"
 
 
 def _limit(root: Path) -> int:
@@ -247,36 +292,34 @@ def _cores() -> int:
 
 
 def _opened(folder: Path, count: int, side: int) -> StoredImages | None:
-    """What is stored in a folder; None if it is not there or not what was asked for."""
+    """What is stored in a folder; None if it is not there, damaged, or not what was asked for."""
+    pixels = open_array(folder / "pixels.npy")
     try:
-        pixels = np.load(folder / "pixels.npy", mmap_mode="r")
         sizes = np.load(folder / "original_sizes.npy")
     except (OSError, ValueError, EOFError):
         return None
-    if pixels.shape != (count, side, side, 3) or pixels.dtype != np.uint8 or sizes.shape != (count, 2):
+    if pixels is None or pixels.shape != (count, side, side, 3) or sizes.shape != (count, 2):
         return None
     return StoredImages((pixels,), sizes)
 
 
-def _open_or_make(
-    folder: Path, part: LabelledImages, to_square: ToSquare, processes: int, progress: Progress | None
-) -> StoredImages:
+def _open_or_make(folder: Path, wanted: _Wanted, processes: int, progress: Progress | None) -> StoredImages:
     """The folder's images, decoded now unless they are there."""
-    wanted = (len(part), to_square.side_px)
-    if (stored := _opened(folder, *wanted)) is not None:
+    count, side = len(wanted.part), wanted.to_square.side_px
+    if (stored := _opened(folder, count, side)) is not None:
         return stored
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with only_maker(folder) as is_alone:
-            if (stored := _opened(folder, *wanted)) is not None:  # another process made it meanwhile
+            if (stored := _opened(folder, count, side)) is not None:  # another process made it meanwhile
                 return stored
             if is_alone:  # what is left of makers that were killed, and what is there and cannot be read
                 for left in [*folder.parent.glob(f".{folder.name}.*.tmp"), folder]:
                     shutil.rmtree(left, ignore_errors=True)
-            _make(folder, part, to_square, processes, progress)
+            _make(folder, wanted, processes, progress)
     except OSError as error:
-        raise disk_error(folder.parent, len(part), to_square.side_px, error) from None
-    stored = _opened(folder, *wanted)
+        raise disk_error(folder.parent, count, side, error) from None
+    stored = _opened(folder, count, side)
     if stored is None:
         raise DataError(f"Decoded images were written to '{folder}' and cannot be read back. Remove that folder.")
     return stored
@@ -294,32 +337,28 @@ def only_maker(folder: Path) -> Iterator[bool]:
         yield True
 
 
-def _make(folder: Path, part: LabelledImages, to_square: ToSquare, processes: int, progress: Progress | None) -> None:
+def _make(folder: Path, wanted: _Wanted, processes: int, progress: Progress | None) -> None:
     """Decode a part into a folder of a temporary name, then give it its name. Raises OSError, leaves nothing then."""
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".tmp", dir=folder.parent))
     try:
-        file, side = temporary / "pixels.npy", to_square.side_px
+        file, part, side = temporary / "pixels.npy", wanted.part, wanted.to_square.side_px
         offset = reserve_array(file, (len(part), side, side, 3))
-        sizes = np.empty((len(part), 2), dtype=np.int32)
         processes = min(processes, -(-len(part) // WORTH_A_PROCESS))
-        done = 0
+        sizes, digests = [], []
         with Decoders(
-            part.reader, to_square, part.keys, file, offset=offset, processes=0 if processes < 2 else processes
+            part.reader, wanted.to_square, part.keys, file, offset=offset, processes=0 if processes < 2 else processes
         ) as decoders:
             for chunk in decoders.start(np.arange(len(part)), 0):
-                sizes[done : done + len(chunk)] = chunk
-                done += len(chunk)
+                sizes.append(chunk.sizes)
+                digests += chunk.digests
                 if progress is not None:
-                    progress(done, len(part))
+                    progress(len(digests), len(part))
+        wanted.check(digests)
         with open(temporary / "original_sizes.npy", "wb") as stream:
-            np.save(stream, sizes)
+            np.save(stream, np.concatenate(sizes))
             stream.flush()
             os.fsync(stream.fileno())
-        descriptor = os.open(file, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)  # the name must not outlive a power cut that the pixels do not
-        finally:
-            os.close(descriptor)
+        seal_array(file)
         try:
             temporary.rename(folder)
         except OSError as error:
@@ -327,25 +366,6 @@ def _make(folder: Path, part: LabelledImages, to_square: ToSquare, processes: in
                 raise  # else another process was first, where there are no locks: its pixels are the same
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-
-
-def reserve_array(file: Path, shape: tuple[int, ...]) -> int:
-    """Make a .npy file of uint8 whose space is taken from the disk now; returns where its first pixel lies."""
-    with open(file, "wb") as stream:
-        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(stream, header)
-        stream.flush()
-        offset = stream.tell()
-        _reserve(stream.fileno(), offset, int(np.prod(shape)))
-    return offset
-
-
-def _reserve(descriptor: int, offset: int, count: int) -> None:
-    """Take disk space. Raises OSError (ENOSPC) at once, not after an hour of decoding."""
-    if hasattr(os, "posix_fallocate") and count > 0:
-        os.posix_fallocate(descriptor, offset, count)
-    else:  # macOS
-        os.ftruncate(descriptor, offset + count)
 
 
 def _scratch_file(count: int) -> Path:
@@ -356,7 +376,7 @@ def _scratch_file(count: int) -> Path:
         except OSError:  # no such folder outside Linux
             continue
         try:
-            _reserve(descriptor, 0, count)
+            reserve(descriptor, 0, count)
             return Path(name)
         except OSError:  # /dev/shm has 64 MB in a container that was given no more
             os.unlink(name)

@@ -26,7 +26,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.collection import ImageReader, RawImage
+from bench.data.collection import ImageReader, RawImage, raw_digest
 from bench.errors import DataError
 
 CHUNK = 8  # images handed to a process at once: 2 ms or more of work for 0.1 ms of handing over
@@ -47,7 +47,15 @@ class _Refused:
     reason: str
 
 
-_Answer = NDArray[np.int32] | _Refused | OSError
+@dataclass(frozen=True)
+class Decoded:
+    """B images: their original sizes, (B, 2), int32, and the `raw_digest` of what was read of each."""
+
+    sizes: NDArray[np.int32]
+    digests: list[bytes]
+
+
+_Answer = Decoded | _Refused | OSError
 
 
 @dataclass(frozen=True)
@@ -63,12 +71,15 @@ class _Work:
     offset: int
     scratch: bool
 
-    def decode(self, descriptor: int, index: Sequence[int], row: int) -> NDArray[np.int32] | _Refused:
-        """Decode some images into consecutive rows of the file; returns their original sizes, (B, 2)."""
+    def decode(self, descriptor: int, index: Sequence[int], row: int) -> Decoded | _Refused:
+        """Decode some images into consecutive rows of the file."""
         sizes = np.empty((len(index), 2), dtype=np.int32)
+        digests = []
         for place, chosen in enumerate(index):
             try:
-                pixels, sizes[place] = self.prepare(self.reader.read(chosen))
+                raw = self.reader.read(chosen)
+                pixels, sizes[place] = self.prepare(raw)
+                digests.append(raw_digest(raw))  # of the very bytes that are shown; 1 % of decoding them
             except DataError as error:
                 return _Refused(chosen, str(error))
             data = np.ascontiguousarray(pixels).data.cast("B")
@@ -76,7 +87,7 @@ class _Work:
             while data:  # a write, not a map: a full disk is then an error and not a signal
                 written = os.pwrite(descriptor, data, at)
                 data, at = data[written:], at + written
-        return sizes
+        return Decoded(sizes, digests)
 
 
 class Decoders:
@@ -106,8 +117,8 @@ class Decoders:
         # one thread waits for each process; that is all these threads do
         self._threads = ThreadPoolExecutor(max(1, processes), thread_name_prefix="decoders")
 
-    def start(self, index: NDArray[np.int64], row: int) -> Iterator[NDArray[np.int32]]:
-        """Decode the images at `index` into the rows from `row` on; yields their original sizes, chunk by chunk.
+    def start(self, index: NDArray[np.int64], row: int) -> Iterator[Decoded]:
+        """Decode the images at `index` into the rows from `row` on; yields what came of them, chunk by chunk.
 
         Work begins now, for as much as the processes can take. Raises DataError at the chunk of an image that cannot
         be decoded and when a process died, OSError when the file cannot be written.
@@ -120,7 +131,7 @@ class Decoders:
             chosen = index[places.start : places.stop].tolist()
             begun.append(self._threads.submit(self._ask, chosen, row + places.start))
 
-        def results() -> Iterator[NDArray[np.int32]]:
+        def results() -> Iterator[Decoded]:
             while begun:
                 answer = begun.popleft().result()
                 if chunks:
@@ -135,7 +146,7 @@ class Decoders:
 
     def _decoded_here(
         self, descriptor: int, index: NDArray[np.int64], row: int, chunks: Iterable[range]
-    ) -> Iterator[NDArray[np.int32]]:
+    ) -> Iterator[Decoded]:
         for places in chunks:
             chosen = index[places.start : places.stop].tolist()
             yield self._accepted(self._work.decode(descriptor, chosen, row + places.start))
@@ -148,7 +159,7 @@ class Decoders:
         finally:
             self._idle.put(process)
 
-    def _accepted(self, answer: _Answer) -> NDArray[np.int32]:
+    def _accepted(self, answer: _Answer) -> Decoded:
         if isinstance(answer, OSError):
             raise answer
         if isinstance(answer, _Refused):

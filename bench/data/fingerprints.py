@@ -1,4 +1,8 @@
-"""The content fingerprint of a collection, remembered for as long as its files look untouched."""
+"""The content fingerprint of a collection, remembered for as long as its files look untouched.
+
+What is remembered makes plans quick. Before a result is stored the images are read `wholly`, once in a run: file
+systems without a time of change of their own, and copies of whole machines, can make other images look untouched.
+"""
 
 from __future__ import annotations
 
@@ -9,72 +13,117 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from bench.data.collection import ImageCollection, ImageReader, Joined, PartName, RawImage, Taken, raw_digest
+from bench.data.collection import (
+    ImageCollection,
+    ImageReader,
+    Joined,
+    PartName,
+    RawImage,
+    Taken,
+    content_fingerprint,
+    raw_digest,
+)
 from bench.data.image_set import FINGERPRINT_DIGITS
-from bench.data.safe_paths import FileReader
+from bench.data.safe_paths import FileReader, status_inside
+from bench.errors import DataError
 from bench.places import cache_root
 
 HASHING_THREADS = min(4, os.cpu_count() or 1)  # four of them hash faster than one thread can read
 SMALL_BYTES = 1 << 15  # hashing this much takes about as long as handing it to a thread
 AHEAD = 32  # images read and not yet hashed, for each thread
-_VERSION = 1  # raise it when `content_fingerprint` changes: what is remembered is then of no use
+_VERSION = 2  # raise it when `content_fingerprint` or `file_stamp` change: what is remembered is then of no use
+
+_read_here: dict[str, str] = {}  # state -> fingerprint, of images that this process has read
 
 
-def fingerprint_of_collection(collection: ImageCollection, parts: Sequence[PartName]) -> str:
+def fingerprint_of_collection(collection: ImageCollection, parts: Sequence[PartName], *, wholly: bool = False) -> str:
     """`bench.data.collection.content_fingerprint`, as quick as reading the images; quicker if it is remembered.
 
-    It is remembered in the cache for files whose paths, sizes and times of change are those of the last call: for
-    FileReader, for readers with a method `stamp() -> str` that changes whenever their files do, and for selections
-    of these. Raises DataError for an image that cannot be read.
+    It is remembered in the cache for files that look as they did at the last call (`file_stamp`): for FileReader, for
+    readers with a method `stamp() -> str` that changes whenever their files do, and for selections of these.
+    wholly: only what this process has read counts as remembered, and files are held to the hashes of their publisher,
+    where their reader has a method `check`.
+    Raises DataError for an image that cannot be read, and for a file that is not the published one.
     """
     before = _state(collection, parts)
-    if before is None:
-        return _compute(collection, parts)
-    remembered = cache_root() / "fingerprints" / before
-    with contextlib.suppress(OSError):
-        text = remembered.read_text(encoding="ascii")
-        if len(text) == FINGERPRINT_DIGITS:
-            return text
+    if before is not None:
+        known = None if wholly else _recall(before)
+        if known := known or _read_here.get(before):
+            return known
+    if wholly:
+        _check(collection.part(name).reader for name in parts)
     fingerprint = _compute(collection, parts)
-    if _state(collection, parts) == before:  # else a file changed while it was read
-        with contextlib.suppress(OSError):  # it only saves time: a cache that cannot be written is no reason to stop
-            remembered.parent.mkdir(parents=True, exist_ok=True)
-            temporary = remembered.with_suffix(f".{os.getpid()}.tmp")
-            temporary.write_text(fingerprint, encoding="ascii")
-            temporary.replace(remembered)
+    if before is not None and _state(collection, parts) == before:  # else a file changed while it was read
+        _read_here[before] = fingerprint
+        _remember(before, fingerprint)
     return fingerprint
 
 
+def images_stamp(reader: ImageReader) -> str | None:
+    """What changes when one of a reader's images does, without reading one; None if the reader cannot say."""
+    with contextlib.suppress(OSError, DataError):  # reading it will say what is wrong
+        return _stamp(reader, None)
+    return None
+
+
+def file_stamp(status: os.stat_result) -> str:
+    """What changes when a file is written to or replaced.
+
+    Size and time stamp alone do not: archives, `rsync -t` and `cp -p` set the time. None of them can set the time of
+    change (ctime), and another file has another number (inode).
+    """
+    return f"{status.st_dev} {status.st_ino} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
+
+
 def stamp_of_files(root: str, paths: Iterable[str]) -> str:
-    """What changes when a file below `root` is replaced: SHA-256 of paths, sizes and times of change.
+    """What changes when a file below `root` does: SHA-256 of paths and `file_stamp`s.
 
     paths: relative to the root. For the `stamp` of readers. Raises OSError for a file that is not there.
     """
     digest = hashlib.sha256()
     for path in paths:
-        status = os.stat(os.path.join(root, path))
-        digest.update(os.fsencode(f"{path}\t{status.st_size}\t{status.st_mtime_ns}\n"))
+        digest.update(os.fsencode(f"{path}\t{file_stamp(status_inside(root, path))}\n"))
     return digest.hexdigest()
+
+
+def _recall(state: str) -> str | None:
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        text = (cache_root() / "fingerprints" / state).read_text(encoding="ascii")
+        if len(text) == FINGERPRINT_DIGITS:
+            return text
+    return None
+
+
+def _remember(state: str, fingerprint: str) -> None:
+    remembered = cache_root() / "fingerprints" / state
+    with contextlib.suppress(OSError):  # it only saves time: a cache that cannot be written is no reason to stop
+        remembered.parent.mkdir(parents=True, exist_ok=True)
+        temporary = remembered.with_suffix(f".{os.getpid()}.tmp")
+        temporary.write_text(fingerprint, encoding="ascii")
+        temporary.replace(remembered)
+
+
+def _check(readers: Iterable[ImageReader]) -> None:
+    """Have each reader hold its files to the hashes of their publisher, if it knows them."""
+    for reader in readers:
+        if isinstance(reader, Taken):
+            _check([reader.reader])
+        elif isinstance(reader, Joined):
+            _check(reader.readers)
+        elif (check := getattr(reader, "check", None)) is not None:
+            check()
 
 
 def _compute(collection: ImageCollection, parts: Sequence[PartName]) -> str:
     """`content_fingerprint`, with the hashing of large images in threads: it leaves the interpreter to the reading."""
-    digest = hashlib.sha256()
     with ThreadPoolExecutor(HASHING_THREADS) as threads:
-        for name in parts:
-            part = collection.part(name)
-            digest.update(f"{name} {len(part)}\n".encode())
-            for index, image_digest in enumerate(_digests(part.reader, len(part), threads)):
-                class_name = collection.class_names[part.labels[index]]
-                digest.update(f"{part.keys[index]}\t{class_name}\t".encode())
-                digest.update(image_digest)
-    return digest.hexdigest()[:FINGERPRINT_DIGITS]
+        return content_fingerprint(collection, parts, lambda reader: _digests(reader, threads))
 
 
-def _digests(reader: ImageReader, count: int, threads: ThreadPoolExecutor) -> Iterator[bytes]:
+def _digests(reader: ImageReader, threads: ThreadPoolExecutor) -> Iterator[bytes]:
     """The digest of each image, in order. All reading is done here, since readers need not be safe in threads."""
     waiting: deque[Future[bytes] | bytes] = deque()
-    for index in range(count):
+    for index in range(len(reader)):
         raw = reader.read(index)
         waiting.append(raw_digest(raw) if _size(raw) < SMALL_BYTES else threads.submit(raw_digest, raw))
         if len(waiting) > AHEAD * HASHING_THREADS:
@@ -96,7 +145,7 @@ def _state(collection: ImageCollection, parts: Sequence[PartName]) -> str | None
     digest = hashlib.sha256(f"{_VERSION}\n".encode())
     for name in parts:
         part = collection.part(name)
-        stamp = _stamp(part.reader, None)
+        stamp = images_stamp(part.reader)
         if stamp is None:
             return None
         digest.update(f"{name} {len(part)} {stamp}\n".encode())
@@ -111,9 +160,7 @@ def _stamp(reader: ImageReader, chosen: Sequence[int] | None) -> str | None:
         inner = reader.chosen if chosen is None else [reader.chosen[i] for i in chosen]
         return _stamp(reader.reader, inner)
     if isinstance(reader, FileReader):
-        with contextlib.suppress(OSError):  # reading it will say what is wrong
-            return stamp_of_files(reader.root, reader.paths if chosen is None else (reader.paths[i] for i in chosen))
-        return None
+        return stamp_of_files(reader.root, reader.paths if chosen is None else (reader.paths[i] for i in chosen))
     if isinstance(reader, Joined):
         stamps = [_stamp(part, None) for part in reader.readers]
         stamp = None if None in stamps else "+".join(str(part) for part in stamps)

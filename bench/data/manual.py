@@ -24,8 +24,10 @@ from numpy.typing import NDArray
 
 from bench.catalog.image_tasks import ImageTask
 from bench.data.collection import ImageCollection, LabelledImages, PartName
+from bench.data.fingerprints import file_stamp
 from bench.data.hash_order import hash_order
 from bench.data.local_files import check_present, class_folders, files_part, image_files
+from bench.data.pixel_file import open_array, seal_array
 from bench.data.torchvision_sets import check_or_fetch
 from bench.data.vtab import (
     CLEVR_DISTANCE_CLASSES,
@@ -69,6 +71,10 @@ class BitImages:
     def __len__(self) -> int:
         return self.count
 
+    def stamp(self) -> str:
+        """What changes when the file does; see `bench.data.fingerprints`."""
+        return f"{self.file} {file_stamp(os.stat(self.file))}"
+
     def read(self, index: int) -> NDArray[np.uint8]:
         return np.unpackbits(_mapped(self.file)[index]).reshape(self.side_px, self.side_px) * np.uint8(255)
 
@@ -84,8 +90,12 @@ class PairImages:
     def __len__(self) -> int:
         return self.shape[0]
 
+    def stamp(self) -> str:
+        """What changes when the file does; see `bench.data.fingerprints`."""
+        return f"{self.file} {self.shape} {self.offset} {file_stamp(os.stat(self.file))}"
+
     def read(self, index: int) -> NDArray[np.uint8]:
-        return np.array(_mapped_at(self.file, self.shape, self.offset)[index, 0])
+        return np.array(_mapped_at(self.stamp(), self.file, self.shape, self.offset)[index, 0])
 
 
 def open_retinopathy(task: ImageTask, place: Path, download: bool) -> ImageCollection:
@@ -296,7 +306,7 @@ def _unpacked_bits(file: Path) -> tuple[Path, int]:
         if len(shape) != 3 or shape[1] != shape[2] or fortran or dtype != np.dtype("u1") or shape[1] % 8:
             raise ValueError(f"imgs is {shape} of {dtype}, expected square images of bytes")
         made = cache_root() / "dsprites" / f"{identity}.npy"
-        if made.exists():
+        if open_array(made) is not None:
             return made, shape[1]
         made.parent.mkdir(parents=True, exist_ok=True)
         temporary = made.with_suffix(f".{os.getpid()}.tmp")
@@ -310,6 +320,7 @@ def _unpacked_bits(file: Path) -> tuple[Path, int]:
                     raise ValueError("imgs ends before its last image")
                 bits[start : start + count] = np.packbits(chunk.reshape(count, size) != 0, axis=1)
             bits.flush()
+            seal_array(temporary)
             os.replace(temporary, made)
         finally:
             temporary.unlink(missing_ok=True)
@@ -323,7 +334,8 @@ def _mapped(file: str) -> NDArray[np.uint8]:
 
 
 @functools.lru_cache(maxsize=4)
-def _mapped_at(file: str, shape: tuple[int, int, int, int], offset: int) -> NDArray[np.uint8]:
+def _mapped_at(stamp: str, file: str, shape: tuple[int, int, int, int], offset: int) -> NDArray[np.uint8]:
+    del stamp  # another one is another file
     return np.memmap(file, dtype=np.uint8, mode="r", offset=offset, shape=shape)
 
 

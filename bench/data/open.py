@@ -7,7 +7,7 @@ import functools
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from bench.catalog.datasets import dataset_rows
 from bench.catalog.image_tasks import image_tasks
 from bench.data.catalogued import open_catalogued
 from bench.data.collection import PART_NAMES, ImageCollection, LabelledImages, PartName
-from bench.data.decode import DECODE_VERSION
+from bench.data.decode import DECODER
 from bench.data.fingerprints import fingerprint_of_collection
 from bench.data.image_set import Dataset, ImageSet
 from bench.data.images import load_dataset
@@ -31,6 +31,7 @@ from bench.places import cache_root
 Progress = Callable[[int, int], None]
 _OWN_HINT = "A set of your own is named with --data NAME=PLACE."
 UNREADABLE = "names"  # begins the fingerprint of images that are not all there
+_LOOK = f"2-{DECODER}"  # raise the number when a look finds other things
 
 
 @dataclass(frozen=True)
@@ -81,12 +82,36 @@ def preflight_of(
     fingerprint = stored_fingerprint(name, spec, download=download)
     if fingerprint.startswith(UNREADABLE):
         return check_images(found, processes=processes, progress=progress)
-    file = cache_root() / "preflight" / f"{name}-{fingerprint}-v{DECODE_VERSION}.json"
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # absent or damaged: looked at anew
+    file = cache_root() / "preflight" / f"{name}-{fingerprint}-{_LOOK}.json"
+    with contextlib.suppress(OSError, ValueError, DataError):  # absent, damaged or of another version: looked at anew
         return Preflight.from_values(json.loads(file.read_text(encoding="utf-8")))
     checked = check_images(found, processes=processes, progress=progress)
-    _remember(file, json.dumps(checked.as_values()))
+    if stored_fingerprint(name, spec, download=download) == fingerprint:  # else an image changed meanwhile
+        _remember(file, json.dumps(checked.as_values()))
     return checked
+
+
+def confirm_images(
+    name: str, planned: str, parts: Sequence[PartName] | None, *, data: Mapping[str, str], root: Path, download: bool
+) -> bool:
+    """Whether the images, read wholly (once in a process), have the fingerprint that they were planned with.
+
+    parts: None for all images of a user's set as they lie, those that cannot be used included. Where they are others,
+    they are opened and looked at anew at the next call of `open_images`.
+    """
+    stored = functools.partial(stored_fingerprint, name, download=download, wholly=True)
+    if parts is None:
+        found = stored(data[name])
+    else:
+        collection = open_images(name, data=data, root=root, download=download)
+        found = fingerprint_of_collection(collection, parts, wholly=True)
+    if found == planned:
+        return True
+    if name in data and name not in image_tasks():
+        stored(data[name])  # of what the new look is
+    for opened in (_found, _users, _catalogued):
+        opened.cache_clear()
+    return False
 
 
 def _remember(file: Path, text: str) -> None:
@@ -101,11 +126,14 @@ def _remember(file: Path, text: str) -> None:
             temporary.unlink(missing_ok=True)
 
 
-def stored_fingerprint(name: str, spec: str, *, download: bool) -> str:
-    """The fingerprint of a user's images as they lie; of their names alone if one is gone or not ours to read."""
+def stored_fingerprint(name: str, spec: str, *, download: bool, wholly: bool = False) -> str:
+    """The fingerprint of a user's images as they lie; of their names alone if one is gone or not ours to read.
+
+    wholly: see `fingerprint_of_collection`.
+    """
     found = _found(name, spec, download)
     try:
-        return fingerprint_of_collection(found, present_parts(found))
+        return fingerprint_of_collection(found, present_parts(found), wholly=wholly)
     except DataError:  # a look at the images names it
         keys = "\n".join(key for part in present_parts(found) for key in found.part(part).keys)
         return f"{UNREADABLE} {hashlib.sha256(keys.encode()).hexdigest()[:16]}"

@@ -80,6 +80,12 @@ def resolve_inside(root: str, relative: str) -> str:
     return _checked(root, relative, os.path.realpath(path))
 
 
+def status_inside(root: str, relative: str) -> os.stat_result:
+    """The status of the file that `read_inside` would read. Raises OSError where there is none."""
+    folder, _, name = relative.rpartition("/")
+    return os.stat(f"{_real_folder(root, folder)}/{name}")
+
+
 def read_inside(root: str, relative: str) -> bytes:
     """The bytes of a file below a real root.
 

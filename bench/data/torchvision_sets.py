@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import os
 import pickle
 import tarfile
 import zipfile
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 
 from bench.catalog.image_tasks import ImageTask
 from bench.data.collection import ImageCollection, LabelledImages, PartName
+from bench.data.fingerprints import file_stamp
 from bench.data.hash_order import held_out
 from bench.data.local_files import check_present, class_folders, files_part, missing_files
 from bench.errors import DataError, UnsupportedError
@@ -57,6 +59,10 @@ class H5Images:
 
     def __len__(self) -> int:
         return self.count
+
+    def stamp(self) -> str:
+        """What changes when the file does; see `bench.data.fingerprints`."""
+        return f"{self.file} {file_stamp(os.stat(self.file))}"
 
     def read(self, index: int) -> NDArray[np.uint8]:
         with _h5py().File(self.file) as stored:

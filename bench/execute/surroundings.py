@@ -9,17 +9,18 @@ from pathlib import Path
 
 from bench.catalog.datasets import DatasetRow, find_dataset
 from bench.catalog.image_tasks import image_tasks
-from bench.data.collection import PART_NAMES, PRETRAINING_PARTS, ImageCollection
+from bench.data.collection import PART_NAMES, PRETRAINING_PARTS, ImageCollection, PartName
 from bench.data.corpora import find_corpus, is_corpus
 from bench.data.decode import decode
 from bench.data.fingerprints import fingerprint_of_collection
-from bench.data.open import Progress, is_embedded, open_images, stored_fingerprint
+from bench.data.open import Progress, confirm_images, is_embedded, open_images, stored_fingerprint
 from bench.errors import AbsentDataError, RequestError
 from bench.execute.abilities import abilities_of
 from bench.execute.supplies import Supplies
 from bench.measure.build import native_resolution
 from bench.measure.weights import file_weights_id
 from bench.store.record import Record
+from bench.suite.cell import Cell
 from bench.suite.world import ImagesFacts, PretrainingFacts, Surroundings, TrialResult
 
 USERS_PX = 32  # what the small models of the shipped suites take
@@ -38,6 +39,7 @@ class Here:
         self._progress = progress
         self.weights: dict[str, str] = {}  # `sha256 <16 digits>` -> file
         self._facts = functools.cache(self._look_at)
+        self._answered: dict[str, tuple[str, tuple[PartName, ...] | None]] = {}  # fingerprint -> of which images
 
     def surroundings(self, finished: Iterable[Record]) -> Surroundings:
         """What a plan needs to know, given the records that count as finished."""
@@ -61,13 +63,26 @@ class Here:
             },
         )
 
+    def confirm(self, cells: Iterable[Cell]) -> bool:
+        """Whether the images of these cells, read wholly, are those that the plan was told of; if not, plan again."""
+        supplies, same = self._supplies, True
+        for fingerprint in sorted({getattr(cell, "fingerprint", "") for cell in cells} & self._answered.keys()):
+            name, parts = self._answered[fingerprint]
+            same &= confirm_images(
+                name, fingerprint, parts, data=supplies.data, root=supplies.data_root, download=supplies.download
+            )
+        if not same:
+            self._facts.cache_clear()
+        return same
+
     def find_dataset(self, name: str, resolution_px: int | None) -> DatasetRow:
         """The row of a set that is trained on in memory, at that resolution.
 
         Raises RequestError for another resolution of an embedded set than its own.
         """
         if not is_embedded(name) and (name in self._supplies.data or name in image_tasks()):
-            return _row_of(self._open(name), resolution_px or USERS_PX)
+            collection = self._open(name)
+            return _row_of(collection, resolution_px or USERS_PX, self._fingerprint(collection, PART_NAMES))
         row = find_dataset(name)
         if resolution_px not in (None, row.resolution_px):
             raise RequestError(f"Data set {name!r} has images of {row.resolution_px} px, not of {resolution_px} px.")
@@ -90,7 +105,7 @@ class Here:
             if task is None:
                 raise
             return PretrainingFacts(name, task.num_classes, resolution_px, ABSENT, task.train_images)
-        fingerprint = fingerprint_of_collection(collection, PRETRAINING_PARTS)
+        fingerprint = self._fingerprint(collection, PRETRAINING_PARTS)
         images = len(collection.part("train"))
         return PretrainingFacts(name, len(collection.class_names), resolution_px, fingerprint, images)
 
@@ -125,8 +140,8 @@ class Here:
         return ImagesFacts(
             name=name,
             num_classes=len(collection.class_names),
-            test_fingerprint=fingerprint_of_collection(collection, ("test",)),
-            fingerprint=fingerprint_of_collection(collection, PART_NAMES) if has_all else ABSENT,
+            test_fingerprint=self._fingerprint(collection, ("test",)),
+            fingerprint=self._fingerprint(collection, PART_NAMES) if has_all else ABSENT,
             stored_fingerprint=self._as_stored(name) if name in self._supplies.data and task is None else "",
             train_images=sum(len(collection.parts[part]) for part in PART_NAMES[:2] if part in collection.parts),
             image_px=_usual_side(collection),
@@ -135,7 +150,15 @@ class Here:
         )
 
     def _as_stored(self, name: str) -> str:
-        return stored_fingerprint(name, self._supplies.data[name], download=self._supplies.download)
+        fingerprint = stored_fingerprint(name, self._supplies.data[name], download=self._supplies.download)
+        self._answered[fingerprint] = (name, None)
+        return fingerprint
+
+    def _fingerprint(self, collection: ImageCollection, parts: tuple[PartName, ...]) -> str:
+        fingerprint = fingerprint_of_collection(collection, parts)
+        if not is_embedded(collection.name):
+            self._answered[fingerprint] = (collection.name, parts)
+        return fingerprint
 
     def _open(self, name: str) -> ImageCollection:
         supplies = self._supplies
@@ -188,7 +211,7 @@ def _usual_side(collection: ImageCollection) -> int:
     return sides[len(sides) // 2]
 
 
-def _row_of(collection: ImageCollection, resolution_px: int) -> DatasetRow:
+def _row_of(collection: ImageCollection, resolution_px: int, fingerprint: str) -> DatasetRow:
     """The row of a set that is in no catalog of embedded sets, as if it stood there."""
     sizes = {part: len(collection.part(part)) for part in PART_NAMES}
     task = image_tasks().get(collection.name)
@@ -207,5 +230,5 @@ def _row_of(collection: ImageCollection, resolution_px: int) -> DatasetRow:
         description=f"{sum(sizes.values())} images of {len(collection.class_names)} classes",
         caution=task.caution if task is not None else "",
         how_to_get=task.how_to_get if task is not None else f"--data {collection.name}=PATH",
-        fingerprint=fingerprint_of_collection(collection, PART_NAMES),
+        fingerprint=fingerprint,
     )

@@ -145,6 +145,7 @@ def _evaluation(cell: EvaluateCell, supplies: Supplies) -> Callable[[], Outcome]
                 workers=supplies.loader_workers,
                 team=team,
             )
+        _collection(cell.dataset, cell.fingerprint, EVALUATED, supplies)  # still the same, now that they were read
         return Outcome(_with_notes(done.values, collection), done.samples, done.predictions)
 
     return perform
@@ -156,6 +157,7 @@ def _fewshot(cell: FewshotCell, supplies: Supplies) -> Callable[[], Outcome]:
 
     def perform() -> Outcome:
         done = fewshot(cell, loaded, collection, workers=supplies.loader_workers)
+        _collection(cell.dataset, cell.fingerprint, ALL_PARTS, supplies)  # still the same, now that they were read
         return Outcome(_with_notes(done.values, collection), done.samples)
 
     return perform
@@ -221,6 +223,7 @@ def _pixels(cell: PixelsCell, supplies: Supplies) -> Callable[[], Outcome]:
 
     def perform() -> Outcome:
         done = classify_pixels(cell, collection)
+        _collection(cell.dataset, cell.fingerprint, ALL_PARTS, supplies)  # still the same, now that they were read
         return Outcome(_with_notes(done.values, collection), predictions=done.predictions)
 
     return perform

@@ -64,7 +64,7 @@ def test_a_larger_set_keeps_the_files_that_are_whole(cache: Path) -> None:
     assert np.array_equal(np.load(files(cache)[0])[:200], first[:200])
 
 
-@pytest.mark.parametrize("damage", ["cut", "empty", "other"])
+@pytest.mark.parametrize("damage", ["cut", "empty", "other", "pixel"])
 def test_a_damaged_file_is_drawn_again(cache: Path, damage: str) -> None:
     corpus = find_corpus(NAME, 32)
     stored_corpus(corpus, "train", 200)
@@ -73,7 +73,10 @@ def test_a_damaged_file_is_drawn_again(cache: Path, damage: str) -> None:
     if damage == "other":
         np.save(file, np.zeros((256, 16, 16, 3), dtype=np.uint8))
     else:
-        file.write_bytes(whole[: len(whole) // 2] if damage == "cut" else b"")
+        pixel = bytes([255 - whole[1000]])
+        file.write_bytes(
+            {"cut": whole[: len(whole) // 2], "empty": b"", "pixel": whole[:1000] + pixel + whole[1001:]}[damage]
+        )
     stored_corpus(corpus, "train", 200)
     assert file.read_bytes() == whole
 

@@ -17,7 +17,8 @@ from torch import nn
 
 from bench.data import decoded
 from bench.data.collection import PART_NAMES, ImageCollection, LabelledImages, content_fingerprint
-from bench.data.decoded import EncodedImages, StoredImages, ToSquare, as_dataset, stored_images
+from bench.data.decoded import DecodingAhead, EncodedImages, StoredImages, ToSquare, as_dataset, stored_images
+from bench.data.fingerprints import fingerprint_of_collection
 from bench.data.safe_paths import FileReader, real_root
 from bench.errors import DataError
 from bench.learn.train import train_from_scratch
@@ -204,10 +205,42 @@ def test_a_stored_file_that_is_cut_short_is_made_again(tmp_path: Path) -> None:
     assert np.array_equal(stored(collection, "train").maps[0], expected)
 
 
+def test_a_stored_file_with_a_changed_pixel_is_made_again(tmp_path: Path) -> None:
+    collection = collection_of(write_images(tmp_path / "images"))
+    expected = np.array(stored(collection, "train").maps[0])
+    (folder,) = stored_folders(tmp_path)
+    with open(tmp_path / "cache" / "decoded" / folder / "pixels.npy", "r+b") as stream:
+        stream.seek(1000)
+        pixel = stream.read(1)[0]
+        stream.seek(1000)
+        stream.write(bytes([255 - pixel]))
+    assert np.array_equal(stored(collection, "train").maps[0], expected)
+
+
+def test_images_that_changed_after_they_were_fingerprinted_are_not_stored_under_it(tmp_path: Path) -> None:
+    collection = collection_of(Counted(write_images(tmp_path / "images")))
+    fingerprint_of_collection(collection, ("train",))
+    black = Image.new("RGB", (30, 23))
+    black.save(tmp_path / "images" / "03.png")  # the stamp stays the same, as on some network file systems
+    with pytest.raises(DataError, match="'train' images changed while they were decoded"):
+        stored_images(collection, "train", 16, processes=1)
+    assert stored_folders(tmp_path) == []
+
+
+def test_images_decoded_on_demand_must_stay_the_same_until_the_end(tmp_path: Path) -> None:
+    collection = collection_of(write_images(tmp_path / "images"))
+    images = stored_images(collection, "train", 16, limit_bytes=0)
+    assert isinstance(images, EncodedImages)
+    DecodingAhead(images, 4, 1).close()
+    (tmp_path / "images" / "03.png").touch()
+    with pytest.raises(DataError, match="Some of 6 images changed while they were used"):
+        DecodingAhead(images, 4, 1).close()
+
+
 def test_two_makers_at_once_decode_once(tmp_path: Path) -> None:
     reader = Counted(write_images(tmp_path / "images"))
     collection = collection_of(reader)
-    decoded._key(collection, "train", 16, "square")  # the fingerprint, so that only decoding is counted
+    fingerprint_of_collection(collection, ("train",))  # so that only decoding is counted
     reads, together, found = len(reader.reads), threading.Barrier(2), []
 
     def make() -> None:
@@ -232,7 +265,9 @@ def test_two_makers_without_locks_do_no_harm(tmp_path: Path, monkeypatch: pytest
     (made,) = stored_folders(tmp_path)
     monkeypatch.setattr(decoded.fcntl, "flock", no_locks)
     folder = tmp_path / "cache" / "decoded" / made
-    decoded._make(folder, collection.part("train"), ToSquare(16, "square"), 1, None)  # the other one was first
+    fingerprint = fingerprint_of_collection(collection, ("train",))
+    wanted = decoded._Wanted(collection, "train", fingerprint, ToSquare(16, "square"))
+    decoded._make(folder, wanted, 1, None)  # the other one was first
     assert stored_folders(tmp_path) == [made]
     assert np.array_equal(stored(collection, "train").maps[0], expected)
 

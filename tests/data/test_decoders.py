@@ -16,7 +16,7 @@ import psutil
 import pytest
 from numpy.typing import NDArray
 
-from bench.data.collection import RawImage
+from bench.data.collection import RawImage, raw_digest
 from bench.data.decoders import Decoders
 from bench.errors import DataError
 
@@ -60,11 +60,13 @@ def test_images_lie_in_the_order_asked_for_and_their_sizes_come_back(tmp_path: P
     file.write_bytes(bytes(7 + 60 * ROW_BYTES))
     index = np.arange(50)[::-1]
     with decoders(Numbered(50), file, processes, offset=7) as pool:
-        sizes = np.concatenate(list(pool.start(index, 10)))
+        decoded = list(pool.start(index, 10))
     rows = np.frombuffer(file.read_bytes()[7:], dtype=np.uint8).reshape(60, ROW_BYTES)
     assert rows[:, 0].tolist() == [0] * 10 + index.tolist()
     assert (rows == rows[:, :1]).all()
-    assert sizes.tolist() == [[100 + i, 50] for i in index]
+    assert np.concatenate([chunk.sizes for chunk in decoded]).tolist() == [[100 + i, 50] for i in index]
+    digests = [digest for chunk in decoded for digest in chunk.digests]
+    assert digests == [raw_digest(Numbered(50).read(i)) for i in index]
 
 
 @pytest.mark.parametrize("processes", [0, 2])

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from bench.data import fingerprints
 from bench.data.collection import ImageCollection, LabelledImages, PartName, content_fingerprint, joined
 from bench.data.fingerprints import fingerprint_of_collection
 from bench.data.safe_paths import FileReader, real_root
@@ -91,6 +93,76 @@ def test_a_changed_file_changes_the_fingerprint(tmp_path: Path) -> None:
     os.utime(changed, ns=(when + 1, when + 1))
     second = fingerprint_of_collection(collection, PARTS)
     assert second == content_fingerprint(collection, PARTS) != first
+
+
+def test_other_files_of_the_same_names_sizes_and_times_are_other_images(tmp_path: Path) -> None:
+    write_files(tmp_path / "first")
+    write_files(tmp_path / "second")
+    (tmp_path / "second" / "3.bin").write_bytes(b"x" * (tmp_path / "first" / "3.bin").stat().st_size)
+    found = []
+    for folder in (tmp_path / "first", tmp_path / "second"):
+        for file in folder.iterdir():
+            os.utime(file, (315532800, 315532800))  # as archives have it that are made to be reproducible
+        reader = FileReader(real_root(folder), tuple(f"{i}.bin" for i in range(6)))
+        found.append(fingerprint_of_collection(collection_of(reader), PARTS))
+        assert found[-1] == content_fingerprint(collection_of(reader), PARTS)
+    assert found[0] != found[1]
+
+
+def overwrite(file: Path, content: bytes) -> None:
+    file.write_bytes(content)
+
+
+def rename_over(file: Path, content: bytes) -> None:
+    other = file.with_name("other")
+    other.write_bytes(content)
+    other.replace(file)
+
+
+@pytest.mark.parametrize("change", [overwrite, rename_over])
+def test_a_file_replaced_under_its_size_and_time_is_read_again(
+    tmp_path: Path, change: Callable[[Path, bytes], None]
+) -> None:
+    collection = collection_of(write_files(tmp_path / "images"))
+    first = fingerprint_of_collection(collection, PARTS)
+    file = tmp_path / "images" / "3.bin"
+    before = file.stat()
+    change(file, b"x" * before.st_size)
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert fingerprint_of_collection(collection, PARTS) == content_fingerprint(collection, PARTS) != first
+
+
+def test_a_folder_that_a_link_was_turned_to_is_other_images(tmp_path: Path) -> None:
+    write_files(tmp_path / "images")
+    write_files(tmp_path / "others")
+    (tmp_path / "others" / "3.bin").write_bytes(b"x" * 60_020)
+    found = []
+    for target in ("images", "others"):
+        (tmp_path / "link").unlink(missing_ok=True)
+        (tmp_path / "link").symlink_to(target)
+        reader = FileReader(real_root(tmp_path / "link"), tuple(f"{i}.bin" for i in range(6)))
+        found.append(fingerprint_of_collection(collection_of(reader), PARTS))
+    assert found[0] != found[1]
+
+
+def test_images_read_wholly_are_not_those_remembered_of_files_that_look_untouched(tmp_path: Path) -> None:
+    reader = Counted(write_files(tmp_path / "images"), mark="a file system without times of change")
+    collection = collection_of(reader)
+    first = fingerprint_of_collection(collection, PARTS)
+    (tmp_path / "images" / "3.bin").write_bytes(b"x")
+    fingerprints._read_here.clear()  # as in a process that has not read them
+    assert fingerprint_of_collection(collection, PARTS) == first
+    expected = content_fingerprint(collection, PARTS)
+    assert fingerprint_of_collection(collection, PARTS, wholly=True) == expected != first
+    assert fingerprint_of_collection(collection, PARTS) == expected  # for the next plan, too
+
+
+def test_images_are_read_wholly_once_in_a_process(tmp_path: Path) -> None:
+    reader = Counted(write_files(tmp_path / "images"), mark="once")
+    collection = collection_of(reader)
+    first = fingerprint_of_collection(collection, PARTS)
+    assert fingerprint_of_collection(collection, PARTS, wholly=True) == first
+    assert reader.reads == 6
 
 
 def test_a_file_that_no_part_has_changes_nothing(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,58 @@ def test_a_corrupt_image_changes_what_the_preflight_is_of_and_not_what_is_traine
     after = Here("cpu", supplies, tmp_path).surroundings([]).find_images("birds")
     assert after.stored_fingerprint != before.stored_fingerprint
     assert after.train_images == before.train_images
+
+
+@dataclass
+class Planned:
+    """All that `confirm` looks at in a cell."""
+
+    fingerprint: str
+
+
+def test_images_that_only_look_untouched_are_planned_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from PIL import Image
+
+    from bench.data import fingerprints
+    from bench.data import open as opened
+
+    def write(level: int) -> None:
+        for label in ("cat", "dog"):
+            (tmp_path / "pictures" / label).mkdir(parents=True, exist_ok=True)
+            for i in range(20):
+                Image.new("RGB", (8, 8), (level, i, 0)).save(tmp_path / "pictures" / label / f"{i}.bmp")
+
+    monkeypatch.setenv("VITBENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(fingerprints, "file_stamp", lambda status: str(status.st_size))  # a poor file system
+    supplies = Supplies(data={"levels": str(tmp_path / "pictures")})
+    write(50)
+    assert Here("cpu", supplies, tmp_path).surroundings([]).find_images("levels").num_classes == 2
+    write(200)
+    fingerprints._read_here.clear()  # the run is another process than the plan before it
+    for cached in (opened._found, opened._users):
+        cached.cache_clear()
+    here = Here("cpu", supplies, tmp_path)
+    trusted = here.surroundings([]).find_images("levels")
+    assert not here.confirm([Planned(trusted.fingerprint), Planned(trusted.stored_fingerprint)])  # type: ignore[list-item]
+    read = here.surroundings([]).find_images("levels")
+    assert read.fingerprint != trusted.fingerprint
+    assert read.stored_fingerprint != trusted.stored_fingerprint
+    assert here.confirm([Planned(read.fingerprint), Planned(read.stored_fingerprint)])  # type: ignore[list-item]
+
+
+def test_a_remembered_look_of_another_version_is_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from PIL import Image
+
+    from bench.data.open import preflight_of
+
+    monkeypatch.setenv("VITBENCH_CACHE", str(tmp_path / "cache"))
+    for label in ("cat", "dog"):
+        (tmp_path / "pictures" / label).mkdir(parents=True)
+        Image.new("RGB", (8, 8)).save(tmp_path / "pictures" / label / "0.bmp")
+    assert preflight_of("two", str(tmp_path / "pictures"), download=False, processes=1).images == 2
+    (file,) = (tmp_path / "cache" / "preflight").iterdir()
+    file.write_text('{"images": 7}')
+    assert preflight_of("two", str(tmp_path / "pictures"), download=False, processes=1).images == 2
 
 
 def trial_record(status: str, **values: object) -> Record:

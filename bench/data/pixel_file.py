@@ -1,0 +1,84 @@
+"""Arrays of pixels in the cache: .npy files whose space is taken at once, with a checksum behind the last pixel."""
+
+from __future__ import annotations
+
+import functools
+import os
+import zlib
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.data.fingerprints import file_stamp
+
+_SEAL_BYTES = 8  # ASCII, the CRC-32 of all before it
+_PIECE = 1 << 24
+
+
+def reserve_array(file: Path, shape: tuple[int, ...]) -> int:
+    """Make a .npy file of uint8 whose space is taken from the disk now; returns where its first pixel lies."""
+    with open(file, "wb") as stream:
+        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(stream, header)
+        stream.flush()
+        offset = stream.tell()
+        reserve(stream.fileno(), offset, int(np.prod(shape)))
+    return offset
+
+
+def reserve(descriptor: int, offset: int, count: int) -> None:
+    """Take disk space. Raises OSError (ENOSPC) at once, not after an hour of decoding."""
+    if hasattr(os, "posix_fallocate") and count > 0:
+        os.posix_fallocate(descriptor, offset, count)
+    else:  # macOS
+        os.ftruncate(descriptor, offset + count)
+
+
+def seal_array(file: Path) -> None:
+    """Write the checksum of a file that is finished, and all of it to the disk: its name must not outlive a power cut
+    that the pixels do not."""
+    size = os.path.getsize(file)
+    with open(file, "r+b") as stream:
+        checksum = _checksum(file, size)
+        stream.seek(size)
+        stream.write(checksum)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def open_array(file: Path) -> NDArray[np.uint8] | None:
+    """The memory map of a sealed file; None for one that is not there, or not as it was sealed.
+
+    All of it is read for that once in a process, at a gigabyte a second.
+    """
+    try:
+        if not _is_whole(str(file), file_stamp(os.stat(file))):
+            return None
+        pixels: NDArray[np.uint8] = np.load(file, mmap_mode="r")
+    except (OSError, ValueError, EOFError):
+        return None
+    return pixels if pixels.dtype == np.uint8 else None
+
+
+@functools.lru_cache(maxsize=4096)
+def _is_whole(file: str, stamp: str) -> bool:
+    del stamp  # another one is another file
+    size = os.path.getsize(file) - _SEAL_BYTES
+    if size < 0:
+        return False
+    with open(file, "rb") as stream:
+        stream.seek(size)
+        return stream.read() == _checksum(Path(file), size)
+
+
+def _checksum(file: Path, size: int) -> bytes:
+    """Of the first `size` bytes."""
+    found = 0
+    with open(file, "rb") as stream:
+        while size:
+            piece = stream.read(min(size, _PIECE))
+            if not piece:
+                break
+            found, size = zlib.crc32(piece, found), size - len(piece)
+    return f"{found:08x}".encode("ascii")
