@@ -13,7 +13,8 @@ from bench.catalog.image_tasks import ImageTask, find_image_task
 from bench.data import manual, torchvision_sets
 from bench.data.collection import ImageCollection, LabelledImages, PartName
 from bench.data.hash_order import held_out
-from bench.data.hub import is_fetched, open_hub
+from bench.data.hub import open_hub
+from bench.data.hub_files import is_fetched
 from bench.data.imagenet import LazyParts, open_imagenet, open_imagenet21k
 from bench.data.local_files import SUBSET_FILE, check_present, missing_files, subset_reason
 from bench.data.vtab import LABEL_RULES, is_dump, open_dump, vtab_parts
@@ -121,8 +122,8 @@ def _from_hub(task: ImageTask, repo_id: str, revision: str, download: bool) -> I
         repo_id,
         revision=revision or None,
         download=download,
-        image_column=task.hub_image if own else "",
-        label_column=task.hub_label if own or task.hub_label_rule else "",
+        image=task.hub_image if own else "",
+        label=task.hub_label if own or task.hub_label_rule else "",
         label_rule=LABEL_RULES[task.hub_label_rule] if task.hub_label_rule else None,
         num_classes=task.num_classes,
     )

@@ -41,22 +41,27 @@ def fingerprint_of_collection(collection: ImageCollection, parts: Sequence[PartN
 
     It is remembered in the cache for files that look as they did at the last call (`file_stamp`): for FileReader, for
     readers with a method `stamp() -> str` that changes whenever their files do, and for selections of these.
-    wholly: only what this process has read counts as remembered, and files are held to the hashes of their publisher,
-    where their reader has a method `check`.
-    Raises DataError for an image that cannot be read, and for a file that is not the published one.
+    wholly: only what this process has read counts as remembered.
+    Raises DataError for an image that cannot be read.
     """
     before = _state(collection, parts)
     if before is not None:
         known = None if wholly else _recall(before)
         if known := known or _read_here.get(before):
             return known
-    if wholly:
-        _check(collection.part(name).reader for name in parts)
     fingerprint = _compute(collection, parts)
     if before is not None and _state(collection, parts) == before:  # else a file changed while it was read
         _read_here[before] = fingerprint
         _remember(before, fingerprint)
     return fingerprint
+
+
+def check_published(reader: ImageReader) -> None:
+    """Raises DataError for files that are not what their publisher says, where a reader has a method `check`."""
+    for inner in [reader.reader] if isinstance(reader, Taken) else reader.readers if isinstance(reader, Joined) else ():
+        check_published(inner)
+    if (check := getattr(reader, "check", None)) is not None:
+        check()
 
 
 def images_stamp(reader: ImageReader) -> str | None:
@@ -101,17 +106,6 @@ def _remember(state: str, fingerprint: str) -> None:
         temporary = remembered.with_suffix(f".{os.getpid()}.tmp")
         temporary.write_text(fingerprint, encoding="ascii")
         temporary.replace(remembered)
-
-
-def _check(readers: Iterable[ImageReader]) -> None:
-    """Have each reader hold its files to the hashes of their publisher, if it knows them."""
-    for reader in readers:
-        if isinstance(reader, Taken):
-            _check([reader.reader])
-        elif isinstance(reader, Joined):
-            _check(reader.readers)
-        elif (check := getattr(reader, "check", None)) is not None:
-            check()
 
 
 def _compute(collection: ImageCollection, parts: Sequence[PartName]) -> str:

@@ -19,7 +19,7 @@ from bench.catalog.image_tasks import image_tasks
 from bench.data.catalogued import open_catalogued
 from bench.data.collection import PART_NAMES, ImageCollection, LabelledImages, PartName
 from bench.data.decode import DECODER
-from bench.data.fingerprints import fingerprint_of_collection
+from bench.data.fingerprints import check_published, fingerprint_of_collection
 from bench.data.image_set import Dataset, ImageSet
 from bench.data.images import load_dataset
 from bench.data.preflight import Preflight, check_images, without_bad
@@ -98,13 +98,13 @@ def confirm_images(
 
     parts: None for all images of a user's set as they lie, those that cannot be used included. Where they are others,
     they are opened and looked at anew at the next call of `open_images`.
+    Raises DataError for files of the hub that are not what it published.
     """
     stored = functools.partial(stored_fingerprint, name, download=download, wholly=True)
-    if parts is None:
-        found = stored(data[name])
-    else:
-        collection = open_images(name, data=data, root=root, download=download)
-        found = fingerprint_of_collection(collection, parts, wholly=True)
+    collection = open_images(name, data=data, root=root, download=download)
+    for part in parts or collection.parts:
+        check_published(collection.part(part).reader)
+    found = stored(data[name]) if parts is None else fingerprint_of_collection(collection, parts, wholly=True)
     if found == planned:
         return True
     if name in data and name not in image_tasks():

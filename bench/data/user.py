@@ -4,7 +4,7 @@ PATH                            a folder, see `bench.data.folder`
 PATH.csv, PATH.parquet          a list, see `bench.data.listing`
 shards:FOLDER, shards:PATH/{0000..0009}.tar, PATH.tar
                                 tar shards, see `bench.data.shards`
-hf:owner/name[@revision][:config]
+hf:owner/name[@revision][:config][#split+split]
                                 a data set of the Hugging Face hub, see `bench.data.hub`
 """
 
@@ -21,10 +21,12 @@ from bench.errors import RequestError
 
 HUB_PREFIX, SHARDS_PREFIX = "hf:", "shards:"
 
-_HUB_SPEC = re.compile(r"(?P<repo>\w[\w.-]*/\w[\w.-]*)(@(?P<revision>\w[\w./-]*))?(:(?P<config>[\w.-]+))?")
+_HUB_SPEC = re.compile(
+    r"(?P<repo>\w[\w.-]*/\w[\w.-]*)(@(?P<revision>\w[\w./-]*))?(:(?P<config>[\w.-]+))?(#(?P<splits>.+))?"
+)
 _KINDS = (
     "Expected a folder, a list (.csv or .parquet), tar shards (shards:FOLDER, shards:PATH/{0000..0009}.tar) or "
-    "hf:owner/name[@revision][:config]."
+    "hf:owner/name[@revision][:config][#split+split]."
 )
 
 
@@ -66,7 +68,14 @@ def parse_data_option(option: str) -> tuple[str, str]:
 def _open_hub(name: str, spec: str, *, download: bool) -> ImageCollection:
     found = _HUB_SPEC.fullmatch(spec.removeprefix(HUB_PREFIX))
     if found is None:
-        raise RequestError(f"Data set {name!r}: {spec!r} is not hf:owner/name[@revision][:config].")
+        raise RequestError(f"Data set {name!r}: {spec!r} is not hf:owner/name[@revision][:config][#split+split].")
     from bench.data.hub import open_hub
 
-    return open_hub(name, found["repo"], revision=found["revision"], config=found["config"] or "", download=download)
+    return open_hub(
+        name,
+        found["repo"],
+        revision=found["revision"],
+        config=found["config"] or "",
+        splits=found["splits"].split("+") if found["splits"] else (),
+        download=download,
+    )

@@ -16,7 +16,9 @@ from tiny_formats import grey, write_parquet
 from bench.catalog.image_tasks import find_image_task
 from bench.data.catalogued import is_here, open_catalogued
 from bench.data.collection import ImageCollection, content_fingerprint
-from bench.data.hub import open_hub, part_of_path
+from bench.data.fingerprints import check_published, fingerprint_of_collection
+from bench.data.hub import open_hub
+from bench.data.hub_splits import split_of_path
 from bench.errors import AbsentDataError, DataError, RequestError
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # tests have no packages; the hub is a level up
@@ -234,18 +236,32 @@ def test_several_configurations_are_not_mixed(repository: Path, monkeypatch: pyt
 
 
 @pytest.mark.parametrize(
-    ("path", "expected"),
+    ("path", "name", "parts", "configuration"),
     [
-        ("data/train-00000-of-00002-ba54590c34eb8af1.parquet", ("train", "data")),
-        ("data/valid-00000-of-00002.parquet", ("validation", "data")),
-        ("default/test/0000.parquet", ("test", "default")),
-        ("val.parquet", ("validation", "")),
-        ("testament/0000.parquet", None),
-        ("data/extra.parquet", None),
+        ("data/train-00000-of-00002-ba54590c34eb8af1.parquet", "train", {"train"}, "data"),
+        ("data/valid-00000-of-00002.parquet", "valid", {"validation"}, "data"),
+        ("default/test/0000.parquet", "test", {"test"}, "default"),
+        ("default/partial-train/0000.parquet", "partial-train", {"train"}, "default"),
+        ("data/train/part-00000-dev1e57.snappy.parquet", "train", {"train"}, "data"),
+        ("val.parquet", "val", {"validation"}, ""),
+        ("train-0001.parquet", "train", {"train"}, ""),
+        ("train800val200.parquet", "train800val200", {"train", "validation"}, ""),
+        ("trainval.parquet", "trainval", {"train", "validation"}, ""),
+        ("train[:90%].parquet", "train[:90%]", {"train"}, ""),
+        ("eval.parquet", "eval", {"test"}, ""),
     ],
 )
-def test_a_path_names_its_part(path: str, expected: tuple[str, str] | None) -> None:
-    assert part_of_path(path) == expected
+def test_a_path_names_its_split(path: str, name: str, parts: set[str], configuration: str) -> None:
+    found = split_of_path(path)
+    assert found is not None
+    assert (found.name, found.parts, found.configuration) == (name, parts, configuration)
+
+
+@pytest.mark.parametrize(
+    "path", ["testament/0000.parquet", "data/extra.parquet", "latest.parquet", "retrieval/0.parquet"]
+)
+def test_a_path_without_a_word_for_a_split_names_none(path: str) -> None:
+    assert split_of_path(path) is None
 
 
 def test_names_of_images_become_keys_where_each_has_one(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -307,3 +323,48 @@ def test_labels_of_true_and_false_are_classes_one_and_zero(repository: Path, mon
 def test_readers_can_be_pickled_and_read_the_same(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     reader = fetched(repository, monkeypatch).part("train").reader
     assert grey(pickle.loads(pickle.dumps(reader)).read(9)) == 90
+
+
+def test_files_that_number_their_classes_otherwise_are_read_by_name(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_parquet(repository / "data" / "test-00000-of-00001.parquet", [0, 0, 1], names=["dog", "cat"])
+    found = fetched(repository, monkeypatch)
+    assert [found.class_names[label] for label in found.part("test").labels] == ["dog", "dog", "cat"]
+    assert any("each file was read by its own class names" in note for note in found.notes)
+
+
+def test_a_test_part_published_without_a_column_of_labels_is_left_out(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = repository / "data" / "test-00000-of-00001.parquet"
+    pq.write_table(pq.read_table(file).drop_columns(["label"]), file)
+    found = fetched(repository, monkeypatch)
+    assert sorted(found.parts) == ["train", "validation"]
+    assert "Part 'test' has no labels (-1 or none) and was left out." in found.notes
+
+
+def test_a_file_of_the_cache_that_was_overwritten_is_not_what_the_hub_says(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    reader = fetched(repository, monkeypatch).part("test").reader
+    check_published(reader)
+    (blob,) = [link.resolve() for link in (tmp_path / "hf").rglob("test-00000-of-00001.parquet")]
+    content = blob.read_bytes()
+    blob.write_bytes(content[:-30] + bytes([content[-30] ^ 1]) + content[-29:])
+    with pytest.raises(DataError, match=r"is not the file 'data/test-00000-of-00001\.parquet' that the hub has"):
+        check_published(reader)
+
+
+def test_a_parquet_file_replaced_under_an_open_reader_is_opened_anew(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    found = fetched(repository, monkeypatch)
+    first = fingerprint_of_collection(found, ("test",))
+    assert grey(found.part("test").reader.read(1)) == 10
+    (blob,) = [link.resolve() for link in (tmp_path / "hf").rglob("test-00000-of-00001.parquet")]
+    turned = pq.read_table(blob).take([5, 4, 3, 2, 1, 0])
+    pq.write_table(turned, tmp_path / "turned.parquet", row_group_size=4)
+    (tmp_path / "turned.parquet").replace(blob)
+    assert grey(found.part("test").reader.read(1)) == 40
+    assert fingerprint_of_collection(found, ("test",)) == content_fingerprint(found, ["test"]) != first

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import tarfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -64,25 +65,26 @@ def test_a_place_may_begin_at_home(folder: Path, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize(
-    ("spec", "repo", "revision", "config"),
+    ("spec", "repo", "revision", "config", "splits"),
     [
-        ("hf:owner/name", "owner/name", None, ""),
-        ("hf:o.w-n_er/na.me@0123abc", "o.w-n_er/na.me", "0123abc", ""),
-        ("hf:owner/name@0123abc:small", "owner/name", "0123abc", "small"),
+        ("hf:owner/name", "owner/name", None, "", ()),
+        ("hf:o.w-n_er/na.me@0123abc", "o.w-n_er/na.me", "0123abc", "", ()),
+        ("hf:owner/name@0123abc:small", "owner/name", "0123abc", "small", ()),
+        ("hf:owner/name@0123abc#train800+val200", "owner/name", "0123abc", "", ("train800", "val200")),
     ],
 )
 def test_a_data_set_of_the_hub_goes_to_its_reader(
-    monkeypatch: pytest.MonkeyPatch, spec: str, repo: str, revision: str | None, config: str
+    monkeypatch: pytest.MonkeyPatch, spec: str, repo: str, revision: str | None, config: str, splits: tuple[str, ...]
 ) -> None:
     asked: list[tuple[object, ...]] = []
 
-    def open_hub(name: str, repo_id: str, *, revision: str | None, config: str, download: bool) -> ImageCollection:
-        asked.append((name, repo_id, revision, config, download))
+    def open_hub(name: str, repo_id: str, *, splits: Iterable[str], **given: object) -> ImageCollection:
+        asked.append((name, repo_id, given, tuple(splits)))
         return ImageCollection(name, ("a", "b"), {})
 
     monkeypatch.setattr("bench.data.hub.open_hub", open_hub)
     open_user("mine", spec, download=True)
-    assert asked == [("mine", repo, revision, config, True)]
+    assert asked == [("mine", repo, {"revision": revision, "config": config, "download": True}, splits)]
 
 
 @pytest.mark.parametrize(
