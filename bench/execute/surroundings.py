@@ -18,7 +18,7 @@ from bench.errors import AbsentDataError, RequestError
 from bench.execute.abilities import abilities_of
 from bench.execute.supplies import Supplies
 from bench.measure.build import native_resolution
-from bench.measure.weights import file_weights_id
+from bench.measure.weight_files import file_weights_id
 from bench.store.record import Record
 from bench.suite.cell import Cell
 from bench.suite.world import ImagesFacts, PretrainingFacts, Surroundings, TrialResult

@@ -34,7 +34,8 @@ from bench.learn.train import train_from_scratch
 from bench.measure.build import build_model
 from bench.measure.complexity import count_macs, measure_complexity
 from bench.measure.evaluate import evaluate
-from bench.measure.weights import CLASS_NAMES_KEY, LoadedModel, file_weights_id, load_weights, save_weights
+from bench.measure.weight_files import CLASS_NAMES_KEY, file_weights_id, save_weights
+from bench.measure.weights import LoadedModel, load_weights
 from bench.places import checkpoint_folder, weights_file
 from bench.suite.cell import (
     Cell,
@@ -146,7 +147,7 @@ def _evaluation(cell: EvaluateCell, supplies: Supplies) -> Callable[[], Outcome]
                 team=team,
             )
         _collection(cell.dataset, cell.fingerprint, EVALUATED, supplies)  # still the same, now that they were read
-        return Outcome(_with_notes(done.values, collection), done.samples, done.predictions)
+        return Outcome(_with_notes(done.values, collection, loaded), done.samples, done.predictions)
 
     return perform
 
@@ -158,7 +159,7 @@ def _fewshot(cell: FewshotCell, supplies: Supplies) -> Callable[[], Outcome]:
     def perform() -> Outcome:
         done = fewshot(cell, loaded, collection, workers=supplies.loader_workers)
         _collection(cell.dataset, cell.fingerprint, ALL_PARTS, supplies)  # still the same, now that they were read
-        return Outcome(_with_notes(done.values, collection), done.samples)
+        return Outcome(_with_notes(done.values, collection, loaded), done.samples)
 
     return perform
 
@@ -184,7 +185,7 @@ def _finetuning(cell: FinetuneCell, supplies: Supplies) -> Callable[[], Outcome]
                 beside=supplies.beside,
                 machine=f"{machine_fingerprint()} torch {torch.__version__} timm {timm.__version__}",
             )
-        return Outcome(_with_notes(done.values, collection), done.samples, done.predictions)
+        return Outcome(_with_notes(done.values, collection, loaded), done.samples, done.predictions)
 
     return perform
 
@@ -270,6 +271,9 @@ def _require_planned(name: str, found: str, planned: str) -> None:
         )
 
 
-def _with_notes(values: dict[str, Any], collection: ImageCollection) -> dict[str, Any]:
-    """Values with what must be known of the data beside what must be known of the run."""
-    return values | {"notes": [*values.get("notes", ()), *collection.notes]}
+def _with_notes(
+    values: dict[str, Any], collection: ImageCollection, loaded: LoadedModel | None = None
+) -> dict[str, Any]:
+    """Values with what must be known of the weights and the data beside what must be known of the run."""
+    of_weights = loaded.notes if loaded is not None else ()
+    return values | {"notes": [*values.get("notes", ()), *of_weights, *collection.notes]}

@@ -16,7 +16,8 @@ from bench.errors import RequestError
 from bench.inspect.positions import is_parameter
 from bench.measure.build import family_of, model_exists, native_resolution, own_classes
 from bench.measure.families import ModelFamily
-from bench.measure.weights import LoadedModel, file_weights_id, load_weights
+from bench.measure.weight_files import file_weights_id
+from bench.measure.weights import LoadedModel, load_weights
 from bench.places import weights_file
 from bench.plain_text import printable
 from bench.store.inspections import Weights

@@ -10,6 +10,7 @@ import inspect
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from timm.layers.hybrid_embed import HybridEmbed
 from timm.layers.norm_act import GroupNormAct
 from timm.layers.std_conv import StdConv2dSame
 from timm.models import (
+    _builder,
     get_arch_pretrained_cfgs,
     get_pretrained_cfg,
     is_model_pretrained,
@@ -69,22 +71,53 @@ def build_model(
         raise _refusal(name, resolution_px or native_resolution(name), str(error)) from error
 
 
-def build_with_weights(name: str, file: Path, *, num_classes: int, resolution_px: int) -> nn.Module:
-    """The named network, on the CPU, with the weights of a safetensors file, loaded as timm loads its own.
+@dataclass(frozen=True)
+class Blank:
+    """A network to be filled from a file of weights. translate: timm's own step from a file's tensors to the network's
+    names and sizes; position embeddings of another grid are interpolated in two dimensions. is_strict: as timm loads
+    public weights into it."""
+
+    model: nn.Module
+    translate: Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]]
+    is_strict: bool
+
+
+def build_blank(name: str, *, num_classes: int, resolution_px: int) -> Blank:
+    """The named network, on the CPU, with weights that are yet to come.
 
     name: a catalog row or a timm name. num_classes: those of the head in the file; 0 if it has none.
-    resolution_px: position embeddings of another grid are interpolated in two dimensions.
-
-    Raises UnknownNameError, ResolutionError, and RuntimeError if tensors are missing, left over or of another shape.
+    Raises UnknownNameError and ResolutionError.
     """
     if resolution_px != native_resolution(name):
         check_takes_resolution(name, resolution_px)  # so that what fails below is not the size
     timm_name, arguments = _timm_arguments(name, num_classes)
     wanted = resolution_px if resolution_px != native_resolution(timm_name) else None
-    # timm compares the head's size with its own configuration's and drops the head in silence where they differ.
-    overlay = {"file": str(file), "num_classes": num_classes, "label_offset": None}
-    with _device_context("cpu"):
-        return _create(timm_name, arguments, wanted, pretrained=True, pretrained_cfg_overlay=overlay)
+    with _device_context("cpu"), _unloaded() as found:
+        model = _create(timm_name, arguments, wanted, pretrained=True)
+    own = found[0].get("filter_fn")
+
+    def translate(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        if own is None:
+            return tensors
+        takes_model = len(inspect.signature(own).parameters) > 1
+        return own(tensors, model) if takes_model else own(tensors)  # type: ignore[no-any-return]
+
+    return Blank(model, translate, bool(found[0].get("strict", True)))
+
+
+@contextmanager
+def _unloaded() -> Iterator[list[dict[str, Any]]]:
+    """Let timm make models without reading weights; what it would have told its loader for each.
+
+    That loader is the one place that knows a model's filter of names, and it says nowhere what it left unfilled.
+    """
+    found: list[dict[str, Any]] = []
+    loader = _builder.load_pretrained
+    _builder.load_pretrained = lambda model, **options: found.append(options)
+    try:
+        yield found
+    finally:
+        _builder.load_pretrained = loader
 
 
 def is_user_model(name: str) -> bool:

@@ -17,7 +17,7 @@ from bench.execute.pool import Worker
 from bench.execute.supplies import Supplies
 from bench.execute.worker import attempt
 from bench.measure.build import build_model
-from bench.measure.weights import file_weights_id, save_weights
+from bench.measure.weight_files import file_weights_id, save_weights
 from bench.suite.cell import METRIC_VERSION, EvaluateCell, Settings
 
 PATIENCE_SECONDS = 120.0
