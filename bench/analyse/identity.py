@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bench.catalog.datasets import dataset_rows
+from bench.catalog.families import known_family
 from bench.catalog.image_tasks import image_tasks
 from bench.catalog.models import find_model
 
@@ -44,11 +45,11 @@ class DatasetIdentity:
 
 
 def identify_model(name: str, counted_family: str | None = None) -> ModelIdentity:
-    """The model of this name; counted_family is what the counter took it for, used where no row says."""
+    """The model of this name; counted_family is what the counter took it for, used where the catalog says nothing."""
     row = find_model(name)
     if row is not None:
         return ModelIdentity(name, row.title, row.family, row.size_class)
-    return ModelIdentity(name, name, counted_family or OTHER_FAMILY, "")
+    return ModelIdentity(name, name, known_family(name) or counted_family or OTHER_FAMILY, "")
 
 
 def identify_dataset(name: str) -> DatasetIdentity:

@@ -11,11 +11,11 @@ import safetensors
 from timm.data.imagenet_info import ImageNetInfo
 from torch import nn
 
+from bench.catalog.families import ModelFamily
 from bench.catalog.models import find_model
 from bench.errors import RequestError
 from bench.inspect.positions import is_parameter
 from bench.measure.build import family_of, model_exists, native_resolution, own_classes
-from bench.measure.families import ModelFamily
 from bench.measure.weight_files import file_weights_id
 from bench.measure.weights import LoadedModel, load_weights
 from bench.places import weights_file

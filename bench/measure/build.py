@@ -25,15 +25,14 @@ from timm.models import (
     get_arch_pretrained_cfgs,
     get_pretrained_cfg,
     is_model_pretrained,
-    model_entrypoint,
     split_model_name_tag,
 )
 from timm.models.resnetv2 import create_resnetv2_stem
 from torch import nn
 
+from bench.catalog.families import ModelFamily, known_family
 from bench.catalog.models import find_model, model_rows
 from bench.errors import RequestError, ResolutionError, UnknownNameError
-from bench.measure.families import ModelFamily, family_of_module
 from bench.measure.meta_shapes import ShapesOnly
 
 DEFAULT_CLASSES = 1000  # for timm models that come without a head: what timm's published counts assume
@@ -173,14 +172,13 @@ def own_classes(name: str) -> int | None:
 
 
 def family_of(name: str) -> ModelFamily:
-    """`vit`, `cnn` or `hybrid` as the catalog says, else by the timm module (see families.py), else `other`."""
+    """`vit`, `cnn` or `hybrid` as the catalog says, by row or by timm's name, else `other`."""
     row = find_model(name)
     if row is not None:
         return row.family
-    if is_user_model(name):
-        return "other"
-    _require_timm(name)
-    return family_of_module(model_entrypoint(split_model_name_tag(name)[0]).__module__)
+    if not is_user_model(name):
+        _require_timm(name)
+    return known_family(name) or "other"
 
 
 def _build(name: str, num_classes: int | None, resolution_px: int | None, device: str) -> nn.Module:

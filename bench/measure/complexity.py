@@ -17,12 +17,12 @@ import torch
 from timm.models import split_model_name_tag
 from torch import Tensor, nn
 
+from bench.catalog.families import ModelFamily
 from bench.catalog.models import find_model
 from bench.errors import CellFailedError
 from bench.measure.build import SHAPE_ERRORS, build_model, check_takes_resolution, family_of, is_user_model, own_classes
 from bench.measure.closed_form import closed_form_macs
 from bench.measure.counters import TracedCounts, fvcore_problem, torch_counts, torch_problem, trace_counts
-from bench.measure.families import ModelFamily
 from bench.units import FLOPS_PER_MAC, GIGA
 
 TOLERANCE = 0.001  # largest relative difference between the counters that is still called agreement

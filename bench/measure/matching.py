@@ -166,9 +166,7 @@ def _require_numbers(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor]) -
         if not _is_number_for(tensor, own[name], name)
     ]
     if strange:
-        raise CellFailedError(
-            f"hold {len(strange)} tensors of another kind of number: {_listed(strange)}."
-        )
+        raise CellFailedError(f"hold {len(strange)} tensors of another kind of number: {_listed(strange)}.")
     broken = [name for name, tensor in tensors.items() if _is_broken(tensor, own[name])]
     if broken:
         raise CellFailedError(f"hold numbers that are NaN or infinite in {len(broken)} tensors: {_listed(broken)}.")
