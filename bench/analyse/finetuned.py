@@ -236,12 +236,12 @@ def recipe_sweeps(
     found: dict[_Place, dict[HyperRule, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
     for row in as_rows(frame[frame["scored_part"] == "validation"]):
         found[_place(row)][_rule(row)].append(row)
-    origins = {str(row["weights"]): str(row["trained_on"]) for row in as_rows(frame)}
+    origins = {str(row["weights"]): (row["trained_on"], row["pretraining"]) for row in as_rows(frame)}
     lost: dict[_Place, set[HyperRule]] = defaultdict(set)
     for record in failed:
         cell, settings = record.cell, record.cell.get("settings") or {}
         row = {"precision": "fp32", "memory_format": "contiguous", "compile": False, "fold": False, **settings, **cell}
-        row["trained_on"] = origins.get(str(cell["weights"]), "")
+        row["trained_on"], row["pretraining"] = origins.get(str(cell["weights"]), ("", ""))
         recipe = cell.get("recipe") or {}
         rule = str(recipe.get("name", "vit")), float(recipe["learning_rate"])
         lost[_place(row)].add(rule)

@@ -65,6 +65,7 @@ _WEIGHTS = [
     "num_classes",
     "weights",
     "trained_on",
+    "pretraining",
     "dataset",
     "fingerprint",
 ]

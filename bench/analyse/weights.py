@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from bench.analyse.identity import ModelIdentity, identify_dataset, identify_model
 from bench.analyse.scores import RunKey, run_key
 from bench.catalog.models import find_model
 from bench.catalog.public_pretraining import find_public_pretraining
+from bench.catalog.tags import known_pretraining, pretraining_of_tag
 
 PUBLIC, FROM_SCRATCH = "public", "random"
 NO_PRETRAINING = "none (from scratch)"
-UNKNOWN_PRETRAINING = ""  # weights that nothing is known of are compared with none
+UNKNOWN_PRETRAINING = ""  # public weights that nothing is known of are compared with none
+NOT_STATED = "not stated"  # a user's own weights of which the suite says nothing are compared with one another
+OWNERS_WORDS = "as its owner says: "
 
 
 @dataclass(frozen=True, order=True)
@@ -24,6 +27,9 @@ class Subject:
     key: RunKey
     weights: str  # `public`, `sha256 <16 digits>` of a file, or `random`
     trained_on: str = ""  # the data set of this suite's own training that ended with the file; empty for another file
+    # What the record says of pre-training: the owner's words on a file, or what timm's tag says. No part of the name
+    # that keys random draws.
+    stated: str = field(default="", repr=False)
 
     @property
     def is_from_scratch(self) -> bool:
@@ -42,7 +48,8 @@ class Subject:
 
 def subject_of(row: Mapping[str, Any]) -> Subject:
     """The subject of a row of an evaluate, few-shot or fine-tune frame."""
-    return Subject(run_key(row), str(row["weights"]), str(row.get("trained_on") or ""))
+    trained_on, stated = (str(row.get(column) or "") for column in ("trained_on", "pretraining"))
+    return Subject(run_key(row), str(row["weights"]), trained_on, stated)
 
 
 def identify_weights(model: str, counted_family: str | None = None) -> ModelIdentity:
@@ -56,18 +63,23 @@ def identify_weights(model: str, counted_family: str | None = None) -> ModelIden
 
 
 def pretraining_of(subject: Subject) -> str:
-    """The data that the weights saw before, as the catalog says; UNKNOWN_PRETRAINING where nothing says it."""
+    """The data that the weights saw before, as the catalog, timm's tag or the file's owner says.
+
+    UNKNOWN_PRETRAINING for public weights of which nothing says it, NOT_STATED for a file of which nobody does.
+    """
     if subject.is_from_scratch:
         return NO_PRETRAINING
     if subject.weights != PUBLIC:
-        if not subject.trained_on:
-            return UNKNOWN_PRETRAINING
-        return f"{identify_dataset(subject.trained_on).title} (trained here)"
+        if subject.trained_on:
+            return f"{identify_dataset(subject.trained_on).title} (trained here)"
+        return known_pretraining(subject.stated) or f"{OWNERS_WORDS}{subject.stated}" if subject.stated else NOT_STATED
     row = find_model(subject.key.model)
     if row is not None:
         return row.pretraining
     known = find_public_pretraining(subject.key.model)
-    return UNKNOWN_PRETRAINING if known is None else known.pretraining
+    if known is not None:
+        return known.pretraining
+    return subject.stated or pretraining_of_tag(subject.key.model.partition(".")[2]) or UNKNOWN_PRETRAINING
 
 
 def weights_labels(subjects: Iterable[Subject], identities: Mapping[str, ModelIdentity]) -> dict[Subject, str]:

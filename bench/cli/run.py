@@ -146,7 +146,9 @@ class _Job:
 
         cells = plan_cells(self.suite, self.world.surroundings(finished))
         supplies = self.resources.supplies
-        self.resources = replace(self.resources, supplies=replace(supplies, weights=dict(self.world.weights)))
+        stated = self.world.pretraining(self.suite)
+        supplies = replace(supplies, weights=dict(self.world.weights), pretraining=stated)
+        self.resources = replace(self.resources, supplies=supplies)
         return cells
 
     def confirmed_plan(self, finished: Iterable[Record]) -> list[Cell]:
@@ -188,10 +190,13 @@ class _Job:
         from bench.store.files import open_run
 
         cells = self.confirmed_plan(self.done.values())
-        if all(cell.cell_id in self.done for cell in cells):
+        restated = [record for cell in cells if (record := self._restated(cell.cell_id)) is not None]
+        if all(cell.cell_id in self.done for cell in cells) and not restated:
             typer.echo(f"{self.suite.name}: all {len(cells)} cells are in the store. --rerun runs them again.")
             return self._failed(self.done[cell.cell_id] for cell in cells)
         with open_run(self.results, self.suite.name, self.here["machine"], local=self.local) as writer:
+            for record in restated:
+                writer.append(record)
             progress = make_progress()
             try:
                 summary, finished = run_plan(
@@ -203,6 +208,21 @@ class _Job:
             writer.append_summary(summary.as_json())
         _print_summary(self.suite.name, summary, self.local)
         return self._failed(finished.values())
+
+    def _restated(self, cell_id: str) -> Record | None:
+        """The record of a finished cell with what the suite says now of its weights; None where it says so already.
+
+        What the owner of a file says of it is no part of the cell: another word for it changes no number.
+        """
+        record = self.done.get(cell_id)
+        weights = record.cell.get("weights") if record is not None else None
+        if record is None or weights not in self.resources.supplies.weights:
+            return None
+        said, says = record.values.get("pretraining"), self.resources.supplies.pretraining.get(str(weights))
+        if said == says:
+            return None
+        other = {name: value for name, value in record.values.items() if name != "pretraining"}
+        return record.model_copy(update={"values": other | ({"pretraining": says} if says is not None else {})})
 
     @staticmethod
     def _failed(records: Iterable[Record]) -> int:

@@ -18,7 +18,8 @@ class Supplies:
     """Passed to every worker with its cell.
 
     data: data set name -> where its images are, as `--data` says it. root: folder of local copies of catalogued sets.
-    weights: `sha256 <16 digits>` -> safetensors file. download: whether data and weights may be fetched.
+    weights: `sha256 <16 digits>` -> safetensors file. pretraining: the same -> what it saw, in its owner's words.
+    download: whether data and weights may be fetched.
     keep_weights: whether trainings leave their weights in the cache. loader_workers: processes that decode images.
     micro_batch_size: images that go through a model at once in fine-tuning; None finds what fits into memory, which
     `beside` cells share.
@@ -27,6 +28,7 @@ class Supplies:
     data: Mapping[str, str] = field(default_factory=dict)
     root: str = field(default_factory=lambda: str(data_root()))
     weights: Mapping[str, str] = field(default_factory=dict)
+    pretraining: Mapping[str, str] = field(default_factory=dict)
     download: bool = False
     keep_weights: bool = False
     checkpoint_every_s: float = CHECKPOINT_SECONDS
@@ -39,7 +41,7 @@ class Supplies:
         return cls(**data)
 
     def as_json(self) -> dict[str, Any]:
-        return asdict(self) | {"data": dict(self.data), "weights": dict(self.weights)}
+        return asdict(self)
 
     @property
     def data_root(self) -> Path:

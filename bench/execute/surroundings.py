@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from collections.abc import Iterable
 from pathlib import Path
 
 from bench.catalog.datasets import DatasetRow, find_dataset
 from bench.catalog.image_tasks import image_tasks
+from bench.catalog.models import select_models
 from bench.data.collection import PART_NAMES, PRETRAINING_PARTS, ImageCollection, PartName
 from bench.data.corpora import find_corpus, is_corpus
 from bench.data.decode import decode
@@ -18,9 +20,10 @@ from bench.errors import AbsentDataError, RequestError
 from bench.execute.abilities import abilities_of
 from bench.execute.supplies import Supplies
 from bench.measure.build import native_resolution
-from bench.measure.weight_files import file_weights_id
+from bench.measure.weight_files import file_weights_id, path_for_model
 from bench.store.record import Record
 from bench.suite.cell import Cell
+from bench.suite.spec import Suite
 from bench.suite.world import ImagesFacts, PretrainingFacts, Surroundings, TrialResult
 
 USERS_PX = 32  # what the small models of the shipped suites take
@@ -38,6 +41,7 @@ class Here:
         self._device, self._supplies, self._suite_folder = device, supplies, suite_folder
         self._progress = progress
         self.weights: dict[str, str] = {}  # `sha256 <16 digits>` -> file
+        self._named: dict[tuple[str, str], str] = {}  # model and path as a suite has them -> `sha256 <16 digits>`
         self._facts = functools.cache(self._look_at)
         self._answered: dict[str, tuple[str, tuple[PartName, ...] | None]] = {}  # fingerprint -> of which images
 
@@ -110,14 +114,36 @@ class Here:
         return PretrainingFacts(name, len(collection.class_names), resolution_px, fingerprint, images)
 
     def file_weights(self, model: str, path: str) -> str:
-        """The id of a weight file. `{model}` in the path stands for the model's name; a relative one starts at the
-        suite's file. Raises RequestError for a file that is not there."""
-        file = self._suite_folder / path.replace("{model}", model)
-        if not file.is_file():
+        """The id of a weight file; a relative path starts at the suite's file.
+
+        Raises RequestError for a file that is not there or cannot be weights.
+        """
+        file = self._suite_folder / path_for_model(path, model)
+        if not file.exists():
             raise RequestError(f"Weights 'file:{path}' of model {model!r}: there is no file '{file}'.")
         name = file_weights_id(file)
         self.weights[name] = str(file.resolve())
+        self._named[model, path] = name
         return name
+
+    def pretraining(self, suite: Suite) -> dict[str, str]:
+        """What the suite says that the files of its last plan saw: `sha256 <16 digits>` -> its words.
+
+        Raises RequestError for a file of which it says two things.
+        """
+        found: dict[str, str] = {}
+        for block in suite.from_weights:
+            paths = [word.removeprefix("file:") for word in block.weights if word.startswith("file:")]
+            for model, path in itertools.product(select_models(block.models), paths):
+                name = self._named.get((model, path))
+                if name is None or block.pretraining is None:
+                    continue
+                if found.setdefault(name, block.pretraining) != block.pretraining:
+                    raise RequestError(
+                        f"Suite '{suite.name}' says of the weights 'file:{path}' that they saw '{found[name]}' and "
+                        f"'{block.pretraining}'. Say one of them."
+                    )
+        return found
 
     def _look_at(self, name: str) -> ImagesFacts:
         task = image_tasks().get(name)

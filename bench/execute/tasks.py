@@ -12,6 +12,7 @@ from typing import Any
 import timm
 import torch
 
+from bench.catalog.tags import pretraining_of_tag
 from bench.data.collection import ImageCollection, PartName
 from bench.data.decoded import as_dataset
 from bench.data.fingerprints import fingerprint_of_collection
@@ -147,7 +148,8 @@ def _evaluation(cell: EvaluateCell, supplies: Supplies) -> Callable[[], Outcome]
                 team=team,
             )
         _collection(cell.dataset, cell.fingerprint, EVALUATED, supplies)  # still the same, now that they were read
-        return Outcome(_with_notes(done.values, collection, loaded), done.samples, done.predictions)
+        values = _about_weights(cell, loaded, supplies, done.values)
+        return Outcome(_with_notes(values, collection), done.samples, done.predictions)
 
     return perform
 
@@ -159,7 +161,8 @@ def _fewshot(cell: FewshotCell, supplies: Supplies) -> Callable[[], Outcome]:
     def perform() -> Outcome:
         done = fewshot(cell, loaded, collection, workers=supplies.loader_workers)
         _collection(cell.dataset, cell.fingerprint, ALL_PARTS, supplies)  # still the same, now that they were read
-        return Outcome(_with_notes(done.values, collection, loaded), done.samples)
+        values = _about_weights(cell, loaded, supplies, done.values)
+        return Outcome(_with_notes(values, collection), done.samples)
 
     return perform
 
@@ -185,7 +188,8 @@ def _finetuning(cell: FinetuneCell, supplies: Supplies) -> Callable[[], Outcome]
                 beside=supplies.beside,
                 machine=f"{machine_fingerprint()} torch {torch.__version__} timm {timm.__version__}",
             )
-        return Outcome(_with_notes(done.values, collection, loaded), done.samples, done.predictions)
+        values = _about_weights(cell, loaded, supplies, done.values)
+        return Outcome(_with_notes(values, collection), done.samples, done.predictions)
 
     return perform
 
@@ -271,9 +275,17 @@ def _require_planned(name: str, found: str, planned: str) -> None:
         )
 
 
-def _with_notes(
-    values: dict[str, Any], collection: ImageCollection, loaded: LoadedModel | None = None
+def _about_weights(
+    cell: EvaluateCell | FewshotCell | FinetuneCell, loaded: LoadedModel, supplies: Supplies, values: dict[str, Any]
 ) -> dict[str, Any]:
-    """Values with what must be known of the weights and the data beside what must be known of the run."""
-    of_weights = loaded.notes if loaded is not None else ()
-    return values | {"notes": [*values.get("notes", ()), *of_weights, *collection.notes]}
+    """Values with how the weights were read and, where the model's name does not tell it, what they saw before."""
+    pretraining = supplies.pretraining.get(cell.weights)
+    if cell.weights == "public" and "." not in cell.model:  # timm's default tag, which reports cannot look up
+        pretraining = pretraining_of_tag(str(getattr(loaded.model, "pretrained_cfg", {}).get("tag") or ""))
+    told = {"pretraining": pretraining} if pretraining is not None else {}
+    return values | told | {"notes": [*values.get("notes", ()), *loaded.notes]}
+
+
+def _with_notes(values: dict[str, Any], collection: ImageCollection) -> dict[str, Any]:
+    """Values with what must be known of the data beside what must be known of the run."""
+    return values | {"notes": [*values.get("notes", ()), *collection.notes]}

@@ -16,7 +16,7 @@ from bench.catalog.models import find_model
 from bench.errors import RequestError
 from bench.inspect.positions import is_parameter
 from bench.measure.build import family_of, model_exists, native_resolution, own_classes
-from bench.measure.weight_files import file_weights_id
+from bench.measure.weight_files import file_weights_id, path_for_model
 from bench.measure.weights import LoadedModel, load_weights
 from bench.places import weights_file
 from bench.plain_text import printable
@@ -121,7 +121,7 @@ def _found(model: str, weights: str, seed: int, trained: Callable[[str, str, int
             )
         return weights, file
     if weights.startswith("file:") or weights.endswith(".safetensors"):
-        file = Path(weights.removeprefix("file:").replace("{model}", model)).expanduser()
+        file = Path(path_for_model(weights.removeprefix("file:"), model)).expanduser()
         return file_weights_id(file), file
     raise RequestError(
         f"Unknown weights '{weights}'. Write random, public, trained:DATASET, file:PATH or 'sha256 <16 digits>'."

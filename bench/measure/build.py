@@ -93,11 +93,9 @@ def build_blank(name: str, *, num_classes: int, resolution_px: int) -> Blank:
     wanted = resolution_px if resolution_px != native_resolution(timm_name) else None
     with _device_context("cpu"), _unloaded() as found:
         model = _create(timm_name, arguments, wanted, pretrained=True)
-    own = found[0].get("filter_fn")
 
     def translate(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        if own is None:
-            return tensors
+        own: Callable[..., Any] = found[0].get("filter_fn") or (lambda tensors: tensors)
         takes_model = len(inspect.signature(own).parameters) > 1
         return own(tensors, model) if takes_model else own(tensors)  # type: ignore[no-any-return]
 

@@ -55,7 +55,7 @@ def unwrapped(tensors: Mapping[str, Tensor], wanted: Collection[str]) -> Unwrapp
 
 def _copies(names: Iterable[str], wanted: Collection[str]) -> list[str]:
     """Prefixes under which more than half of the wanted names are found, each name of the file counted for one."""
-    left, copies = set(names), []
+    left, copies = set(names), list[str]()
     while True:
         counts = Counter(
             name[: len(name) - len(end)] for name in left for end in _ends(name) if end in wanted

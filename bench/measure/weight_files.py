@@ -48,6 +48,11 @@ class StoredWeights:
         return tuple(names) if isinstance(names, list) and all(isinstance(name, str) for name in names) else None
 
 
+def path_for_model(path: str, model: str) -> str:
+    """The path with the model's name for `{model}`, at any resolution the same; without the folder of a user's own."""
+    return path.replace("{model}", model.rpartition("/")[2])
+
+
 def file_weights_id(path: Path) -> str:
     """`sha256 <16 hexadecimal digits>` of a safetensors file, the name of its weights in a cell.
 

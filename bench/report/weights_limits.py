@@ -10,7 +10,7 @@ from bench.analyse.intervals import SAMPLES_FOR_OWN_VARIANCE
 from bench.analyse.leads import Scored
 from bench.analyse.protocols import Protocols
 from bench.analyse.task_sets import in_order
-from bench.analyse.weights import UNKNOWN_PRETRAINING, pretraining_of
+from bench.analyse.weights import NOT_STATED, UNKNOWN_PRETRAINING, pretraining_of
 from bench.report.formats import counted, listed
 from bench.report.markdown import escape
 
@@ -28,6 +28,10 @@ def weights_limits(protocols: Protocols) -> list[str]:
         if unknown:
             names = listed(sorted(escape(protocols.labels[subject]) for subject in unknown))
             items.append(f"Nothing is known of what {names} saw before: in the tables, compared with nothing.")
+        untold = {s.subject for s in scores if pretraining_of(s.subject) == NOT_STATED}
+        if untold:
+            names = listed(sorted(escape(protocols.labels[subject]) for subject in untold))
+            items.append(f"What {names} saw before is not stated: such files are compared with one another alone.")
     told = [*protocols.evaluated_leads, *protocols.fewshot_leads, *protocols.finetuned_leads]
     if sum(lead.second is not None for lead in told) > 1:
         items.append(

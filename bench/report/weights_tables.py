@@ -11,7 +11,7 @@ from bench.analyse.identity import identify_dataset
 from bench.analyse.leads import Scored
 from bench.analyse.protocols import Protocols
 from bench.analyse.task_sets import set_order
-from bench.analyse.weights import UNKNOWN_PRETRAINING, Subject, pretraining_of
+from bench.analyse.weights import NOT_STATED, PUBLIC, UNKNOWN_PRETRAINING, Subject, pretraining_of
 from bench.report.formats import Scale, counted, ends, fixed, listed, mac_scale, plus_minus, signed, significant
 from bench.report.markdown import Cell, Column, Notes, Table, escape
 from bench.report.style import family_style
@@ -49,8 +49,13 @@ def subject_cells(subject: Subject, family: str, protocols: Protocols, notes: No
     """Label, family, weights and pre-training data of a row."""
     pretraining = pretraining_of(subject)
     if pretraining == UNKNOWN_PRETRAINING:
-        why = "a file's own" if subject.weights.startswith("sha256") else "not in the catalog"
-        seen = Cell("unknown", None, mark=notes.number(f"{why}: the row is compared with no other"))
+        why = "neither the catalog nor timm's tag says it: the row is compared with no other"
+        seen = Cell("unknown", None, mark=notes.number(why))
+    elif pretraining == NOT_STATED:
+        why = '`pretraining = "..."` beside `weights` in the suite says it; rows without are compared with one another'
+        seen = Cell(pretraining, None, mark=notes.number(why))
+    elif subject.stated and subject.weights != PUBLIC:
+        seen = Cell(pretraining, mark=notes.number("in the words of the file's owner, which nothing here checks"))
     else:
         seen = Cell(pretraining)
     label = protocols.labels[subject]

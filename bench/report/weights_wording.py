@@ -12,6 +12,7 @@ from bench.analyse.leads import Lead, Scored, Side
 from bench.analyse.preflights import Checked
 from bench.analyse.protocols import PROTOCOL_TASKS, Protocols
 from bench.analyse.task_sets import VTAB_TASKS, in_order
+from bench.analyse.weights import NOT_STATED, OWNERS_WORDS
 from bench.report.finetune_tables import mean_words, seeds_words
 from bench.report.formats import (
     bracketed,
@@ -170,6 +171,10 @@ def _leads_words(protocols: Protocols, leads: Sequence[Lead]) -> str:
 def _stratum_words(pretraining: str) -> str:
     if pretraining.startswith("none"):
         return "among models without pre-training"
+    if pretraining == NOT_STATED:
+        return "among files whose pre-training data are not stated"
+    if pretraining.startswith(OWNERS_WORDS):
+        return f"among files pre-trained, as their owner says, on {escape(pretraining.removeprefix(OWNERS_WORDS))}"
     return f"among weights pre-trained on {escape(pretraining)}"
 
 

@@ -23,6 +23,14 @@ Seeds = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
 # The timm tag's; freshly drawn; a safetensors file (`{model}` stands for the model's name); those that this suite's
 # own training of the model on a data set ended with; or those of all its pretrainings, or of all with most images.
 Weights = Annotated[str, Field(pattern=r"^(public|random|file:.+|trained:\w+|pretrained|pretrained:full)$")]
+Words = Annotated[str, Field(pattern=r"^\S(.{0,98}\S)?$")]
+
+
+def _states_files_alone(block: Any) -> Any:
+    # `pretraining`: what `file:` weights saw before, in their owner's words; names of bench.catalog.tags join a stratum
+    if block.pretraining is not None and not any(word.startswith("file:") for word in block.weights):
+        raise ValueError("pretraining is of `file:` weights, and the block has none.")
+    return block
 
 
 class ComplexityBlock(Frozen):
@@ -64,7 +72,9 @@ class EvaluateBlock(Frozen):
     models: Names
     datasets: Names = ("imagenet",)
     weights: Annotated[tuple[Weights, ...], Field(min_length=1)] = ("public",)
+    pretraining: Words | None = None
     resolution_px: Annotated[tuple[Positive, ...], Field(min_length=1)] | Literal["native"] = "native"
+    _check = model_validator(mode="after")(_states_files_alone)
 
 
 class FewshotBlock(Frozen):
@@ -73,10 +83,12 @@ class FewshotBlock(Frozen):
     models: Names
     datasets: Names
     weights: Annotated[tuple[Weights, ...], Field(min_length=1)] = ("public",)
+    pretraining: Words | None = None
     shots: Annotated[tuple[Positive, ...], Field(min_length=1)] = (1, 5, 10, 25)
     draws: Positive = 3
     l2: PositiveNumber = 1024.0  # 2**10, as the authors' later code
     resolution_px: Positive | None = None  # None: 224, images resized to 256
+    _check = model_validator(mode="after")(_states_files_alone)
 
 
 class FinetuneBlock(Frozen):
@@ -92,6 +104,7 @@ class FinetuneBlock(Frozen):
     models: Names
     datasets: Names
     weights: Annotated[tuple[Weights, ...], Field(min_length=1)] = ("public",)
+    pretraining: Words | None = None
     seeds: Seeds = (0, 1, 2)
     learning_rates: Annotated[tuple[PositiveNumber, ...], Field(min_length=1)] | Literal["paper"] = "paper"
     steps: Positive | Literal["paper"] = "paper"
@@ -101,6 +114,7 @@ class FinetuneBlock(Frozen):
     train_images: Positive | None = None
     crop: bool = True
     flip: bool = True
+    _check = model_validator(mode="after")(_states_files_alone)
 
 
 class PretrainBlock(Frozen):
@@ -270,18 +284,17 @@ class Suite(Frozen):
     @property
     def blocks(self) -> tuple[Frozen, ...]:
         """Everything that the suite asks for."""
-        from_weights: tuple[Frozen, ...] = (*self.evaluate, *self.fewshot, *self.finetune)
-        return (*self.complexity, *self.train, *self.pretrain, *self.speed, *from_weights, *self.pixels)
+        return (*self.complexity, *self.train, *self.pretrain, *self.speed, *self.from_weights, *self.pixels)
+
+    @property
+    def from_weights(self) -> tuple[EvaluateBlock | FewshotBlock | FinetuneBlock, ...]:
+        """The blocks whose models start from weights."""
+        return (*self.evaluate, *self.fewshot, *self.finetune)
 
     @property
     def starts_from_own_trainings(self) -> bool:
         """Whether some cells start from weights that other cells of this suite end with."""
-        blocks: tuple[EvaluateBlock | FewshotBlock | FinetuneBlock, ...] = (
-            *self.evaluate,
-            *self.fewshot,
-            *self.finetune,
-        )
-        words = [word for block in blocks for word in block.weights]
+        words = [word for block in self.from_weights for word in block.weights]
         return any(word.startswith(("trained:", "pretrained")) for word in words)
 
 
@@ -292,8 +305,7 @@ def suite_place(name_or_path: str) -> Path:
 
 def builtin_suites() -> dict[str, Path]:
     """Suite name -> file, for the suites that ship with the package."""
-    folder = Path(str(resources.files("bench.suite") / "builtin"))
-    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+    return {path.stem: path for path in sorted(Path(str(resources.files("bench.suite") / "builtin")).glob("*.toml"))}
 
 
 def load_suite(name_or_path: str) -> Suite:
@@ -302,10 +314,9 @@ def load_suite(name_or_path: str) -> Suite:
     Raises UnknownNameError for a name that does not ship, SuiteFileError for a file that is not a suite.
     """
     if not name_or_path.endswith(".toml"):
-        shipped = builtin_suites()
-        if name_or_path not in shipped:
-            raise UnknownNameError("suite", name_or_path, shipped)
-        return parse_suite(shipped[name_or_path].read_text(encoding="utf-8"), shipped[name_or_path])
+        if (path := builtin_suites().get(name_or_path)) is None:
+            raise UnknownNameError("suite", name_or_path, builtin_suites())
+        return parse_suite(path.read_text(encoding="utf-8"), path)
     path = Path(name_or_path)
     try:
         text = path.read_text(encoding="utf-8")
