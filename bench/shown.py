@@ -51,3 +51,10 @@ def listed(words: Iterable[str]) -> str:
     """`a`, `a and b`, `a, b and c`."""
     items = list(words)
     return items[0] if len(items) == 1 else ", ".join(items[:-1]) + (f" and {items[-1]}" if items else "")
+
+
+def shortage_words(short: float | None, fewest: float | None) -> str:
+    """`2 classes have fewer: 12 at least`, beside a number of images a class; empty where every class has as many."""
+    if not short or fewest is None:
+        return ""
+    return f"{short:.0f} {'classes have' if short > 1 else 'class has'} fewer: {fewest:.0f} at least"

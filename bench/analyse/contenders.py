@@ -140,7 +140,8 @@ def _evaluated(suite: str, score: Evaluation, records: Mapping[str, Record]) -> 
 
 
 def _fewshot(suite: str, score: FewshotScore, records: Mapping[str, Record]) -> Contender:
-    shots = f"{score.shots} shots, lambda {'by leave-one-out' if score.rule == 'loo' else score.rule}"
+    short = f" ({score.short})" if score.short else ""
+    shots = f"{score.shots} shots{short}, lambda {'by leave-one-out' if score.rule == 'loo' else score.rule}"
     return Contender(
         suite=suite,
         protocol="few-shot",

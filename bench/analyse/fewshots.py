@@ -13,6 +13,7 @@ from bench.analyse.evaluated import as_rows, notes_of, number, words
 from bench.analyse.identity import ModelIdentity
 from bench.analyse.intervals import Interval, SeedGroup, Spread, accuracy_interval, pooled_spread, spread_of
 from bench.analyse.weights import Subject, subject_of
+from bench.shown import shortage_words
 
 FIXED, LEAVE_ONE_OUT = "fixed", "loo"
 
@@ -37,6 +38,7 @@ class FewshotScore:
     group: SeedGroup
     interval: Interval
     cell_ids: tuple[str, ...]
+    short: str = ""  # which of the set's classes have fewer images than shots, in words; empty where none has
 
 
 _Key = tuple[Subject, str, int, str]
@@ -89,6 +91,7 @@ def _score(
         group=group,
         interval=accuracy_interval(group),
         cell_ids=(str(first["cell_id"]),),
+        short=shortage_words(number(first, "short_classes"), number(first, "fewest_images")),
     )
 
 

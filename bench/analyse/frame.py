@@ -76,7 +76,18 @@ EVALUATE_COLUMNS = [
 ]
 FEWSHOT_COLUMNS = [
     *[*_WEIGHTS, "fixed_l2", "resized_px", "shots", "rule", "draw", "l2", "top1_pct", "train_images"],
-    *["feature_width", "layer", "test_images", "overlap", "overlap_note", "weights_sha256", "params", "macs"],
+    *[
+        "short_classes",
+        "fewest_images",
+        "feature_width",
+        "layer",
+        "test_images",
+        "overlap",
+        "overlap_note",
+        "weights_sha256",
+        "params",
+        "macs",
+    ],
     *["notes", *_ORIGIN],
 ]
 FINETUNE_COLUMNS = [

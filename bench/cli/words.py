@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bench.shown import shortage_words
 from bench.store.record import Record
 from bench.suite.cell import (
     Cell,
@@ -103,7 +104,9 @@ def describe_result(record: Record) -> str:
             return f"{what}: {values['images']} images, {len(values['bad'])} of them cannot be used"
         case "fewshot":
             best = max(values["results"], key=lambda result: result["shots"])
-            return f"{what}: {best['shots']}-shot top-1 {best['top1_pct']:.1f} % in {record.wall_s:.1f} s"
+            short = shortage_words(best.get("short_classes"), best.get("fewest_images"))
+            named = f"{best['shots']}-shot{f' ({short})' if short else ''}"
+            return f"{what}: {named} top-1 {best['top1_pct']:.1f} % in {record.wall_s:.1f} s"
         case _:
             return f"{what}: {values['macs'] / 1e9:.4g} GMACs, certificate {values['certificate']}"
 

@@ -146,6 +146,7 @@ class _Scored:
                 labels = self.labels[chosen]
                 ridge = decompose(self.features[chosen], labels, self.num_classes)
                 row = {"shots": shots, "draw": draw, "train_images": len(chosen)}
+                row |= _shortage(np.bincount(labels, minlength=self.num_classes), shots)
                 rows.append(row | self._score(ridge, "fixed", self.cell.l2, None))
                 if np.bincount(labels).max() < 2:
                     has_alone = True
@@ -202,6 +203,12 @@ def _short_classes(labels: Index, class_names: Sequence[str], shots: Sequence[in
             rest = f" and {len(short) - CLASSES_NAMED} more" if len(short) > CLASSES_NAMED else ""
             notes.append(f"{k}-shot: {len(short)} of {len(counts)} classes have fewer images, all used: {named}{rest}.")
     return notes
+
+
+def _shortage(counts: Index, shots: int) -> dict[str, int]:
+    """How many classes have fewer images than asked for, and how many the smallest has; nothing where all have them."""
+    short = int((counts < shots).sum())
+    return {"short_classes": short, "fewest_images": int(counts.min())} if short else {}
 
 
 def _with_tag(model: str) -> str:

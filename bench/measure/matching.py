@@ -15,6 +15,7 @@ from timm.models import clean_state_dict
 from torch import Tensor, nn
 
 from bench.errors import CellFailedError
+from bench.shown import counted
 
 NAMED = 3  # tensors in a message, and how many more there are
 FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
@@ -49,7 +50,7 @@ def unwrapped(tensors: Mapping[str, Tensor], wanted: Collection[str]) -> Unwrapp
     beside = [name for name in tensors if not name.startswith(prefix)]
     notes = [f"Of the file's tensors those under '{prefix}' were taken."] if prefix else []
     if beside:
-        notes.append(f"The file holds {len(beside)} other tensors, which were not used: {_listed(beside)}.")
+        notes.append(f"Not used of the file: {counted(len(beside), 'tensor')} ({_listed(beside)}).")
     return Unwrapped(inside, tuple(notes))
 
 
@@ -95,7 +96,7 @@ def resized(before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> list[s
     lost = [name for name, one in before.items() if name not in after and one.data_ptr() not in kept]
     made = [name for name, one in after.items() if name not in before and one.data_ptr() not in known]
     if sum(before[name].numel() for name in lost) != sum(after[name].numel() for name in made):
-        notes.append(f"The model has no place for {len(lost)} tensors of the file: {_listed(lost)}.")
+        notes.append(f"Not used of the file: {counted(len(lost), 'tensor')} ({_listed(lost)}).")
     return notes
 
 
@@ -113,26 +114,32 @@ def fill(model: nn.Module, tensors: Mapping[str, Tensor], *, is_strict: bool = T
     is_strict: refuse names that only one side has; otherwise they are said.
 
     Raises CellFailedError with the names for tensors that are missing or left over, hold numbers of another kind, are
-    not finite, or differ where the model has one tensor; RuntimeError, torch's, for other shapes.
+    not finite, of another size, or differ where the model has one tensor.
     """
     own = model.state_dict()
     namesakes = _namesakes(own)
     for name in own:
-        for other in namesakes.get(name, ()):
-            if name in tensors and other in tensors and not torch.equal(tensors[name], tensors[other]):
-                raise CellFailedError(f"hold two tensors, {name} and {other}, where the model has one.")
+        for twin in namesakes.get(name, ()):
+            if name in tensors and twin in tensors and not torch.equal(tensors[name], tensors[twin]):
+                raise CellFailedError(f"hold two tensors, {name} and {twin}, where the model has one.")
     _require_numbers({name: tensor for name, tensor in tensors.items() if name in own}, own)
-    found = model.load_state_dict(tensors, strict=False)
+    try:
+        found = model.load_state_dict(tensors, strict=False)
+    except RuntimeError as error:
+        sizes = _sizes(
+            [name for name in own if name in tensors and own[name].shape != tensors[name].shape], tensors, own
+        )
+        raise CellFailedError(f"have other sizes: {_listed(sizes)}.") from error
     missing = [
         name
         for name in found.missing_keys
-        if not name.endswith(_COUNTER) and not any(other in tensors for other in namesakes.get(name, ()))
+        if not name.endswith(_COUNTER) and not any(twin in tensors for twin in namesakes.get(name, ()))
     ]
     problems = [
-        f"{many} {len(names)} {what}: {_listed(names)}"
-        for many, what, names in (
-            ("lack", "of the model's tensors", missing),
-            ("hold", "that the model has not", list(found.unexpected_keys)),
+        f"{what} ({_listed(names)})"
+        for what, names in (
+            (f"lack {len(missing)} of the model's {len(own)} tensors", missing),
+            (f"hold {counted(len(found.unexpected_keys), 'tensor')} that it has not", found.unexpected_keys),
         )
         if names
     ]
@@ -166,10 +173,10 @@ def _require_numbers(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor]) -
         if not _is_number_for(tensor, own[name], name)
     ]
     if strange:
-        raise CellFailedError(f"hold {len(strange)} tensors of another kind of number: {_listed(strange)}.")
+        raise CellFailedError(f"hold {counted(len(strange), 'tensor')} of another kind of number: {_listed(strange)}.")
     broken = [name for name, tensor in tensors.items() if _is_broken(tensor, own[name])]
     if broken:
-        raise CellFailedError(f"hold numbers that are NaN or infinite in {len(broken)} tensors: {_listed(broken)}.")
+        raise CellFailedError(f"hold NaN or infinity in {counted(len(broken), 'tensor')}: {_listed(broken)}.")
 
 
 def _is_broken(tensor: Tensor, own: Tensor) -> bool:

@@ -174,7 +174,9 @@ def accuracy_against_shots(protocols: Protocols) -> FigureSpec | None:
             for subject in sorted(curves, key=lambda subject: order[subject])
         )
         if lines:
-            panels.append(_shots_panel(identify_dataset(name).title, lines))
+            short = [score for own in curves.values() for score in own if score.short]
+            most = max(short, key=lambda score: score.shots).short if short else ""
+            panels.append(_shots_panel(identify_dataset(name).title + (f" ({most})" if most else ""), lines))
     if not panels:
         return None
     caption = (

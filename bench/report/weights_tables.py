@@ -182,9 +182,10 @@ def _shots_cell(score: FewshotScore | None, setting: tuple[int, str], notes: Not
         return notes.missing("without the one image of a class nothing is left of it")
     if score is None:
         return notes.missing("not measured with so many images a class")
-    mark = None
+    told = [score.short] if score.short else []
     if score.group.spread is None:
-        mark = notes.number("one draw: the interval is over test images alone")
+        told.append("one draw: the interval is over test images alone")
+    mark = notes.number("; ".join(told)) if told else None
     return Cell(
         plus_minus(score.interval, 1), score.interval.estimate, score.cell_ids, mark=mark, more=ends(score.interval)
     )

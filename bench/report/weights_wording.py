@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
-from bench.analyse.fewshots import headline_setting
+from bench.analyse.fewshots import FewshotScore, headline_setting
 from bench.analyse.finetuned import PretrainingGain
 from bench.analyse.identity import identify_dataset
 from bench.analyse.leads import Lead, Scored, Side
@@ -106,7 +106,8 @@ def _evaluate_sentence(protocols: Protocols) -> str:
 def _fewshot_sentence(protocols: Protocols) -> str:
     leads = protocols.fewshot_leads
     shots, rule = headline_setting(list(protocols.fewshot))
-    words = f"Linear {shots}-shot on frozen features ({rule_words(rule)}): of "
+    told = [one for one in protocols.fewshot if (one.shots, one.rule) == (shots, rule)]
+    words = f"Linear {shots}-shot{shortage_sets(told)} on frozen features ({rule_words(rule)}): of "
     words += (
         f"{counted(len({one.subject for one in protocols.fewshot}), 'checkpoint')} on {_sets_words(protocols.fewshot)}"
     )
@@ -114,6 +115,13 @@ def _fewshot_sentence(protocols: Protocols) -> str:
     if any(one.overlap for one in protocols.fewshot):
         words += " Rows marked overlap have seen images or classes of the set before."
     return words
+
+
+def shortage_sets(scores: Sequence[FewshotScore]) -> str:
+    """` (Birds: 2 classes have fewer: 12 at least)`, or nothing where every class has as many images as shots."""
+    short = {score.dataset: score.short for score in scores if score.short}
+    told = [f"{escape(identify_dataset(name).title)}: {short[name]}" for name in in_order(short)]
+    return f" ({'; '.join(told)})" if told else ""
 
 
 def _finetune_sentence(protocols: Protocols) -> str:

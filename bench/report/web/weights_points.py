@@ -144,7 +144,7 @@ def _finetuned_values(one: FinetuneScore) -> dict[str, Value]:
 
 def _fewshot_values(one: FewshotScore) -> dict[str, Value]:
     conditions = (
-        f"{counted(one.shots, 'image')} a class, {rule_words(one.rule)}; "
+        f"{counted(one.shots, 'image')} a class{f' ({one.short})' if one.short else ''}, {rule_words(one.rule)}; "
         f"{counted(len(one.group.values_pct), 'draw')}; {fixed(one.group.test_images, 0)} test images"
     )
     key = f"fewshot:{one.dataset}"
