@@ -88,10 +88,25 @@ def test_other_pretraining_data_are_never_compared():
     ]
 
 
-def test_weights_of_unknown_origin_are_in_no_lead():
-    file = evaluated(CNN, 990, cell={"weights": "sha256 0123456789abcdef"})
-    assert [lead.first.subject.weights for lead in evaluated_leads(file, evaluated(VIT, 800))] == ["public"]
+def test_public_weights_of_unknown_origin_are_in_no_lead():
     assert evaluated_leads(evaluated("own.file", 800)) == []
+
+
+def test_files_are_compared_with_the_stratum_that_their_owner_names():
+    file = evaluated(CNN, 990, cell={"weights": "sha256 0123456789abcdef"})
+    file.values["pretraining"] = "ImageNet-21k then ImageNet-1k"
+    (lead,) = evaluated_leads(file, evaluated(VIT, 800))
+    assert (lead.first.subject.weights, lead.second.subject.weights) == ("sha256 0123456789abcdef", "public")
+
+
+def test_files_of_which_nothing_is_said_are_compared_with_one_another_alone():
+    first, second = (
+        evaluated(name, right, cell={"weights": f"sha256 {digit * 16}"})
+        for name, right, digit in ((CNN, 990, "a"), (VIT, 700, "b"))
+    )
+    found = {lead.pretraining: lead for lead in evaluated_leads(first, second, evaluated(VIT, 800))}
+    assert found.keys() == {"not stated", "ImageNet-21k then ImageNet-1k"}
+    assert (found["not stated"].candidates, found["not stated"].first.subject.key.model) == (2, CNN)
 
 
 def test_another_precision_is_not_ranked_with_the_rest():

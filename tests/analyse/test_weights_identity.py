@@ -1,5 +1,13 @@
 from bench.analyse.scores import RunKey
-from bench.analyse.weights import NO_PRETRAINING, Subject, identify_weights, pretraining_of, weights_labels
+from bench.analyse.weights import (
+    NO_PRETRAINING,
+    NOT_STATED,
+    Subject,
+    identify_weights,
+    pretraining_of,
+    subject_of,
+    weights_labels,
+)
 
 VIT = "vit_base_patch16_224.augreg_in21k"
 
@@ -32,12 +40,27 @@ def test_no_two_rows_share_a_label():
     assert len(set(found)) == 3
 
 
-def test_pretraining_data_come_from_the_catalog_and_of_files_nothing_is_known():
+def test_pretraining_data_come_from_the_catalog_or_the_tag_and_of_files_nothing_is_known():
     assert pretraining_of(subject()) == "ImageNet-21k"
     assert pretraining_of(subject("vit_small_patch16_224.augreg_in21k")) == "ImageNet-21k"  # no row in models.csv
     assert pretraining_of(subject(weights="random")) == NO_PRETRAINING
-    assert pretraining_of(subject(weights="sha256 0123456789abcdef")) == ""
+    assert pretraining_of(subject("tf_efficientnet_lite0.in1k")) == "ImageNet-1k"  # no row anywhere
+    assert pretraining_of(subject(weights="sha256 0123456789abcdef")) == NOT_STATED
     assert pretraining_of(subject("somebodys_model.x")) == ""
+
+
+def test_a_files_pretraining_is_its_owners_word_and_a_known_name_joins_that_stratum():
+    key = {"model": VIT, "resolution_px": 224, "device": "cpu", "precision": "fp32", "memory_format": "contiguous"}
+    row = {**key, "compile": False, "fold": False, "weights": "sha256 0123456789abcdef"}
+    said = {words: pretraining_of(subject_of({**row, "pretraining": words})) for words in ("imagenet-21k", "our shop")}
+    assert said == {"imagenet-21k": "ImageNet-21k", "our shop": "as its owner says: our shop"}
+    assert pretraining_of(subject_of({**row, "pretraining": None})) == NOT_STATED
+
+
+def test_a_model_without_a_row_has_the_family_of_its_name_where_nothing_was_counted():
+    assert identify_weights("tf_efficientnet_lite0").family == "cnn"
+    assert identify_weights("net.py:make").family == "other"
+    assert identify_weights("net.py:make", "vit").family == "vit"
 
 
 def test_weights_are_named_by_tag_hash_or_that_there_are_none():

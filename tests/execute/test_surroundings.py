@@ -8,14 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from data.odd_images import jpeg
 
 from bench.data.images import load_dataset
+from bench.errors import RequestError
 from bench.execute.supplies import Supplies
 from bench.execute.surroundings import Here
 from bench.measure.settings import compile_reason
+from bench.measure.weight_files import save_weights
 from bench.store.record import Record
 from bench.suite.cell import Settings, SpeedCell
+from bench.suite.spec import Suite, parse_suite
 from bench.suite.world import TrialResult
 
 
@@ -161,3 +165,23 @@ def test_a_plan_can_ask_what_the_device_can_do(tmp_path: Path) -> None:
     assert "fp32" in abilities.precisions
     assert "tf32" not in abilities.precisions
     assert abilities.can_compile == (compile_reason("cpu") is None)
+
+
+def suite_of(*blocks: tuple[str, str | None]) -> Suite:
+    """Evaluations of one model with each file and what is said of it."""
+    text = 'question = "?"\n'
+    for file, words in blocks:
+        said = f'pretraining = "{words}"\n' if words else ""
+        text += f'[[evaluate]]\nmodels = ["test_vit"]\ndatasets = ["birds"]\nweights = ["file:{file}"]\n{said}'
+    return parse_suite(text, Path("mine.toml"))
+
+
+def test_what_a_suite_says_of_a_file_is_known_by_the_files_content(tmp_path: Path) -> None:
+    for name, value in (("a", 1.0), ("b", 2.0)):
+        save_weights(tmp_path / f"{name}.safetensors", {"w": torch.full((1,), value)}, {})
+    world = Here("cpu", Supplies(), tmp_path)
+    first, second = (world.file_weights("test_vit", f"{name}.safetensors") for name in ("a", "b"))
+    assert world.pretraining(suite_of(("a.safetensors", "our shop"), ("b.safetensors", None))) == {first: "our shop"}
+    assert second not in world.pretraining(suite_of(("b.safetensors", None)))
+    with pytest.raises(RequestError, match=r"saw 'our shop' and 'ImageNet-1k'\. Say one of them"):
+        world.pretraining(suite_of(("a.safetensors", "our shop"), ("a.safetensors", "ImageNet-1k")))

@@ -264,3 +264,11 @@ def test_nothing_to_test_on_is_said() -> None:
     empty = replace(images, parts={**images.parts, "test": images.part("test").take([])})
     with pytest.raises(DataError, match="no test images"):
         fewshot(make_cell(), loaded(), empty)
+
+
+def test_a_row_of_more_shots_than_some_class_has_images_says_how_many_classes_and_how_few() -> None:
+    # red has 12 images in train and validation together, the others 30 each
+    few = collection([0, 0, *[1, 2] * 20])
+    rows = fewshot(make_cell(shots=(12, 13, 25), draws=1), loaded(), few).values["results"]
+    found = {row["shots"]: (row.get("short_classes"), row.get("fewest_images")) for row in rows}
+    assert found == {12: (None, None), 13: (1, 12), 25: (1, 12)}

@@ -38,14 +38,15 @@ def test_evaluate_table_whole():
             "|:---|:---|:---|:---|:---|---:|---:|---:|---:|---:|---:|---:|---:|:---|",
             f"| ViT-B/16 | ViT | {AUGREG} | ImageNet-21k then ImageNet-1k | ImageNet (ILSVRC-2012) | 224 | 17.6 "
             "| 84.53 ± 0.32 | 97.29 | 84.53 | 88.00 ± 0.30¹ | 84.50² | +0.03 | ok |",
-            "| ViT-B/16 file 01234567 | ViT | file sha256 0123456789abcdef | unknown³ | ImageNet (ILSVRC-2012) | "
+            "| ViT-B/16 file 01234567 | ViT | file sha256 0123456789abcdef | not stated³ | ImageNet (ILSVRC-2012) | "
             "224 | 17.6 "
             "| 80.00 ± 0.35 | 97.29 | 80.00 | n/a⁴ | n/a⁵ | n/a⁵ | no reference |",
             f"| BiT-M R50x1 | CNN | {GOOG} | ImageNet-21k then ImageNet-1k | ImageNet (ILSVRC-2012) | 448 | 16.6 "
             "| 79.20 ± 0.36 | n/a⁶ | 79.20 | n/a⁴ | 80.39 | −1.19⁷ | **differs**⁸ |",
             "",
-            "¹ over 46\u202f837 images that have ReaL labels<br>² timm's results<br>³ a file's own: the row is "
-            "compared with no other<br>⁴ ReaL labels are of ImageNet's validation images alone<br>"
+            '¹ over 46\u202f837 images that have ReaL labels<br>² timm\'s results<br>³ `pretraining = "..."` beside '
+            "`weights` in the suite says it; rows without are compared with one another<br>"
+            "⁴ ReaL labels are of ImageNet's validation images alone<br>"
             "⁵ Not compared: a file.<br>"
             f"⁶ fewer than five classes<br>⁷ over 0.1 points<br>⁸ {USUAL_CAUSES}",
         ]

@@ -65,9 +65,25 @@ def test_other_pretraining_data_are_not_compared_in_the_finding():
     )
 
 
-def test_weights_of_unknown_origin_lead_nothing():
-    text = told(evaluate_record(AUGREG, 900, 1000, weights="sha256 0123456789abcdef"))
+def test_public_weights_of_unknown_origin_lead_nothing():
+    text = told(evaluate_record("vit_base_patch16_224.robbyant", 900, 1000))
     assert "none has pre-training data that the catalog knows, so nothing is compared" in text
+
+
+def test_a_users_file_is_in_the_finding_with_its_owners_words_or_that_there_are_none():
+    own = {"weights": "sha256 0123456789abcdef"}
+    assert "among files whose pre-training data are not stated, ViT-B/16 file 01234567 (ViT) alone has 90.0 %" in told(
+        evaluate_record(AUGREG, 900, 1000, **own)
+    )
+    said = evaluate_record(AUGREG, 900, 1000, values={"pretraining": "our shop"}, **own)
+    assert "among files pre-trained, as their owner says, on our shop, ViT-B/16 file" in told(said)
+
+
+def test_a_few_shot_line_says_which_sets_have_classes_with_fewer_images():
+    record = fewshot_record()
+    for row in record.values["results"]:
+        row.update({"short_classes": 2, "fewest_images": 3})
+    assert "5-shot (CIFAR-100: 2 classes have fewer: 3 at least) on frozen features" in told(record)
 
 
 def test_a_self_check_that_differs_is_in_the_finding():

@@ -75,3 +75,12 @@ def test_an_unknown_suite_gets_the_nearest_names() -> None:
 def test_a_missing_file_is_named() -> None:
     with pytest.raises(SuiteFileError, match=r"'nowhere.toml' does not exist"):
         load_suite("nowhere.toml")
+
+
+@pytest.mark.parametrize("block", ["evaluate", "fewshot", "finetune"])
+def test_the_pretraining_of_a_file_is_said_beside_it_and_nowhere_else(block: str) -> None:
+    text = f'question = "?"\n[[{block}]]\nmodels = ["a"]\ndatasets = ["b"]\npretraining = "our shop"\n'
+    with pytest.raises(SuiteFileError, match="pretraining is of `file:` weights, and the block has none"):
+        parse(text)
+    suite = parse(f'{text}weights = ["public", "file:w.safetensors"]\n')
+    assert [one.pretraining for one in suite.from_weights] == ["our shop"]  # type: ignore[attr-defined]
