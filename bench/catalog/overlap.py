@@ -1,33 +1,30 @@
 """Whether weights have met the images, or the very labels, that they are about to be tested on. No torch.
 
 Only ImageNet is judged: its classes are what most public weights were trained on. What is known comes from the
-`pretraining` column of models.csv, and for models without a row from the words of timm's weight tag.
+`pretraining` column of models.csv, and for models without a row from timm's weight tag (bench.catalog.tags).
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from bench.catalog.models import find_model
+from bench.catalog.tags import pretraining_of_tag
 
 IMAGENET_NAMES = ("imagenet", "ilsvrc", "imagewoof")  # how the names of ImageNet and its subsets begin
 
-# Words of a timm tag: what it says the weights have seen. ImageNet-22k is some authors' name for ImageNet-21k; timm's
-# ImageNet-12k is a part of it; both hold the 1,000 classes.
-_SUPERSETS = {
-    "in21k": "ImageNet-21k",
-    "inw21k": "ImageNet-21k",
-    "in22k": "ImageNet-21k",
-    "in12k": "ImageNet-12k",
-    "m30m": "a merged set that holds ImageNet-21k",
-    "m38m": "a merged set that holds ImageNet-21k",
-    "lvd142m": "LVD-142M, gathered around ImageNet-21k",
-    "lvd1689m": "LVD-1689M, which holds ImageNet-1k",
+# Sets that hold images of ImageNet, by their names in bench.catalog.tags and the `pretraining` column of models.csv.
+_HOLDERS = {
+    "ImageNet-21k": "ImageNet-21k",
+    "ImageNet-12k": "ImageNet-12k",  # timm's part of ImageNet-21k; both hold the 1,000 classes
+    "Merged-30M": "a merged set that holds ImageNet-21k",
+    "Merged-38M": "a merged set that holds ImageNet-21k",
+    "LVD-142M": "LVD-142M, gathered around ImageNet-21k",
+    "LVD-1689M": "LVD-1689M, which holds ImageNet-1k",
 }
-# Trained on ImageNet's images without labels; a later ft_in1k is found by its own word.
-_UNLABELLED = {"in1k_ijepa", "mae", "fcmae", "dino", "fb_dino"}
-_ELSEWHERE = ("laion", "webli", "openai", "metaclip", "datacomp", "dfn", "yfcc", "cc12m", "merged2b", "ig1b", "jft",
-              "mclip", "sa1b", "sat493m", "seer", "swag")  # fmt: skip
+_LABELLED = re.compile(r"ImageNet-1k(?! without labels)")
+_UNLABELLED = "ImageNet-1k without labels"
 
 
 @dataclass(frozen=True)
@@ -56,30 +53,21 @@ def check_overlap(model_name: str, weights: str, dataset: str) -> Overlap:
         return _unknown(f"weights {weights}, from a file")
     row = find_model(model_name)
     if row is not None and row.pretraining != "none":
-        return _of_catalog(row.pretraining)
+        return _of_pretraining(row.pretraining, row.pretraining)
     architecture, _, tag = model_name.partition(".")
     if not tag or model_name.rpartition(":")[0].endswith(".py"):
         return _unknown(f"{architecture!r} has no tag")
-    return _of_tag(tag)
+    pretraining = pretraining_of_tag(tag)
+    return _unknown(f"tag {tag!r}") if pretraining is None else _of_pretraining(pretraining, f"tag {tag!r}")
 
 
-def _of_catalog(pretraining: str) -> Overlap:
-    if "ImageNet-1k" in pretraining:
-        return _refused(pretraining)
-    held = [name for name in ("ImageNet-21k", "ImageNet-12k") if name in pretraining]
-    return _overlapping(held[0]) if held else _elsewhere(pretraining)
-
-
-def _of_tag(tag: str) -> Overlap:
-    words = tag.split("_")
-    if tag not in _UNLABELLED and "in1k" in words:
-        return _refused(f"tag {tag!r}")
-    if tag in _UNLABELLED:
-        return Overlap(False, True, f"Pretrained on ImageNet's images without labels (tag {tag!r}).")
-    held = [_SUPERSETS[word] for word in words if word in _SUPERSETS]
-    if held:
-        return _overlapping(held[0])
-    return _elsewhere(f"tag {tag!r}") if any(word in tag for word in _ELSEWHERE) else _unknown(f"tag {tag!r}")
+def _of_pretraining(pretraining: str, what: str) -> Overlap:
+    if _LABELLED.search(pretraining):
+        return _refused(what)
+    if _UNLABELLED in pretraining:
+        return Overlap(False, True, f"Pretrained on ImageNet's images without labels ({what}).")
+    held = [words for name, words in _HOLDERS.items() if name in pretraining]
+    return _overlapping(held[0]) if held else _elsewhere(what)
 
 
 def _refused(what: str) -> Overlap:

@@ -40,7 +40,6 @@ _DATA = {
     "ig1b": "IG-1B hashtags",
     "swag": "IG-3.6B hashtags",
     "seer": "IG-1B without labels",
-    "bamboo": "Bamboo",
     "lvd142m": "LVD-142M without labels",
     "lvd1689m": "LVD-1689M without labels",
     "sat493m": "SAT-493M without labels",

@@ -190,13 +190,11 @@ class _Job:
         from bench.store.files import open_run
 
         cells = self.confirmed_plan(self.done.values())
-        restated = [record for cell in cells if (record := self._restated(cell.cell_id)) is not None]
-        if all(cell.cell_id in self.done for cell in cells) and not restated:
+        self._restate(cells)
+        if all(cell.cell_id in self.done for cell in cells):
             typer.echo(f"{self.suite.name}: all {len(cells)} cells are in the store. --rerun runs them again.")
             return self._failed(self.done[cell.cell_id] for cell in cells)
         with open_run(self.results, self.suite.name, self.here["machine"], local=self.local) as writer:
-            for record in restated:
-                writer.append(record)
             progress = make_progress()
             try:
                 summary, finished = run_plan(
@@ -209,20 +207,19 @@ class _Job:
         _print_summary(self.suite.name, summary, self.local)
         return self._failed(finished.values())
 
-    def _restated(self, cell_id: str) -> Record | None:
-        """The record of a finished cell with what the suite says now of its weights; None where it says so already.
+    def _restate(self, cells: Iterable[Cell]) -> None:
+        """Write finished records anew where the suite says something else now of what their weights saw."""
+        from bench.execute.resume import restated
+        from bench.store.files import open_run
 
-        What the owner of a file says of it is no part of the cell: another word for it changes no number.
-        """
-        record = self.done.get(cell_id)
-        weights = record.cell.get("weights") if record is not None else None
-        if record is None or weights not in self.resources.supplies.weights:
-            return None
-        said, says = record.values.get("pretraining"), self.resources.supplies.pretraining.get(str(weights))
-        if said == says:
-            return None
-        other = {name: value for name, value in record.values.items() if name != "pretraining"}
-        return record.model_copy(update={"values": other | ({"pretraining": says} if says is not None else {})})
+        known = [self.done[cell.cell_id] for cell in cells if cell.cell_id in self.done]
+        changed = restated(known, self.resources.supplies)
+        if not changed:
+            return
+        with open_run(self.results, self.suite.name, self.here["machine"], local=self.local) as writer:
+            for record in changed:
+                writer.append(record)
+        typer.echo(f"{self.suite.name}: `pretraining` was written anew to {len(changed)} of its records.")
 
     @staticmethod
     def _failed(records: Iterable[Record]) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
+from bench.execute.supplies import Supplies
 from bench.store.record import Record
 
 Mode = Literal["resume", "rerun", "retry-failed"]
@@ -43,3 +44,21 @@ def _conditions_match(record: Record, here: Mapping[str, Any], threads: Mapping[
     return conditions.get("threads") == threads.get(record.cell["task"]) and all(
         conditions.get(key) == here.get(key) for key in MATCHED_CONDITIONS
     )
+
+
+def restated(records: Iterable[Record], supplies: Supplies) -> list[Record]:
+    """Those of the records that say something else of what a user's file saw than the supplies do, corrected.
+
+    An owner's word for a file is no part of the cell: another word changes no number, so nothing has to run again.
+    """
+    found = []
+    for record in records:
+        weights = str(record.cell.get("weights"))
+        is_said = record.values.get("pretraining") == supplies.pretraining.get(weights)
+        if record.status != "ok" or weights not in supplies.weights or is_said:
+            continue
+        values = {name: value for name, value in record.values.items() if name != "pretraining"}
+        if weights in supplies.pretraining:
+            values["pretraining"] = supplies.pretraining[weights]
+        found.append(record.model_copy(update={"values": values}))
+    return found

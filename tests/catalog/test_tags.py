@@ -7,11 +7,12 @@ from bench.catalog.public_pretraining import public_pretraining
 from bench.catalog.tags import known_pretraining, pretraining_of_tag
 
 # Tags that name a lab, a method or a language model, and no images.
-SILENT = """apple_pt apple_pt_dist c_radio deepseek_v4_1_flash deepseek_v4_flash_vision_exp fb fb_r1024 fb_r1024_2pt1
-    fb_r896 fb_r896_2pt1 fb_tiling gemma3n gemma4_31b_it gemma4_e4b_it indomain_in22k_ft_in1k indomain_pt msft_florence2
-    ogvl_2pt5 ogvl_dist pali2_10b_docci pali2_10b_pt pali2_3b_docci pali2_3b_pt pali_mix pali_ocrvqa pali_pt
-    pali_refcoco_seg pt qwen3_5_0_8b qwen3_5_27b qwen3_5_2b qwen3_5_4b qwen3_5_9b qwen3_8_27b qwen3_8_flash_next
-    qwen3_vl_235b_a22b qwen3_vl_30b_a3b qwen3_vl_32b qwen3_vl_4b qwen3_vl_8b qwen_drive_1_0_4b robbyant"""
+SILENT = """apple_pt apple_pt_dist bamboo c_radio deepseek_v4_1_flash deepseek_v4_flash_vision_exp fb fb_r1024
+    fb_r1024_2pt1 fb_r896 fb_r896_2pt1 fb_tiling gemma3n gemma4_31b_it gemma4_e4b_it
+    indomain_in22k_ft_in1k indomain_pt msft_florence2 ogvl_2pt5 ogvl_dist pali2_10b_docci pali2_10b_pt
+    pali2_3b_docci pali2_3b_pt pali_mix pali_ocrvqa pali_pt pali_refcoco_seg pt qwen3_5_0_8b qwen3_5_27b
+    qwen3_5_2b qwen3_5_4b qwen3_5_9b qwen3_8_27b qwen3_8_flash_next qwen3_vl_235b_a22b qwen3_vl_30b_a3b
+    qwen3_vl_32b qwen3_vl_4b qwen3_vl_8b qwen_drive_1_0_4b robbyant"""
 
 
 def test_every_tag_of_timm_but_the_silent_ones_says_what_was_seen() -> None:

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from bench.execute.resume import finished_cells
+from bench.execute.resume import finished_cells, restated
+from bench.execute.supplies import Supplies
 from bench.store.record import Record
 
 HERE = {"device": "cpu", "cpu_model": "X", "gpu_model": None, "torch": "2.15", "timm": "1.0"}
@@ -60,3 +61,17 @@ def test_a_look_at_images_counts_on_every_machine() -> None:
     assert finished_cells(
         [make_record(task="preflight", cpu_model="Y", torch="2.11", threads=9)], HERE, THREADS, "resume"
     )
+
+
+def test_another_word_of_a_files_owner_is_written_anew_and_no_cell_runs_again() -> None:
+    record = make_record(task="evaluate").model_copy(
+        update={"cell": {"task": "evaluate", "weights": "sha256 a"}, "values": {"top1_pct": 80.0, "pretraining": "x"}}
+    )
+    files = {"sha256 a": "a.safetensors"}
+    (changed,) = restated([record], Supplies(weights=files, pretraining={"sha256 a": "our shop"}))
+    assert changed.values == {"top1_pct": 80.0, "pretraining": "our shop"}
+    assert changed.cell_id == record.cell_id
+    (silent,) = restated([record], Supplies(weights=files))
+    assert silent.values == {"top1_pct": 80.0}
+    assert restated([record], Supplies(weights=files, pretraining={"sha256 a": "x"})) == []
+    assert restated([record], Supplies()) == []  # weights of this suite's own trainings have no owner to ask
