@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.corpora import Corpus, CorpusPart, draw_block
-from bench.data.decoded import Progress, StoredImages, disk_error, only_maker
+from bench.data.decoded import Progress, StoredImages, only_maker
 from bench.data.generated import BLOCK_IMAGES
-from bench.data.pixel_file import open_array, reserve_array, seal_array
+from bench.data.pixel_file import disk_error, open_array, reserve_array, seal_array
 from bench.errors import DataError
 from bench.places import cache_root
 

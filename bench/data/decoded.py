@@ -35,9 +35,9 @@ from bench.data.decode import DECODER, decode
 from bench.data.decoders import CHUNK, Decoded, Decoders
 from bench.data.fingerprints import fingerprint_of_collection, images_stamp
 from bench.data.image_set import Dataset, ImageSet
-from bench.data.pixel_file import open_array, reserve, reserve_array, seal_array
+from bench.data.pixel_file import disk_error, open_array, reserve, reserve_array, seal_array
 from bench.errors import DataError
-from bench.places import CACHE_VARIABLE, cache_root
+from bench.places import cache_root
 
 Resize = Literal["square", "shorter side, centre crop"]
 Progress = Callable[[int, int], None]
@@ -393,12 +393,3 @@ def _writable(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     if not isinstance(pixels, np.memmap) or pixels.filename is None:
         return pixels
     return np.load(pixels.filename, mmap_mode="c")  # type: ignore[no-any-return]
-
-
-def disk_error(root: Path, count: int, side: int, error: OSError) -> DataError:
-    what = f"{count:,} decoded images of {side} px ({count * side**2 * 3 / 1e9:.2f} GB)"
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return DataError(f"No space left for {what} in '{root}'. Free some, or set {CACHE_VARIABLE} to another disk.")
-    return DataError(
-        f"{what} cannot be written to '{root}': {error.strerror or error}. Set {CACHE_VARIABLE} to a folder that can."
-    )

@@ -52,6 +52,14 @@ def exact_twins(digests: NDArray[np.void]) -> Twins:
     return Twins(tuple(sorted((run for run in runs if len(run) > 1), key=lambda run: int(run[0]))))
 
 
+def repeated(digests: NDArray[np.void], parts: NDArray[np.int8]) -> NDArray[np.bool_]:
+    """Which images have their digest in their own part before them: (N,), for digests and parts (N,)."""
+    first = _first_of_each(np.unique(digests, return_inverse=True)[1], parts, np.arange(len(digests)))
+    again = np.ones(len(digests), dtype=np.bool_)
+    again[first] = False
+    return again
+
+
 def near_twins(digests: NDArray[np.void], thumbnails: NDArray[np.uint8], parts: NDArray[np.int8]) -> Twins:
     """Images that are another file of the same picture: recompressed, resized, a little brighter.
 

@@ -14,6 +14,7 @@ from bench.data.parquet_images import (
     check_columns,
     image_column,
     images_of,
+    is_called_label,
     keys_of,
     label_column,
     parquet_file,
@@ -102,7 +103,9 @@ def _read(
             notes += _of_column("Labels", label, others)
         parts, labels = {}, {}
         for part, held in files.items():
-            has_labels = any(label in schemas[file].names for file in held)  # a test part may be published without
+            columns = {column for file in held for column in schemas[file].names}
+            # a test part may be published without labels, and not with others
+            has_labels = label in columns or any(is_called_label(column) for column in columns)
             for file in held:
                 check_columns(name, file.path, schemas[file], image, label if has_labels else None)
             reader = images_of([here[file] for file in held], image, held)

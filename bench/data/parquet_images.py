@@ -100,9 +100,14 @@ def image_column(name: str, schema: Any) -> tuple[str, tuple[str, ...]]:
 def label_column(name: str, schema: Any, image: str) -> tuple[str, tuple[str, ...]]:
     """The column of labels, and others that could be meant. Raises RequestError where there is not one."""
     able = [column for column in schema if column.name != image and _holds_labels(column.type)]
-    known = [column.name for column in able if "label" in column.name.casefold() or column.name in LABEL_NAMES]
+    called = [column.name for column in able if is_called_label(column.name)]
     # a fraction is a label only where it is called one
-    return _one_of(name, "labels", known or [c.name for c in able if not _is_float(c.type)], LABEL_NAMES, schema)
+    return _one_of(name, "labels", called or [c.name for c in able if not _is_float(c.type)], LABEL_NAMES, schema)
+
+
+def is_called_label(column: str) -> bool:
+    """Whether a column's name says that it holds labels."""
+    return "label" in column.casefold() or column in LABEL_NAMES
 
 
 def check_columns(name: str, path: str, schema: Any, image: str, label: str | None) -> None:

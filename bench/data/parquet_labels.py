@@ -62,7 +62,7 @@ def number_labels(
         if UNLABELLED in values:
             raise DataError(
                 f"Data set {name!r}: row {values.index(UNLABELLED)} of '{part}' has the label -1, which says on the "
-                "hub that there is none."
+                "hub that there is none. Its images cannot be used for this."
             )
     if rule is not None or (num_classes and not any(one.names for held in kept.values() for one in held)):
         classes = _worked_out(name, kept, rule, num_classes or 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import os
 import zlib
@@ -11,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.fingerprints import file_stamp
+from bench.errors import DataError
+from bench.places import CACHE_VARIABLE
 
 _SEAL_BYTES = 8  # ASCII, the CRC-32 of all before it
 _PIECE = 1 << 24
@@ -59,6 +62,16 @@ def open_array(file: Path) -> NDArray[np.uint8] | None:
     except (OSError, ValueError, EOFError):
         return None
     return pixels if pixels.dtype == np.uint8 else None
+
+
+def disk_error(root: Path, count: int, side: int, error: OSError) -> DataError:
+    """What to say when images could not be written below `root`."""
+    what = f"{count:,} decoded images of {side} px ({count * side**2 * 3 / 1e9:.2f} GB)"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DataError(f"No space left for {what} in '{root}'. Free some, or set {CACHE_VARIABLE} to another disk.")
+    return DataError(
+        f"{what} cannot be written to '{root}': {error.strerror or error}. Set {CACHE_VARIABLE} to a folder that can."
+    )
 
 
 @functools.lru_cache(maxsize=4096)

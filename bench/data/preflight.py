@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 
 from bench.data.collection import PART_NAMES, ImageCollection, LabelledImages, PartName
 from bench.data.decode import FORMATS
-from bench.data.duplicates import Twins, exact_twins, near_twins
+from bench.data.duplicates import Twins, exact_twins, near_twins, repeated
 from bench.data.looking import NO_FORMAT, Looked, look_at_all
 from bench.data.splits import split_parts, was_split_here
 from bench.errors import DataError
 
 MOST_BAD_SHARE = 0.01  # more, and what is left may no longer be the data set that its name says
+MOST_REPEATED_SHARE = 0.1  # of a part; more are no accident of collecting
 TINY_CLASS = 5  # images; with fewer, a class's accuracy moves by more than 20 points with one image
 LISTED = 50  # examples kept of each finding that may be long; its count is always whole
 NAMED = 5  # bad files named in an error or a note
@@ -173,7 +174,7 @@ def check_images(
         processes=used,
         seconds=time.perf_counter() - started,
         img_per_s=total / decoding_s,
-        notes=collection.notes,
+        notes=(*collection.notes, *_repeat_notes(wide)),
     )
 
 
@@ -305,6 +306,18 @@ def _tiny_classes(class_names: Sequence[str], wide: _Wide) -> tuple[dict[str, An
 def _class_counts(classes: int, wide: _Wide) -> Iterator[tuple[str, NDArray[np.intp]]]:
     for index, part in enumerate(wide.part_names):
         yield part, np.bincount(wide.labels[wide.part_index == index], minlength=classes)
+
+
+def _repeat_notes(wide: _Wide) -> Iterator[str]:
+    """Of parts that count many images more than once, as splits that were joined and copied folders do."""
+    again = repeated(wide.digests, wide.part_index)
+    for index, part in enumerate(wide.part_names):
+        held = again[wide.part_index == index]
+        if held.sum() > MOST_REPEATED_SHARE * len(held):
+            yield (
+                f"{int(held.sum()):,} of the {len(held):,} images of '{part}' are there already, the same file in the "
+                "same part. Was a split or a folder added to itself?"
+            )
 
 
 def _wrong_extensions(wide: _Wide) -> Listed:

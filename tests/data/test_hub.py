@@ -368,3 +368,9 @@ def test_a_parquet_file_replaced_under_an_open_reader_is_opened_anew(
     (tmp_path / "turned.parquet").replace(blob)
     assert grey(found.part("test").reader.read(1)) == 40
     assert fingerprint_of_collection(found, ("test",)) == content_fingerprint(found, ["test"]) != first
+
+
+def test_a_test_part_with_labels_of_another_name_is_refused(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_parquet(repository / "data" / "test-00000-of-00001.parquet", [0, 1], label_column="target")
+    with pytest.raises(DataError, match=r"'data/test-00000-of-00001\.parquet' has no column 'label'"):
+        fetched(repository, monkeypatch)

@@ -183,6 +183,15 @@ def test_exact_duplicates_are_groups_with_parts_and_labels_compared() -> None:
     )
 
 
+@pytest.mark.parametrize(("pictures", "copies", "noted"), [(6, 6, True), (20, 3, True), (20, 1, False)])
+def test_a_part_that_counts_many_images_twice_is_noted(pictures: int, copies: int, noted: bool) -> None:
+    images = photos(pictures)
+    again = {f"again/{key}": held for key, held in list(images.items())[:copies]}
+    found = check(collection("a", train=part({**images, **again}), test=part(photos(5, start=50))))
+    count = f"{copies} of the {pictures + copies} images of 'train' are there already, the same file in the same part."
+    assert [note.startswith(count) for note in found.notes] == ([True] if noted else [])
+
+
 def test_duplicates_that_the_split_made_here_pulls_apart_are_across_parts() -> None:
     images = photos(40)
     copies = {f"{i:03d} copy.jpg": images[f"{i:03d}.jpg"] for i in range(40)}
