@@ -6,7 +6,6 @@ Every image is scored exactly once, however many processes share the work; the r
 from __future__ import annotations
 
 import math
-import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from timm.data.imagenet_info import ImageNetInfo
 from timm.data.transforms_factory import create_transform
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
@@ -26,6 +24,7 @@ from bench.data.decode import decode
 from bench.errors import BenchError, CellFailedError, DataError, OutOfMemoryError, UnsupportedError
 from bench.learn.team import Team
 from bench.measure.accuracy import Columns, Predictions, require_finite, score
+from bench.measure.class_order import head_order, note_on_order
 from bench.measure.complexity import count_macs
 from bench.measure.oom import is_out_of_memory
 from bench.measure.real_labels import real_score
@@ -36,7 +35,6 @@ from bench.measure.weights import LoadedModel
 from bench.suite.cell import EvaluateCell, Settings
 
 BATCH = {"cpu": 32, "mps": 32, "cuda": 64}  # images; halved where memory is short, which changes no prediction
-_SYNSET = re.compile(r"n\d{8}")
 
 
 @dataclass(frozen=True)
@@ -75,15 +73,18 @@ def evaluate(
     """
     if len(part) == 0:
         raise DataError(f"Data set '{cell.dataset}' has no images to score.")
-    notes = _class_notes(cell, loaded, class_names)
+    order = head_order(cell, loaded, class_names)
+    notes: list[str] = []
     # Counted before apply_settings, which may wrap the model.
     params = sum(parameter.numel() for parameter in loaded.model.parameters())
     macs = count_macs(cell.model, cell.resolution_px, cell.num_classes)
     team.barrier()
     started = time.perf_counter()
-    shares = _gathered(team, lambda: _score_share(cell, loaded, part, len(class_names), workers, team))
+    shares = _gathered(team, lambda: _score_share(cell, loaded, part, len(class_names), order, workers, team))
     seconds = time.perf_counter() - started
     predictions = _joined(part, shares, len(class_names))
+    if order is None:
+        notes.append(note_on_order(cell, class_names, predictions))
     batch_size = min(share.batch_size for share in shares)
     if batch_size < min(BATCH[cell.device], len(part)):
         notes.append(f"Memory was short: images were scored {batch_size} at a time.")
@@ -113,47 +114,6 @@ def preprocessing_values(config: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _class_notes(cell: EvaluateCell, loaded: LoadedModel, class_names: Sequence[str]) -> list[str]:
-    """What to know of the match between head and labels. Raises UnsupportedError where they do not match."""
-    if not loaded.has_own_head:
-        raise UnsupportedError(
-            f"The weights of '{cell.model}' have no head for {len(class_names)} classes of their own, so there is "
-            "nothing to score. Fine-tune them, or use few-shot."
-        )
-    classes = getattr(loaded.model, "num_classes", None)
-    if isinstance(classes, int):
-        _require_classes(cell, classes, class_names)
-    if loaded.class_names is not None:
-        _require_order(cell, loaded.class_names, class_names)
-        return []
-    if cell.weights == "public" and all(_SYNSET.fullmatch(name) for name in class_names):
-        imagenet: list[str] = ImageNetInfo().label_names()  # type: ignore[no-untyped-call]
-        if len(imagenet) == len(class_names):
-            _require_order(cell, imagenet, class_names)
-            return []
-    return ["The weights do not say what their classes are called: the order of the data set's classes was trusted."]
-
-
-def _require_classes(cell: EvaluateCell, classes: int, class_names: Sequence[str]) -> None:
-    if classes != len(class_names):
-        raise UnsupportedError(
-            f"The head of '{cell.model}' has {classes} classes, data set '{cell.dataset}' has {len(class_names)}: a "
-            "class number would mean two different things. Use weights with a head for this data set, or fine-tune."
-        )
-
-
-def _require_order(cell: EvaluateCell, of_head: Sequence[str], class_names: Sequence[str]) -> None:
-    if list(of_head) == list(class_names):
-        return
-    if len(of_head) != len(class_names):
-        _require_classes(cell, len(of_head), class_names)
-    first = next(i for i, pair in enumerate(zip(of_head, class_names, strict=True)) if pair[0] != pair[1])
-    raise UnsupportedError(
-        f"Class {first} of data set '{cell.dataset}' is '{class_names[first]}', output {first} of '{cell.model}' is "
-        f"'{of_head[first]}': all labels would be taken for others. Name the classes as the weights do."
-    )
-
-
 def _gathered(team: Team, perform: Callable[[], _Share]) -> list[_Share]:
     """Every process's share; where one fails, all of them raise its error instead of waiting for it."""
     mine: _Share | BenchError
@@ -170,9 +130,18 @@ def _gathered(team: Team, perform: Callable[[], _Share]) -> list[_Share]:
 
 
 def _score_share(
-    cell: EvaluateCell, loaded: LoadedModel, part: LabelledImages, num_classes: int, workers: int, team: Team
+    cell: EvaluateCell,
+    loaded: LoadedModel,
+    part: LabelledImages,
+    num_classes: int,
+    order: NDArray[np.int64] | None,
+    workers: int,
+    team: Team,
 ) -> _Share:
-    """This process's images: those whose position is its rank modulo the number of processes."""
+    """This process's images: those whose position is its rank modulo the number of processes.
+
+    order: the output for each class, (C,); None for as they are.
+    """
     index = np.arange(team.rank, len(part), team.size)
     # The same in every process and for every number of them, so that each image meets the same arithmetic.
     batch_size = min(BATCH[cell.device], len(part))
@@ -183,6 +152,8 @@ def _score_share(
         for chosen, pixels in _batches(cell, part, index, loaded.config, batch_size, workers):
             logits = forward(pixels)
             _require_logits(cell, logits, num_classes, part, chosen)
+            if order is not None:
+                logits = logits[:, torch.from_numpy(order)]
             columns.append(Columns.of(logits, torch.from_numpy(part.labels[chosen])))
     return _Share(index, Columns.joined(columns), forward.batch_size)
 

@@ -195,28 +195,37 @@ def test_a_model_that_hides_the_size_of_its_head_is_refused_as_well() -> None:
         run(part_of([0], [0]), model)
 
 
-def test_classes_in_another_order_than_the_heads_are_refused() -> None:
+def test_outputs_are_read_by_the_heads_own_names_in_whatever_order() -> None:
     names = [f"colour {i}" for i in range(7)]
-    assert run(part_of([0], [0]), class_names=tuple(names)).values["notes"] == []
-    swapped = (names[0], names[2], names[1], *names[3:])
-    with pytest.raises(UnsupportedError, match=r"Class 1 of data set 'colours' is 'colour 1', output 1 .* 'colour 2'"):
-        run(part_of([0], [0]), class_names=swapped)
+    swapped = (names[0], names[2], names[1], *names[3:])  # output 1 is of class 2
+    result = run(part_of(shown=[0, 1, 2], labels=[0, 2, 2]), class_names=swapped)
+    assert result.predictions.predictions.tolist() == [0, 2, 1]
+    assert (result.values["correct_top1"], result.values["notes"]) == (2, [])
 
 
-def test_synsets_in_another_order_than_imagenets_are_refused() -> None:
+def test_a_head_of_other_classes_is_refused_with_one_that_it_lacks() -> None:
+    names = ("colour 0", "colour 1", "hue 2", *(f"colour {i}" for i in range(3, 7)))
+    with pytest.raises(UnsupportedError, match="Class 'colour 2' of data set 'colours' is none of the outputs of"):
+        run(part_of([0], [0]), class_names=names)
+
+
+def test_synsets_are_read_in_the_order_of_public_weights() -> None:
     class Thousand(nn.Module):
         num_classes = 1000
 
         def forward(self, images: Tensor) -> Tensor:
-            return torch.zeros(len(images), 1000)
+            return torch.arange(1000).float().expand(len(images), 1000)  # the last one scores highest
 
     synsets = ImageNetInfo().label_names()
     loaded = LoadedModel(Thousand(), None, CONFIG)
     asked = cell(weights="public")
     right = evaluate(asked, loaded, part_of([0], [0]), synsets, workers=0, team=alone("cpu"))
     assert right.values["notes"] == []
-    with pytest.raises(UnsupportedError, match=r"Class 0 .* 'n15075141', output 0"):
-        evaluate(asked, loaded, part_of([0], [0]), synsets[::-1], workers=0, team=alone("cpu"))
+    assert right.predictions.predictions.tolist() == [999]
+    turned = evaluate(asked, loaded, part_of([0], [0]), synsets[::-1], workers=0, team=alone("cpu"))
+    assert turned.predictions.predictions.tolist() == [0]
+    with pytest.raises(UnsupportedError, match="Class 'n99999999' of data set"):
+        evaluate(asked, loaded, part_of([0], [0]), ["n99999999", *synsets[1:]], workers=0, team=alone("cpu"))
 
 
 def test_an_order_of_classes_that_nothing_confirms_is_noted() -> None:
