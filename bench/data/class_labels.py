@@ -84,7 +84,7 @@ def in_order(names: Iterable[str]) -> tuple[str, ...]:
 
 def name_split(text: str) -> PartName | None:
     """The part that a split's name means, in any case; None for a name that means none."""
-    return SPLIT_NAMES.get(text.strip().casefold())
+    return SPLIT_NAMES.get(spelled(text).casefold())
 
 
 def few(texts: Sequence[str], shown: int = 5) -> str:

@@ -9,13 +9,15 @@ from __future__ import annotations
 import csv
 import io
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
-from bench.data.class_labels import SPLIT_NAMES, few, name_split, number_classes
+from bench.data.class_labels import SPLIT_NAMES, few, name_split, number_classes, spelled
 from bench.data.collection import PART_NAMES, ImageCollection, LabelledImages, PartName
 from bench.data.safe_paths import FileReader, check_ordinary, inside, real_root, resolve_inside, unreadable
 from bench.errors import DataError
@@ -30,6 +32,8 @@ _LIKELY_NAMES = {
     "path": ("image", "file", "filename", "file_name", "filepath", "image_path", "img", "name"),
     "label": ("class", "target", "category", "class_name", "labels", "y"),
 }
+_WHOLE = re.compile(r"-?\d+(\.0+)?")
+_LIKE_NO_LABEL = frozenset(("na", "n/a", "#n/a", "<na>", "none", "null", "?"))
 _OTHER_FORMATS = (
     (b"PK\x03\x04", "an Excel or zip"),
     (b"PAR1", "a Parquet"),
@@ -66,14 +70,11 @@ def open_listing(name: str, path: Path) -> ImageCollection:
         raise DataError(f"List '{path.name}' has a header and no images.")
     root = real_root(path.parent)
     files = _check_paths(path.name, root, table)
-    for row in table.rows:
-        if not row.label or row.label.casefold() == "nan":
-            reason = "has no label" if not row.label else f"has the label {row.label!r}, which is a missing number"
-            raise DataError(f"List '{path.name}', {table.line} {row.line}: image {row.path!r} {reason}.")
+    labels = _labels(path.name, table)
     parts = _rows_by_part(path.name, table)
     classes = number_classes(
         name,
-        {part: [table.rows[i].label for i in index] for part, index in parts.items()},
+        {part: [labels[i] for i in index] for part, index in parts.items()},
         lambda part, index: f"list '{path.name}', {table.line} {table.rows[parts[part][index]].line}",
     )
     grouped = any(row.group for row in table.rows)
@@ -101,9 +102,10 @@ def _check_paths(list_name: str, root: str, table: _Table) -> list[str]:
     files = []
     line_of: dict[str, int] = {}
     missing: list[_Row] = []
+    disk = _Disk(root)
     for row in table.rows:
         try:
-            file = inside(row.path)
+            file = disk.called(inside(row.path))
             status = os.lstat(resolve_inside(root, file))
             check_ordinary(file, status)
         except (FileNotFoundError, NotADirectoryError):
@@ -124,6 +126,8 @@ def _check_paths(list_name: str, root: str, table: _Table) -> list[str]:
     if missing:
         others = f" and {len(missing) - 1:,} other files of the list do" if len(missing) > 1 else " does"
         hint = " Write folders with '/'." if "\\" in missing[0].path else ""
+        if os.path.lexists(os.path.join(root, unquote(missing[0].path))):
+            hint = " Write names as they are on the disk, without %-codes."
         raise _at(
             list_name,
             table,
@@ -131,6 +135,41 @@ def _check_paths(list_name: str, root: str, table: _Table) -> list[str]:
             f"file {missing[0].path!r}{others} not exist. Paths are relative to the list's folder.{hint}",
         )
     return files
+
+
+class _Disk:
+    """Names of files as they are below a root, for names that were written in another Unicode form."""
+
+    def __init__(self, root: str) -> None:
+        self._root = root
+        self._names: dict[str, dict[str, str]] = {}  # folder -> composed name -> name on the disk
+
+    def called(self, file: str) -> str:
+        """The path of `file`, each step called as on the disk; as it is where nothing like it is there."""
+        if file.isascii() or os.path.lexists(os.path.join(self._root, file)):
+            return file
+        folder, _, name = file.rpartition("/")
+        folder = self.called(folder) if folder else ""
+        if folder not in self._names:
+            try:
+                found = os.listdir(resolve_inside(self._root, folder) if folder else self._root)
+            except OSError:
+                found = []
+            self._names[folder] = {spelled(entry): entry for entry in found}
+        name = self._names[folder].get(spelled(name), name)
+        return f"{folder}/{name}" if folder else name
+
+
+def _labels(list_name: str, table: _Table) -> list[str]:
+    """The label of each row. Integers that a spreadsheet or a gap turned into `1.0` are integers again."""
+    labels = [row.label for row in table.rows]
+    for row, label in zip(table.rows, labels, strict=True):
+        if not spelled(label) or label.casefold() == "nan":
+            reason = f"has the label {label!r}, which is a missing number" if spelled(label) else "has no label"
+            raise _at(list_name, table, row, f"image {row.path!r} {reason}.")
+    if all(_WHOLE.fullmatch(label) for label in set(labels)):
+        return [label.partition(".")[0] for label in labels]
+    return labels
 
 
 def _rows_by_part(list_name: str, table: _Table) -> dict[PartName, list[int]]:
@@ -147,6 +186,8 @@ def _rows_by_part(list_name: str, table: _Table) -> dict[PartName, list[int]]:
 
 
 def _notes(table: _Table, parts: dict[PartName, list[int]]) -> Iterable[str]:
+    if blanks := sorted({row.label for row in table.rows if row.label.casefold() in _LIKE_NO_LABEL}):
+        yield f"The labels {few(blanks)} are taken as classes. Do they stand for a missing label? Then take them out."
     if "split" in table.columns and not any(row.split for row in table.rows):
         yield "The list's column 'split' is empty, so all images are taken as one part."
     if unknown := [column for column in table.columns if column not in NEEDED + OPTIONAL]:

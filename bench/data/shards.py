@@ -29,6 +29,7 @@ from bench.data.class_labels import few, name_split, number_classes
 from bench.data.collection import PART_NAMES, ImageCollection, LabelledImages, PartName
 from bench.data.fingerprints import stamp_of_files
 from bench.data.folder import EXTENSIONS
+from bench.data.litter import is_litter
 from bench.data.safe_paths import (
     MAX_STORED_BYTES,
     inside,
@@ -38,6 +39,7 @@ from bench.data.safe_paths import (
     resolve_inside,
     unreadable,
 )
+from bench.data.split_folders import CALLED, read_split_name
 from bench.errors import DataError, RequestError
 from bench.places import cache_root
 
@@ -47,7 +49,7 @@ MAX_SHARDS = 100_000
 _IMAGE_FIELDS = frozenset(extension.removeprefix(".") for extension in EXTENSIONS)
 _LABEL_FIELDS = ("cls", "json")
 _AGAIN = "Fetch or make it again."
-_INDEX_VERSION = 1  # raise it when `_read_index` changes: what is remembered is then of no use
+_INDEX_VERSION = 2  # raise it when `_read_index` changes: what is remembered is then of no use
 _BLOCK = tarfile.BLOCKSIZE
 _RANGE = re.compile(r"(\d+)\.\.(\d+)")
 _COMPRESSED = ((b"\x1f\x8b", "gunzip"), (b"BZh", "bunzip2"), (b"\xfd7zXZ", "unxz"), (b"\x28\xb5\x2f\xfd", "unzstd"))
@@ -181,6 +183,10 @@ def _find_shards(name: str, place: str) -> tuple[Path, list[str]]:
 
 def _shards_in(name: str, folder: Path) -> list[str]:
     names = []
+    for entry in folder.iterdir():
+        split = read_split_name(entry.name)
+        if split and not split.rest and not name_split(entry.name) and any(entry.glob("*.tar")):
+            raise RequestError(f"Data set {name!r}: {entry.name!r} in '{folder}' looks like a split folder. {CALLED}.")
     for below in ["", *sorted(entry.name for entry in folder.iterdir() if name_split(entry.name) and entry.is_dir())]:
         names += [f"{below}/{file}" if below else file for file in sorted(os.listdir(folder / below))]
     shards = [shard for shard in names if shard.endswith(".tar") and not os.path.basename(shard).startswith(".")]
@@ -218,6 +224,12 @@ def _parts_of(name: str, shards: Sequence[str]) -> list[PartName]:
         # `crash-test-000.tar` need not be a test part; but beside `crash-train-000.tar` it is.
         anywhere = [_named_part(shard, words=None) for shard in shards]
         found = anywhere if "train" in anywhere else ["train"] * len(shards)
+        words = {shard: split for shard in shards if (split := read_split_name(shard))}
+        if "train" not in anywhere and len({split.part for split in words.values()}) > 1:
+            raise DataError(
+                f"Data set {name!r}: shards {few([printable(shard) for shard in words])} look like several splits. "
+                "Name them train-, val- or test-, or put them into such folders."
+            )
     parts = [part for part in found if part is not None]
     if len(parts) < len(shards):
         raise DataError(
@@ -275,7 +287,9 @@ def _read_index(root: str, shard: str) -> tuple[list[_Sample], Counter[str]]:
             images = [field for field in held if field in _IMAGE_FIELDS]
             if len(images) != 1:
                 count = f"{len(images)} images ({few(images)})" if images else f"no image, but {few(list(held))}"
-                raise _bad(shard, f"sample {key!r} has {count}. Expected one, as {key}.jpg or {key}.png.")
+                dotted = any(field.rpartition(".")[2] in _IMAGE_FIELDS for field in held)
+                dots = " A key ends at the first dot of a name: take dots out of keys." if dotted and not images else ""
+                raise _bad(shard, f"sample {key!r} has {count}. Expected one, as {key}.jpg or {key}.png.{dots}")
             label = _read_label(shard, file, key, held)
             ignored.update(field for field in held if field not in _IMAGE_FIELDS and field not in _LABEL_FIELDS)
             samples.append(_Sample(key, label, held[images[0]].offset, held[images[0]].size))
@@ -303,7 +317,8 @@ def _members(shard: str, file: BinaryIO) -> Iterator[tuple[str, str, _Member]]:
         if not member.isreg() or member.issparse():
             raise _bad(shard, f"member '{name}' is a link, a device or sparse. Shards hold ordinary files only.")
         base, _, field = os.path.basename(name).partition(".")
-        if base and field:  # hidden files, such as those of macOS, and files without extension belong to no sample
+        # Hidden files, such as those of macOS, and files without extension belong to no sample.
+        if field and not any(is_litter(step) for step in name.split("/")):
             key = os.path.join(os.path.dirname(name), base)
             yield key, field.lower(), _Member(member.offset_data, member.size)
 
@@ -351,10 +366,11 @@ def _read_label(shard: str, file: BinaryIO, key: str, held: Mapping[str, _Member
         label = json.loads(text) if field == "json" else text
     except (ValueError, RecursionError) as error:
         raise _bad(shard, f"'{key}.{field}' cannot be read: {error}.") from None
+    keys = few(list(label)) if isinstance(label, dict) else ""
     if field == "json":
         label = label.get("label") if isinstance(label, dict) else None
     if isinstance(label, bool) or not isinstance(label, str | int):
-        raise _bad(shard, f"'{key}.json' has no text or integer under the key 'label'.")
+        raise _bad(shard, f"'{key}.json' has no text or integer under the key 'label' (keys: {keys or 'none'}).")
     name = str(label).strip()
     if not name or len(name.splitlines()) > 1:
         raise _bad(shard, f"the label in '{key}.{field}' is {'empty' if not name else 'more than one line'}.")

@@ -214,3 +214,58 @@ def test_a_parquet_list_with_a_text_that_is_not_utf_8_is_named(root: Path) -> No
     (root / "list.parquet").write_bytes((root / "list.parquet").read_bytes().replace(b"dog", b"d\xffg"))
     with pytest.raises(DataError, match=r"^List 'list\.parquet' cannot be read as Parquet: .*0xff"):
         open_listing("mine", root / "list.parquet")
+
+
+def test_integers_that_a_gap_made_floats_are_integers_in_every_row(root: Path) -> None:
+    content = "path,label\na/1.png,1.0\na/2.png,1\nb/1.png,10.0\nb/2.png,2.0\n"
+    assert open_listing("mine", listed(root, content)).class_names == ("1", "2", "10")
+
+
+def test_numbers_that_are_no_integers_stay_texts(root: Path) -> None:
+    content = "path,label\na/1.png,1.0\nb/1.png,1.5\n"
+    assert open_listing("mine", listed(root, content)).class_names == ("1.0", "1.5")
+
+
+@pytest.mark.parametrize(("first", "second"), [("01", "1"), ("True", "true"), ("v1.0", "v1"), ("Ａ1", "a1")])
+def test_labels_that_may_be_one_number_or_word_are_kept_apart_and_noted(root: Path, first: str, second: str) -> None:
+    content = f"path,label\na/1.png,{first}\na/2.png,{second}\nb/1.png,dog\n"
+    (note,) = open_listing("mine", listed(root, content)).notes
+    assert "is one mistyped?" in note
+    assert repr(first) in note
+    assert repr(second) in note
+
+
+@pytest.mark.parametrize(
+    "odd", ["caf\u00e9\u200b", "\ufeffcaf\u00e9", "cafe\u0301", "caf\u00e9\u00a0\u200b", "caf\u00ad\u00e9"]
+)
+def test_labels_that_look_the_same_are_one_class(root: Path, odd: str) -> None:
+    content = f"path,label,split\na/1.png,caf\u00e9,train\nb/1.png,bar,train\na/2.png,{odd},test\nb/2.png,bar,test\n"
+    found = open_listing("mine", listed(root, content))
+    assert found.class_names == ("bar", "caf\u00e9")
+    assert found.part("test").labels.tolist() == [1, 0]
+    assert found.notes[0].startswith("Labels that differ only by their Unicode form, invisible characters")
+
+
+def test_joiners_that_scripts_and_emoji_need_are_kept(root: Path) -> None:
+    persian = "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645"
+    found = open_listing("mine", listed(root, f"path,label\na/1.png,{persian}\nb/1.png,dog\n"))
+    assert persian in found.class_names
+
+
+def test_a_label_that_looks_like_none_is_noted(root: Path) -> None:
+    (note,) = open_listing("mine", listed(root, "path,label\na/1.png,NA\nb/1.png,dog\n")).notes
+    assert note.startswith("The labels 'NA' are taken as classes. Do they stand for a missing label?")
+
+
+@pytest.mark.parametrize(("on_disk", "in_list"), [("e\u0301", "\u00e9"), ("\u00e9", "e\u0301")])
+def test_a_file_is_found_whose_name_is_in_the_other_unicode_form(root: Path, on_disk: str, in_list: str) -> None:
+    (root / on_disk).mkdir()
+    (root / on_disk / f"{on_disk}.png").write_bytes(b"image")
+    found = open_listing("mine", listed(root, f"path,label\n{in_list}/{in_list}.png,cat\nb/1.png,dog\n"))
+    assert found.part("train").reader.read(0) == b"image"
+    assert found.part("train").keys[0] == f"{on_disk}/{on_disk}.png"
+
+
+def test_a_name_with_codes_for_its_spaces_is_named(root: Path) -> None:
+    with pytest.raises(DataError, match=r"file 'b/3%2C%20large\.png' does not exist.* without %-codes"):
+        open_listing("mine", listed(root, "path,label\nb/3%2C%20large.png,cat\nb/1.png,dog\n"))

@@ -317,3 +317,40 @@ def test_a_class_that_only_the_test_shards_have_is_named_with_its_sample(tmp_pat
     write(tmp_path / "test-0.tar", tar_of([("5.jpg", b"x"), ("5.cls", b"Dog")]))
     with pytest.raises(DataError, match=r"shard 'test-0\.tar', sample '5': class 'Dog' .* Did you mean 'dog'\?"):
         open_shards("mine", str(tmp_path))
+
+
+def test_a_key_with_dots_is_named_with_where_keys_end(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.tar", tar_of([("n01.0001.jpg", b"image"), ("n01.0001.cls", b"1")]))
+    with pytest.raises(DataError, match=r"sample 'n01' has no image.* A key ends at the first dot of a name"):
+        open_shards("mine", str(path))
+
+
+def test_masks_of_a_key_a_dotted_folder_and_another_order_of_members_are_read(tmp_path: Path) -> None:
+    members = [("./a.b/2.cls", b"dog\n"), ("a.b/1.JPG", b"one"), ("a.b/1.seg.png", b"mask"), ("a.b/2.jpeg", b"two")]
+    path = write(tmp_path / "a.tar", tar_of([*members, ("a.b/1.cls", b"cat")], format=tarfile.GNU_FORMAT))
+    found = open_shards("mine", str(path))
+    train = found.part("train")
+    assert (train.keys, train.labels.tolist()) == (("a.tar/a.b/2", "a.tar/a.b/1"), [1, 0])
+    assert [train.reader.read(i) for i in range(2)] == [b"two", b"one"]
+    assert found.notes == ("Files in the shards that are neither image nor label were ignored (.seg.png 1).",)
+
+
+@pytest.mark.parametrize("folder", ["__MACOSX", ".ipynb_checkpoints", "@eaDir/0001.jpg"])
+def test_what_a_system_left_in_a_shard_is_no_sample(tmp_path: Path, folder: str) -> None:
+    path = write(tmp_path / "a.tar", tar_of([*samples(0, 2), (f"{folder}/0001.jpg", b"thumbnail")]))
+    assert open_shards("mine", str(path)).part("train").keys == ("a.tar/0000", "a.tar/0001")
+
+
+@pytest.mark.parametrize("names", [("training-0", "valid-0"), ("x-trainset-0", "x-testset-0")])
+def test_shards_that_look_like_splits_are_not_taken_together(tmp_path: Path, names: tuple[str, str]) -> None:
+    for i, name in enumerate(names):
+        write(tmp_path / f"{name}.tar", tar_of(samples(i * 4, 4)))
+    with pytest.raises(DataError, match="look like several splits"):
+        open_shards("mine", str(tmp_path))
+
+
+def test_a_split_folder_of_shards_by_another_name_is_not_left_out(tmp_path: Path) -> None:
+    write(tmp_path / "train" / "0.tar", tar_of(samples(0, 4)))
+    write(tmp_path / "valid" / "0.tar", tar_of(samples(4, 4)))
+    with pytest.raises(RequestError, match=r"'valid' in '.*' looks like a split folder"):
+        open_shards("mine", str(tmp_path))
