@@ -18,7 +18,7 @@ from bench.data.class_labels import SPLIT_NAMES, few, name_split, number_classes
 from bench.data.collection import PART_NAMES, ImageCollection, LabelledImages, PartName
 from bench.data.litter import is_litter, is_not_fetched
 from bench.data.safe_paths import FileReader, printable, real_root, resolve_inside, unreadable
-from bench.data.split_folders import Top, read_split_name, refuse_splits, split_advice
+from bench.data.split_folders import Top, check_classes, read_split_name, split_advice
 from bench.errors import DataError, RequestError
 
 EXTENSIONS = frozenset(
@@ -84,6 +84,7 @@ class _Walk:
     without_images: list[str] = field(default_factory=list)
     beside: list[str] = field(default_factory=list)
     litter: set[str] = field(default_factory=set)  # folders and images that were skipped, relative to the root
+    doubt: str | None = None  # whether the classes are classes
     linked: int = 0
 
     def images(self, folder: str) -> list[str]:
@@ -131,6 +132,8 @@ class _Walk:
         return next(apart._below(folder, (resolve_inside(self.root, folder),)), None) is not None
 
     def notes(self) -> Iterator[str]:
+        if self.doubt:
+            yield self.doubt
         if unfetched := sorted(path for path in self.litter if is_not_fetched(os.path.basename(path))):
             yield (
                 f"{len(unfetched):,} files are in iCloud and not on this machine, so they are missing here: "
@@ -205,7 +208,7 @@ def _read_layout(name: str, walk: _Walk) -> dict[PartName, str]:
     others = [folder for folder in folders if not name_split(folder)]
     # A class may be called like a split, too: then it holds images and not classes.
     if not splits or (others and not any(walk.folders(split) for split in splits)):
-        refuse_splits(name, [walk.look_into(folder) for folder in folders])
+        walk.doubt = check_classes(name, [walk.look_into(folder) for folder in folders])
         return {"train": ""}
     _check_beside(name, walk, splits, others)
     walk.beside = others
@@ -251,7 +254,7 @@ def _hint(walk: _Walk) -> str:
     holders = [top for top in map(walk.look_into, walk.folders("")) if top.below]
     if len(holders) == 1:
         inner = printable(holders[0].inner)
-        return f" Are the folders in '{inner}' ({few(holders[0].below)}) the classes? Then give PATH/{inner}."
+        return f" Does it begin further in, at '{inner}' ({few(holders[0].below)})? Then give PATH/{inner}."
     if walk.ignored[".tar"]:
         return " For tar shards give shards:PATH."
     lists = [entry.name for entry in walk.entries("") if entry.name.lower().endswith((".csv", ".parquet"))]

@@ -27,6 +27,7 @@ _ADDED = "sets?|data|datasets?|images?|imgs?|pictures?|photos?|splits?|parts?|fo
 _ADDED_WORD = re.compile(_ADDED)
 _GLUED = re.compile(f"({'|'.join(sorted(_WORDS, key=len, reverse=True))})(?:{_ADDED})?")
 _BETWEEN_WORDS = re.compile(r"[\W\d_]+|(?<=[a-z])(?=[A-Z])")
+_NUMBERED = re.compile(r"\d")
 _ACCOMPANYING = frozenset(("images", "imgs", "masks", "labels", "annotations", "annots", "bboxes", "trimaps"))
 
 
@@ -61,12 +62,20 @@ def read_split_name(name: str) -> SplitName | None:
     return SplitName(_WORDS[found[0]], rest)
 
 
-def refuse_splits(name: str, tops: Sequence[Top]) -> None:
-    """Raises RequestError, with what to rename, unless these folders can be the classes of the data set `name`."""
+def check_classes(name: str, tops: Sequence[Top]) -> str | None:
+    """What to note of folders that are taken as the classes of the data set `name`.
+
+    Raises RequestError, with what to rename, for folders that cannot be.
+    """
     holding = [top for top in tops if top.below or top.has_images]
     if members := _named_like_splits(holding):
         raise RequestError(f"Data set {name!r}: {_few(members)} look like split folders. {split_advice(members)}")
     members, shared = _holding_the_same(holding)
+    if members and all(_NUMBERED.search(folder) for folder in shared):  # persons, series, years; or classes 0 to 9
+        return (
+            f"{_few(members)} hold the same folders ({few(shared)}) and are taken as classes. If they are splits, "
+            f"rename them: {CALLED[0].lower()}{CALLED[1:]}."
+        )
     if members:
         if all(read_split_name(folder) for folder in shared):
             advice = f"Turn it around: {shared[0]}/{members[0].name}/*.jpg"
@@ -85,6 +94,7 @@ def refuse_splits(name: str, tops: Sequence[Top]) -> None:
             f"Data set {name!r}: {_few(holding)} look like images and what belongs to them, not like classes. Put the "
             "images into class folders, or give a list (.csv) with the columns path,label."
         )
+    return None
 
 
 def split_advice(members: Sequence[Top]) -> str:

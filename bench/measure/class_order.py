@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,14 +91,7 @@ def _read_as(predictions: Predictions, names: Sequence[str], class_names: Sequen
     """The same outputs, taken for these names in turn."""
     place = {name: label for label, name in enumerate(class_names)}
     label_of = np.array([place[name] for name in names], dtype=np.int64)
-    return Predictions(
-        keys=predictions.keys,
-        labels=predictions.labels,
-        predictions=label_of[predictions.predictions],
-        label_probability=predictions.label_probability,
-        label_rank=predictions.label_rank,
-        num_classes=predictions.num_classes,
-    )
+    return replace(predictions, columns=predictions.columns._replace(predictions=label_of[predictions.predictions]))
 
 
 def _p_value(first: Predictions, second: Predictions) -> float:

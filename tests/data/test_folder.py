@@ -271,7 +271,7 @@ def test_a_class_called_train_among_classes_of_folders_is_not_guessed(tmp_path: 
 
 def test_a_folder_around_the_data_set_is_named(tmp_path: Path) -> None:
     touch(tmp_path, "archive/PetImages/Cat/x.png", "archive/PetImages/Dog/x.png", "archive/readme.txt")
-    with pytest.raises(RequestError, match=r"'Cat', 'Dog'\) the classes\? Then give PATH/archive/PetImages"):
+    with pytest.raises(RequestError, match=r"at 'archive/PetImages' \('Cat', 'Dog'\)\? Then give PATH/archive/P"):
         open_folder("mine", tmp_path)
 
 
@@ -318,3 +318,10 @@ def test_a_class_written_in_two_unicode_forms_is_one_class(tmp_path: Path) -> No
     assert found.class_names == ("bar", composed)
     assert [found.part(part).labels.tolist() for part in ("train", "test")] == [[0, 1, 1], [0, 1]]
     assert f"taken as one class: '{composed}'" in found.notes[-1]
+
+
+def test_classes_that_hold_the_same_numbered_folders_are_kept_and_noted(tmp_path: Path) -> None:
+    touch(tmp_path, *(f"{label}/person{i}/x.png" for label in ("walking", "running") for i in range(3)))
+    found = open_folder("mine", tmp_path)
+    assert found.class_names == ("running", "walking")
+    assert found.notes[0].startswith("'running', 'walking' hold the same folders ('person0', 'person1', 'person2') and")
