@@ -18,3 +18,19 @@ def holm(p_values: Mapping[Name, float]) -> dict[Name, float]:
         highest = max(highest, min(1.0, (len(p_values) - rank) * p))
         adjusted[name] = highest
     return adjusted
+
+
+def holm_levels(p_values: Mapping[Name, float], level: float) -> dict[Name, float]:
+    """The level of the interval that excludes zero just where Holm's p is below 1 - level; level: 0.95, say.
+
+    The r-th smallest of n p-values is tested at (1 - level) / (n - r + 1), all after the first that is not decided at
+    that one's.
+    """
+    levels, share = {}, 0.0
+    is_open = False
+    for rank, (name, p) in enumerate(sorted(p_values.items(), key=lambda item: item[1])):
+        if not is_open:
+            share = (1 - level) / (len(p_values) - rank)
+            is_open = p >= share
+        levels[name] = 1 - share
+    return levels

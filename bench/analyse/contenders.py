@@ -16,10 +16,12 @@ from bench.analyse.evaluated import Evaluation
 from bench.analyse.fewshots import FewshotScore, headline_setting
 from bench.analyse.finetuned import FinetuneScore
 from bench.analyse.frame import complexity_frame, training_frame
-from bench.analyse.identity import ModelIdentity, identify_model
+from bench.analyse.identity import ModelIdentity, identify_dataset, identify_model
 from bench.analyse.intervals import SeedGroup
+from bench.analyse.pretrained import Transfer, pretrain_study
 from bench.analyse.protocols import protocol_study
 from bench.analyse.scores import RunKey, Score, trained_scores
+from bench.analyse.transfers import FINETUNED
 from bench.analyse.weights import NO_PRETRAINING, Subject, pretraining_of
 from bench.store.record import Record
 
@@ -46,8 +48,16 @@ class Contender:
     images: tuple[str, ...]
     stratum: Mapping[str, str]
     told: Mapping[str, str]
-    train_images: int | None = None  # of trainings from scratch
-    budget_gflop: float | None = None  # of trainings from scratch
+    train_images: int | None = (
+        None  # of a training from scratch, or of the pretraining of this suite that it starts from
+    )
+    budget: float | None = None  # of the same, in the unit of its cell
+    of_draws: bool = False  # whether `runs` are draws and not seeds
+
+    @property
+    def is_from_scratch(self) -> bool:
+        """Whether nothing was pretrained."""
+        return self.stratum.get("pre-training data") == NO_PRETRAINING
 
     @property
     def model(self) -> str:
@@ -67,11 +77,16 @@ def contenders(suite: str, records: Sequence[Record], predictions: Predictions) 
     protocols = protocol_study(records, shown, counted, predictions)
     by_id = {record.cell_id: record for record in shown}
     found = [_trained(suite, score) for score in trained_scores(training, identities, predictions)]
-    found += [_finetuned(suite, score, by_id) for score in protocols.finetuned]
+    headline = headline_setting(list(protocols.fewshot)) if protocols.fewshot else (0, "")
+    points, ways = pretrain_study(shown, predictions), (FINETUNED, f"{headline[0]}-shot")
+    transfers = [] if points is None else [one for one in points.transfers if one.way in ways]
+    told_by_point = {weights for one in transfers for weights in one.point.weights}
+    found += [_transferred(suite, one, name, headline, by_id) for one in transfers for name in one.groups]
+    tuned = [one for one in protocols.finetuned if one.subject.weights not in told_by_point]
+    found += [_finetuned(suite, score, by_id) for score in tuned]
     found += [_evaluated(suite, score, by_id) for score in protocols.evaluated]
-    headline = headline_setting(list(protocols.fewshot)) if protocols.fewshot else None
     few = [one for one in protocols.fewshot if (one.shots, one.rule) == headline]
-    return found + [_fewshot(suite, score, by_id) for score in few]
+    return found + [_fewshot(suite, one, by_id) for one in few if one.subject.weights not in told_by_point]
 
 
 def _setting(key: RunKey) -> dict[str, str]:
@@ -100,8 +115,47 @@ def _trained(suite: str, score: Score) -> Contender:
         },
         told={"training compute": f"{score.budget_gflop:.10g} GFLOP"},
         train_images=score.train_images,
-        budget_gflop=score.budget_gflop,
+        budget=score.budget_gflop,
     )
+
+
+def _transferred(
+    suite: str, one: Transfer, dataset: str, headline: tuple[int, str], records: Mapping[str, Record]
+) -> Contender:
+    """A model after its pretrainings of this suite to one budget, on one set: a run for each seed of these."""
+    key, cell_ids, group = one.point.key, one.cell_ids[dataset], one.groups[dataset]
+    first = records[cell_ids[0]]
+    is_tuned = one.way == FINETUNED
+    trained_on = first.values.get("train_images") or first.cell.get("train_images")
+    how = {"training images": f"{trained_on}"} if is_tuned else {"few-shot rule": _rule_words(*headline)}
+    return Contender(
+        suite=suite,
+        protocol="fine-tuned" if is_tuned else "few-shot",
+        dataset=dataset,
+        identity=one.point.identity,
+        group=group,
+        runs=one.point.seeds,
+        cell_ids=cell_ids,
+        images=_images(cell_ids, records, group),
+        stratum={
+            "resolution": f"{first.cell['resolution_px']} px",
+            "precision": str((first.cell.get("settings") or {}).get("precision", "fp32")),
+            "device": str(first.cell.get("device")),
+            "pre-training data": f"{identify_dataset(key.corpus).title} (trained here)",
+            **how,
+        },
+        told={
+            "pretraining": f"{key.budget:.10g} {key.unit.replace('gflop', 'GFLOP')} on {key.train_images} images",
+        },
+        train_images=key.train_images,
+        budget=key.budget,
+    )
+
+
+def _rule_words(shots: int, rule: str, short: str = "") -> str:
+    """short: that some classes have fewer images."""
+    has_fewer = f" ({short})" if short else ""
+    return f"{shots} shots{has_fewer}, lambda {'by leave-one-out' if rule == 'loo' else rule}"
 
 
 def _finetuned(suite: str, score: FinetuneScore, records: Mapping[str, Record]) -> Contender:
@@ -140,8 +194,6 @@ def _evaluated(suite: str, score: Evaluation, records: Mapping[str, Record]) -> 
 
 
 def _fewshot(suite: str, score: FewshotScore, records: Mapping[str, Record]) -> Contender:
-    short = f" ({score.short})" if score.short else ""
-    shots = f"{score.shots} shots{short}, lambda {'by leave-one-out' if score.rule == 'loo' else score.rule}"
     return Contender(
         suite=suite,
         protocol="few-shot",
@@ -151,8 +203,13 @@ def _fewshot(suite: str, score: FewshotScore, records: Mapping[str, Record]) -> 
         runs=tuple(range(len(score.group.values_pct))),
         cell_ids=score.cell_ids,
         images=_images(score.cell_ids, records, score.group),
-        stratum={**_setting(score.subject.key), **_weights(score.subject), "few-shot rule": shots},
+        stratum={
+            **_setting(score.subject.key),
+            **_weights(score.subject),
+            "few-shot rule": _rule_words(score.shots, score.rule, score.short),
+        },
         told={"overlap": "the weights have seen this set" if score.overlap else "none known"},
+        of_draws=True,
     )
 
 

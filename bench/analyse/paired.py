@@ -1,23 +1,27 @@
-"""Two models on the same test images: difference with interval, exact McNemar where it may speak, Holm over all.
+"""Two models on the same test images: difference with interval, exact McNemar where it may speak, Holm's correction.
 
 Several seeds: the difference over seeds is about the architectures, and McNemar about the two checkpoints of one seed
 alone. One run of each: everything is about these two checkpoints. What differs in images, resolution, precision,
-device or pre-training data gets no verdict.
+device or pre-training data gets no verdict. Holm corrects over the pairs on one suite, protocol and data set, so that a
+verdict does not depend on what else is stored or asked for; the interval has the level at which the verdict was tested.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 from bench.analyse.compare import Verdict
 from bench.analyse.contenders import PROTOCOLS, UNKNOWN, Contender
 from bench.analyse.intervals import LEVEL, Interval, contrast
 from bench.analyse.proportions import counts_of_runs, mcnemar_p, paired_interval, unpaired_interval
-from bench.holm import holm
+from bench.holm import holm, holm_levels
 
+Place = tuple[str, str, str]
+IntervalAt = Callable[[float], Interval]  # of a level
 Basis = Literal["seeds", "draws", "one run each", "one run each, not paired", ""]
 
 
@@ -31,7 +35,7 @@ class CheckpointPair:
     images: int
     interval: Interval  # of the difference in points
     p_value: float  # exact McNemar
-    p_holm: float  # corrected for all checkpoint pairs of the request
+    p_holm: float  # corrected for all checkpoint pairs on the suite, protocol and data set
     cell_ids: tuple[str, str]
 
     @property
@@ -44,7 +48,8 @@ class CheckpointPair:
 class PairedComparison:
     """First minus second on one data set. `differs` is what keeps them out of one sentence; then there is no verdict.
 
-    interval: 95 % for this pair alone. p_holm: corrected for all comparisons of the request that have a verdict.
+    interval: at `level`, 95 % for a pair alone; it excludes zero just where the verdict is decided. p_holm: corrected
+    for the `tests` comparisons on the same suite, protocol and data set that may have a verdict.
     """
 
     first: Contender
@@ -59,6 +64,13 @@ class PairedComparison:
     differs: tuple[str, ...]
     told: tuple[str, ...]  # differences that a sentence must tell
     checkpoints: tuple[CheckpointPair, ...]
+    level: float = LEVEL
+    tests: int = 0
+
+    @property
+    def place(self) -> Place:
+        """What comparisons must share to be corrected together."""
+        return self.first.suite, self.first.protocol, self.first.dataset
 
 
 def compare_models(
@@ -66,12 +78,12 @@ def compare_models(
 ) -> list[PairedComparison]:
     """Every pair of the models on every suite, protocol and data set that both have, in the order of the models.
 
-    Trainings meet at the largest training set and the largest compute that both have; with no common compute each
-    stands with its largest, and that is told. train_images: only trainings and fine-tunings on so many images. Where
-    several weights of a model were tried, those of equal pre-training data meet.
+    Trainings, and pretrainings of this suite, meet at the largest set and the largest budget that both have; with no
+    common budget each stands with its largest, and that is told. train_images: only trainings and fine-tunings on so
+    many images. Models from scratch meet models from scratch, and pretrained ones those of equal pre-training data.
     """
     found = [one for one in found if train_images is None or one.stratum.get("training images") == f"{train_images}"]
-    places: dict[tuple[str, str, str], dict[str, list[Contender]]] = {}
+    places: dict[Place, dict[str, list[Contender]]] = {}
     for one in found:
         place = one.suite, one.protocol, one.dataset
         places.setdefault(place, {}).setdefault(one.model, []).append(one)
@@ -87,29 +99,38 @@ def compare_models(
 
 
 def _meeting(ours: Sequence[Contender], theirs: Sequence[Contender]) -> list[tuple[Contender, Contender]]:
-    """Pairs with nothing that separates them; where there are none, those with the least that does."""
-    ours, theirs = _at_one_regime(ours, theirs)
-    pairs = [(a, b) for a in ours for b in theirs]
-    apart = [len(separating(a, b)) for a, b in pairs]
-    return [pair for pair, count in zip(pairs, apart, strict=True) if count == min(apart)]
+    """Those from scratch with those from scratch, the others with the others; where a side has none, with what it has.
+
+    Of each kind the pairs with nothing that separates them; where there are none, those with the least that does.
+    """
+    found: dict[tuple[int, int], tuple[Contender, Contender]] = {}
+    for is_scratch in (True, False):
+        sides = [[one for one in side if one.is_from_scratch == is_scratch] for side in (ours, theirs)]
+        if not any(sides):
+            continue
+        first, second = _at_one_regime(sides[0] or ours, sides[1] or theirs)
+        pairs = [(a, b) for a in first for b in second]
+        apart = [len(separating(*pair)) for pair in pairs]
+        nearest = [pair for pair, count in zip(pairs, apart, strict=True) if count == min(apart)]
+        found |= {(id(a), id(b)): (a, b) for a, b in nearest}
+    return list(found.values())
 
 
 def _at_one_regime(
     ours: Sequence[Contender], theirs: Sequence[Contender]
 ) -> tuple[Sequence[Contender], Sequence[Contender]]:
-    """Of trainings from scratch, those at the largest common training set and compute; all of other protocols."""
-    if ours[0].protocol != "trained":
-        return ours, theirs
-    for field in ("train_images", "budget_gflop"):
-        common = {getattr(one, field) for one in ours} & {getattr(one, field) for one in theirs}
+    """Of trainings and pretrainings of this suite, those at the largest common set and budget; all of other weights."""
+    for field in ("train_images", "budget"):
+        common = ({getattr(one, field) for one in ours} & {getattr(one, field) for one in theirs}) - {None}
         ours, theirs = _largest(ours, field, common), _largest(theirs, field, common)
     return ours, theirs
 
 
 def _largest(side: Sequence[Contender], field: str, common: Collection[float]) -> Sequence[Contender]:
-    """Those with the largest of the common values of the field, or with their own largest where none is common."""
-    wanted = max(common or {getattr(one, field) for one in side})
-    return [one for one in side if getattr(one, field) == wanted]
+    """Those with the largest of the common values of the field, or with their own largest; and those without one."""
+    own = {getattr(one, field) for one in side} - {None}
+    wanted = max(common or own, default=None)
+    return [one for one in side if getattr(one, field) in (wanted, None)]
 
 
 def separating(first: Contender, second: Contender) -> tuple[str, ...]:
@@ -138,29 +159,40 @@ def same_images(first: Contender, second: Contender) -> bool:
     return first.images == second.images
 
 
-def _compare(first: Contender, second: Contender) -> PairedComparison:
+def _compare(first: Contender, second: Contender) -> tuple[PairedComparison, IntervalAt | None]:
+    """The comparison before any correction, and what gives its interval at a level."""
     differs = separating(first, second)
     told = tuple(
         f"{name} differs: {first.told[name]} and {second.told[name]}"
         for name in first.told
-        if first.told[name] != second.told.get(name)
+        if name in second.told and first.told[name] != second.told[name]
     )
     blank = PairedComparison(first, second, None, None, None, None, "", None, "", differs, told, ())
     if not same_images(first, second):
-        return blank
+        return blank, None
     checkpoints = tuple(_checkpoint_pairs(first, second))
     delta = first.group.mean_pct - second.group.mean_pct
     blank = replace(blank, delta_pp=delta, checkpoints=checkpoints)
     found = contrast([(1.0, first.group), (-1.0, second.group)])
     if found is not None:
-        basis: Basis = "draws" if first.protocol == "few-shot" else "seeds"
-        return replace(blank, interval=found.interval(), p_value=found.p_value, basis=basis)
+        basis: Basis = "draws" if first.of_draws else "seeds"
+        return replace(blank, p_value=found.p_value, basis=basis), found.interval
     if len(first.group.values_pct) > 1 or len(second.group.values_pct) > 1:
-        return replace(blank, why_open="one of the two has one run, and nothing says how far its runs differ")
+        return replace(blank, why_open="one of the two has one run, and nothing says how far its runs differ"), None
     if checkpoints:
-        return replace(blank, interval=checkpoints[0].interval, p_value=checkpoints[0].p_value, basis="one run each")
-    interval, p_value = unpaired_interval(_correct(first), _correct(second))
-    return replace(blank, interval=interval, p_value=p_value, basis="one run each, not paired")
+        pair = checkpoints[0]
+        return replace(blank, p_value=pair.p_value, basis="one run each"), partial(_as_mcnemar, pair)
+    p_value = unpaired_interval(_correct(first), _correct(second))[1]
+    unpaired = replace(blank, p_value=p_value, basis="one run each, not paired")
+    return unpaired, lambda level: unpaired_interval(_correct(first), _correct(second), level)[0]
+
+
+def _as_mcnemar(pair: CheckpointPair, level: float) -> Interval:
+    """Tango's interval, reaching to zero where exact McNemar decides nothing at the level."""
+    found = paired_interval(pair.only_first, pair.only_second, pair.images, level)
+    if pair.p_value < 1 - level:
+        return found
+    return replace(found, low=min(found.low, 0.0), high=max(found.high, 0.0))
 
 
 def _correct(one: Contender) -> tuple[float, int]:
@@ -192,17 +224,29 @@ def _checkpoint_pairs(first: Contender, second: Contender) -> Iterable[Checkpoin
         )
 
 
-def _corrected(comparisons: Sequence[PairedComparison]) -> list[PairedComparison]:
-    """The same with Holm's p over all that may have a verdict, and over all their checkpoint pairs."""
-    testable = {i: one.p_value for i, one in enumerate(comparisons) if one.p_value is not None and not one.differs}
-    pairs = {(i, j): pair.p_value for i, one in enumerate(comparisons) for j, pair in enumerate(one.checkpoints)}
-    p_holm, pairs_holm = holm(testable), holm(pairs)
-    corrected = []
-    for i, one in enumerate(comparisons):
-        checkpoints = tuple(replace(pair, p_holm=pairs_holm[i, j]) for j, pair in enumerate(one.checkpoints))
-        one = replace(one, checkpoints=checkpoints, p_holm=p_holm.get(i))
-        corrected.append(replace(one, verdict=_verdict(one)))
-    return corrected
+def _corrected(found: Sequence[tuple[PairedComparison, IntervalAt | None]]) -> list[PairedComparison]:
+    """The same with p, interval and verdict corrected over all of a place, and over all its checkpoint pairs."""
+    by_place: dict[Place, list[int]] = {}
+    for i, (one, _) in enumerate(found):
+        by_place.setdefault(one.place, []).append(i)
+    corrected: dict[int, PairedComparison] = {}
+    for members in by_place.values():
+        own = {i: found[i][0] for i in members}
+        testable = {i: one.p_value for i, one in own.items() if one.p_value is not None and not one.differs}
+        pairs = {(i, j): pair.p_value for i, one in own.items() for j, pair in enumerate(one.checkpoints)}
+        p_holm, pairs_holm, levels = holm(testable), holm(pairs), holm_levels(testable, LEVEL)
+        for i, one in own.items():
+            level, interval_at = levels.get(i, LEVEL), found[i][1]
+            one = replace(
+                one,
+                checkpoints=tuple(replace(pair, p_holm=pairs_holm[i, j]) for j, pair in enumerate(one.checkpoints)),
+                interval=None if interval_at is None else interval_at(level),
+                p_holm=p_holm.get(i),
+                level=level,
+                tests=len(testable) if i in testable else 0,
+            )
+            corrected[i] = replace(one, verdict=_verdict(one))
+    return [corrected[i] for i in range(len(found))]
 
 
 def _verdict(one: PairedComparison) -> Verdict | None:

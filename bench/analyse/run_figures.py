@@ -73,8 +73,10 @@ def _conditions(one: Figure, records: dict[str, Record]) -> tuple[tuple[str, str
 
 
 def _accuracy(one: Contender) -> Figure:
-    regime = [f"{one.train_images} images"] if one.train_images is not None else []
-    regime += [f"{one.budget_gflop:.10g} GFLOP"] if one.budget_gflop is not None else []
+    if one.protocol == "trained":
+        regime = [f"{one.train_images} images", f"{one.budget:.10g} GFLOP"]
+    else:
+        regime = [one.told["pretraining"]] if "pretraining" in one.told else []
     pretraining = one.stratum.get("pre-training data", "")
     told = [one.protocol, *([pretraining] if one.protocol != "trained" else []), *regime]
     stratum = tuple(f"{name} {value}" for name, value in sorted(one.stratum.items()))

@@ -30,19 +30,19 @@ _BASIS_WORDS: dict[Basis, str] = {
 
 
 def comparison_table(comparisons: Sequence[PairedComparison]) -> str:
-    """One line per pair, protocol and data set; the interval is of its pair alone, p is corrected for all of them."""
+    """One line per pair, protocol and data set; interval, p and verdict are of one level."""
     header = ["Data set", "Protocol", "First", "Second", "First [%]", "Second [%]", "Difference [points]",
-              "95 % interval", "Runs", "Deciding images", "p (Holm)", "First is"]  # fmt: skip
+              "Interval", "Level [%]", "Runs", "Deciding images", "p (Holm)", "First is"]  # fmt: skip
     lines = [
         [_plain(dataset_title(one)), f"{one.first.protocol} ({_plain(one.first.suite)})", _title(one.first),
          _title(one.second), fixed(one.first.group.mean_pct, 1), fixed(one.second.group.mean_pct, 1),
          "n/a" if one.delta_pp is None else signed(one.delta_pp, 1),
-         "n/a" if one.interval is None else _bracketed(one.interval),
+         "n/a" if one.interval is None else _bracketed(one.interval), _level(one),
          "/".join(str(len(side.group.values_pct)) for side in (one.first, one.second)), _deciding(one),
          _p(one.p_holm), one.verdict or "not like with like"]
         for one in comparisons
     ]  # fmt: skip
-    return table(header, lines, right=(4, 5, 6, 7, 8, 9, 10))
+    return table(header, lines, right=tuple(range(4, 12)))
 
 
 def checkpoint_table(comparisons: Iterable[PairedComparison]) -> str:
@@ -62,16 +62,15 @@ def checkpoint_table(comparisons: Iterable[PairedComparison]) -> str:
 
 def sentences(comparisons: Sequence[PairedComparison]) -> list[str]:
     """One sentence for each comparison; what was not decided is called so."""
-    tests = sum(one.p_holm is not None for one in comparisons)
-    return [_sentence(one, tests) for one in comparisons]
+    return [_sentence(one) for one in comparisons]
 
 
-def _sentence(one: PairedComparison, tests: int) -> str:
+def _sentence(one: PairedComparison) -> str:
     first, second = _title(one.first), _title(one.second)
     place = f"on {_plain(dataset_title(one))}"
     if one.verdict is None:
         return f"{first} and {second} are not put in one sentence {place}. What differs: {_plain(listed(one.differs))}."
-    what = f"{_regime(one)}{_corrected_words(one, tests)}"
+    what = f"{_regime(one)}{_corrected_words(one)}"
     whose = _whose(one)
     told = f" {_sentence_start(_plain(listed(one.told)))}." if one.told else ""
     if one.interval is None:
@@ -96,29 +95,46 @@ def _whose(one: PairedComparison) -> str:
 
 
 def _regime(one: PairedComparison) -> str:
-    words = [_PROTOCOL_WORDS[one.first.protocol]]
-    if one.first.train_images is not None:
-        words.append(f"{fixed(one.first.train_images, 0)} training images")
-    if one.first.told.get("training compute") and not one.told:
-        words.append(f"{one.first.told['training compute']} each")
+    first = one.first
+    words = [_PROTOCOL_WORDS[first.protocol]]
+    if first.protocol == "trained":
+        words.append(f"{fixed(first.train_images or 0, 0)} training images")
+    for compute, before in (("training compute", ""), ("pretraining", "pretrained with ")):
+        if first.told.get(compute) and not one.told:
+            words.append(f"{before}{first.told[compute]} each")
     runs = sorted({len(side.group.values_pct) for side in (one.first, one.second)})
-    noun = "draw" if one.first.protocol == "few-shot" else "seed"
-    if one.first.protocol != "evaluated":
+    noun = "draw" if first.of_draws else "seed"
+    if first.protocol != "evaluated":
         words.append(f"{counted(runs[0], noun)} each" if len(runs) == 1 else f"{runs[0]} and {runs[1]} {noun}s")
     return _plain(", ".join(words))
 
 
-def _corrected_words(one: PairedComparison, tests: int) -> str:
+def _corrected_words(one: PairedComparison) -> str:
     if one.p_holm is None:
         return ""
-    corrected = f" after Holm over {tests} comparisons" if tests > 1 else ""
-    return f"; {_p_words(one.p_holm)}{corrected}"
+    if one.tests == 1:
+        return f"; {_p_words(one.p_holm)}"
+    return f"; {_p_words(one.p_holm)} after Holm over {one.tests} comparisons here, interval at {_level(one)} %"
+
+
+def _level(one: PairedComparison) -> str:
+    return "n/a" if one.interval is None else f"{100 * one.level:.3g}"
 
 
 def method_lines(comparisons: Sequence[PairedComparison]) -> list[str]:
-    """What the intervals rest on, once for each kind that is shown."""
+    """What the intervals rest on, once for each kind that is shown, and what they are corrected for."""
     kinds = dict.fromkeys(one.basis for one in comparisons if one.basis)
     lines = [f"{basis}: {_BASIS_WORDS[basis]}." for basis in kinds]
+    places = {one.place for one in comparisons if one.p_holm is not None}
+    if any(one.tests > 1 for one in comparisons):
+        lines.append(
+            "Holm corrects over the comparisons of these models on one suite, protocol and data set, and each interval "
+            "has the level that its verdict was tested at."
+        )
+    if len(places) > 1:
+        lines.append(
+            f"Nothing is corrected over the {len(places)} places: by chance one in twenty of them would seem decided."
+        )
     if any(one.checkpoints and one.basis == "seeds" for one in comparisons):
         lines.append("McNemar is of the two checkpoints of one seed alone; it never speaks of architectures.")
     sets = dict.fromkeys(one.first.dataset for one in comparisons)
@@ -137,6 +153,8 @@ def as_json(comparisons: Sequence[PairedComparison]) -> list[dict[str, Any]]:
             "second": _side(one.second),
             "delta_pp": one.delta_pp,
             "interval_pp": _ends(one.interval),
+            "interval_level": one.level if one.interval else None,
+            "tests_corrected_for": one.tests,
             "method": one.interval.method if one.interval else "",
             "basis": one.basis,
             "p_value": one.p_value,
@@ -188,9 +206,11 @@ def dataset_title(one: PairedComparison) -> str:
 
 
 def _title(one: Contender) -> str:
-    """The model's title, with what its weights are where they are pre-trained ones of this suite."""
+    """The model's title, with what its weights are where they are pre-trained ones of this suite, or none."""
     pretraining = one.stratum.get("pre-training data", "")
     after = f" after {pretraining.removesuffix(' (trained here)')}" if pretraining.endswith("(trained here)") else ""
+    if one.is_from_scratch and one.protocol != "trained":
+        after = " from scratch"
     return _plain(one.identity.title + after)
 
 
