@@ -1,12 +1,24 @@
+"""Holm's correction, and the levels of the intervals that agree with it."""
+
 import pytest
 
-from bench.holm import holm
+from bench.holm import holm, holm_levels
 
 
-def test_holm_multiplies_by_the_hypotheses_left_and_never_falls() -> None:
-    assert holm({"a": 0.01, "b": 0.04, "c": 0.03}) == pytest.approx({"a": 0.03, "c": 0.06, "b": 0.06})
-    assert holm({"a": 0.9, "b": 0.8}) == {"b": 1.0, "a": 1.0}
+def test_each_p_is_tested_at_its_own_share_of_the_level() -> None:
+    assert holm_levels({"a": 0.001, "b": 0.04, "c": 0.02}, 0.95) == pytest.approx(
+        {"a": 1 - 0.05 / 3, "c": 1 - 0.05 / 2, "b": 0.95}
+    )
 
 
-def test_one_test_alone_keeps_its_p() -> None:
-    assert holm({("x", 1): 0.04}) == {("x", 1): 0.04}
+def test_after_the_first_open_one_all_keep_its_level() -> None:
+    # 0.03 is not below 0.05 / 2, so 0.04 is not decided either, though it is below 0.05
+    p_values = {"a": 0.001, "b": 0.03, "c": 0.04}
+    assert holm_levels(p_values, 0.95) == pytest.approx({"a": 1 - 0.05 / 3, "b": 0.975, "c": 0.975})
+    assert holm(p_values) == pytest.approx({"a": 0.003, "b": 0.06, "c": 0.06})
+
+
+def test_a_level_excludes_zero_just_where_holms_p_is_below_it() -> None:
+    p_values = dict(enumerate((0.9, 0.012, 0.0124, 0.3, 0.0001, 0.017)))
+    adjusted, levels = holm(p_values), holm_levels(p_values, 0.95)
+    assert all((p < 1 - levels[i]) == (adjusted[i] < 0.05) for i, p in p_values.items())

@@ -54,7 +54,8 @@ def choose(
         raise RequestError("A limit must be a number. Leave an option out where there is no limit.")
     read = wanted_suites(results or [Path("results")], suite, shipped)
     studies = [study(one.name, one.records, one.predictions) for one in read]
-    known = {one.dataset for analysed in studies for one in analysed.candidates}
+    points = {one.suite: one.pretraining.datasets for one in studies if one.pretraining is not None}
+    known = {one.dataset for analysed in studies for one in analysed.candidates}.union(*points.values())
     if not known:
         raise RequestError("No stored suite has accuracies to choose by. `vitbench run pocket` makes some.")
     dataset = meant_dataset(dataset, known)
@@ -65,6 +66,11 @@ def choose(
             of_protocol = at_one_budget([one for one in own if one.protocol == protocol], limits)
             for condition, comparable in by_condition(of_protocol, limits).items():
                 found.append((analysed, protocol, condition, within(comparable, limits)))
+    untold = [_left_out(name, dataset) for name, names in points.items() if dataset in names]
+    if not found:
+        raise RequestError(" ".join(untold))
+    for words in untold:
+        typer.echo(words, err=True)
     if as_json:
         typer.echo(json.dumps([_as_json(*one) for one in found], indent=2))
         return
@@ -72,6 +78,13 @@ def choose(
     for one in found:
         typer.echo("")
         _print(*one)
+
+
+def _left_out(suite: str, dataset: str) -> str:
+    return (
+        f"Not ranked: what the pretrainings of '{suite}' gave on '{dataset}', which cost two trainings each. "
+        f"`vitbench report {suite}` shows it by pretraining compute, `vitbench compare` puts two models side by side."
+    )
 
 
 def _print(analysed: Study, protocol: str, condition: Sequence[str], found: Choices) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli.run import DataOption, DeviceOption, SuiteArgument
+from bench.cli.run import DataOption, DeviceOption, ResultsOption, ShippedOption, SuiteArgument
 
 if TYPE_CHECKING:
     from bench.execute.step_rates import Point, Rate
@@ -21,7 +23,9 @@ SECONDS_PER_HOUR = 3600
 def plan(
     suite: SuiteArgument,
     device: DeviceOption = "auto",
+    results: ResultsOption = Path("results"),
     data: DataOption = [],  # noqa: B006 - typer reads the default, nothing changes it
+    shipped: ShippedOption = False,
     measure: Annotated[
         bool,
         typer.Option(
@@ -31,23 +35,31 @@ def plan(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="A JSON list of cells.")] = False,
 ) -> None:
-    """Print every cell of suites, with its MACs, training compute and a time estimate, before anything runs."""
+    """Print every cell of suites, with its MACs, training compute and a time estimate, before anything runs.
+
+    What stored results lead to, such as the final runs of a finished sweep, is among them.
+    """
     from bench.cli.progress import LookProgress
     from bench.cli.run import named_data
     from bench.execute.runner import default_workers
     from bench.execute.supplies import Supplies
     from bench.execute.surroundings import Here
     from bench.measure.settings import resolve_device
+    from bench.store.files import read_records, suite_folder
     from bench.suite.plan import plan as plan_cells
     from bench.suite.spec import load_suite, suite_place
 
     here = resolve_device(device)
     loaded = [load_suite(name) for name in suite]
     supplies = Supplies(data=named_data(data))
-    plans = [
-        (one, plan_cells(one, Here(here, supplies, suite_place(name), LookProgress()).surroundings(())))
-        for name, one in zip(suite, loaded, strict=True)
-    ]
+    plans: list[tuple[Suite, list[Cell]]] = []
+    done: set[str] = set()
+    for name, one in zip(suite, loaded, strict=True):
+        stored = read_records(suite_folder(results, one.name, local=not shipped)).records
+        finished = {record.cell_id: record for record in sorted(stored, key=lambda record: record.started_at)}
+        world = Here(here, supplies, suite_place(name), LookProgress()).surroundings(finished.values())
+        plans.append((one, plan_cells(one, world)))
+        done |= finished.keys()
     rates = _measured([cell for _, cells in plans for cell in cells]) if measure else None
     if as_json:
         listed = [
@@ -59,6 +71,8 @@ def plan(
         return
     for one, cells in plans:
         print_plan(one, cells, default_workers(here), rates)
+        if known := sum(cell.cell_id in done for cell in cells):
+            typer.echo(f"{known} of these cells have a record in the store.\n")
 
 
 def print_plan(suite: Suite, cells: list[Cell], workers: int, rates: Mapping[Point, Rate] | None = None) -> None:
@@ -69,12 +83,17 @@ def print_plan(suite: Suite, cells: list[Cell], workers: int, rates: Mapping[Poi
     from bench.cli.words import describe_cell, duration, table
     from bench.execute.estimate import estimated_seconds, macs_of
     from bench.execute.runner import is_timing
+    from bench.execute.step_rates import point_of
+    from bench.suite.cell import ComplexityCell
 
     typer.echo(f"{suite.name}: {suite.question}")
     rows, side_by_side, alone, unknown = [], 0.0, 0.0, 0
     exaflop, hours = 0.0, 0.0
     for cell in cells:
-        macs, costs = macs_of(cell), _costs(cell, rates)
+        # a complexity cell is the count itself, and a score without its images need not wait for one
+        is_uncounted = isinstance(cell, ComplexityCell) or (_lacks_images(cell) and point_of(cell) is None)
+        macs = None if is_uncounted else macs_of(cell)
+        costs = _costs(cell, rates)
         estimate = estimated_seconds(cell)
         if (known := costs.get("device_hours")) is not None:
             estimate = known * SECONDS_PER_HOUR
@@ -99,8 +118,8 @@ def print_plan(suite: Suite, cells: list[Cell], workers: int, rates: Mapping[Poi
         for point, rate in rates.items():
             if rate.img_per_s is None:
                 typer.echo(f"No rate of {point.model} at {point.resolution_px} px: {rate.reason}")
-    for later in _later(suite, cells):
-        typer.echo(later)
+    for line in (*_absent(cells), *_later(suite, cells)):
+        typer.echo(line)
     typer.echo("")
 
 
@@ -134,6 +153,25 @@ def _costs(cell: Cell, rates: Mapping[Point, Rate] | None) -> dict[str, float | 
 
 def _number(value: float | None) -> str:
     return "n/a" if value is None else f"{value:.4g}"
+
+
+def _absent(cells: Iterable[Cell]) -> Iterator[str]:
+    """What the cells need that is not here, or may not be."""
+    from bench.catalog.image_tasks import image_tasks
+
+    cells = list(cells)
+    sets = Counter(getattr(cell, "dataset", "") for cell in cells if _lacks_images(cell))
+    for name, count in sets.items():
+        yield f"Not here: the images of '{name}', so {count} cells would be skipped. {image_tasks()[name].how_to_get}"
+    public = len({getattr(cell, "model", "") for cell in cells if getattr(cell, "weights", "") == "public"})
+    if public:
+        yield f"Public weights of {public} models are needed; `vitbench run --download` fetches those not in the cache."
+
+
+def _lacks_images(cell: Cell) -> bool:
+    from bench.execute.surroundings import ABSENT
+
+    return getattr(cell, "fingerprint", "") == ABSENT
 
 
 def _later(suite: Suite, cells: Iterable[Cell]) -> Iterator[str]:

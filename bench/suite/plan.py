@@ -23,6 +23,7 @@ from bench.suite.cell import (
     SpeedCell,
     TrainCell,
 )
+from bench.suite.given import with_given
 from bench.suite.pretraining import PretrainPlan
 from bench.suite.protocols import ProtocolPlan, preflight_cells
 from bench.suite.spec import ComplexityBlock, SpeedBlock, Suite, Sweep, TrainBlock
@@ -91,8 +92,9 @@ def _complexity_cells(block: ComplexityBlock, world: Surroundings) -> Iterable[C
 
 def _train_cells(block: TrainBlock, suite: Suite, world: Surroundings) -> Iterable[TrainCell]:
     joins = block.scored_part == "test" and suite.train[0].datasets[0] in block.datasets
-    extra = [name for name in world.extra_datasets if joins and name not in block.datasets]
-    for name in [*block.datasets, *extra]:
+    names = with_given(block.datasets, world.extra_datasets, suite.name)
+    extra = [name for name in world.extra_datasets if joins and name not in names]
+    for name in [*names, *extra]:
         dataset = world.find_dataset(name, block.resolution_px)
         for model in select_models(block.models):
             world.native_resolution(model)  # an unknown name stops here

@@ -14,6 +14,7 @@ from typing import TypeVar
 from bench.catalog.models import select_models
 from bench.errors import RequestError
 from bench.suite.cell import METRIC_VERSION, Budget, PretrainCell
+from bench.suite.given import with_given
 from bench.suite.spec import PretrainBlock, Suite, Sweep
 from bench.suite.sweeps import sweep_trials
 from bench.suite.world import PretrainingFacts, Surroundings
@@ -39,7 +40,7 @@ class PretrainPlan:
         self._unsettled: set[str] = set()  # models with a trial to come
         blocks = sorted(suite.pretrain, key=lambda block: block.learning_rate == "swept")  # after the sweeps
         for block in blocks:
-            for name in self._datasets(block):
+            for name in with_given(block.datasets, world.extra_datasets, suite.name):
                 facts = world.find_pretraining(name, block.resolution_px)
                 for model in select_models(block.models):
                     world.native_resolution(model)  # an unknown name stops here
@@ -47,16 +48,6 @@ class PretrainPlan:
         self.cells.sort(key=lambda cell: (cell.seed, -cell.budget.amount))
         open_models = {cell.model for cell in self.finals if cell.cell_id not in world.trained_weights}
         self.finals = [cell for cell in self.finals if cell.model not in open_models | self._unsettled]
-
-    def _datasets(self, block: PretrainBlock) -> list[str]:
-        """The block's sets; a user's own are pretrained on where the first block says `@given`."""
-        extra = self._world.extra_datasets
-        if "@given" in block.datasets and not extra:
-            raise RequestError(
-                f"Suite '{self._suite.name}' pretrains on images of your own. Say where they are: --data NAME=PLACE."
-            )
-        named = [name for name in block.datasets if name != "@given"]
-        return list(dict.fromkeys([*named, *(extra if "@given" in block.datasets else ())]))
 
     def _add(self, block: PretrainBlock, facts: PretrainingFacts, model: str) -> None:
         sizes = [_count(images, facts, self._suite.name) for images in block.train_images]

@@ -21,6 +21,7 @@ from bench.suite.cell import (
     PretrainCell,
     TrainCell,
 )
+from bench.suite.given import with_given
 from bench.suite.pretraining import nearest, pretrained_with
 from bench.suite.recipes import bit_hyperrule, paper_learning_rates, paper_recipe
 from bench.suite.spec import EvaluateBlock, FewshotBlock, FinetuneBlock, PixelsBlock, Suite
@@ -28,8 +29,6 @@ from bench.suite.world import ImagesFacts, Surroundings
 
 FEWSHOT_PX = 224  # of the authors' later code, which resizes to 256 first
 FEWSHOT_RESIZED_PX = 256
-
-GIVEN = "@given"  # the user's own sets, all that `--data` names
 
 Definition = Callable[[str], str | None]
 TrainedCells = Callable[[str, str], Sequence[TrainCell]]  # model, data set -> the suite's own trainings
@@ -215,17 +214,10 @@ class ProtocolPlan:
                 )
 
     def _datasets(self, names: Sequence[str], *, first: bool) -> list[str]:
-        """Names and groups (`@vtab`, `@given`) as names; a user's own sets join the first block of a protocol.
-
-        Raises RequestError for a suite about the user's own images if there are none.
-        """
+        """Names and groups (`@vtab`, `@given`) as names; a user's own sets join the first block of a protocol."""
         extra = self._world.extra_datasets
-        if GIVEN in names and not extra:
-            raise RequestError(
-                f"Suite '{self._suite.name}' is about images of your own. Say where they are: --data NAME=PLACE."
-            )
-        found = [one for name in names if name != GIVEN for one in image_task_names(name)]
-        return list(dict.fromkeys([*found, *(extra if first or GIVEN in names else ())]))
+        found = [one for name in with_given(names, extra, self._suite.name) for one in image_task_names(name)]
+        return list(dict.fromkeys([*found, *(extra if first else ())]))
 
     def _start(self, models: Sequence[str], words: Sequence[str]) -> Iterable[Start]:
         """Every model with every kind of weights that are known by now."""

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from records import evaluated, fewshot, finetuned, trained
+from synthetic_pretraining import World
 
 from bench.analyse.contenders import contenders, of_models
 from bench.analyse.intervals import SeedGroup, contrast, pooled_spread
@@ -160,3 +161,62 @@ def test_models_of_one_title_are_told_apart_by_name():
     records = [evaluated(VIT, 900), evaluated("vit_base_patch16_224.augreg_in1k", 800)]
     found = of_models(contenders("s", records, lambda cell_id: None), [r.cell["model"] for r in records])
     assert len({one.identity.title for one in found}) == 2
+
+
+def checkpoint_pair(only_first, only_second):
+    first, second = evaluated(VIT, 900), evaluated(BIT, 900 - only_first + only_second)
+    tables = by_id((first, head(900)), (second, head(900 - only_first + only_second, start=only_first)))
+    [one] = compare([first, second], [VIT, BIT], tables)
+    assert (one.checkpoints[0].only_first, one.checkpoints[0].only_second) == (only_first, only_second)
+    return one
+
+
+def test_an_interval_holds_zero_just_where_its_verdict_is_open():
+    # exact McNemar: 5 to 0 gives 2/32 = 0.0625, 6 to 0 gives 2/64 = 0.03125; Tango's score decides both
+    undecided, decided = checkpoint_pair(5, 0), checkpoint_pair(6, 0)
+    assert (undecided.verdict, undecided.interval.low) == ("not decided", 0.0)
+    assert decided.verdict == "ahead"
+    assert decided.interval.low > 0
+
+
+def test_an_interval_has_the_level_at_which_holm_tested_its_pair():
+    # p = 22/1024, 1 and 22/1024: the smallest is tested at 0.05 / 3 and not decided, so are all after it
+    models = [VIT, BIT, "vit_large_patch16_224.augreg_in21k_ft_in1k"]
+    rights = [np.r_[np.ones(9), 0, np.ones(90)], np.r_[np.zeros(9), 1, np.ones(90)], np.r_[np.ones(9), 0, np.ones(90)]]
+    records = [evaluated(model, int(right.sum()), 100) for model, right in zip(models, rights, strict=True)]
+    tables = [frame(right.astype(bool)) for right in rights]
+    found = compare(records, models, by_id(*zip(records, tables, strict=True)))
+    assert [one.level for one in found] == pytest.approx([1 - 0.05 / 3] * 3)
+    assert all(one.interval.low <= 0 <= one.interval.high for one in found)
+
+
+def test_what_other_data_sets_hold_changes_no_verdict_of_a_pair():
+    def on(dataset, gap):
+        sides = (("vit_32px_s", 80.0 + gap), ("resnet_32px_s", 80.0))
+        return [trained(model, s, value + s, dataset) for model, value in sides for s in (0, 1, 2)]
+
+    pair = ["vit_32px_s", "resnet_32px_s"]
+    alone = compare(on("textures", 3.0), pair)
+    beside = compare([*on("textures", 3.0), *on("shapes", 0.1), *on("digits", 0.2)], pair)
+    [same] = [one for one in beside if one.first.dataset == "textures"]
+    assert (same.verdict, same.p_holm, same.interval) == (alone[0].verdict, alone[0].p_holm, alone[0].interval)
+    assert same.tests == 1
+
+
+def test_pretrained_points_meet_at_the_largest_budget_beside_models_from_scratch():
+    records = World(lambda model, budget, images: 80.0 if model.startswith("vit") else 90.0, own_noise=0.5).records()
+    found = compare(records, ["vit_32px_s", "resnet_32px_s"])
+    tuned = [one for one in found if one.first.protocol == "fine-tuned" and one.first.dataset == "digits"]
+    assert [(one.first.is_from_scratch, one.first.budget) for one in tuned] == [(True, None), (False, 1600.0)]
+    assert [one.verdict for one in tuned] == ["not decided", "behind"]
+    assert tuned[1].first.told == {"pretraining": "1600 GFLOP on 65536 images"}
+    assert len(tuned[1].first.group.values_pct) == 3
+
+
+def test_pretrained_weights_without_a_partner_are_told_and_not_left_out():
+    scratch = {"weights": "random"}
+    records = [finetuned(VIT, seed, 80.0 + seed) for seed in (0, 1)]
+    records += [finetuned(model, seed, 20.0 + seed, cell=scratch) for model in (VIT, BIT) for seed in (0, 1)]
+    found = compare(records, [VIT, BIT])
+    assert [one.verdict is None for one in found] == [False, True]
+    assert found[1].differs == ("pre-training data (ImageNet-21k then ImageNet-1k and none (from scratch))",)
