@@ -79,7 +79,7 @@ class _Work:
             try:
                 raw = self.reader.read(chosen)
                 pixels, sizes[place] = self.prepare(raw)
-                digests.append(raw_digest(raw))  # of the very bytes that are shown; 1 % of decoding them
+                digests.append(raw_digest(raw))  # of the very bytes that are shown; 2 % of decoding them
             except DataError as error:
                 return _Refused(chosen, str(error))
             data = np.ascontiguousarray(pixels).data.cast("B")
