@@ -33,7 +33,7 @@ from bench.data.collection import (
 )
 from bench.data.decode import DECODER, decode
 from bench.data.decoders import CHUNK, Decoded, Decoders
-from bench.data.fingerprints import fingerprint_of_collection, images_stamp
+from bench.data.fingerprints import fingerprint_of_collection
 from bench.data.image_set import Dataset, ImageSet
 from bench.data.pixel_file import disk_error, open_array, reserve, reserve_array, seal_array
 from bench.errors import DataError
@@ -83,13 +83,13 @@ class StoredImages:
 class EncodedImages:
     """N images too many to keep decoded: each is decoded and made an S x S square when it is asked for.
 
-    stamp: `images_stamp` of what was asked for; with another one, these are other images.
+    are_the_same: whether the images are still those that were asked for; reads those whose files look touched.
     """
 
     part: LabelledImages
     stored_px: int
     resize: Resize
-    stamp: str | None = None
+    are_the_same: Callable[[], bool] = lambda: True
 
     def __len__(self) -> int:
         return len(self.part)
@@ -146,15 +146,18 @@ def stored_images(
     for name in names:
         if len(collection.part(name)) == 0:
             raise DataError(f"Data set {collection.name!r}: its '{name}' part holds no images.")
-    whole = joined(collection.part(name) for name in names)
-    stamp = images_stamp(whole.reader)  # before the fingerprints, which then are of these very images
     root = cache_root() / "decoded"
     fingerprints = {name: fingerprint_of_collection(collection, (name,)) for name in names}
     folders = {name: root / _folder_name(fingerprints[name], stored_px, resize) for name in names}
     missing = [name for name in names if _opened(folders[name], len(collection.part(name)), stored_px) is None]
     needed = sum(len(collection.part(name)) for name in missing) * stored_px**2 * 3
     if needed > (_limit(root) if limit_bytes is None else limit_bytes):
-        return EncodedImages(whole, stored_px, resize, stamp)
+        return EncodedImages(
+            joined(collection.part(name) for name in names),
+            stored_px,
+            resize,
+            lambda: all(fingerprint_of_collection(collection, (name,)) == fingerprints[name] for name in names),
+        )
     found = []
     for name in names:
         wanted = _Wanted(collection, name, fingerprints[name], ToSquare(stored_px, resize))
@@ -246,11 +249,11 @@ class DecodingAhead:
     def close(self) -> None:
         """End the processes and remove what lies between them and this one.
 
-        Raises DataError if the images' files have changed since they were asked for: what came of them is of no use.
+        Raises DataError if the images have changed since they were asked for: what came of them is of no use.
         """
         self._decoders.close()
         self._file.unlink(missing_ok=True)
-        if self._images.stamp is not None and images_stamp(self._images.part.reader) != self._images.stamp:
+        if not self._images.are_the_same():
             raise DataError(f"Some of {len(self._images):,} images changed while they were used. Run it again.")
 
 

@@ -64,13 +64,6 @@ def check_published(reader: ImageReader) -> None:
         check()
 
 
-def images_stamp(reader: ImageReader) -> str | None:
-    """What changes when one of a reader's images does, without reading one; None if the reader cannot say."""
-    with contextlib.suppress(OSError, DataError):  # reading it will say what is wrong
-        return _stamp(reader, None)
-    return None
-
-
 def file_stamp(status: os.stat_result) -> str:
     """What changes when a file is written to or replaced.
 
@@ -139,7 +132,10 @@ def _state(collection: ImageCollection, parts: Sequence[PartName]) -> str | None
     digest = hashlib.sha256(f"{_VERSION}\n".encode())
     for name in parts:
         part = collection.part(name)
-        stamp = images_stamp(part.reader)
+        try:
+            stamp = _stamp(part.reader, None)
+        except (OSError, DataError):  # reading it will say what is wrong
+            return None
         if stamp is None:
             return None
         digest.update(f"{name} {len(part)} {stamp}\n".encode())

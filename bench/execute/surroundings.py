@@ -43,7 +43,8 @@ class Here:
         self.weights: dict[str, str] = {}  # `sha256 <16 digits>` -> file
         self._named: dict[tuple[str, str], str] = {}  # model and path as a suite has them -> `sha256 <16 digits>`
         self._facts = functools.cache(self._look_at)
-        self._answered: dict[str, tuple[str, tuple[PartName, ...] | None]] = {}  # fingerprint -> of which images
+        # set, parts (None: as they are stored), and the fingerprint that a plan was told
+        self._answered: set[tuple[str, tuple[PartName, ...] | None, str]] = set()
 
     def surroundings(self, finished: Iterable[Record]) -> Surroundings:
         """What a plan needs to know, given the records that count as finished."""
@@ -70,13 +71,15 @@ class Here:
     def confirm(self, cells: Iterable[Cell]) -> bool:
         """Whether the images of these cells, read wholly, are those that the plan was told of; if not, plan again."""
         supplies, same = self._supplies, True
-        for fingerprint in sorted({getattr(cell, "fingerprint", "") for cell in cells} & self._answered.keys()):
-            name, parts = self._answered[fingerprint]
-            same &= confirm_images(
-                name, fingerprint, parts, data=supplies.data, root=supplies.data_root, download=supplies.download
-            )
+        planned = {getattr(cell, "fingerprint", None) for cell in cells}
+        for name, parts, fingerprint in self._answered:
+            if fingerprint in planned:
+                same &= confirm_images(
+                    name, fingerprint, parts, data=supplies.data, root=supplies.data_root, download=supplies.download
+                )
         if not same:
             self._facts.cache_clear()
+            self._answered.clear()
         return same
 
     def find_dataset(self, name: str, resolution_px: int | None) -> DatasetRow:
@@ -177,13 +180,13 @@ class Here:
 
     def _as_stored(self, name: str) -> str:
         fingerprint = stored_fingerprint(name, self._supplies.data[name], download=self._supplies.download)
-        self._answered[fingerprint] = (name, None)
+        self._answered.add((name, None, fingerprint))
         return fingerprint
 
     def _fingerprint(self, collection: ImageCollection, parts: tuple[PartName, ...]) -> str:
         fingerprint = fingerprint_of_collection(collection, parts)
         if not is_embedded(collection.name):
-            self._answered[fingerprint] = (collection.name, parts)
+            self._answered.add((collection.name, parts, fingerprint))
         return fingerprint
 
     def _open(self, name: str) -> ImageCollection:
