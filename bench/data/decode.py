@@ -8,9 +8,7 @@ from __future__ import annotations
 import contextlib
 import io
 import re
-import struct
 import warnings
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -30,7 +28,7 @@ from PIL import (  # each plug-in registers its format
 )
 
 from bench.data.collection import RawImage
-from bench.data.picture_bytes import MOST_PIXELS, picture_alone, unread_kind
+from bench.data.picture_bytes import MOST_PIXELS, READER_ERRORS, picture_alone, unread_kind
 from bench.errors import BadImageError as BadImageError
 
 # What caches hold is of this decoder. Raise the number when `decode` gives other pixels or refuses other files.
@@ -39,21 +37,6 @@ MOST_ELONGATED = 500  # long side by short one: a strip whose short side is made
 CONVERSIONS = ("grey", "16-bit", "CMYK", "palette", "alpha", "alpha of zeros", "EXIF rotation", "first frame")
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 
-# What Pillow's readers raise on bytes that are not what they claim to be; some come only from its readers of metadata.
-_READER_ERRORS = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    TypeError,
-    KeyError,
-    IndexError,
-    EOFError,
-    ArithmeticError,
-    MemoryError,
-    struct.error,
-    zlib.error,
-    Image.DecompressionBombError,
-)
 _ORIENTATION_TAG = 0x0112  # EXIF 2.3, section 4.6.4
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -85,6 +68,10 @@ class Decoded:
     stored_size: tuple[int, int]
 
 
+class _UnreadableError(BadImageError):
+    """What Pillow stumbled over may be beside the picture."""
+
+
 def decode(raw: RawImage, *, draft_px: int | None = None) -> Decoded:
     """The stored image as upright RGB.
 
@@ -104,7 +91,7 @@ def decode(raw: RawImage, *, draft_px: int | None = None) -> Decoded:
         raise BadImageError(_what_else(raw))
     try:
         return _from_file(raw, content_format, draft_px)
-    except BadImageError:
+    except _UnreadableError:
         if (picture := picture_alone(raw, content_format)) is None:
             raise
         with contextlib.suppress(BadImageError):  # the first reason is that of the file as it is
@@ -143,13 +130,13 @@ def _from_file(raw: bytes, content_format: str, draft_px: int | None) -> Decoded
         raise BadImageError(_too_large(content_format)) from None
     except MemoryError:
         raise BadImageError(f"corrupt {content_format}: it asks for more memory than there is") from None
-    except _READER_ERRORS as error:
+    except READER_ERRORS as error:
         if content_format == "JPEG" and (kind := unread_kind(raw)):
             raise BadImageError(f"a {kind} JPEG, which is not read; store it with 8 bits, Huffman-coded") from None
         if isinstance(error, UnidentifiedImageError):
-            raise BadImageError(f"corrupt {content_format}: its header cannot be read") from None
+            raise _UnreadableError(f"corrupt {content_format}: its header cannot be read") from None
         text = " ".join(str(error).split())[:200] or type(error).__name__
-        raise BadImageError(f"corrupt or truncated {content_format} ({len(raw)} bytes): {text}") from None
+        raise _UnreadableError(f"corrupt or truncated {content_format} ({len(raw)} bytes): {text}") from None
 
 
 def _opened(raw: bytes, content_format: str, draft_px: int | None) -> Decoded:
@@ -267,7 +254,7 @@ def _orientation(image: Image.Image) -> int:
     """The EXIF (or XMP) orientation, 1 where there is none or it cannot be read: broken metadata spoils no picture."""
     try:
         value = image.getexif().get(_ORIENTATION_TAG, 1)
-    except _READER_ERRORS:
+    except READER_ERRORS:
         return 1
     return value if isinstance(value, int) else 1
 
@@ -275,7 +262,7 @@ def _orientation(image: Image.Image) -> int:
 def _has_more_frames(image: Image.Image) -> bool:
     try:
         return bool(getattr(image, "is_animated", False))
-    except _READER_ERRORS:  # the next frame is broken; the first one is not
+    except READER_ERRORS:  # the next frame is broken; the first one is not
         return True
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import re
 import struct
+import warnings
 import zlib
 from collections.abc import Iterator
 
@@ -15,8 +16,24 @@ from PIL import Image
 
 MOST_PIXELS = 100_000_000  # 400 MB as Pillow holds RGB, for each decoding process
 
+# What Pillow's readers raise on bytes that are not what they claim to be; some come only from its readers of metadata.
+READER_ERRORS = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    EOFError,
+    ArithmeticError,
+    MemoryError,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+)
+
 _PNG_SHOWN = frozenset((b"tRNS", b"eXIf"))  # what the picture depends on, beside its pixels
-_CLEAR_BYTES = {0: 2, 2: 6}  # of tRNS, by the colour type in IHDR: grey and RGB
+_CLEAR_BYTES = {b"\0": 2, b"\2": 6}  # of tRNS, by the colour type in IHDR: grey and RGB
 _END = b"\xff\xd9"
 _LARGEST_UNIT = 4096  # bytes: 10 blocks of 64 coefficients of at most 26 bits, and some
 _RESTARTS = (b"", *(bytes((0xFF, 0xD0 + i)) for i in range(8)))  # one of these is due where the data are cut at one
@@ -54,7 +71,7 @@ def _bare_png(raw: bytes) -> bytes:
         (length,) = struct.unpack_from(">I", raw, at)
         name, end = raw[at + 4 : at + 8], at + 12 + length
         is_sound = raw[end - 4 : end] == struct.pack(">I", zlib.crc32(raw[at + 4 : end - 4])) and (
-            name != b"tRNS" or length == _CLEAR_BYTES.get(raw[25], length)
+            name != b"tRNS" or length == _CLEAR_BYTES.get(raw[25:26], length)
         )
         # PNG 1.2, section 3.3: a small first letter means that a reader can do without.
         if not name[:1].islower() or (name in _PNG_SHOWN and is_sound):
@@ -64,13 +81,15 @@ def _bare_png(raw: bytes) -> bytes:
 
 
 def _jpeg_segments(raw: bytes) -> Iterator[tuple[int, int, int]]:
-    """(marker, start, stop) of the segments before the first scan."""
+    """(marker, start, stop) of the whole segments before the first scan."""
     at = 2
     while at + 4 <= len(raw) and raw[at] == 0xFF and raw[at + 1] != _SCAN:
         if raw[at + 1] == 0xFF:  # markers may be preceded by any number of these
             at += 1
             continue
         stop = at + 2 + int.from_bytes(raw[at + 2 : at + 4], "big")
+        if stop > len(raw):
+            return
         yield raw[at + 1], at, stop
         at = stop
 
@@ -107,9 +126,10 @@ def _has_all_scans(raw: bytes) -> bool:
         identifier: set() for identifier in raw[frame + 10 : frame + 10 + 3 * raw[frame + 9] : 3]
     }
     for scan in re.finditer(rb"\xff\xda..(.)", raw[frame:], re.DOTALL):
-        components = raw[frame + scan.end() :][: 2 * scan[1][0] : 2]
-        first, last, precision, *_ = (*raw[frame + scan.end() + 2 * scan[1][0] :][:3], 0, 0, 0)
-        for identifier in components:
+        start = frame + scan.end()
+        after = start + 2 * scan[1][0]
+        first, last, precision, *_ = (*raw[after : after + 3], 0, 0, 0)
+        for identifier in raw[start:after:2]:
             if precision & 15 == 0:
                 given.get(identifier, set()).update(range(first, last + 1))
     return all(len(coefficients) == 64 for coefficients in given.values())
@@ -118,7 +138,9 @@ def _has_all_scans(raw: bytes) -> bool:
 def _pixels(raw: bytes) -> int | None:
     """A checksum of the pixels; None if they cannot be had."""
     try:
-        image = Image.open(io.BytesIO(raw), formats=("JPEG",))
-        return zlib.crc32(image.tobytes()) if image.width * image.height <= MOST_PIXELS else None
-    except (OSError, SyntaxError, ValueError, TypeError, LookupError, struct.error):
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="PIL")
+            image = Image.open(io.BytesIO(raw), formats=("JPEG",))
+            return zlib.crc32(image.tobytes()) if image.width * image.height <= MOST_PIXELS else None
+    except READER_ERRORS:
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import time
 import warnings
@@ -363,3 +364,21 @@ def test_a_tile_larger_than_its_picture_may_be_is_refused_unread() -> None:
     assert grey_rows(whole)[0] == [9] * 16
     with pytest.raises(BadImageError, match="TIFF tile of more than 100 million pixels"):
         decode(tiff(bits=8, photometric=1, data=bytes(256), width=16, height=16, tile_px=60_000))
+
+
+def test_whatever_is_wrong_with_a_file_the_error_is_ours() -> None:
+    draw = np.random.default_rng(3)
+    wholes = [
+        encoded(photo(24, 16), "PNG"),
+        encoded(photo(24, 16), "JPEG"),
+        encoded(photo(24, 16), "JPEG", progressive=True),
+        turned(6, "PNG"),
+        turned(6, "JPEG"),
+    ]
+    for number in range(600):
+        raw = bytearray(wholes[number % len(wholes)])
+        for at in draw.integers(0, len(raw), 4):
+            raw[at] = draw.choice([0, 0xFF, 0xDA, 0xD9, 0xC0, int(draw.integers(256))])
+        cut = int(draw.integers(8, len(raw))) if number % 3 else len(raw)
+        with contextlib.suppress(BadImageError):
+            decode(bytes(raw[:cut]))
