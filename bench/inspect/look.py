@@ -66,7 +66,7 @@ def look(subject: Subject, opened: Opened, conditions: Mapping[str, Any]) -> Ins
         tokens=tokens,
         preprocessing=preprocessing_values(subject.loaded.config),
         absent=parts.absent,
-        notes=tuple(parts.notes),
+        notes=(*subject.loaded.notes, *parts.notes),
         conditions=dict(conditions),
         **parts.facts,
     )
