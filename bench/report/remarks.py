@@ -230,10 +230,11 @@ def limits_section(study: Study) -> Section:
 
 def _tied_scores(study: Study) -> list[str]:
     """Results that rest on the order of classes with equal scores, each with what its record says."""
-    found = {cell_words(r): str(r.values["tied_scores"]) for r in study.shown if r.values.get("tied_scores")}
+    tied = [record for record in study.shown if record.values.get("tied_scores")]
+    found = {f"{r.cell['task']}, {cell_words(r)}": str(r.values["tied_scores"]) for r in tied}
     more = [f"Tied scores in {len(found) - _MOST_NAMED} results more."] if len(found) > _MOST_NAMED else []
     named = list(found.items())[:_MOST_NAMED]
-    return [f"Tied scores, {escape(cell)}: {escape(words)}" for cell, words in named] + more
+    return [f"Tied scores ({escape(cell)}): {escape(words)}" for cell, words in named] + more
 
 
 def _accuracy_limits(study: Study) -> list[str]:

@@ -102,3 +102,9 @@ def test_a_suite_without_accuracies_cannot_be_chosen_from(tmp_path):
     shutil.copytree("results/speed-desk", tmp_path / "speed-desk")
     with pytest.raises(RequestError, match="No stored suite has accuracies"):
         choose("--dataset", "shapes", "--results", str(tmp_path))
+
+
+def test_what_a_pretraining_study_holds_is_named_and_not_left_out_in_silence():
+    result = runner.invoke(app, ["choose", "--shipped", "--dataset", "digits", "--suite", "pretrain-desk"])
+    assert isinstance(result.exception, RequestError)
+    assert "Not ranked: what the pretrainings of 'pretrain-desk' gave on 'digits'" in str(result.exception)

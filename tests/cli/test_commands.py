@@ -187,3 +187,20 @@ def test_an_unknown_data_set_says_how_to_name_ones_own(tmp_path: Path) -> None:
     assert result.returncode == 2
     assert "Unknown data set 'mine'" in result.stderr
     assert "--data NAME=PLACE" in result.stderr
+
+
+def test_a_plan_without_the_images_says_what_is_absent_and_counts_nothing_for_it(tmp_path: Path) -> None:
+    suite = "question = 'How good?'\n[[evaluate]]\nmodels = ['resnet50.a1_in1k', 'vit_tiny_patch16_224']\n"
+    (tmp_path / "public.toml").write_text(suite)
+    result = vitbench("plan", "public.toml", cwd=tmp_path, VITBENCH_DATA=str(tmp_path))
+    assert result.returncode == 0
+    assert "Not here: the images of 'imagenet', so 2 cells would be skipped. Register at image-net.org" in result.stdout
+    assert "Public weights of 2 models are needed" in result.stdout
+
+
+def test_a_plan_takes_stored_results_into_account(tmp_path: Path) -> None:
+    assert vitbench("run", TWO_CELLS, "--results", "kept", cwd=tmp_path).returncode == 0
+    fresh = vitbench("plan", TWO_CELLS, cwd=tmp_path)
+    known = vitbench("plan", TWO_CELLS, "--results", "kept", cwd=tmp_path)
+    assert "in the store" not in fresh.stdout
+    assert "3 of these cells have a record in the store." in known.stdout

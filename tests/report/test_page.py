@@ -109,7 +109,7 @@ def test_runs_that_were_taken_up_again_are_told_together(tmp_path):
 def test_tied_scores_are_told_of_the_result_that_has_them(tmp_path):
     tied = make_record(train_cell("vit_32px_s", "textures", 0), train_values(10.0) | {"tied_scores": "All are tied."})
     text = write([tied, *tiny("resnet_32px_s")], tmp_path).read_text(encoding="utf-8")
-    assert text.count("- Tied scores, vit_32px_s on textures seed 0: All are tied.") == 1
+    assert text.count("- Tied scores (train, vit_32px_s on textures seed 0): All are tied.") == 1
 
 
 def test_every_measured_number_traces_to_its_records(desk):
