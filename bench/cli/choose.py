@@ -66,18 +66,23 @@ def choose(
             of_protocol = at_one_budget([one for one in own if one.protocol == protocol], limits)
             for condition, comparable in by_condition(of_protocol, limits).items():
                 found.append((analysed, protocol, condition, within(comparable, limits)))
-    untold = [_left_out(name, dataset) for name, names in points.items() if dataset in names]
+    untold = {name: _left_out(name, dataset) for name, names in points.items() if dataset in names}
     if not found:
-        raise RequestError(" ".join(untold))
-    for words in untold:
-        typer.echo(words, err=True)
+        raise RequestError(" ".join(untold.values()))
     if as_json:
-        typer.echo(json.dumps([_as_json(*one) for one in found], indent=2))
+        ranked = [_as_json(*one) for one in found]
+        left_out = [
+            {"suite": name, "protocol": "after pretraining", "not_ranked": words, "choices": []}
+            for name, words in untold.items()
+        ]
+        typer.echo(json.dumps([*ranked, *left_out], indent=2))
         return
     typer.echo(f"Budget on {dataset}: {limits_words(limits)}.")
     for one in found:
         typer.echo("")
         _print(*one)
+    for words in untold.values():
+        typer.echo(f"\n{words}")
 
 
 def _left_out(suite: str, dataset: str) -> str:
