@@ -33,7 +33,7 @@ from torch import nn
 from bench.catalog.families import ModelFamily, known_family
 from bench.catalog.models import find_model, model_rows
 from bench.errors import RequestError, ResolutionError, UnknownNameError
-from bench.measure.meta_shapes import ShapesOnly
+from bench.measure.meta_shapes import ShapesOnly, needs_numbers
 
 DEFAULT_CLASSES = 1000  # for timm models that come without a head: what timm's published counts assume
 DEFAULT_RESOLUTION_PX = 224
@@ -155,9 +155,16 @@ def check_takes_resolution(name: str, resolution_px: int) -> None:
     """
     if resolution_px < 1:
         raise ResolutionError(f"Model {name!r} cannot take {resolution_px} px images: sizes start at 1 px.")
-    reason = _why_not(name, resolution_px)
-    if reason is not None:
+    reason, native = _why_not(name, resolution_px), native_resolution(name)
+    if reason is not None and (resolution_px == native or _why_not(name, native) != reason):  # the same: not the size
         raise _refusal(name, resolution_px, reason)
+
+
+def without_gradient(model: nn.Module) -> nn.Module:
+    """The model itself, in evaluation mode, none of its parameters asking for a gradient."""
+    for parameter in model.eval().parameters():  # ScriptModules have no requires_grad_
+        parameter.requires_grad_(False)
+    return model
 
 
 def own_classes(name: str) -> int | None:
@@ -181,7 +188,12 @@ def family_of(name: str) -> ModelFamily:
 
 def _build(name: str, num_classes: int | None, resolution_px: int | None, device: str) -> nn.Module:
     if is_user_model(name):
-        return _build_user_model(name, num_classes, resolution_px, device)
+        try:
+            return _build_user_model(name, num_classes, resolution_px, device)
+        except (RuntimeError, TypeError) as error:
+            if device != "meta" or not needs_numbers(error):
+                raise
+        return _build_user_model(name, num_classes, resolution_px, "cpu").to("meta")
     timm_name, arguments = _timm_arguments(name, num_classes)
     native = native_resolution(timm_name)
     wanted = resolution_px or native_resolution(name)
@@ -304,14 +316,20 @@ def _refusal(name: str, resolution_px: int, reason: str) -> ResolutionError:
 @lru_cache(maxsize=1024)
 def _why_not(name: str, resolution_px: int) -> str | None:
     """What the model raises for images of that size, or None if it takes them."""
-    try:
-        model = _build(name, None, resolution_px, "meta").eval().requires_grad_(False)
-        with ShapesOnly():
-            model(torch.empty(1, 3, resolution_px, resolution_px, device="meta"))
-    except ResolutionError:
-        raise  # it says already which sizes work
-    except SHAPE_ERRORS as error:
-        return str(error) or type(error).__name__
+    for device in ("meta", "cpu"):
+        try:
+            model = without_gradient(_build(name, None, resolution_px, device))
+            with ShapesOnly():
+                model(torch.zeros(1, 3, resolution_px, resolution_px, device=device))
+        except ResolutionError:
+            raise  # it says already which sizes work
+        except (*SHAPE_ERRORS, TypeError) as error:
+            if device == "meta" and needs_numbers(error):
+                continue
+            if isinstance(error, TypeError):
+                raise
+            return str(error).strip().partition("\n")[0] or type(error).__name__
+        return None
     return None
 
 

@@ -1,7 +1,8 @@
 """Parameters, multiply-adds and activations of a model for one image, counted twice and certified.
 
-Models live on the meta device: nothing is computed and no memory is held, whatever their size. What is not counted
-as a multiply-add: norm layers (kept apart), activation functions, additions, pooling, softmax.
+Models live on the meta device: nothing is computed and no memory is held, whatever their size. One whose code asks for
+numbers runs on the CPU instead. What is not counted as a multiply-add: norm layers (kept apart), activation functions,
+additions, pooling, softmax, and products that are spelled elementwise, as `(a * b).sum()`.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import gc
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal
@@ -16,16 +18,36 @@ from typing import Literal
 import torch
 from timm.models import split_model_name_tag
 from torch import Tensor, nn
+from torch._dynamo import OptimizedModule
+from torch.utils._pytree import tree_leaves
 
 from bench.catalog.families import ModelFamily
 from bench.catalog.models import find_model
 from bench.errors import CellFailedError
-from bench.measure.build import SHAPE_ERRORS, build_model, check_takes_resolution, family_of, is_user_model, own_classes
+from bench.measure.build import (
+    SHAPE_ERRORS,
+    build_model,
+    check_takes_resolution,
+    family_of,
+    is_user_model,
+    own_classes,
+    without_gradient,
+)
 from bench.measure.closed_form import closed_form_macs
-from bench.measure.counters import TracedCounts, fvcore_problem, torch_counts, torch_problem, trace_counts
+from bench.measure.counters import (
+    Counts,
+    TracedCounts,
+    fvcore_problem,
+    torch_counts,
+    torch_problem,
+    trace_counts,
+)
+from bench.measure.meta_shapes import needs_numbers
 from bench.units import FLOPS_PER_MAC, GIGA
 
 TOLERANCE = 0.001  # largest relative difference between the counters that is still called agreement
+
+BY_NUMBERS = "counted with numbers on the CPU, as the model's code asks for them"
 
 _COUNT_ERRORS = (*SHAPE_ERRORS, TypeError, AttributeError, KeyError, ImportError)
 
@@ -36,18 +58,26 @@ class Complexity:
 
     params: int  # all parameters of the model
     macs: int  # multiply-adds of convolutions and matrix products, attention's two included
-    norm_macs: int | None  # fvcore's count of norm layers and weight standardisation; None without fvcore
+    norm_macs: int | None  # norm layers and weight standardisation, by fvcore's convention
     flops: int  # 2 x macs
     activations: int | None  # output elements of convolutions and matrix products, attention's two included
     attention_macs: int | None  # of macs: products of two computed tensors, neither of them a weight
+    # fvcore alone knows these three: None where it failed, or missed what FlopCounterMode saw.
     torch_macs: int | None  # FlopCounterMode's count; None if it failed
     closed_form_macs: int | None  # plain ViTs only
     certificate: Literal["ok", "differs", "failed"]
-    certificate_note: str  # "" when ok, else the operators that differ
+    certificate_note: str  # the operators that differ; when ok, "" or that it was counted with numbers
     macs_by_operator: dict[str, int]
-    uncounted: dict[str, int]  # operators without a count that might hold a product: occurrences
+    uncounted: dict[str, int]  # operators that might hold a product nobody counted, or of unknown cost: occurrences
     family: ModelFamily
     input_px: int
+
+    @property
+    def doubt(self) -> str:
+        """A sentence for what rests on a count that is not certified; "" for one that is."""
+        if self.certificate == "ok":
+            return ""
+        return f"The MACs are not certified, and so are not budgets and training FLOPs: {self.certificate_note}."
 
 
 def measure_complexity(model: nn.Module | str, resolution_px: int, num_classes: int | None = None) -> Complexity:
@@ -59,7 +89,8 @@ def measure_complexity(model: nn.Module | str, resolution_px: int, num_classes: 
     Raises UnknownNameError, ResolutionError, and CellFailedError with the reason if the model cannot be counted.
     """
     if isinstance(model, nn.Module):
-        return _count(_shapes_only(model), resolution_px, "other")
+        module = model
+        return _count(_shapes_only(module), lambda: copy.deepcopy(module).cpu(), resolution_px)
     family = family_of(model)
     if is_user_model(model):  # not remembered: its file may change between two calls
         return _count_named(model, resolution_px, num_classes)
@@ -81,48 +112,111 @@ def _count_remembered(name: str, resolution_px: int, num_classes: int | None) ->
 
 
 def _count_named(name: str, resolution_px: int, num_classes: int | None) -> Complexity:
-    try:
-        model = build_model(name, num_classes=num_classes, resolution_px=resolution_px, device="meta")
-        return _count(model, resolution_px, "other")
-    except CellFailedError as error:
+    def make(device: str, seed: int | None) -> nn.Module:
+        return build_model(name, num_classes=num_classes, resolution_px=resolution_px, device=device, seed=seed)
+
+    def with_numbers() -> nn.Module:
         with contextlib.suppress(TypeError, AttributeError, KeyError, ImportError):
             check_takes_resolution(name, resolution_px)  # the size's fault, if this raises
+        return make("cpu", 0)
+
+    try:
+        return _count(make("meta", None), with_numbers, resolution_px)
+    except CellFailedError as error:
         raise CellFailedError(f"Model {name!r} cannot be counted: {error}") from error
     except _COUNT_ERRORS as error:
         raise CellFailedError(f"Model {name!r} cannot be made: {_one_line(error)}") from error
 
 
-def _count(model: nn.Module, resolution_px: int, family: ModelFamily) -> Complexity:
-    """Count a model that is on the meta device already."""
-    params = sum(p.numel() for p in model.parameters())
-    model = model.eval().requires_grad_(False)
-    channels = getattr(model, "in_chans", 3)
-    image = torch.empty(1, channels if isinstance(channels, int) else 3, resolution_px, resolution_px, device="meta")
-    by_torch, torch_note = _try_torch(model, image)
-    traced, fvcore_note = _try_fvcore(model, image)
-    if traced is None and by_torch is None:
-        raise CellFailedError(f"{fvcore_note}; {torch_note}")
-    torch_macs = sum(by_torch.values()) if by_torch is not None else None
-    macs = traced.macs if traced is not None else torch_macs
-    assert macs is not None
-    closed = closed_form_macs(model)
-    certificate, note = _certify(traced, by_torch, closed, fvcore_note or torch_note)
+def _count(shapes: nn.Module, with_numbers: Callable[[], nn.Module], resolution_px: int) -> Complexity:
+    """Count a model by its shapes, on the meta device; where it does not run there, with numbers."""
+    found = _pass(shapes, _image(shapes, resolution_px, "meta"))
+    if found.best is None or needs_numbers(found.problem):
+        found = _passes_with_numbers(with_numbers(), resolution_px)
+    best = found.best
+    if best is None:
+        raise CellFailedError(found.problem)
+    closed = closed_form_macs(shapes)
+    certificate, note = _certify(found, closed)
+    traced = best if isinstance(best, TracedCounts) else None
     return Complexity(
-        params=params,
-        macs=macs,
+        params=sum(p.numel() for p in shapes.parameters()),
+        macs=best.macs,
         norm_macs=traced.norm_macs if traced is not None else None,
-        flops=FLOPS_PER_MAC * macs,
+        flops=FLOPS_PER_MAC * best.macs,
         activations=traced.activations if traced is not None else None,
         attention_macs=traced.attention_macs if traced is not None else None,
-        torch_macs=torch_macs,
+        torch_macs=found.by_torch.macs if found.by_torch is not None else None,
         closed_form_macs=closed,
         certificate=certificate,
         certificate_note=note,
-        macs_by_operator=traced.macs_by_operator if traced is not None else by_torch or {},
-        uncounted=traced.uncounted if traced is not None else {},
-        family=family,
+        macs_by_operator=best.macs_by_operator,
+        uncounted=found.uncounted,
+        family="other",
         input_px=resolution_px,
     )
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What the two counters found.
+
+    problem: what kept one of them from it. with_numbers: whether numbers were needed. other_macs: of another image, if
+    it costs more or less.
+    """
+
+    traced: TracedCounts | None
+    by_torch: Counts | None
+    problem: str
+    with_numbers: bool = False
+    other_macs: int | None = None
+
+    @property
+    def agree(self) -> bool:
+        """Whether there are two counts, not further apart than TOLERANCE."""
+        if self.traced is None or self.by_torch is None:
+            return False
+        ours, theirs = self.traced.macs, self.by_torch.macs
+        return abs(ours - theirs) <= TOLERANCE * max(ours, theirs)
+
+    @property
+    def best(self) -> Counts | None:
+        """fvcore's count if both agree, else the larger: what a counter does not see is missing from its count."""
+        counts = [count for count in (self.traced, self.by_torch) if count is not None]
+        return counts[0] if self.agree else max(counts, key=lambda count: count.macs, default=None)
+
+    @property
+    def uncounted(self) -> dict[str, int]:
+        """Operators that nobody counted. What fvcore alone does not know held nothing, if both counts are the same."""
+        ours, theirs = ({} if count is None else count.uncounted for count in (self.traced, self.by_torch))
+        same = self.traced is not None and self.by_torch is not None and self.traced.macs == self.by_torch.macs
+        return theirs if same else {**ours, **theirs}
+
+
+def _image(model: nn.Module, resolution_px: int, device: str, seed: int = 0) -> Tensor:
+    """One image: its shape alone on the meta device, values in [0, 1) elsewhere."""
+    channels = getattr(model, "in_chans", 3)
+    size = (1, channels if isinstance(channels, int) else 3, resolution_px, resolution_px)
+    if device == "meta":
+        return torch.empty(size, device="meta")
+    return torch.rand(size, generator=torch.Generator().manual_seed(seed))
+
+
+def _passes_with_numbers(model: nn.Module, resolution_px: int) -> _Found:
+    """Both counters on one image, and whether another one costs the same."""
+    with torch.random.fork_rng(devices=[]):
+        found = _pass(model, _image(model, resolution_px, "cpu"))
+        other, _ = _try_torch(model, _image(model, resolution_px, "cpu", seed=1))
+    is_other = found.by_torch is not None and other is not None and other.macs != found.by_torch.macs
+    return replace(found, with_numbers=True, other_macs=other.macs if other is not None and is_other else None)
+
+
+def _pass(model: nn.Module, image: Tensor) -> _Found:
+    """Both counters on one image."""
+    model = without_gradient(_uncompiled(model))
+    by_torch, torch_note = _try_torch(model, image)
+    traced, fvcore_note = _try_fvcore(model, image)
+    return _Found(traced, by_torch, "; ".join(filter(None, (fvcore_note, torch_note))))
 
 
 def _try_fvcore(model: nn.Module, image: Tensor) -> tuple[TracedCounts | None, str]:
@@ -137,7 +231,7 @@ def _try_fvcore(model: nn.Module, image: Tensor) -> tuple[TracedCounts | None, s
         gc.collect(0)  # traces hold reference cycles
 
 
-def _try_torch(model: nn.Module, image: Tensor) -> tuple[dict[str, int] | None, str]:
+def _try_torch(model: nn.Module, image: Tensor) -> tuple[Counts | None, str]:
     problem = torch_problem()
     if problem is not None:
         return None, f"FlopCounterMode is not usable here: {problem}"
@@ -147,27 +241,28 @@ def _try_torch(model: nn.Module, image: Tensor) -> tuple[dict[str, int] | None, 
         return None, f"FlopCounterMode failed: {_one_line(error)}"
 
 
-def _certify(
-    traced: TracedCounts | None, by_torch: dict[str, int] | None, closed: int | None, failure: str
-) -> tuple[Literal["ok", "differs", "failed"], str]:
+def _certify(found: _Found, closed: int | None) -> tuple[Literal["ok", "differs", "failed"], str]:
     """Compare the counts that exist. With one counter alone nothing is certified."""
-    if traced is None:
-        return "differs", f"{failure}; the count is FlopCounterMode's alone"
+    traced, by_torch = found.traced, found.by_torch
     if by_torch is None:
-        return "failed", f"{failure}; the count is fvcore's alone"
-    notes = _differences(traced.macs_by_operator, by_torch)
-    if closed is not None and closed != traced.macs:
-        notes.append(f"closed form of a plain ViT: {closed / GIGA:.6g} G, counted {traced.macs / GIGA:.6g} G")
-    if traced.uncounted:
-        notes.append(f"uncounted: {', '.join(traced.uncounted)}")
-    return ("differs", "; ".join(notes)) if notes else ("ok", "")
+        return "failed", f"{found.problem}; the count is fvcore's alone"
+    notes = []
+    if found.other_macs is not None:
+        costs = f"{by_torch.macs / GIGA:.6g} and {found.other_macs / GIGA:.6g} G"
+        notes.append(f"the count depends on the image: {costs} for two of them")
+    if traced is None:
+        notes.append(f"{found.problem}; the count is FlopCounterMode's alone")
+    else:
+        notes += [] if found.agree else _differences(traced.macs_by_operator, by_torch.macs_by_operator)
+        if closed is not None and closed != traced.macs:
+            notes.append(f"closed form of a plain ViT: {closed / GIGA:.6g} G, counted {traced.macs / GIGA:.6g} G")
+    if found.uncounted:
+        notes.append(f"uncounted: {', '.join(found.uncounted)}")
+    return ("differs", "; ".join(notes)) if notes else ("ok", BY_NUMBERS if found.with_numbers else "")
 
 
 def _differences(fvcore: dict[str, int], by_torch: dict[str, int]) -> list[str]:
-    """Which kind of operator the two counters disagree about, if their totals differ by more than TOLERANCE."""
-    ours, theirs = sum(fvcore.values()), sum(by_torch.values())
-    if abs(ours - theirs) <= TOLERANCE * max(ours, theirs):
-        return []
+    """Which kind of operator the two counters disagree about."""
     notes = []
     for kind in ("convolution", "matrix product"):
         ours = sum(n for op, n in fvcore.items() if _kind(op) == kind)
@@ -183,13 +278,26 @@ def _kind(operator: str) -> str:
 
 
 def _shapes_only(model: nn.Module) -> nn.Module:
-    """A copy on the meta device; no weight is copied on the way, and the model itself stays as it is."""
-    tensors = [*model.named_parameters(), *model.named_buffers()]
+    """A copy on the meta device; no weight is copied on the way, and the model itself stays as it is.
+
+    Tensors that the modules hold as plain attributes, or in lists of them, are taken like parameters and buffers.
+    """
     memo: dict[int, object] = {}
-    for _, tensor in tensors:
-        shape = torch.empty_like(tensor, device="meta")
-        memo[id(tensor)] = nn.Parameter(shape, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else shape
+    for tensor in (leaf for module in model.modules() for leaf in tree_leaves(vars(module))):
+        if isinstance(tensor, Tensor):
+            shape = torch.empty_like(tensor, device="meta")
+            memo[id(tensor)] = nn.Parameter(shape, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else shape
     return copy.deepcopy(model, memo)
+
+
+def _uncompiled(model: nn.Module) -> nn.Module:
+    """The model without torch.compile, which TorchScript refuses to trace. Changes the model."""
+    for parent in list(model.modules()):
+        parent._compiled_call_impl = None  # of nn.Module.compile
+        for name, child in parent.named_children():
+            if isinstance(child, OptimizedModule) and not isinstance(parent, OptimizedModule):
+                setattr(parent, name, child._orig_mod)
+    return model._orig_mod if isinstance(model, OptimizedModule) else model
 
 
 def _one_line(error: BaseException) -> str:

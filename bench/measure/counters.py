@@ -1,14 +1,15 @@
 """The two counters: fvcore's walk over a TorchScript trace with our handles, and torch's FlopCounterMode.
 
-Both run models on the meta device, where shapes are computed and numbers are not. fvcore says "flops" and returns
-multiply-adds; FlopCounterMode returns FLOPs, twice as many. Neither word leaves this module.
+Both run models on the meta device, where shapes are computed and numbers are not, or with numbers on the CPU. fvcore
+says "flops" and returns multiply-adds; FlopCounterMode returns FLOPs, twice as many. Neither word leaves this module.
 """
 
 from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -16,23 +17,25 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from bench.measure.meta_shapes import ShapesOnly
-from bench.measure.operators import ELEMENTWISE, HANDLES
+from bench.measure.operators import HANDLES, traced_without_product
+from bench.measure.seen import FORMULAS, LeavesTorch, OperatorsSeen
 from bench.units import FLOPS_PER_MAC
 
 
 @dataclass(frozen=True)
-class TracedCounts:
-    """What the handles found in one trace of one image."""
+class Counts:
+    """What one counter found in one pass of one image.
+
+    uncounted: operators without a count that might hold a product, or hold one of unknown cost: occurrences.
+    """
 
     macs_by_operator: dict[str, int]
-    norm_macs: int
-    attention_macs: int
-    activations: int
-    uncounted: dict[str, int]  # operators without a handle that might hold a product: occurrences
+    uncounted: dict[str, int]
 
     @property
     def macs(self) -> int:
@@ -40,21 +43,28 @@ class TracedCounts:
         return sum(self.macs_by_operator.values())
 
 
+@dataclass(frozen=True)
+class TracedCounts(Counts):
+    """What the handles found in one trace."""
+
+    norm_macs: int
+    attention_macs: int
+    activations: int
+
+
 def trace_counts(model: nn.Module, image: Tensor) -> TracedCounts:
-    """fvcore's walk with our handles. model and image on the meta device; image (1, 3, R, R).
+    """fvcore's walk with our handles. model and image on one device; image (1, 3, R, R).
 
     Raises whatever the model raises for that image, and what TorchScript raises when it cannot trace.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch.jit is deprecated and says so at import and at every trace
+    with _as_written(), ShapesOnly(), _TracedConvolution():
         from fvcore.nn.flop_count import FlopCountAnalysis
 
         analysis = FlopCountAnalysis(model, (image,))
         analysis.clear_op_handles()  # set_op_handle(op, None) would leave fvcore's own handle in place
         analysis.set_op_handle(**HANDLES)
         analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
-        with ShapesOnly(), _TracedConvolution():
-            counts = analysis.by_operator()
+        counts = analysis.by_operator()
         unsupported = analysis.unsupported_ops()
     totals: Counter[str] = Counter()
     macs_by_operator: dict[str, int] = {}
@@ -65,23 +75,41 @@ def trace_counts(model: nn.Module, image: Tensor) -> TracedCounts:
             macs_by_operator[operator] = int(number)
     return TracedCounts(
         macs_by_operator=macs_by_operator,
+        uncounted={op: int(n) for op, n in sorted(unsupported.items()) if not traced_without_product(op)},
         norm_macs=totals["norm"],
         attention_macs=totals["attention"],
         activations=totals["activations"],
-        uncounted={op: int(n) for op, n in sorted(unsupported.items()) if op not in ELEMENTWISE},
     )
 
 
-def torch_counts(model: nn.Module, image: Tensor) -> dict[str, int]:
-    """FlopCounterMode's multiply-adds by torch operator. model on the meta device, its parameters without gradient.
+def torch_counts(model: nn.Module, image: Tensor) -> Counts:
+    """FlopCounterMode's multiply-adds by torch operator. model and image on one device, parameters without gradient.
 
     Not under no_grad: there some models take a path that the mode cannot follow.
     """
-    counter = FlopCounterMode(display=False)
-    with ShapesOnly(), counter:
+    counter = FlopCounterMode(display=False, custom_mapping=dict(FORMULAS))
+    seen = OperatorsSeen(counter.flop_registry)  # formulas that the user has registered with torch included
+    with _as_written(), LeavesTorch(seen.uncounted), ShapesOnly(), seen, counter:
         model(image)
     by_operator = counter.get_flop_counts().get("Global", {})
-    return {str(op): int(flops) // FLOPS_PER_MAC for op, flops in by_operator.items()}
+    counted = {str(op): int(flops) // FLOPS_PER_MAC for op, flops in by_operator.items()}
+    return Counts(counted, dict(sorted(seen.uncounted.items())))
+
+
+@contextmanager
+def _as_written() -> Iterator[None]:
+    """Run a model by its operators as they are written, where torch would put a kernel of its own in their place."""
+    fast, onednn = torch.backends.mha.get_fastpath_enabled(), torch.backends.mkldnn.enabled
+    torch.backends.mha.set_fastpath_enabled(False)  # a layer of nn.TransformerEncoder in one operator
+    torch.backends.mkldnn.enabled = False  # type: ignore[assignment]  # nn.LSTM in one operator
+    try:
+        # FlopCounterMode knows the CPU's fused attention from torch 2.15 on.
+        with torch.compiler.set_stance("force_eager"), sdpa_kernel(SDPBackend.MATH), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch.jit is deprecated, and says so at import and at every trace
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+        torch.backends.mkldnn.enabled = onednn
 
 
 @cache
@@ -93,7 +121,7 @@ def fvcore_problem() -> str | None:
 @cache
 def torch_problem() -> str | None:
     """Why FlopCounterMode's count cannot be used in this installation, or None: it counts a small known model right."""
-    return _problem(lambda model, image: sum(torch_counts(model, image).values()))
+    return _problem(lambda model, image: torch_counts(model, image).macs)
 
 
 class _Canary(nn.Module):

@@ -1,7 +1,7 @@
 """How many multiply-adds and activations each operator of a traced graph holds.
 
 fvcore hands every operator's traced inputs and outputs to a handle; the handles here replace its table, which misses
-fused attention and LSTMs. They return a Counter whose keys carry the quantity: `macs/<op>`, `norm/<op>`,
+fused attention and recurrent layers. They return a Counter whose keys carry the quantity: `macs/<op>`, `norm/<op>`,
 `attention/<op>`, `activations/<op>`, so that one trace gives them all.
 """
 
@@ -12,9 +12,13 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import torch
+
 Shape = Sequence[int]
 Counts = Counter[str]
 Handle = Callable[[list[Any], list[Any]], Counts]
+
+REAL_MACS_OF_A_COMPLEX = 4
 
 # Operators that only re-label memory on the way from a weight to a product.
 _VIEWS = {"aten::t", "aten::transpose", "aten::permute", "aten::view", "aten::reshape", "aten::expand",
@@ -46,26 +50,36 @@ def matmul_macs(left: Shape, right: Shape) -> int:
     return math.prod(batch) * rows * left[-1] * columns
 
 
-def einsum_macs(equation: str, *operands: Shape) -> int:
-    """Multiply-adds of an einsum with an explicit output, contracted from left to right.
+def tensordot_macs(left: Shape, right: Shape, out: Shape) -> int:
+    """Multiply-adds of a product that sums over some axes and keeps all others, told by the elements of its tensors."""
+    return math.isqrt(math.prod(left) * math.prod(right) * math.prod(out))
 
-    A pair costs the product of all its index sizes, or nothing if no index is summed over: then it is no product of
-    matrices but an elementwise one, or a mere reordering.
+
+def einsum_macs(equation: str, *operands: Shape, path: Sequence[int] = ()) -> int:
+    """Multiply-adds of an einsum.
+
+    path: the positions of each pair that is contracted next, its result appended, as torch is told them; without it
+    from left to right. A pair costs the product of all its index sizes, or nothing if no index is summed over: then it
+    is no product of matrices but an elementwise one, or a mere reordering.
     """
-    terms, _, result = equation.replace(" ", "").partition("->")
+    terms, arrow, result = equation.replace(" ", "").partition("->")
+    if not arrow:  # torch keeps what appears once
+        result = "..." + "".join(name for name in terms if name.isalpha() and terms.count(name) == 1)
     indices = [_indices(term, len(shape)) for term, shape in zip(terms.split(","), operands, strict=True)]
     sizes: dict[str, int] = {}
     for names, shape in zip(indices, operands, strict=True):
         for name, size in zip(names, shape, strict=True):
             sizes[name] = max(size, sizes.get(name, 1))
     wanted = {name for name in sizes if name in result or (name.startswith(".") and "..." in result)}
-    macs, left = 0, set(indices[0])
-    for position, right in enumerate(indices[1:], start=1):
-        both = left | set(right)
-        needed = wanted.union(*indices[position + 1 :])
+    macs, left, order = 0, [set(names) for names in indices], list(path)
+    while len(left) > 1:
+        first, second = sorted(order[:2] or (0, 1))
+        both = left.pop(second) | left.pop(first)
+        needed = wanted.union(*left)
         if both - needed:
             macs += math.prod(sizes[name] for name in both)
-        left = both & needed
+        left.insert(len(left) if order else 0, both & needed)
+        del order[:2]
     return macs
 
 
@@ -89,6 +103,11 @@ def _shape(value: Any) -> list[int]:
     return list(sizes)
 
 
+def _scalars(value: Any) -> int:
+    """Real multiply-adds in one of a traced tensor's kind: a complex one is four real ones."""
+    return REAL_MACS_OF_A_COMPLEX if "Complex" in (value.type().scalarType() or "") else 1
+
+
 def _is_weight(value: Any) -> bool:
     """Whether a traced value is a parameter or buffer, possibly seen through views: an input, but not the image."""
     while value.node().kind() in _VIEWS:
@@ -101,6 +120,7 @@ def _is_weight(value: Any) -> bool:
 
 def _product(op: str, macs: int, outputs: list[Any], operands: Sequence[Any]) -> Counts:
     """Counts of one product; it is attention's if neither operand is a weight."""
+    macs *= _scalars(outputs[0])
     counts: Counts = Counter({f"macs/{op}": macs, f"activations/{op}": math.prod(_shape(outputs[0]))})
     if macs and not any(_is_weight(value) for value in operands):
         counts[f"attention/{op}"] = macs
@@ -109,7 +129,7 @@ def _product(op: str, macs: int, outputs: list[Any], operands: Sequence[Any]) ->
 
 def _attention(inputs: list[Any], outputs: list[Any]) -> Counts:
     query, key, value = (_shape(v) for v in inputs[:3])
-    op, macs = "scaled_dot_product_attention", attention_macs(query, key, value)
+    op, macs = "scaled_dot_product_attention", attention_macs(query, key, value) * _scalars(outputs[0])
     activations = _attention_scores(query, key, value) + math.prod(_shape(outputs[0]))  # as its two matmuls would have
     return Counter({f"macs/{op}": macs, f"attention/{op}": macs, f"activations/{op}": activations})
 
@@ -118,12 +138,13 @@ def _convolution(inputs: list[Any], outputs: list[Any]) -> Counts:
     out = _shape(outputs[0])
     image, weight, transposed = _shape(inputs[0]), _shape(inputs[1]), bool(inputs[6].toIValue())
     positions = math.prod((image if transposed else out)[2:])
-    macs = image[0] * positions * math.prod(weight)  # the weight's shape already holds the groups
+    macs = image[0] * positions * math.prod(weight) * _scalars(outputs[0])  # the weight's shape holds the groups
     return Counter({"macs/conv": macs, "activations/conv": math.prod(out)})
 
 
 def _linear(inputs: list[Any], outputs: list[Any]) -> Counts:
     macs = math.prod(_shape(inputs[0])) * (_shape(inputs[1])[0] if len(_shape(inputs[1])) > 1 else 1)
+    macs *= _scalars(outputs[0])
     return Counter({"macs/linear": macs, "activations/linear": math.prod(_shape(outputs[0]))})
 
 
@@ -138,17 +159,42 @@ def _matmul(op: str, first: int) -> Handle:
 
 
 def _einsum(inputs: list[Any], outputs: list[Any]) -> Counts:
-    operands = list(inputs[1].node().inputs())
-    macs = einsum_macs(inputs[0].toIValue(), *(_shape(v) for v in operands))
+    operands, path = list(inputs[1].node().inputs()), inputs[2].toIValue() if len(inputs) > 2 else None
+    macs = einsum_macs(inputs[0].toIValue(), *(_shape(v) for v in operands), path=path or ())
     return _product("einsum", macs, outputs, operands)
 
 
-def _lstm(inputs: list[Any], outputs: list[Any]) -> Counts:
-    """An LSTM applies every weight matrix once per position: positions * sum of (4 hidden) x (input or hidden)."""
-    positions = math.prod(_shape(inputs[0])[:-1])
-    weights = [_shape(v) for v in inputs[2].node().inputs()]
-    macs = positions * sum(math.prod(w) for w in weights if len(w) == 2)
-    return Counter({"macs/lstm": macs, "activations/lstm": math.prod(_shape(outputs[0]))})
+def _tensordot(op: str) -> Handle:
+    def count(inputs: list[Any], outputs: list[Any]) -> Counts:
+        left, right = inputs[:2]
+        macs = tensordot_macs(_shape(left), _shape(right), _shape(outputs[0]))
+        return _product(op, macs, outputs, (left, right))
+
+    return count
+
+
+def _recurrent(op: str) -> Handle:
+    """Handle of LSTM, GRU or plain RNN layers: every weight matrix is applied once per position."""
+
+    def count(inputs: list[Any], outputs: list[Any]) -> Counts:
+        positions = math.prod(_shape(inputs[0])[:-1])
+        is_packed = inputs[3].node().kind() == "prim::ListConstruct"  # then the batch's sizes come first
+        weights = [_shape(v) for v in inputs[3 if is_packed else 2].node().inputs()]
+        macs = positions * sum(math.prod(w) for w in weights if len(w) == 2) * _scalars(outputs[0])
+        return Counter({f"macs/{op}": macs, f"activations/{op}": math.prod(_shape(outputs[0]))})
+
+    return count
+
+
+def _recurrent_cell(op: str) -> Handle:
+    """Handle of one step: the input's weight and the hidden state's, once for each row."""
+
+    def count(inputs: list[Any], outputs: list[Any]) -> Counts:
+        rows = math.prod(_shape(inputs[0])[:-1])
+        macs = rows * sum(math.prod(_shape(v)) for v in inputs[2:4]) * _scalars(outputs[0])
+        return Counter({f"macs/{op}": macs, f"activations/{op}": math.prod(_shape(outputs[0]))})
+
+    return count
 
 
 def _norm(op: str, affine_input: int) -> Handle:
@@ -175,37 +221,88 @@ def _batch_norm(inputs: list[Any], outputs: list[Any]) -> Counts:
 HANDLES: dict[str, Handle] = {
     "aten::_convolution": _convolution,
     "aten::linear": _linear,
-    "aten::matmul": _matmul("matmul", 0),
-    "aten::mm": _matmul("mm", 0),
-    "aten::bmm": _matmul("bmm", 0),
-    "aten::mv": _matmul("mv", 0),
-    "aten::dot": _matmul("dot", 0),
-    "aten::addmm": _matmul("addmm", 1),
-    "aten::addmv": _matmul("addmv", 1),
-    "aten::baddbmm": _matmul("baddbmm", 1),
-    "aten::addbmm": _matmul("addbmm", 1),
+    **{f"aten::{op}": _matmul(op, 0) for op in ("matmul", "mm", "bmm", "mv", "dot", "vdot", "linalg_matmul")},
+    **{
+        f"aten::{op}": _matmul(op.rstrip("_"), 1)
+        for op in ("addmm", "addmm_", "addmv", "addmv_", "baddbmm", "baddbmm_", "addbmm", "addbmm_")
+    },
+    **{f"aten::{op}": _tensordot(op) for op in ("tensordot", "inner")},
     "aten::einsum": _einsum,
     "aten::scaled_dot_product_attention": _attention,
-    "aten::lstm": _lstm,
+    **{f"aten::{op}": _recurrent(op) for op in ("lstm", "gru", "rnn_tanh", "rnn_relu")},
+    **{f"aten::{op}": _recurrent_cell(op) for op in ("lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell")},
     "aten::batch_norm": _batch_norm,
     "aten::group_norm": _norm("group_norm", 2),
     "aten::layer_norm": _norm("layer_norm", 2),
     "aten::instance_norm": _norm("instance_norm", 1),
 }
 
-# Operators that hold no product of matrices, of those that timm's models use. One that is missing here is reported.
-_ELEMENTWISE = [
-    "add", "add_", "addcmul", "ceil", "clamp_min", "cos", "div", "div_", "erf", "exp", "exp_", "gelu",
-    "hardsigmoid", "hardsigmoid_", "hardswish", "hardswish_", "hardtanh", "hardtanh_", "leaky_relu", "leaky_relu_",
-    "log", "log_softmax", "mul", "mul_", "neg", "pow", "prelu", "real", "reciprocal", "relu6", "relu6_", "rsqrt",
-    "rsub", "sigmoid", "sigmoid_", "silu", "silu_", "sin", "softmax", "softplus", "sqrt", "square", "sub", "sub_",
-    "tanh", "where", "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_max_pool2d", "avg_pool1d",
-    "avg_pool2d", "max_pool1d", "max_pool2d", "amax", "amin", "argmax", "cumsum", "maximum", "dropout_",
-    "linalg_vector_norm", "mean",
-    "norm", "sum", "topk", "var", "std", "rms_norm", "_upsample_bicubic2d_aa", "_upsample_bilinear2d_aa",
-    "upsample_bicubic2d", "upsample_bilinear2d", "upsample_linear1d", "upsample_nearest2d",
-    "expand_as", "eye", "feature_dropout", "flip", "meshgrid",
-    "one_hot", "pad", "pixel_shuffle", "pixel_unshuffle", "repeat", "repeat_interleave", "reshape_as", "tile",
-    "unfold", "im2col", "col2im",
-]  # fmt: skip
-ELEMENTWISE = frozenset(f"aten::{op}" for op in _ELEMENTWISE)
+# Operators that hold no product of matrices, beside views and those that torch tags as pointwise; without the
+# underscores at either end. One that is missing here is reported as uncounted.
+_WITHOUT_PRODUCT = frozenset(
+    [
+        # sums and other reductions, norms, softmax, running sums
+        "all", "amax", "amin", "aminmax", "any", "argmax", "argmin", "count_nonzero", "linalg_vector_norm", "max",
+        "mean", "min", "nansum", "norm", "prod", "std", "std_mean", "sum", "var", "var_mean",
+        "native_batch_norm", "native_batch_norm_legit", "native_batch_norm_legit_no_training", "batch_norm_no_update",
+        "batch_norm_with_update", "native_batch_norm_legit_functional", "native_layer_norm", "native_group_norm",
+        "fused_rms_norm", "rms_norm", "weight_norm_interface", "renorm", "normalize", "softmax", "log_softmax",
+        "safe_softmax", "masked_softmax", "logsumexp", "cumsum", "cumprod", "logcumsumexp", "cummax", "cummin",
+        "cummax_helper", "cummin_helper", "local_response_norm",
+        # pooling, interpolation, padding
+        "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "adaptive_max_pool1d",
+        "adaptive_max_pool2d", "adaptive_max_pool3d", "avg_pool1d", "avg_pool2d", "avg_pool3d", "max_pool1d",
+        "max_pool2d", "max_pool3d", "max_pool2d_with_indices", "max_pool3d_with_indices", "fractional_max_pool2d",
+        "max_unpool2d", "upsample_linear1d", "upsample_bilinear2d", "upsample_bicubic2d", "upsample_trilinear3d",
+        "upsample_nearest1d", "upsample_nearest2d", "upsample_nearest3d", "upsample_nearest_exact1d",
+        "upsample_nearest_exact2d", "upsample_bilinear2d_aa", "upsample_bicubic2d_aa", "grid_sampler",
+        "grid_sampler_2d", "grid_sampler_3d", "grid_sampler_2d_cpu_fallback", "pad", "constant_pad_nd",
+        "reflection_pad1d", "reflection_pad2d", "reflection_pad3d", "replication_pad1d", "replication_pad2d",
+        "replication_pad3d", "im2col", "col2im", "pixel_shuffle", "pixel_unshuffle", "channel_shuffle",
+        # moving, choosing and sorting elements
+        "cat", "concat", "stack", "copy", "to_copy", "clone", "unsafe_view", "unsafe_split",
+        "unsafe_split_with_sizes", "repeat", "repeat_interleave", "tile", "expand_as", "reshape_as", "flip", "roll",
+        "rot90", "unflatten", "meshgrid", "resize", "index", "unsafe_index", "index_put", "index_put_impl",
+        "unsafe_index_put", "index_select", "index_add", "index_fill", "index_copy", "index_reduce", "gather",
+        "scatter", "scatter_add", "scatter_reduce", "select_scatter", "slice_scatter", "diagonal_scatter",
+        "masked_scatter", "masked_select", "masked_fill", "take", "put", "nonzero", "nonzero_static", "where", "sort",
+        "topk", "kthvalue", "median", "nanmedian", "mode", "unique2", "unique_dim", "unique_consecutive",
+        "searchsorted", "bucketize", "bincount", "histc", "tril", "triu", "diag_embed", "trace", "embedding",
+        "one_hot", "local_scalar_dense", "is_all_true", "is_any_true", "assert_async", "functional_assert_async",
+        "assert_tensor_metadata", "linalg_check_errors", "equal", "isin", "fill", "zero", "set", "lift_fresh", "lift",
+        "pack_padded_sequence",
+        # elementwise, though not tagged so
+        "prelu", "prelu_kernel", "hardswish", "rsub", "log_sigmoid_forward",
+        "complex", "polar", "floor_divide", "square", "outer", "ger", "linalg_cross",
+        "glu", "mse_loss", "smooth_l1_loss", "huber_loss", "dropout", "feature_dropout", "native_dropout",
+        "fused_dropout", "bernoulli", "normal", "uniform", "random", "exponential", "multinomial", "rrelu_with_noise",
+        "affine_grid_generator",
+    ]
+)  # fmt: skip
+
+
+def holds_no_product(operator: Any) -> bool:
+    """Whether torch's operator (an OpOverload) multiplies no matrices, as far as is known of it."""
+    if operator.is_view or {torch.Tag.pointwise, torch.Tag.inplace_view}.intersection(operator.tags):
+        return True
+    if not any("Tensor" in str(argument.type) for argument in operator._schema.arguments):
+        return True  # it makes a tensor from nothing
+    namespace, _, name = operator._schema.name.partition("::")
+    return namespace == "prim" or (namespace == "aten" and _named_without_product(name.strip("_")))
+
+
+def _named_without_product(name: str) -> bool:
+    """The same of an operator of aten by its name, without underscores at either end."""
+    if name in _WITHOUT_PRODUCT or name.startswith("new_") or name.endswith("_like"):
+        return True
+    namesake = getattr(torch.ops.aten, name, None)  # in-place ones lack the tag that theirs has
+    return namesake is not None and any(
+        torch.Tag.pointwise in getattr(namesake, overload).tags for overload in namesake.overloads()
+    )
+
+
+def traced_without_product(kind: str) -> bool:
+    """The same of an operator in a TorchScript trace."""
+    namespace, _, name = kind.partition("::")
+    packet = getattr(torch.ops.aten, name, None) if namespace == "aten" else None
+    return packet is not None and any(holds_no_product(getattr(packet, one)) for one in packet.overloads())
