@@ -31,7 +31,7 @@ TRAINING_COLUMNS = [
     *["learning_rate", "batch_size", "recipe", "scored_part", "top1_pct", "top5_pct", "mean_per_class_pct"],
     *["validation_top1_pct", "test_images", "validation_images", "steps", "images_seen", "macs", "params"],
     *["train_flop", "train_img_per_s", "train_seconds", "eval_seconds", "best_validation_step", "final_loss"],
-    *["side_by_side", *_ORIGIN],
+    *["certificate_note", "side_by_side", *_ORIGIN],
 ]
 SPEED_COLUMNS = [
     *["model", "definition", "resolution_px", *SETTING_COLUMNS, "num_classes", "batch_size", "repeat"],

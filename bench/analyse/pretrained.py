@@ -56,6 +56,7 @@ class PretrainedPoint:
     step_flop_ratio: float | None  # forward and backward products that a step computes, over the definition
     cell_ids: tuple[str, ...]
     weights: Mapping[str, int]  # `sha256 ...` -> seed
+    macs_note: str = ""  # why the MACs, on which the budget rests, are not certified
 
 
 @dataclass(frozen=True)
@@ -211,6 +212,7 @@ def _point(key: PointKey, runs: Sequence[Record], identities: Mapping[str, Model
         step_flop_ratio=None if None in ratios else mean("step_flop_ratio"),
         cell_ids=tuple(record.cell_id for record in runs),
         weights={str(record.values["weights_sha256"]): _seed(record) for record in runs},
+        macs_note=next((str(note) for record in runs if (note := record.values.get("certificate_note"))), ""),
     )
 
 

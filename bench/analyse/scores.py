@@ -51,6 +51,7 @@ class Score:
     seeds: tuple[int, ...]
     cell_ids: tuple[str, ...]
     kind: tuple[str, str, str] = ("", "", "")  # model definition, data fingerprint, classes: never pooled over
+    macs_note: str = ""  # why the MACs, on which the budget rests, are not certified
 
 
 _REGIME = ["dataset", "train_images", "budget_gflop"]
@@ -222,4 +223,5 @@ def _score(
         seeds=tuple(int(row["seed"]) for row in group.rows),
         cell_ids=cell_ids,
         kind=kind_of(first),
+        macs_note="" if pd.isna(first["certificate_note"]) else str(first["certificate_note"]),
     )

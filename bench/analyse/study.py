@@ -61,9 +61,9 @@ class Count:
 
     params: int
     macs: int
-    norm_macs: int
-    activations: int
-    attention_macs: int
+    norm_macs: int | None  # these three are None where one counter did not see all of the model
+    activations: int | None
+    attention_macs: int | None
     certificate: str
     certificate_note: str
     cell_id: str
@@ -94,6 +94,13 @@ class Row:
         if self.count is not None:
             return float(self.count.params)
         return next((score.params for score in self.scores.values()), None)
+
+    @property
+    def macs_note(self) -> str:
+        """Why the MACs are not certified; "" where they are, and where nothing rests on them."""
+        if self.count is not None:
+            return "" if self.count.certificate == "ok" else self.count.certificate_note or "the counters differ"
+        return next((score.macs_note for score in self.scores.values() if score.macs_note), "")
 
 
 @dataclass(frozen=True)
@@ -227,9 +234,9 @@ def _counts(frame: pd.DataFrame) -> dict[tuple[str, int], Count]:
             Count(
                 params=_whole(row["params"]),
                 macs=_whole(row["macs"]),
-                norm_macs=_whole(row["norm_macs"]),
-                activations=_whole(row["activations"]),
-                attention_macs=_whole(row["attention_macs"]),
+                norm_macs=_whole_or_none(row["norm_macs"]),
+                activations=_whole_or_none(row["activations"]),
+                attention_macs=_whole_or_none(row["attention_macs"]),
                 certificate=str(row["certificate"]),
                 certificate_note=str(row["certificate_note"] or ""),
                 cell_id=str(row["cell_id"]),
@@ -239,7 +246,11 @@ def _counts(frame: pd.DataFrame) -> dict[tuple[str, int], Count]:
 
 
 def _whole(value: Any) -> int:
-    return 0 if pd.isna(value) else int(value)
+    return _whole_or_none(value) or 0
+
+
+def _whole_or_none(value: Any) -> int | None:
+    return None if pd.isna(value) else int(value)
 
 
 def _rows(

@@ -118,7 +118,7 @@ def print_plan(suite: Suite, cells: list[Cell], workers: int, rates: Mapping[Poi
         for point, rate in rates.items():
             if rate.img_per_s is None:
                 typer.echo(f"No rate of {point.model} at {point.resolution_px} px: {rate.reason}")
-    for line in (*_absent(cells), *_later(suite, cells)):
+    for line in (*_doubts(cells), *_absent(cells), *_later(suite, cells)):
         typer.echo(line)
     typer.echo("")
 
@@ -149,6 +149,16 @@ def _costs(cell: Cell, rates: Mapping[Point, Rate] | None) -> dict[str, float | 
         return costs | {"device_hours": cell.budget.amount / SECONDS_PER_HOUR}
     images, rate = images_seen_of(cell), rates[point].img_per_s
     return costs | {"device_hours": None if images is None or rate is None else images / rate / SECONDS_PER_HOUR}
+
+
+def _doubts(cells: Iterable[Cell]) -> list[str]:
+    """A line for each model with a training that rests on MACs which are not certified."""
+    from bench.execute.estimate import count_of
+    from bench.execute.step_rates import TrainingCell
+
+    trained = {(c.model, c.resolution_px, c.num_classes): c for c in cells if isinstance(c, TrainingCell)}
+    counts = {(model, px): count_of(cell) for (model, px, _), cell in trained.items()}
+    return [f"{model} at {px} px: {count.doubt}" for (model, px), count in counts.items() if count and count.doubt]
 
 
 def _number(value: float | None) -> str:

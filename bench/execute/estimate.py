@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.errors import BenchError
-from bench.measure.complexity import count_macs
+from bench.measure.complexity import Complexity, measure_complexity
 from bench.suite.cell import (
     Budget,
     Cell,
@@ -83,10 +83,16 @@ def images_seen_of(cell: Cell) -> float | None:
 
 
 def macs_of(cell: Cell) -> int | None:
-    """Multiply-adds per image, None for a model that cannot be counted (its cell will say why) and without a model."""
+    """Multiply-adds per image, None as `count_of` has it."""
+    counted = count_of(cell)
+    return None if counted is None else counted.macs
+
+
+def count_of(cell: Cell) -> Complexity | None:
+    """The count of a cell's model; None for one that cannot be counted (its cell will say why) and without a model."""
     if isinstance(cell, PreflightCell | PixelsCell):
         return None
     try:
-        return count_macs(cell.model, cell.resolution_px, cell.num_classes)
+        return measure_complexity(cell.model, cell.resolution_px, cell.num_classes)
     except BenchError:
         return None

@@ -33,7 +33,7 @@ from bench.learn.pretrain import pretrain
 from bench.learn.team import joined_team
 from bench.learn.train import train_from_scratch
 from bench.measure.build import build_model
-from bench.measure.complexity import count_macs, measure_complexity
+from bench.measure.complexity import measure_complexity
 from bench.measure.evaluate import evaluate
 from bench.measure.weight_files import CLASS_NAMES_KEY, file_weights_id, save_weights
 from bench.measure.weights import LoadedModel, load_weights
@@ -92,13 +92,13 @@ def _complexity(cell: ComplexityCell) -> Outcome:
 
 def _training(cell: TrainCell, supplies: Supplies) -> Callable[[], Outcome]:
     dataset = _in_memory(cell, supplies)
-    macs = count_macs(cell.model, cell.resolution_px, cell.num_classes)
+    counted = measure_complexity(cell.model, cell.resolution_px, cell.num_classes)
     torch.manual_seed(cell.seed)  # dropout and the like; the initial weights have their own seed below
     model = build_model(cell.model, num_classes=cell.num_classes, resolution_px=cell.resolution_px, seed=cell.seed)
 
     def perform() -> Outcome:
-        training = train_from_scratch(cell, model, dataset, macs)
-        values: dict[str, Any] = dict(training.values)
+        training = train_from_scratch(cell, model, dataset, counted.macs)
+        values = counted.marked(dict(training.values))
         if supplies.keep_weights:
             values["weights_sha256"] = _keep(model, cell, dataset.class_names)
         return Outcome(values, training.samples, training.predictions)
@@ -170,7 +170,7 @@ def _fewshot(cell: FewshotCell, supplies: Supplies) -> Callable[[], Outcome]:
 def _finetuning(cell: FinetuneCell, supplies: Supplies) -> Callable[[], Outcome]:
     loaded = _load(cell, supplies, seed=cell.seed)
     collection = _collection(cell.dataset, cell.fingerprint, ALL_PARTS, supplies)
-    macs = count_macs(cell.model, cell.resolution_px, cell.num_classes)
+    counted = measure_complexity(cell.model, cell.resolution_px, cell.num_classes)
 
     def perform() -> Outcome:
         with saves_itself() as stop, joined_team(cell.device) as team:
@@ -178,7 +178,7 @@ def _finetuning(cell: FinetuneCell, supplies: Supplies) -> Callable[[], Outcome]
                 cell,
                 loaded,
                 collection,
-                macs,
+                counted.macs,
                 team=team,
                 checkpoints=checkpoint_folder(cell.cell_id),
                 checkpoint_every_s=supplies.checkpoint_every_s,
@@ -188,14 +188,14 @@ def _finetuning(cell: FinetuneCell, supplies: Supplies) -> Callable[[], Outcome]
                 beside=supplies.beside,
                 machine=f"{machine_fingerprint()} torch {torch.__version__} timm {timm.__version__}",
             )
-        values = _about_weights(cell, loaded, supplies, done.values)
+        values = _about_weights(cell, loaded, supplies, counted.marked(done.values))
         return Outcome(_with_notes(values, collection), done.samples, done.predictions)
 
     return perform
 
 
 def _pretraining(cell: PretrainCell, supplies: Supplies) -> Callable[[], Outcome]:
-    macs = count_macs(cell.model, cell.resolution_px, cell.num_classes)
+    counted = measure_complexity(cell.model, cell.resolution_px, cell.num_classes)
     model = build_model(cell.model, num_classes=cell.num_classes, resolution_px=cell.resolution_px, seed=cell.seed)
 
     def perform() -> Outcome:
@@ -205,7 +205,7 @@ def _pretraining(cell: PretrainCell, supplies: Supplies) -> Callable[[], Outcome
                 cell,
                 model,
                 images.squares,
-                macs,
+                counted.macs,
                 team=team,
                 checkpoints=checkpoint_folder(cell.cell_id),
                 checkpoint_every_s=supplies.checkpoint_every_s,
@@ -217,7 +217,7 @@ def _pretraining(cell: PretrainCell, supplies: Supplies) -> Callable[[], Outcome
             )
             # Transfers start from them, so they are kept whether or not the user asked for weights.
             kept = _keep(model, cell, images.class_names) if team.is_first else ""
-        values = done.values | {"weights_sha256": kept}
+        values = counted.marked(done.values) | {"weights_sha256": kept}
         return Outcome(values | {"notes": [*values["notes"], *images.notes]}, done.samples)
 
     return perform

@@ -130,7 +130,7 @@ def count_workload(workload: dict[str, Any], *, graph_breaks: bool) -> dict[str,
     counts: dict[str, int] = {"params": sum(weights.numel() for weights in shapes.parameters())}
     absent: dict[str, str] = {}
     reasons: list[str] = []
-    _attempt(("macs", "activations"), absent, lambda: counts.update(_complexity(shapes, resolution_px, absent)))
+    _attempt(("macs", "activations"), absent, lambda: counts.update(_complexity(shapes, build, resolution_px, absent)))
     runs = _Runs(workload, build, shapes, resolution_px)
     _attempt((OPERATORS,), absent, lambda: counts.update(runs.on_meta_or_cpu(_operator_calls)))
     device = runs.device
@@ -184,10 +184,18 @@ def _builder(workload: dict[str, Any]) -> Callable[[str], nn.Module]:
     return build
 
 
-def _complexity(shapes: nn.Module, resolution_px: int, absent: dict[str, str]) -> dict[str, int]:
+def _complexity(
+    shapes: nn.Module, build: Callable[[str], nn.Module], resolution_px: int, absent: dict[str, str]
+) -> dict[str, int]:
+    from bench.errors import CellFailedError
     from bench.measure.complexity import measure_complexity
 
-    found = measure_complexity(shapes, resolution_px)
+    try:
+        found = measure_complexity(shapes, resolution_px)
+    except CellFailedError as error:
+        if "meta" not in str(error):
+            raise
+        found = measure_complexity(build("cpu"), resolution_px)  # its code asks for numbers
     if found.activations is None:
         absent["activations"] = found.certificate_note
         return {"macs": found.macs}

@@ -23,7 +23,7 @@ from bench.errors import DataError, UnsupportedError
 from bench.learn.ridge import L2_GRID, Ridge, decompose
 from bench.measure.accuracy import TRACE_OF_TIES
 from bench.measure.build import is_user_model
-from bench.measure.complexity import count_macs
+from bench.measure.complexity import measure_complexity
 from bench.measure.features import INTERPOLATION, Framing, extract_features, feature_layer
 from bench.measure.weights import LoadedModel
 from bench.suite.cell import FewshotCell
@@ -84,6 +84,7 @@ def fewshot(cell: FewshotCell, loaded: LoadedModel, collection: ImageCollection,
         test.labels,
     )
     results, notes = scored.results()
+    counted = measure_complexity(cell.model, cell.resolution_px, cell.num_classes)
     values = {
         "results": results,
         **_tied_scores(results, len(test)),
@@ -94,7 +95,7 @@ def fewshot(cell: FewshotCell, loaded: LoadedModel, collection: ImageCollection,
         **_overlap_values(overlap),
         "weights_sha256": loaded.sha256,
         "params": params,
-        "macs": count_macs(cell.model, cell.resolution_px, cell.num_classes),
+        "macs": counted.macs,
         "preprocessing": {
             "resized_px": framing.resized_px,
             "crop_px": framing.crop_px,
@@ -106,7 +107,7 @@ def fewshot(cell: FewshotCell, loaded: LoadedModel, collection: ImageCollection,
         "ridge_seconds": time.perf_counter() - started - feature_seconds,
         "notes": [*_short_classes(support.labels, collection.class_names, cell.shots), *notes],
     }
-    return Fewshot(values)
+    return Fewshot(counted.marked(values))
 
 
 def draw_turns(labels: Index, dataset: str, draw: int) -> Index:

@@ -13,7 +13,7 @@ import gc
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from timm.models import split_model_name_tag
@@ -77,7 +77,14 @@ class Complexity:
         """A sentence for what rests on a count that is not certified; "" for one that is."""
         if self.certificate == "ok":
             return ""
-        return f"The MACs are not certified, and so are not budgets and training FLOPs: {self.certificate_note}."
+        return f"Its MACs are not certified, nor the budgets and FLOPs that rest on them: {self.certificate_note}."
+
+    def marked(self, values: dict[str, Any]) -> dict[str, Any]:
+        """A record's values that rest on this count, with the certificate if it is not ok, among the notes too."""
+        if not self.doubt:
+            return values
+        notes = {"notes": [*values["notes"], self.doubt]} if "notes" in values else {}
+        return {**values, **notes, "certificate": self.certificate, "certificate_note": self.certificate_note}
 
 
 def measure_complexity(model: nn.Module | str, resolution_px: int, num_classes: int | None = None) -> Complexity:
@@ -132,7 +139,8 @@ def _count(shapes: nn.Module, with_numbers: Callable[[], nn.Module], resolution_
     """Count a model by its shapes, on the meta device; where it does not run there, with numbers."""
     found = _pass(shapes, _image(shapes, resolution_px, "meta"))
     if found.best is None or needs_numbers(found.problem):
-        found = _passes_with_numbers(with_numbers(), resolution_px)
+        with contextlib.suppress(NotImplementedError):  # a module that has none, on the meta device itself
+            found = _passes_with_numbers(with_numbers(), resolution_px)
     best = found.best
     if best is None:
         raise CellFailedError(found.problem)
@@ -242,7 +250,7 @@ def _try_torch(model: nn.Module, image: Tensor) -> tuple[Counts | None, str]:
 
 
 def _certify(found: _Found, closed: int | None) -> tuple[Literal["ok", "differs", "failed"], str]:
-    """Compare the counts that exist. With one counter alone nothing is certified."""
+    """Compare the counts that exist. With one counter alone nothing is certified, nor with a product left out."""
     traced, by_torch = found.traced, found.by_torch
     if by_torch is None:
         return "failed", f"{found.problem}; the count is fvcore's alone"
@@ -256,8 +264,10 @@ def _certify(found: _Found, closed: int | None) -> tuple[Literal["ok", "differs"
         notes += [] if found.agree else _differences(traced.macs_by_operator, by_torch.macs_by_operator)
         if closed is not None and closed != traced.macs:
             notes.append(f"closed form of a plain ViT: {closed / GIGA:.6g} G, counted {traced.macs / GIGA:.6g} G")
-    if found.uncounted:
-        notes.append(f"uncounted: {', '.join(found.uncounted)}")
+    if by_torch.uncounted:
+        notes.append(f"uncounted: {', '.join(by_torch.uncounted)}")
+    elif found.uncounted:
+        notes.append(f"fvcore sees no product in: {', '.join(found.uncounted)}")
     return ("differs", "; ".join(notes)) if notes else ("ok", BY_NUMBERS if found.with_numbers else "")
 
 

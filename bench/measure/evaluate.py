@@ -25,7 +25,7 @@ from bench.errors import BenchError, CellFailedError, DataError, OutOfMemoryErro
 from bench.learn.team import Team
 from bench.measure.accuracy import Columns, Predictions, require_finite, score
 from bench.measure.class_order import head_order, note_on_order
-from bench.measure.complexity import count_macs
+from bench.measure.complexity import measure_complexity
 from bench.measure.oom import is_out_of_memory
 from bench.measure.real_labels import real_score
 from bench.measure.self_check import DATASET as REAL_DATASET
@@ -77,7 +77,7 @@ def evaluate(
     notes: list[str] = []
     # Counted before apply_settings, which may wrap the model.
     params = sum(parameter.numel() for parameter in loaded.model.parameters())
-    macs = count_macs(cell.model, cell.resolution_px, cell.num_classes)
+    counted = measure_complexity(cell.model, cell.resolution_px, cell.num_classes)
     team.barrier()
     started = time.perf_counter()
     shares = _gathered(team, lambda: _score_share(cell, loaded, part, len(class_names), order, workers, team))
@@ -92,12 +92,12 @@ def evaluate(
         "img_per_s": len(part) / seconds,
         "weights_sha256": loaded.sha256,
         "params": params,
-        "macs": macs,
+        "macs": counted.macs,
         "preprocessing": preprocessing_values(loaded.config),
         "processes": team.size,
         "notes": notes,
     }
-    return Evaluation(values, {}, predictions)
+    return Evaluation(counted.marked(values), {}, predictions)
 
 
 def preprocessing_values(config: dict[str, Any]) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from bench.report.formats import (
     signed,
     significant,
 )
-from bench.report.markdown import Cell, Column, Notes, Table
+from bench.report.markdown import Cell, Column, Notes, Table, escape
 from bench.report.pretraining_words import exaflops, ratio_words, way_words
 from bench.report.style import family_style
 
@@ -68,10 +68,11 @@ def _points_table(
     transfers = {(one.way, one.point.key): one for one in study.transfers}
     rows = []
     for point in points:
+        doubt = notes.number(f"MACs not certified: {escape(point.macs_note)}") if point.macs_note else None
         row = [Cell(point.identity.title, point.key.model), Cell(family_style(point.identity.family).name)]
         row += [_whole(point.key.train_images, point)] if with_images else []
         row += [
-            Cell(significant(point.flop / scale.factor, 3), point.flop, point.cell_ids),
+            Cell(significant(point.flop / scale.factor, 3), point.flop, point.cell_ids, mark=doubt),
             Cell(exaflops(point.flop), point.flop, point.cell_ids),
             _whole(round(point.images_seen), point),
             Cell(percent(point.validation_pct), point.validation_pct, point.cell_ids),

@@ -172,7 +172,10 @@ def _complexity_row(row: Row, scale: Scale, notes: Notes) -> tuple[Cell, ...]:
     count = row.count
     assert count is not None  # the caller filters
     ids = (count.cell_id,)
-    share = 100 * count.attention_macs / count.macs if count.macs else 0.0
+    activations, attention = count.activations, count.attention_macs
+    if activations is None or attention is None:
+        unseen = notes.missing("one of the counters did not see all of the model: see the certificate")
+    share = 100 * attention / count.macs if attention and count.macs else 0.0
     return (
         Cell(row.identity.title.removesuffix(f" @{row.key.resolution_px}")),
         Cell(row.key.model),
@@ -180,8 +183,8 @@ def _complexity_row(row: Row, scale: Scale, notes: Notes) -> tuple[Cell, ...]:
         Cell(str(row.key.resolution_px), row.key.resolution_px),
         Cell(significant_millions(count.params), count.params, ids),
         Cell(significant(count.macs / scale.factor, 3), count.macs, ids),
-        Cell(significant(count.activations / MEGA, 3), count.activations, ids),
-        Cell(percent(share) if count.attention_macs else "–", share, ids),
+        unseen if activations is None else Cell(significant(activations / MEGA, 3), activations, ids),
+        unseen if attention is None else Cell(percent(share) if attention else "–", share, ids),
         certificate_cell(row, notes),
     )
 

@@ -153,10 +153,10 @@ def failures_section(study: Study, warnings: Sequence[str]) -> Section:
     heading = "What failed or was left out, and why"
     if not study.records and not warnings:
         return Section(heading)
-    unlabelled = [row for row in study.rows if row.count is not None and row.count.certificate != "ok"]
+    uncertified = [row for row in study.rows if row.macs_note]
     items = []
-    if unlabelled:
-        items.append(f"The two counters do not agree on {counted(len(unlabelled), 'model')}: see the certificates.")
+    if uncertified:
+        items.append(f"The MACs of {counted(len(uncertified), 'model')} are not certified: see the marks beside them.")
     items += [escape(warning) for warning in warnings]
     if study.failures or study.left_out:
         return Section(heading, table=failures_table(study), below=bullets(items))

@@ -92,7 +92,10 @@ def _count_columns(study: Study) -> list[tuple[Column, Maker]]:
     def macs(row: Row, notes: Notes) -> Cell:
         if row.macs is None:
             return notes.missing("not counted")
-        return Cell(fixed(row.macs / scale.factor, 2 if scale.unit == "M" else 1), row.macs, _count_ids(row))
+        mark = None
+        if row.macs_note and row.count is None:  # else the certificate's own column says it
+            mark = notes.number(f"MACs not certified: {escape(row.macs_note)}")
+        return Cell(fixed(row.macs / scale.factor, 2 if scale.unit == "M" else 1), row.macs, _count_ids(row), mark=mark)
 
     columns: list[tuple[Column, Maker]] = []
     if len({row.key.resolution_px for row in study.rows}) > 1:
@@ -114,7 +117,7 @@ def certificate_cell(row: Row, notes: Notes) -> Cell:
         return notes.missing("not counted: MACs are what the training run was told")
     mark = None
     if row.count.certificate != "ok":
-        mark = notes.number(escape(row.count.certificate_note or "the counters differ"))
+        mark = notes.number(escape(row.macs_note))
     return Cell(row.count.certificate, row.count.certificate, (row.count.cell_id,), mark=mark)
 
 

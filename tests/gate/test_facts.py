@@ -83,7 +83,7 @@ def test_a_branch_on_a_number_is_counted_where_there_are_numbers() -> None:
     assert found["device"] == "cpu"
     assert found["counts"]["aten.convolution"] == 2
     assert found["counts"]["graph breaks"] == 1
-    assert "Tensor.item() cannot be called on meta tensors" in found["absent"]["macs"]
+    assert found["counts"]["macs"] == 2 * 3 * 3 * 8 * 8
 
 
 def test_a_model_whose_constructor_asks_for_a_number_is_counted_by_its_shapes_all_the_same() -> None:

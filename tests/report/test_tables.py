@@ -31,6 +31,14 @@ def small_store():
     return [*records, memory_record("vit_32px_s", 12.345)]
 
 
+def test_a_budget_that_rests_on_uncertified_macs_is_marked_where_nothing_else_counts_them():
+    doubted = {**train_values(80.0), "certificate": "differs", "certificate_note": "fvcore sees no product in: x"}
+    records = [make_record(train_cell("vit_32px_s", seed=seed), doubted) for seed in range(3)]
+    lines = render_table(main_table(study("s", records, none))).splitlines()
+    assert "| 2.00¹ |" in lines[2]
+    assert lines[4] == "¹ MACs not certified: fvcore sees no product in: x"
+
+
 def test_main_table_whole():
     # 1.96 * sqrt(0.8 * 0.2 / 2000) = 1.8 %; 1.96 * sqrt(0.9 * 0.1 / 2000) = 1.3 %
     assert render_table(main_table(study("s", small_store(), none))) == "\n".join(

@@ -133,7 +133,7 @@ def _grown(suite: str, small: Row, large: Row, asked: float) -> Seen:
     points = [
         ((row.key.resolution_px // patch) ** 2 + 1, row.count.attention_macs)
         for row in (small, large)
-        if row.count is not None
+        if row.count is not None and row.count.attention_macs
     ]
     power = _exponent(points[0], points[1])
     label = f"{small.label}, {small.key.resolution_px} to {large.key.resolution_px} px, exponent of attention"
@@ -193,7 +193,9 @@ def measure_attention_share(claim: Claim, measurements: Measurements) -> Verdict
     for study in measurements.studies:
         by_size: dict[int, list[tuple[float, Row]]] = defaultdict(list)
         for row in study.rows:
-            if row.identity.family == "vit" and row.count is not None and row.count.macs:
+            if row.identity.family != "vit" or row.count is None or row.count.attention_macs is None:
+                continue
+            if row.count.macs:
                 by_size[row.key.resolution_px].append((row.count.attention_macs / row.count.macs, row))
         for resolution in sorted(by_size):
             own, top = max(by_size[resolution], key=lambda one: (one[0], one[1].key))

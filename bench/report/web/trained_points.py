@@ -106,9 +106,9 @@ def _count_values(row: Row) -> dict[str, Value]:
         "macs": row.count.macs,
         "params": row.count.params,
         "activations": row.count.activations,
-        "macs_with_norms": row.count.macs + row.count.norm_macs,
+        "macs_with_norms": None if row.count.norm_macs is None else row.count.macs + row.count.norm_macs,
     }
-    return {axis: Value(float(n), None, how, (row.count.cell_id,)) for axis, n in numbers.items() if n > 0}
+    return {axis: Value(float(n), None, how, (row.count.cell_id,)) for axis, n in numbers.items() if n}
 
 
 def _score_values(score: Score, dataset: str) -> dict[str, Value]:
