@@ -63,7 +63,13 @@ def plan(
     rates = _measured([cell for _, cells in plans for cell in cells]) if measure else None
     if as_json:
         listed = [
-            {"suite": one.name, "cell_id": cell.cell_id, **cell.model_dump(mode="json"), **_costs(cell, rates)}
+            {
+                "suite": one.name,
+                "cell_id": cell.cell_id,
+                **cell.model_dump(mode="json"),
+                **_costs(cell, rates),
+                **_doubt(cell),
+            }
             for one, cells in plans
             for cell in cells
         ]
@@ -118,7 +124,8 @@ def print_plan(suite: Suite, cells: list[Cell], workers: int, rates: Mapping[Poi
         for point, rate in rates.items():
             if rate.img_per_s is None:
                 typer.echo(f"No rate of {point.model} at {point.resolution_px} px: {rate.reason}")
-    for line in (*_doubts(cells), *_absent(cells), *_later(suite, cells)):
+    doubts = [f"{model} at {resolution_px} px: {doubt}" for (model, resolution_px), doubt in _doubts(cells).items()]
+    for line in (*doubts, *_absent(cells), *_later(suite, cells)):
         typer.echo(line)
     typer.echo("")
 
@@ -151,14 +158,20 @@ def _costs(cell: Cell, rates: Mapping[Point, Rate] | None) -> dict[str, float | 
     return costs | {"device_hours": None if images is None or rate is None else images / rate / SECONDS_PER_HOUR}
 
 
-def _doubts(cells: Iterable[Cell]) -> list[str]:
-    """A line for each model with a training that rests on MACs which are not certified."""
+def _doubts(cells: Iterable[Cell]) -> dict[tuple[str, int], str]:
+    """(model, resolution) -> why the MACs that its training rests on are not certified, where they are not."""
     from bench.execute.estimate import count_of
     from bench.execute.step_rates import TrainingCell
 
     trained = {(c.model, c.resolution_px, c.num_classes): c for c in cells if isinstance(c, TrainingCell)}
     counts = {(model, px): count_of(cell) for (model, px, _), cell in trained.items()}
-    return [f"{model} at {px} px: {count.doubt}" for (model, px), count in counts.items() if count and count.doubt]
+    return {key: count.doubt for key, count in counts.items() if count and count.doubt}
+
+
+def _doubt(cell: Cell) -> dict[str, str]:
+    """The same of one cell, as a field of its own; nothing where there is none."""
+    doubts = list(_doubts([cell]).values())
+    return {"doubt": doubts[0]} if doubts else {}
 
 
 def _number(value: float | None) -> str:

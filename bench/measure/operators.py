@@ -273,7 +273,7 @@ _WITHOUT_PRODUCT = frozenset(
         "pack_padded_sequence",
         # elementwise, though not tagged so
         "prelu", "prelu_kernel", "hardswish", "rsub", "log_sigmoid_forward",
-        "complex", "polar", "floor_divide", "square", "outer", "ger", "linalg_cross",
+        "complex", "polar", "floor_divide", "square", "outer", "ger", "addr", "linalg_cross",
         "glu", "mse_loss", "smooth_l1_loss", "huber_loss", "dropout", "feature_dropout", "native_dropout",
         "fused_dropout", "bernoulli", "normal", "uniform", "random", "exponential", "multinomial", "rrelu_with_noise",
         "affine_grid_generator",
