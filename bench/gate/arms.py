@@ -68,12 +68,15 @@ class Arm(Protocol):
 class ProcessArm:
     """A worker process of one side, pinned and waiting. `versions` are python, torch and timm as it sees them.
 
+    notes: sentences on what it read of no tree's own.
+
     Raises SideBrokenError from `ready` if the side's code cannot be imported, WorkerLostError if the process is lost.
     """
 
     def __init__(self, name: str, code: SideCode, *, device: Device, threads: int, cpus: Sequence[int] | None) -> None:
         self.name, self._code, self._device, self._threads = name, code, device, threads
         self.versions: dict[str, str] = {}
+        self.notes: tuple[str, ...] = ()
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the worker
         self._process = subprocess.Popen(
             [str(code.python), "-P", str(WORKER)],
@@ -88,8 +91,8 @@ class ProcessArm:
         assert self._process.stdout is not None
         self._input, self._output = self._process.stdin, self._process.stdout
         self._buffer = b""
-        foreign = None if code.foreign is None else str(code.foreign)
-        self._send({"do": "start", "cpus": cpus, "threads": threads, "device": device, "foreign": foreign})
+        watch = None if code.apart is None else code.apart.asked()
+        self._send({"do": "start", "cpus": cpus, "threads": threads, "device": device, "watch": watch})
 
     def ready(self) -> None:
         """Wait until the process has imported what it needs, and check that it runs the code it should."""
@@ -100,16 +103,14 @@ class ProcessArm:
         self.versions = {key: reply[key] for key in ("python", "torch", "timm")}
 
     def build(self, workload: Workload) -> int | str:
-        """Nanoseconds of a forward pass, or the side's own reason why it cannot make the model."""
+        """Nanoseconds of a forward pass, or the side's own reason why it cannot make the model.
+
+        Raises SideBrokenError where the worker read what is not its side's own.
+        """
         self._send({"do": "build", "workload": workload.model_dump(mode="json"), "device": self._device})
         patience = COMPILE_SECONDS if workload.settings.get("compile") else BUILD_SECONDS
         reply = self._receive(patience, f"building {workload.model}")
-        if "foreign" in reply:
-            raise SideBrokenError(
-                f"{self._code.side.label} imported '{reply['foreign']}' from head's tree: the two would be compared "
-                "with the same code. Put it on the import path relative to the repository, or give --base-python an "
-                "interpreter in which the base is installed."
-            )
+        self.notes = tuple(dict.fromkeys((*self.notes, *self._code.judge(reply.get("seen")))))
         return str(reply["error"]) if "error" in reply else int(reply["forward_ns"])
 
     def turn(self, index: int, pace: Pace, expected_ns: float) -> Taken:

@@ -84,7 +84,7 @@ class _Counting:
         request = {
             "workloads": [one.model_dump(mode="json") for one in workloads],
             "graph_breaks": True,
-            "foreign": None if code.foreign is None else str(code.foreign),
+            "watch": None if code.apart is None else code.apart.asked(),
         }
         self.process = subprocess.Popen(
             [str(code.python), "-P", str(FACTS)],
@@ -134,7 +134,16 @@ def _finish(counting: _Counting, deadline: float) -> list[Facts]:
     if problem is not None:
         return [Facts(error=problem) for _ in counting.workloads]
     missing = Facts(error=f"{ending}{_last_line(counting.complaints)}")
-    return [*map(Facts.model_validate, found), *[missing] * (len(counting.workloads) - len(found))]
+    return [*(_facts(counting.code, one) for one in found), *[missing] * (len(counting.workloads) - len(found))]
+
+
+def _facts(code: SideCode, answer: dict[str, Any]) -> Facts:
+    """What one answer says, unless it is not proven to be of the side's own code."""
+    try:
+        code.judge(answer.pop("seen", None))
+    except SideBrokenError as error:
+        return Facts(error=str(error))
+    return Facts.model_validate(answer)
 
 
 def _origin_problem(code: SideCode, origin: Mapping[str, Any]) -> str | None:

@@ -4,11 +4,11 @@ A script that is started by its path and asks nothing of the tree's bench.gate, 
 
     python -P <this file> < request    with PYTHONPATH = the side's source tree
 
-The request is {"workloads": [...], "graph_breaks": true, "foreign": null}, workloads as bench.gate.result.Workload has
-them; foreign is the other side's tree, of which nothing may be imported. The answer
-is a line of JSON that says where `bench` comes from, {"origin": "..."} or {"error": "one line"}, and then one for each
-workload, in their order, as soon as it is known:
-{"counts": {...}, "absent": {...}, "break_reasons": [...], "device": "meta"} or {"error": "one line"}.
+The request is {"workloads": [...], "graph_breaks": true, "watch": null}, workloads as bench.gate.result.Workload has
+them; watch is what seen.py is asked. The answer is a line of JSON that says where `bench` comes from,
+{"origin": "..."} or {"error": "one line"}, and then one for each workload, in their order, as soon as it is known:
+{"counts": {...}, "absent": {...}, "break_reasons": [...], "device": "meta"} or {"error": "one line"}, each with "seen"
+if seen.py was asked.
 
 counts: `params`, `macs` and `activations` of one image; `graph breaks` under torch.compile; and for each operator that
 does work, `aten.bmm` for example, its calls in one forward pass of the batch. absent: a count that could not be had ->
@@ -17,6 +17,7 @@ why. device: where the calls were counted; `meta`, unless the model's code asks 
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import sys
@@ -98,26 +99,25 @@ def main() -> None:
         answer({"error": f"cannot be imported: {one_line(error)}"})
         return
     answer({"origin": os.path.dirname(os.path.dirname(os.path.abspath(bench.__file__)))})
+    watch = None if request["watch"] is None else load_seen().Watch(request["watch"])
     for workload in request["workloads"]:
-        found = count_workload(workload, graph_breaks=request["graph_breaks"])
-        stranger = stranger_in(request["foreign"])
-        answer(found if stranger is None else {"error": f"imported {stranger!r} from the other side's tree"})
-
-
-def stranger_in(tree: str | None) -> str | None:
-    """The name of a module that this process imported from that tree, None for none; as worker.py has it."""
-    if tree is None:
-        return None
-    own = os.environ.get("PYTHONPATH", "").partition(os.pathsep)[
-        0
-    ]  # may lie in the other one, as temporary folders may
-    for name, module in list(sys.modules.items()):
-        file = getattr(module, "__file__", None)
-        if file == __file__ or not isinstance(file, str) or not file.startswith(tree + os.sep):
+        if watch is None:
+            answer(count_workload(workload, graph_breaks=request["graph_breaks"]))
             continue
-        if not file.startswith(own + os.sep) and "site-packages" not in file and "dist-packages" not in file:
-            return name
-    return None
+        watch.on()
+        found = count_workload(workload, graph_breaks=request["graph_breaks"])
+        answer({**found, "seen": watch.report()})
+
+
+def load_seen() -> Any:
+    """The module beside this file: a script that is started by its path can import nothing of its folder."""
+    place = os.path.join(os.path.dirname(os.path.abspath(__file__)), "seen.py")
+    spec = importlib.util.spec_from_file_location("vitbench_seen", place)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def count_workload(workload: dict[str, Any], *, graph_breaks: bool) -> dict[str, Any]:

@@ -50,6 +50,7 @@ class Launcher:
     threads: int
     cpus: tuple[int, ...] | None
     versions: dict[str, dict[str, str]] = field(default_factory=dict)
+    notes: dict[str, None] = field(default_factory=dict)  # in their order, each once
     conditions: dict[str, Any] = field(default_factory=dict)
 
     @contextlib.contextmanager
@@ -63,6 +64,7 @@ class Launcher:
                 arm.ready()
                 self.versions[name] = arm.versions
             yield arms
+            self.notes.update(dict.fromkeys(note for arm in arms.values() for note in arm.notes))
             if not self.conditions:  # after the turns: what it imports would be in one worker and not in the others
                 self.conditions = arms["head"].conditions()
         finally:
@@ -81,7 +83,7 @@ def run_check(request: Request, listener: Listener, cache: Path) -> CheckResult:
     cache: folder for environments of bases with other dependencies. Raises RequestError for what cannot be asked.
     """
     head = this_tree()
-    _require_known(request, head)
+    _require_known(request)
     cpus = choose_cpus(request.threads)
     started_at, started = datetime.now(UTC).isoformat(timespec="seconds"), time.monotonic()
     with contextlib.ExitStack() as held:
@@ -89,14 +91,15 @@ def run_check(request: Request, listener: Listener, cache: Path) -> CheckResult:
         launcher: Launcher | None = None
         exact: tuple[ExactResult, ...] = ()
         try:
-            base = held.enter_context(_base(request, head, cache))
+            base, head = held.enter_context(_sides(request, head, cache))
             launcher = Launcher(base, head, request.device, request.threads, cpus)
             exact = _count(request, base, head)
             measured = measure(request.comparisons, request.plan, launcher, listener)
         except SideBrokenError as error:
             measured = inconclusive(request.comparisons, error)
         notes, problems = recall(request, launcher, measured)
-        measured = replace(measured, problems=(*measured.problems, *_other_packages(request, launcher), *problems))
+        problems = (*measured.problems, *_other_packages(request, launcher), *_notes(launcher), *problems)
+        measured = replace(measured, problems=problems)
         wall_s = time.monotonic() - started
         return _result(request, head, launcher, measured, exact, notes, cpus, started_at, wall_s)
 
@@ -111,6 +114,11 @@ def _other_packages(request: Request, launcher: Launcher | None) -> tuple[str, .
         return ()
     return (f"Base and head depend on other packages and ran with them ({', '.join(differing)}): a difference may be "
             "theirs.",)  # fmt: skip
+
+
+def _notes(launcher: Launcher | None) -> tuple[str, ...]:
+    """What a reader should know of the sides' trees and of what their workers read."""
+    return () if launcher is None else (*launcher.base.notes, *launcher.notes)
 
 
 def run_baselines(
@@ -201,14 +209,15 @@ def run_selftest(
 
 
 @contextlib.contextmanager
-def _base(request: Request, head: SideCode, cache: Path) -> Iterator[SideCode]:
+def _sides(request: Request, head: SideCode, cache: Path) -> Iterator[tuple[SideCode, SideCode]]:
+    """Base and head; of two revisions each can prove that it ran its own code."""
     if request.base is not None:
-        with base_tree(request.base, head, cache, request.base_python) as code:
-            yield code
+        with base_tree(request.base, head, cache, request.base_python) as base:
+            yield base, replace(head, places=base.places, apart=base.apart)
         return
     label = f"a ({request.base_python.name})" if request.base_python else "a"
     side = head.side.model_copy(update={"label": label})
-    yield SideCode(side, request.base_python or head.python, head.tree, head.folder)
+    yield SideCode(side, request.base_python or head.python, head.tree, head.folder), head
 
 
 def _count(request: Request, base: SideCode, head: SideCode) -> tuple[ExactResult, ...]:
@@ -219,9 +228,7 @@ def _count(request: Request, base: SideCode, head: SideCode) -> tuple[ExactResul
     return count_exactly(request.comparisons, base, head, gates=gates)
 
 
-def _require_known(request: Request, head: SideCode) -> None:
-    if request.base is not None and head.tree is None:
-        raise RequestError("--base compares two revisions, and the current folder is in no git checkout.")
+def _require_known(request: Request) -> None:
     if request.base_python is not None and not os.access(request.base_python, os.X_OK):
         raise RequestError(f"--base-python: '{request.base_python}' is no program that can be run.")
     names = [one.name for one in request.comparisons]

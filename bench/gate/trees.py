@@ -9,19 +9,22 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import requires
 from pathlib import Path
+from typing import Any
 
 from bench.errors import BenchError, RequestError
+from bench.gate.apart import PACKAGE_ROOT, Apart
+from bench.gate.git import GitError, fill_submodules, git, git_or_none
 from bench.gate.result import Side
+from bench.gate.seen import INSTALLED_NAMES
 
-PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 WORKTREE_PREFIX = "vitbench-check-"
-GIT_SECONDS = 120.0
 INSTALL_SECONDS = 1_800.0
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 # The length of the environment and of the program's name moves a process's stack, and with it its speed: the paths of
@@ -48,15 +51,19 @@ class SideBrokenError(BenchError):
 class SideCode:
     """The code and the interpreter of one side. tree: imported before anything installed; None: nothing is.
 
-    folder: where the worker stands, from which relative paths of a user's models start. foreign: the other side's tree,
-    from which nothing may be imported; None where both sides have one tree.
+    folder: where the worker stands, from which relative paths of a user's models start. places: folders of the tree
+    that are on the import path too, as an editable installation puts them there. apart: proves that the side ran its
+    own code; None where both sides have one tree. refusal: why git shows no tree. notes: what a reader should know.
     """
 
     side: Side
     python: Path
     tree: Path | None
     folder: Path
-    foreign: Path | None = None
+    places: tuple[str, ...] = ()
+    apart: Apart | None = None
+    refusal: str = ""
+    notes: tuple[str, ...] = ()
 
     def environment(self, threads: int) -> dict[str, str]:
         """The parent's environment with this side's import path, and limits that torch reads when it is imported."""
@@ -77,10 +84,10 @@ class SideCode:
         }
 
     def _import_path(self) -> list[Path]:
-        places = [] if self.tree is None else [self.tree, self.tree / "src"]
+        places = [] if self.tree is None else [self.tree, self.tree / "src", *(self.tree / one for one in self.places)]
         if not _is_installed_copy():
             places.append(PACKAGE_ROOT)  # behind the tree: only where the tree holds no `bench` of its own
-        return [place for place in places if place.is_dir()]
+        return [place for place in dict.fromkeys(places) if place.is_dir()]
 
     def require_origin(self, origin: Path) -> None:
         """Raise SideBrokenError if a worker imported `bench` from elsewhere than the tree that holds one."""
@@ -91,19 +98,40 @@ class SideCode:
                 "a check of that would compare a revision with itself."
             )
 
+    def judge(self, seen: Mapping[str, Any] | None) -> tuple[str, ...]:
+        """Notes on what a worker read. Raises SideBrokenError where it is not proven to be the side's own code."""
+        if self.apart is None or seen is None or self.tree is None:
+            return ()
+        finding = self.apart.judge(self.side.label, Path(os.path.realpath(self.tree)), seen)
+        if finding.problem is not None:
+            raise SideBrokenError(finding.problem)
+        return finding.notes
+
 
 def this_tree(label: str = "head") -> SideCode:
     """The code of the working tree around the current folder, changes that are not committed included."""
     folder = Path.cwd()
-    top = _git_or_none(folder, "rev-parse", "--show-toplevel")
-    if top is None:
-        return SideCode(Side(label=label), Path(sys.executable), None, folder)
-    commit = _git_or_none(folder, "rev-parse", "HEAD")
-    changes = _git_or_none(folder, "status", "--porcelain")
-    dirty = bool(changes)
+    try:
+        top = git(folder, "rev-parse", "--show-toplevel")
+    except GitError as error:
+        return SideCode(Side(label=label), Path(sys.executable), None, folder, refusal=str(error))
+    commit = git_or_none(folder, "rev-parse", "HEAD")
+    dirty = bool(git_or_none(folder, "status", "--porcelain"))
     name = f"{label} ({commit[:8] if commit else 'no commit'}{', with uncommitted changes' if dirty else ''})"
     side = Side(label=name, commit=commit, is_dirty=dirty)
-    return SideCode(side, Path(sys.executable), Path(top), folder)
+    return SideCode(side, Path(sys.executable), Path(top), folder, import_places(Path(top)))
+
+
+def import_places(tree: Path) -> tuple[str, ...]:
+    """Folders of the tree on this interpreter's import path, relative to the tree, without those of installed packages.
+
+    An editable installation puts them there, or PYTHONPATH. Each side is given its own.
+    """
+    top, installed = Path(os.path.realpath(tree)), {os.path.realpath(place) for place in sysconfig.get_paths().values()}
+    entries = sys.path if sys.flags.safe_path else sys.path[1:]  # the first is the script's folder
+    real = [Path(os.path.realpath(entry)) for entry in entries if entry and os.path.isdir(entry)]
+    inside = [place for place in real if place.is_relative_to(top) and place.name not in INSTALLED_NAMES]
+    return tuple(dict.fromkeys(str(place.relative_to(top)) for place in inside if str(place) not in installed))
 
 
 @contextlib.contextmanager
@@ -114,35 +142,50 @@ def base_tree(revision: str, head: SideCode, cache: Path, python: Path | None = 
     what they depend on. Raises RequestError for a revision that does not exist, SideBrokenError if it cannot be made.
     """
     if head.tree is None:
-        raise RequestError("--base compares two revisions, and the current folder is in no git checkout.")
+        raise RequestError(
+            "--base compares two revisions, and the current folder is in no git checkout that git reads. It says: "
+            f"{head.refusal}"
+        )
     commit = resolve_revision(revision, head.tree)
     _remove_stale(head.tree)
     place = Path(tempfile.mkdtemp(prefix=f"{WORKTREE_PREFIX}{os.getpid()}-"))
     tree = place / "base"
     try:
-        _git(
-            head.tree, "-c", f"core.hooksPath={os.devnull}", "worktree", "add", "--detach", "--force", str(tree), commit
-        )
+        notes = _add_worktree(head.tree, tree, commit)
         folder = tree / head.folder.resolve().relative_to(head.tree.resolve())
         if not folder.is_dir():
             folder = tree
         if python is None:
             python = interpreter_for(tree, head, cache)
         side = Side(label=f"base ({commit[:8]})", commit=commit, is_dirty=False)
-        yield SideCode(side, python, tree, folder, foreign=head.tree)
+        places = tuple(one for one in head.places if (tree / one).is_dir())
+        apart = Apart(Path(os.path.realpath(tree)), Path(os.path.realpath(head.tree)), python == head.python)
+        yield SideCode(side, python, tree, folder, places, apart, notes=notes)
     finally:
         _remove_worktree(head.tree, place)
 
 
+def _add_worktree(repository: Path, tree: Path, commit: str) -> tuple[str, ...]:
+    """Make the worktree, its submodules included; notes on those that stay empty."""
+    no_hooks = ("-c", f"core.hooksPath={os.devnull}")
+    try:
+        git(repository, *no_hooks, "worktree", "add", "--detach", "--force", str(tree), commit)
+        return tuple(fill_submodules(tree, repository, commit))
+    except GitError as error:
+        raise SideBrokenError(f"git failed: {error}") from None
+
+
 def resolve_revision(revision: str, tree: Path) -> str:
     """The commit that a revision names. Raises RequestError with what to do where the history is too short."""
-    commit = _git_or_none(tree, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    commit = git_or_none(tree, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
     if commit:
         return commit
-    is_shallow = _git_or_none(tree, "rev-parse", "--is-shallow-repository") == "true"
-    advice = "This clone is shallow: fetch more history (`fetch-depth: 0` on GitHub)." if is_shallow else (
-        "`git log --oneline` lists what there is; a branch of the server may need `git fetch` first."
-    )  # fmt: skip
+    if git_or_none(tree, "rev-parse", "--verify", "--quiet", "HEAD") is None:
+        advice = "There is no commit yet."
+    elif git_or_none(tree, "rev-parse", "--is-shallow-repository") == "true":
+        advice = "This clone is shallow: fetch more history (`fetch-depth: 0` on GitHub)."
+    else:
+        advice = "`git log --oneline` lists what there is; a branch of the server may need `git fetch` first."
     raise RequestError(f"--base {revision!r} is no revision of this checkout. {advice}")
 
 
@@ -226,7 +269,7 @@ def _install(command: list[str], tree: Path) -> None:
 
 def _remove_stale(tree: Path) -> None:
     """Take away the worktrees that killed checks of this repository left behind, and no others."""
-    for line in (_git_or_none(tree, "worktree", "list", "--porcelain") or "").splitlines():
+    for line in (git_or_none(tree, "worktree", "list", "--porcelain") or "").splitlines():
         match = re.fullmatch(rf"worktree (.*/{WORKTREE_PREFIX}(\d+)-[^/]*)/base", line)
         if match and not _is_alive(int(match[2])):
             _remove_worktree(tree, Path(match[1]))
@@ -234,7 +277,7 @@ def _remove_stale(tree: Path) -> None:
 
 def _remove_worktree(tree: Path, place: Path) -> None:
     # Twice: one that git was killed while making is locked.
-    _git_or_none(tree, "worktree", "remove", "--force", "--force", str(place / "base"))
+    git_or_none(tree, "worktree", "remove", "--force", "--force", str(place / "base"))
     shutil.rmtree(place, ignore_errors=True)
 
 
@@ -246,24 +289,3 @@ def _is_alive(process: int) -> bool:
     except PermissionError:
         return True
     return True
-
-
-def _git(folder: Path, *arguments: str) -> str:
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(folder), *arguments],
-            capture_output=True, text=True, timeout=GIT_SECONDS, env=environment,
-        )  # fmt: skip
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise SideBrokenError(f"git failed: {error}") from None
-    if done.returncode:
-        raise SideBrokenError(f"git failed: {' '.join(done.stderr.split()) or done.returncode}")
-    return done.stdout.strip()
-
-
-def _git_or_none(folder: Path, *arguments: str) -> str | None:
-    try:
-        return _git(folder, *arguments)
-    except SideBrokenError:
-        return None

@@ -8,6 +8,7 @@ an older revision need not have. One JSON request a line on standard input, one 
 from __future__ import annotations
 
 import gc
+import importlib.util
 import json
 import os
 import resource
@@ -44,7 +45,7 @@ class Side:
         self._steps: list[tuple[Step, tuple[int, int]] | None] = []
         self._synchronise: Callable[[], None] = lambda: None
         self._is_one_thread = False
-        self._foreign: str | None = None
+        self._watch: Any = None  # of seen.py, in a check of two revisions
         self._contexts: list[Any] = []  # entered for as long as the worker lives
 
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -62,7 +63,6 @@ class Side:
 
     def start(self, request: dict[str, Any]) -> dict[str, Any]:
         """Import what is slow to import, pin the process, and say who this is."""
-        self._foreign = request["foreign"]
         try:
             import timm
             import torch
@@ -83,6 +83,8 @@ class Side:
             self._synchronise = torch.cuda.synchronize
         elif request["device"] == "mps":
             self._synchronise = torch.mps.synchronize
+        if request["watch"] is not None:
+            self._watch = load_seen().Watch(request["watch"])
         context = torch.inference_mode()
         context.__enter__()
         self._contexts.append(context)
@@ -94,22 +96,23 @@ class Side:
         }
 
     def build(self, workload: dict[str, Any], device: str) -> dict[str, Any]:
-        """Make one model ready; the reply has the nanoseconds of a pass, or why it cannot be made."""
+        """Make one model ready: the nanoseconds of a pass, or why it cannot be made; and what was read meanwhile."""
+        if self._watch is not None:
+            self._watch.on()
         try:
             step = self._make_step(workload, device)
-            nanoseconds = self._warm_up(step)
+            reply: dict[str, Any] = {"forward_ns": self._warm_up(step)}
+            self._steps.append((step, tuple(workload["plant"] or (0, 1))))
         except Exception as error:  # the side's own code, or a model that does not fit: the check says so
             self._steps.append(None)
-            return {"error": one_line(error)}
-        finally:
-            stranger = stranger_in(self._foreign)
-        if stranger is not None:
-            return {"foreign": stranger}
-        self._steps.append((step, tuple(workload["plant"] or (0, 1))))
-        gc.collect()
-        gc.freeze()
-        gc.disable()
-        return {"forward_ns": nanoseconds}
+            reply = {"error": one_line(error)}
+        if self._watch is not None:
+            reply["seen"] = self._watch.report()
+        if "error" not in reply:
+            gc.collect()
+            gc.freeze()
+            gc.disable()
+        return reply
 
     def turn(self, index: int, warm: int, forwards: int) -> dict[str, Any]:
         """Nanoseconds of so many forward passes, after `warm` that are not timed. A plant adds its share of passes.
@@ -182,23 +185,15 @@ class Side:
         return sorted(samples)[PROBE_PASSES // 2]
 
 
-def stranger_in(tree: str | None) -> str | None:
-    """The name of a module that this process imported from a tree that is not its side's; None for none.
-
-    An editable installation hands such modules out. What is installed inside that tree (`.venv`) is nobody's code.
-    """
-    if tree is None:
-        return None
-    own = os.environ.get("PYTHONPATH", "").partition(os.pathsep)[
-        0
-    ]  # may lie in the other one, as temporary folders may
-    for name, module in list(sys.modules.items()):
-        file = getattr(module, "__file__", None)
-        if file == __file__ or not isinstance(file, str) or not file.startswith(tree + os.sep):
-            continue  # this very script is head's on both sides, under `__main__` and other names
-        if not file.startswith(own + os.sep) and "site-packages" not in file and "dist-packages" not in file:
-            return name
-    return None
+def load_seen() -> Any:
+    """The module beside this file: a script that is started by its path can import nothing of its folder."""
+    place = os.path.join(os.path.dirname(os.path.abspath(__file__)), "seen.py")
+    spec = importlib.util.spec_from_file_location("vitbench_seen", place)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def conditions(device: str, threads: int) -> dict[str, Any]:

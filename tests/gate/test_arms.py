@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from bench.gate import arms
+from bench.gate.apart import Apart
 from bench.gate.arms import Pace, ProcessArm, WorkerLostError
 from bench.gate.result import Workload
 from bench.gate.trees import SideBrokenError, SideCode, this_tree
@@ -125,14 +126,44 @@ def test_a_side_that_imports_from_the_other_tree_is_found_out(folder: Path, tmp_
     (folder / "net.py").write_text(
         f"import sys\nsys.path.append({str(other)!r})\nimport layers\n" + NET.format(accident="pass")
     )
-    code = replace(this_tree(), foreign=other)
-    with worker(code) as arm, pytest.raises(SideBrokenError, match="imported 'layers' from head's tree"):
+    code = replace(this_tree(), tree=folder, apart=Apart(folder, other, has_one_interpreter=True))
+    told = (
+        f"head imported 'layers' from {other}/layers.py, in head's tree: the two would be compared with the same code"
+    )
+    with worker(code) as arm, pytest.raises(SideBrokenError, match=told):
         arm.build(WORKLOAD)
+
+
+def test_a_side_that_fails_over_the_other_tree_s_file_is_told_of_the_file(folder: Path, tmp_path: Path) -> None:
+    other = tmp_path / "head"
+    other.mkdir()
+    (other / "width.txt").write_text("wide\n")
+    (folder / "net.py").write_text(NET.format(accident="pass") + f"\nint(open({str(other / 'width.txt')!r}).read())\n")
+    code = replace(this_tree(), tree=folder, apart=Apart(folder, other, has_one_interpreter=True))
+    with worker(code) as arm, pytest.raises(SideBrokenError, match=r"width\.txt, in head's tree: .* the same file"):
+        arm.build(WORKLOAD)
+
+
+def test_what_is_opened_in_a_turn_is_not_listened_to(folder: Path, tmp_path: Path) -> None:
+    """Building has shown what a model reads; while turns are timed nothing is kept."""
+    other = tmp_path / "head"
+    other.mkdir()
+    (other / "width.txt").write_text("wide\n")
+    accident = f"calls > MANY and open({str(other / 'width.txt')!r}).close()"
+    (folder / "net.py").write_text(
+        NET.format(accident=accident).replace("calls, MANY = 0, 100_000", "calls, MANY = 0, 50_000")
+    )
+    code = replace(this_tree(), tree=folder, apart=Apart(folder, other, has_one_interpreter=True))
+    with worker(code) as arm:
+        arm.build(WORKLOAD)
+        arm.turn(0, Pace(1, 50_500), 1e9)
+        assert isinstance(arm.build(WORKLOAD), int)
 
 
 def test_the_worker_itself_is_head_s_on_both_sides(folder: Path) -> None:
     package = Path(arms.__file__).resolve().parents[2]  # where worker.py lies, and as good as head's tree
-    code = replace(this_tree(), tree=folder, foreign=package / "bench" / "gate")
+    apart = Apart(folder, package / "bench" / "gate", has_one_interpreter=True)
+    code = replace(this_tree(), tree=folder, apart=apart)
     with worker(code) as arm:
         assert isinstance(arm.build(WORKLOAD), int)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from bench.gate.apart import Apart
 from bench.gate.exact import Facts, collect_facts, compare_facts, count_exactly
 from bench.gate.result import Comparison, CountChange, Side, Workload
 from bench.gate.trees import SideCode
@@ -201,6 +202,6 @@ def test_a_side_that_imports_from_the_other_one_is_not_counted(tmp_path: Path) -
             f"import sys\nsys.path.append({str(head)!r})\nimport layers\n{NET.format(body='return layers.build()')}"
         )
     (head / "layers.py").write_text(NET.format(body="return nn.Conv2d(3, 4, 1)"))
-    code = SideCode(Side(label="base"), Path(sys.executable), base, base, foreign=head)
+    code = SideCode(Side(label="base"), Path(sys.executable), base, base, apart=Apart(base, head, True))
     [[found]] = collect_facts([(code, [Workload(model="net.py:build", resolution_px=8)])])
-    assert found.error == "imported 'layers' from the other side's tree"
+    assert (found.error or "").startswith(f"base imported 'layers' from {head}/layers.py, in head's tree: ")

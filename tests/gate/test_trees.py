@@ -9,6 +9,8 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from gate.repositories import commit as commit_files
+from gate.repositories import git
 
 from bench.errors import RequestError
 from bench.gate.trees import (
@@ -24,18 +26,8 @@ from bench.gate.trees import (
 PYPROJECT = '[project]\nname = "net"\nversion = "1"\ndependencies = [{}]\n'
 
 
-def git(folder: Path, *arguments: str) -> str:
-    identity = ["-c", "user.name=test", "-c", "user.email=test@example.org"]
-    done = subprocess.run(["git", *identity, *arguments], cwd=folder, check=True, capture_output=True, text=True)
-    return done.stdout.strip()
-
-
 def commit(folder: Path, **files: str) -> str:
-    for name, text in files.items():
-        (folder / f"{name}.py").write_text(text)
-    git(folder, "add", "--all")
-    git(folder, "commit", "--quiet", "--message", "change")
-    return git(folder, "rev-parse", "HEAD")
+    return commit_files(folder, {f"{name}.py": text for name, text in files.items()})
 
 
 @pytest.fixture
@@ -111,8 +103,91 @@ def test_a_shallow_clone_is_told_to_fetch_more(
 
 def test_outside_a_checkout_there_is_no_base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(RequestError, match="in no git checkout"), base_tree("HEAD", this_tree(), tmp_path):
+    told = "in no git checkout that git reads. It says: fatal: not a git repository"
+    with pytest.raises(RequestError, match=told), base_tree("HEAD", this_tree(), tmp_path):
         pass
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+def test_a_checkout_of_another_owner_is_refused_with_git_s_own_advice(repository: Path, tmp_path: Path) -> None:
+    for path in (repository, repository / ".git"):
+        os.chown(path, 12_345, 12_345)
+    advice = rf"detected dubious ownership .*git config --global --add safe.directory {repository}$"
+    with pytest.raises(RequestError, match=advice), base_tree("HEAD", this_tree(), tmp_path):
+        pass
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+def test_settings_of_git_in_the_environment_hold(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As CI sets safe.directory. What a hook of git says of its own repository does not hold."""
+    for path in (repository, repository / ".git"):
+        os.chown(path, 12_345, 12_345)
+    for key, value in (("COUNT", "1"), ("KEY_0", "safe.directory"), ("VALUE_0", "*")):
+        monkeypatch.setenv(f"GIT_CONFIG_{key}", value)
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "nowhere"))
+    assert this_tree().tree == repository
+
+
+def test_without_git_the_reason_says_so(repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with (
+        pytest.raises(RequestError, match="No such file or directory: 'git'"),
+        base_tree("HEAD", this_tree(), tmp_path),
+    ):
+        pass
+
+
+def test_a_repository_without_a_commit_has_no_base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    git(tmp_path, "init", "--quiet")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RequestError, match="There is no commit yet"), base_tree("HEAD", this_tree(), tmp_path):
+        pass
+
+
+def test_folders_of_the_tree_on_the_import_path_are_given_to_each_side(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As an editable installation puts them there, through a link or not; a base that lacks one is spared it."""
+    commit_files(repository, {"python/blocks.py": ""})
+    commit_files(repository, {"later/more.py": "", ".venv/lib/site-packages/x.py": ""})
+    (tmp_path / "link").symlink_to(repository)
+    inside = [tmp_path / "link" / "python", repository / "later", repository / ".venv" / "lib" / "site-packages"]
+    monkeypatch.setattr(sys, "path", ["script's folder", *map(str, inside), str(tmp_path), *sys.path[1:]])
+    head = this_tree()
+    assert head.places == ("python", "later")
+    with base_tree("HEAD~1", head, tmp_path) as base:
+        assert base.places == ("python",)
+        assert base.environment(1)["PYTHONPATH"].split(os.pathsep)[:2] == [str(base.tree), f"{base.tree}/python"]
+
+
+def test_a_submodule_has_in_the_base_what_the_base_recorded(repository: Path, tmp_path: Path) -> None:
+    library, libs = tmp_path / "library", "libs/one"
+    commit_files(library, {"lib.py": "version = 1\n"})
+    git(repository, "submodule", "--quiet", "add", str(library), libs)
+    commit(repository)
+    commit_files(library, {"lib.py": "version = 2\n"})
+    git(repository / libs, "pull", "--quiet")
+    commit(repository)
+    with base_tree("HEAD~1", this_tree(), tmp_path) as base:
+        assert base.tree is not None
+        assert ((base.tree / libs / "lib.py").read_text(), base.notes) == ("version = 1\n", ())
+    assert (repository / libs / "lib.py").read_text() == "version = 2\n"
+    assert git(repository / libs, "status", "--porcelain") == ""
+    assert len(git(repository, "worktree", "list").splitlines()) == 1
+
+
+def test_a_submodule_whose_commit_is_not_here_is_named(repository: Path, tmp_path: Path) -> None:
+    commit_files(tmp_path / "library", {"lib.py": ""})
+    git(repository, "submodule", "--quiet", "add", str(tmp_path / "library"), "libs/one")
+    git(repository, "update-index", "--cacheinfo", f"160000,{'a' * 40},libs/one")
+    git(repository, "commit", "--quiet", "--message", "a commit of nobody")
+    with base_tree("HEAD", this_tree(), tmp_path) as base:
+        (note,) = base.notes
+        assert note.startswith(
+            "Submodule 'libs/one' is empty in the base: commit aaaaaaaa of it is not on this machine"
+        )
 
 
 def test_the_same_dependencies_share_an_interpreter(repository: Path, tmp_path: Path) -> None:
