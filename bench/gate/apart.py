@@ -97,7 +97,8 @@ class Apart:
 
     def _home(self, path: Path) -> Path | None:
         """The tree that holds the file: one may lie in the other. None for neither, and for temporary files in one."""
-        scratch = [Path(os.path.realpath(tempfile.gettempdir())), Path(os.environ.get("TORCHINDUCTOR_CACHE_DIR", "/-"))]
+        temporary = (tempfile.gettempdir(), os.environ.get("TORCHINDUCTOR_CACHE_DIR"))
+        scratch = [Path(os.path.realpath(place)) for place in temporary if place]
         places = [place for place in (self.base, self.head, *scratch) if path.is_relative_to(place)]
         deepest = max(places, key=lambda place: len(place.parts), default=None)
         return None if deepest in scratch else deepest
@@ -116,12 +117,11 @@ class Apart:
         """Sentences on files that git ignores: no revision has its own."""
         for read in reads:
             home = self._home(read.path)
-            if home != self.head or not is_ignored(self.head, read.path):
+            if home != self.head or (own == home and (self.base / read.path.relative_to(home)).exists()):
                 continue
-            if own != home:
-                yield f"{label} {read}, in head's tree: git ignores it, so that both sides have the same."
-            elif not (self.base / read.path.relative_to(home)).exists():
-                yield f"{label} {read}: git ignores it, and the base's tree has none."
+            if is_ignored(self.head, read.path):
+                said = "and the base's tree has none" if own == home else "so that both sides have head's"
+                yield f"{label} {read}: git ignores it, {said}."
 
 
 def held_here(reads: Iterable[Read], tracked: Iterable[str]) -> tuple[Read, str] | None:

@@ -112,7 +112,7 @@ def test_a_tracked_file_that_is_opened_in_the_other_tree_is_found(apart: Apart) 
 def test_an_ignored_file_is_of_no_revision_and_said(apart: Apart) -> None:
     (apart.head / "weights.bin").touch()
     assert opened(apart, apart.head / "weights.bin").notes == (
-        f"base read {apart.head}/weights.bin, in head's tree: git ignores it, so that both sides have the same.",
+        f"base read {apart.head}/weights.bin: git ignores it, so that both sides have head's.",
     )
     assert opened(apart, apart.head / "weights.bin", side="head").notes == (
         f"head read {apart.head}/weights.bin: git ignores it, and the base's tree has none.",
