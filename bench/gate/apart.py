@@ -75,16 +75,18 @@ class Apart:
     def judge(self, label: str, own: Path, seen: Mapping[str, Any]) -> Finding:
         """What the report of a worker says. label: what the side is called. own: its tree."""
         reads = [Read(name, Path(path), how) for name, path, how in seen["modules"]]
-        reads += [Read("", Path(path)) for path in seen["opened"]]
+        installed = [read for read in reads if read.how in (COPIED, INSTALLED)]  # nobody's, wherever it is installed
+        reads = [read for read in reads if read not in installed] + [Read("", Path(path)) for path in seen["opened"]]
         for read in reads:
             problem = self._problem(read, own)
             if problem is not None:
                 return Finding(f"{label} {read}, {problem}")
-        outside = [read for read in reads if read.module and self._home(read.path) is None]
-        held = held_here((read for read in outside if read.how in (BESIDE, COPIED)), tracked_files(self.head))
+        beside = [read for read in reads if read.module and read.how == BESIDE and self._home(read.path) is None]
+        copies = [read for read in installed if read.how == COPIED]
+        held = held_here([*beside, *copies], tracked_files(self.head))
         if held is not None:
             return Finding(f"{label} {held[0]}, while this repository holds {held[1]}: {MEND_THIRD}")
-        return Finding(None, (*self._shared(outside), *self._of_one_side(label, own, reads)))
+        return Finding(None, (*self._shared(beside, installed), *self._of_one_side(label, own, reads)))
 
     def _problem(self, read: Read, own: Path) -> str | None:
         home = self._home(read.path)
@@ -103,12 +105,12 @@ class Apart:
         deepest = max(places, key=lambda place: len(place.parts), default=None)
         return None if deepest in scratch else deepest
 
-    def _shared(self, outside: Sequence[Read]) -> Iterator[str]:
+    def _shared(self, beside: Sequence[Read], installed: Sequence[Read]) -> Iterator[str]:
         """Sentences on code of neither tree: an editable package of another project, or an installed namesake."""
-        for package in dict.fromkeys(top_level(read.module) for read in outside if read.how == BESIDE):
-            first = next(read for read in outside if top_level(read.module) == package)
+        for package in dict.fromkeys(top_level(read.module) for read in beside):
+            first = next(read for read in beside if top_level(read.module) == package)
             yield f"'{package}' lies outside this repository ({first.path}): what changed there was not compared."
-        held = held_here((read for read in outside if read.how == INSTALLED), tracked_files(self.head))
+        held = held_here((read for read in installed if read.how == INSTALLED), tracked_files(self.head))
         if held is not None:
             read, file = held
             yield f"'{read.module}' is the installed one ({read.path}), and not this repository's {file}."

@@ -87,6 +87,15 @@ def test_the_repository_s_own_package_installed_as_a_copy_serves_both_sides_alik
     assert finding.notes == (f"'blocks' is the installed one ({installed}), and not this repository's {BLOCKS}.",)
 
 
+@pytest.mark.parametrize("how", [INSTALLED, COPIED])
+def test_an_environment_may_lie_in_head_s_tree_or_in_another_clone(apart: Apart, tmp_path: Path, how: str) -> None:
+    git(tmp_path, "clone", "--quiet", str(apart.head), "clone")
+    for place in (apart.head, tmp_path / "clone"):
+        file = place / ".venv" / "lib" / "site-packages" / "einops" / "__init__.py"
+        for side in ("base", "head"):
+            assert imported(apart, file, how, module="einops", side=side) == Finding(None)
+
+
 def test_an_editable_package_of_another_project_is_shared_and_said(apart: Apart, tmp_path: Path) -> None:
     commit(tmp_path / "sibling", {"other/__init__.py": ""})
     file = tmp_path / "sibling" / "other" / "__init__.py"
