@@ -4,6 +4,7 @@ BenchError                  something the user can mend; the command line prints
 |- RequestError             the request was wrong: nothing was run, nothing was written
 |  |- UnknownNameError      a model, data set, suite, metric or row that does not exist
 |  |- SuiteFileError        a suite file that cannot be read as a suite
+|  |- UserCodeError         the code of a user's own model raised something, with its file and line
 |  `- ResolutionError       a model that cannot take images of this size
 |- UnsupportedError         this device or this model cannot do what a cell asks: the cell is `skipped`
 |- OutOfMemoryError         the device has too little memory: the cell is `oom`
@@ -47,6 +48,10 @@ class UnknownNameError(RequestError):
 
 class SuiteFileError(RequestError):
     """A suite file that is not a suite: bad TOML, unknown key, wrong type, empty list."""
+
+
+class UserCodeError(RequestError):
+    """A user's model file raised an error when it was imported, called or run; the message begins with the place."""
 
 
 class ResolutionError(RequestError):

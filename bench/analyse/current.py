@@ -19,8 +19,9 @@ _OF_IMAGES = ("train", "evaluate", "fewshot", "finetune", "preflight", "pretrain
 
 
 def definition_of(record: Record) -> Group:
-    """What the model's name stood for."""
-    return (str(record.cell.get("definition") or ""),)
+    """What the model's name stood for: its definition, and the files of the user's that it was made from besides."""
+    files = record.conditions.get("model_files") or {}
+    return str(record.cell.get("definition") or ""), *(f"{name} {digest}" for name, digest in sorted(files.items()))
 
 
 def data_of(record: Record) -> Group:

@@ -2,7 +2,8 @@
 
 Heavy imports stay inside the commands, so that `vitbench --help` answers at once.
 Exit codes: 0 done (skipped and out-of-memory cells included), 1 some cells failed or a check says FAIL, 2 the request
-was wrong or the results folder cannot be used, 3 a check is INCONCLUSIVE, 70 a fault of this program, 130 interrupted.
+or a user's own model was wrong or the results folder cannot be used, 3 a check is INCONCLUSIVE, 70 a fault of this
+program, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from bench.cli.report import report
 from bench.cli.run import adopt, run
 from bench.cli.show import show
 from bench.errors import BenchError
+from bench.suite.model_source import error_words, place_in_user_code
 
 # What typer raises for a wrong option is click's, of a copy of click that some versions of typer carry themselves.
 UsageErrors: tuple[type[Exception], ...] = tuple(
@@ -92,11 +94,6 @@ def main() -> None:
     debug = "--debug" in sys.argv
     try:
         code = app(standalone_mode=False)
-    except BenchError as error:
-        if debug:
-            traceback.print_exc()
-        typer.echo(f"Error: {error}", err=True)
-        code = EXIT_BAD_REQUEST
     except UsageErrors as error:
         error.show()  # type: ignore[attr-defined]
         code = EXIT_BAD_REQUEST
@@ -105,14 +102,24 @@ def main() -> None:
     except BrokenPipeError:  # `vitbench models | head`
         sys.stderr.close()
         code = 0
-    except OSError as error:  # a file or folder that the request named: absent, or not ours to read or write
-        if debug:
-            traceback.print_exc()
-        typer.echo(f"Error: {error}", err=True)
-        code = EXIT_BAD_REQUEST
-    except Exception:  # a fault of this program
-        traceback.print_exc()
-        code = EXIT_CRASHED
+    except (Exception, SystemExit) as error:
+        if isinstance(error, SystemExit) and place_in_user_code(error) is None:
+            raise  # of rich, which had nobody to write to; a model's code may call sys.exit() too
+        code = _tell(error, debug)
     if code == EXIT_INTERRUPTED:  # some versions of typer say so by the code instead of raising
         typer.echo("Interrupted. Finished cells are kept, and the same command resumes; a check starts anew.", err=True)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _tell(error: BaseException, debug: bool) -> int:
+    """Print one line on what the user can mend, the traceback of a fault of this program; the exit code.
+
+    The user's are: the request, a file or folder that it named, and what a model's own code raises.
+    """
+    place = None if isinstance(error, BenchError) else place_in_user_code(error)
+    can_mend = place is not None or isinstance(error, BenchError | OSError)
+    if debug or not can_mend:
+        traceback.print_exception(error)
+    if can_mend:
+        typer.echo(f"Error: {error if place is None else error_words(error)}", err=True)
+    return EXIT_BAD_REQUEST if can_mend else EXIT_CRASHED

@@ -147,7 +147,9 @@ def _trained_weights(suite: str | None, results: Path, shipped: bool) -> Callabl
 
     def answer(model: str, dataset: str, seed: int) -> str:
         from bench.errors import RequestError
+        from bench.execute.resume import changed_model_files
         from bench.store.files import read_records, suite_folder
+        from bench.suite.plan import definition_of
 
         if suite is None:
             raise RequestError(f"Weights 'trained:{dataset}' are those of a suite's training. Name it with --suite.")
@@ -164,7 +166,13 @@ def _trained_weights(suite: str | None, results: Path, shipped: bool) -> Callabl
                 f"Suite '{suite}' {lack} of {model} on {dataset} with seed {seed}. "
                 f"`vitbench run {suite} --keep-weights` keeps those of trainings that it runs."
             )
-        largest = max(kept, key=lambda record: (record.cell["budget_gflop"], record.cell["train_images"]))
+        same = [r for r in kept if r.cell.get("definition") == definition_of(model) and not changed_model_files(r)]
+        if not same:
+            raise RequestError(
+                f"The weights that suite '{suite}' kept of {model} on {dataset} are of other code: it changed since. "
+                f"`vitbench run {suite} --keep-weights` trains it again; 'sha256 <16 digits>' takes old ones by name."
+            )
+        largest = max(same, key=lambda record: (record.cell["budget_gflop"], record.cell["train_images"]))
         return str(largest.values["weights_sha256"])
 
     return answer

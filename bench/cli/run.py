@@ -138,6 +138,7 @@ class _Job:
         done = finished_cells(stored.records, self.here, per_task, mode)
         if resources.supplies.download:  # what was absent may be fetched now
             done = {cell_id: record for cell_id, record in done.items() if record.status != "skipped"}
+        self.stored = {record.cell_id: record for record in sorted(stored.records, key=lambda one: one.started_at)}
         self.done = done  # also what the plan does not ask for yet: transfers wait for the last training, say
         self.preparing_s = time.monotonic() - started
 
@@ -166,11 +167,15 @@ class _Job:
     def check(self) -> None:
         """Raise for anything wrong with the request while nothing has been written."""
         from bench.execute.runner import is_timing
-        from bench.measure.build import check_takes_resolution, native_resolution
+        from bench.measure.build import check_takes_resolution, native_resolution, require_own_code_builds
         from bench.suite.cell import PixelsCell, PreflightCell
+        from bench.suite.model_source import is_user_model
 
         started = time.monotonic()
         cells = self.plan(self.done.values())
+        waiting = [cell.cell_id for cell in cells if cell.cell_id not in self.done]
+        for change in _changes(self.stored[one] for one in waiting if one in self.stored):
+            typer.echo(f"Warning: {change}", err=True)
         planned = [cell for cell in cells if not isinstance(cell, PreflightCell | PixelsCell)]
         points = {(cell.model, cell.resolution_px) for cell in planned if cell.cell_id not in self.done}
         # of several sizes that a model is timed at, those that it cannot take become skipped records
@@ -181,6 +186,9 @@ class _Job:
             is_one_of_several = sizes[model] > 1 and (model, resolution) in lenient
             if resolution != native_resolution(model) and not is_one_of_several:
                 check_takes_resolution(model, resolution)
+        for model, cell in {cell.model: cell for cell in planned if cell.cell_id not in self.done}.items():
+            if is_user_model(model):
+                require_own_code_builds(model, num_classes=cell.num_classes)
         self.preparing_s += time.monotonic() - started
 
     def run(self) -> int:
@@ -224,6 +232,20 @@ class _Job:
     @staticmethod
     def _failed(records: Iterable[Record]) -> int:
         return sum(record.status == "failed" for record in records)
+
+
+def _changes(records: Iterable[Record]) -> list[str]:
+    """For each user's model what has changed of the files that it reads, so that these records no longer count."""
+    from bench.execute.resume import changed_model_files
+
+    changed: dict[str, set[str]] = {}
+    for record in records:
+        if names := changed_model_files(record):
+            changed.setdefault(record.cell["model"], set()).update(names)
+    return [
+        f"Model {model!r} read {', '.join(sorted(names))}, which changed since: its cells run again."
+        for model, names in changed.items()
+    ]
 
 
 def named_data(options: list[str]) -> dict[str, str]:

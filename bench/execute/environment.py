@@ -20,6 +20,7 @@ import torch
 
 import bench
 from bench.measure.settings import has_amx
+from bench.suite.model_source import edited_code
 
 GIB = 1024**3
 COMMAND_SECONDS = 10.0  # patience with git and nvidia-smi, which answer in well under one
@@ -46,7 +47,7 @@ def describe_conditions(device: str, threads: int, side_by_side: int, repository
         "side_by_side": side_by_side,
         "os": f"{platform.system()} {platform.release().split('-')[0]} {platform.machine()}",
         "python": platform.python_version(),
-        **{package: _version(package) for package in PACKAGES},
+        **{package: version_of(package) for package in PACKAGES},
         "driver": _driver(device),
         "git_commit": commit,
         "git_dirty": is_dirty,
@@ -159,11 +160,14 @@ def _memory_bytes() -> int:
     return int(psutil.virtual_memory().total)
 
 
-def _version(package: str) -> str | None:
+def version_of(package: str) -> str | None:
+    """`1.0.31`; with a hash of its code where that is a checkout, which is edited under one version."""
     try:
-        return version(package)
+        found = version(package)
     except PackageNotFoundError:
         return None
+    edited = edited_code(package)
+    return found if edited is None else f"{found} from a checkout, {edited}"
 
 
 def _proc_cpuinfo(key: str) -> str:

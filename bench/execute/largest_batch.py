@@ -10,7 +10,7 @@ from bench.execute.pool import Worker
 from bench.measure.largest_batch import Try, as_values, judged, require_free_memory, search
 from bench.suite.cell import LargestBatchCell
 
-TRY_PROGRAM = ("-m", "bench.execute.batch_try")
+TRY_PROGRAM = ("-P", "-m", "bench.execute.batch_try")
 KILLED = "SIGKILL"  # how the system ends a process when memory runs out
 
 

@@ -21,7 +21,7 @@ GROUP_VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MAST
 # What torchrun and `accelerate launch` tell the processes they start themselves: that the agent serves the store by
 # which they find each other (nobody would serve ours), on which device, how many batches make a step.
 LAUNCHER_PREFIXES = ("TORCHELASTIC_", "ACCELERATE_")
-WORKER = ("-m", "bench.execute.worker")
+WORKER = ("-P", "-m", "bench.execute.worker")  # -P: what lies in the current folder must not replace a package
 PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 _REASONS_FIRST = ("oom", "skipped", "failed", "ok")
 STOP_SECONDS = PATIENCE_SECONDS + 5.0  # patience with a worker that was asked to end; most end at once

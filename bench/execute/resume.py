@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from bench.execute.supplies import Supplies
 from bench.store.record import Record
+from bench.suite.model_source import changed_files
 
 Mode = Literal["resume", "rerun", "retry-failed"]
 
@@ -16,7 +17,7 @@ MATCHED_CONDITIONS = ("device", "cpu_model", "gpu_model", "torch", "timm")
 def finished_cells(
     records: Iterable[Record], here: Mapping[str, Any], threads: Mapping[str, int], mode: Mode
 ) -> dict[str, Record]:
-    """Cell id -> latest record that makes running the cell again needless.
+    """Cell id -> latest record that makes running the cell again needless: of this machine, and of the same files.
 
     here: this machine's conditions, as records hold them. threads: task -> threads it would have now.
     Under `resume` every finished cell counts, failed ones too; under `retry-failed` only `ok` ones; under
@@ -28,11 +29,17 @@ def finished_cells(
     for record in sorted(records, key=lambda record: record.started_at):
         earlier = done.get(record.cell_id)
         keeps = earlier is not None and earlier.status == "ok" and record.status != "ok"
-        if not keeps and _conditions_match(record, here, threads):
+        if not keeps and _conditions_match(record, here, threads) and not changed_model_files(record):
             done[record.cell_id] = record
     if mode == "retry-failed":
         done = {cell_id: record for cell_id, record in done.items() if record.status == "ok"}
     return done
+
+
+def changed_model_files(record: Record) -> list[str]:
+    """Files that the record's model was made from, beyond those of its definition, and that are others now."""
+    files = record.conditions.get("model_files")
+    return changed_files(record.cell["model"], files) if files else []
 
 
 def _conditions_match(record: Record, here: Mapping[str, Any], threads: Mapping[str, int]) -> bool:

@@ -9,7 +9,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import timm
 import torch
 
 from bench.catalog.tags import pretraining_of_tag
@@ -20,7 +19,7 @@ from bench.data.image_set import Dataset
 from bench.data.images import load_dataset
 from bench.data.open import is_embedded, open_images, preflight_of
 from bench.errors import DataError, UnsupportedError
-from bench.execute.environment import machine_fingerprint
+from bench.execute.environment import machine_fingerprint, version_of
 from bench.execute.outcome import Outcome
 from bench.execute.pretraining_images import images_to_pretrain_on
 from bench.execute.stopping import saves_itself
@@ -35,6 +34,7 @@ from bench.learn.train import train_from_scratch
 from bench.measure.build import build_model
 from bench.measure.complexity import measure_complexity
 from bench.measure.evaluate import evaluate
+from bench.measure.user_model import files_beside_definition
 from bench.measure.weight_files import CLASS_NAMES_KEY, file_weights_id, save_weights
 from bench.measure.weights import LoadedModel, load_weights
 from bench.places import checkpoint_folder, weights_file
@@ -54,6 +54,7 @@ from bench.suite.cell import (
     TrainingMemoryCell,
     TrainingStepCell,
 )
+from bench.suite.model_source import is_user_model
 
 EVALUATED: tuple[PartName, ...] = ("test",)
 ALL_PARTS: tuple[PartName, ...] = ("train", "validation", "test")
@@ -186,7 +187,7 @@ def _finetuning(cell: FinetuneCell, supplies: Supplies) -> Callable[[], Outcome]
                 micro_batch_size=supplies.micro_batch_size,
                 workers=supplies.loader_workers,
                 beside=supplies.beside,
-                machine=f"{machine_fingerprint()} torch {torch.__version__} timm {timm.__version__}",
+                machine=_machine(cell),
             )
         values = _about_weights(cell, loaded, supplies, counted.marked(done.values))
         return Outcome(_with_notes(values, collection), done.samples, done.predictions)
@@ -213,7 +214,7 @@ def _pretraining(cell: PretrainCell, supplies: Supplies) -> Callable[[], Outcome
                 micro_batch_size=supplies.micro_batch_size,
                 workers=supplies.loader_workers,
                 beside=supplies.beside,
-                machine=f"{machine_fingerprint()} torch {torch.__version__} timm {timm.__version__}",
+                machine=_machine(cell),
             )
             # Transfers start from them, so they are kept whether or not the user asked for weights.
             kept = _keep(model, cell, images.class_names) if team.is_first else ""
@@ -221,6 +222,14 @@ def _pretraining(cell: PretrainCell, supplies: Supplies) -> Callable[[], Outcome
         return Outcome(values | {"notes": [*values["notes"], *images.notes]}, done.samples)
 
     return perform
+
+
+def _machine(cell: FinetuneCell | PretrainCell) -> str:
+    """What tells this machine and its code from others on which the cell's training cannot be continued."""
+    words = [machine_fingerprint(), f"torch {version_of('torch')}", f"timm {version_of('timm')}"]
+    if is_user_model(cell.model):
+        words += [f"{name} {digest}" for name, digest in files_beside_definition(cell.model).items()]
+    return " ".join(words)
 
 
 def _pixels(cell: PixelsCell, supplies: Supplies) -> Callable[[], Outcome]:

@@ -22,6 +22,7 @@ from bench.suite.cell import (
     TrainingMemoryCell,
     TrainingStepCell,
 )
+from bench.suite.model_source import is_user_model
 
 
 def prepare_timing(cell: TimingCell) -> Callable[[], Outcome]:
@@ -39,6 +40,8 @@ def prepare_timing(cell: TimingCell) -> Callable[[], Outcome]:
         case MemoryCell() | TrainingMemoryCell():
             return lambda: Outcome(measure_memory(cell, lambda: timed_model(cell)))
         case LargestBatchCell():
+            if is_user_model(cell.model):
+                timed_model(cell)  # each try makes its own; here, so that the record says from which files
             return lambda: Outcome(find_largest_batch(cell, torch.get_num_threads()))
 
 

@@ -24,10 +24,12 @@ from bench.errors import (
     OutOfMemoryError,
     ResolutionError,
     UnsupportedError,
+    UserCodeError,
 )
 from bench.execute.stopping import STOP, request_stop
 from bench.execute.supplies import Supplies
 from bench.suite.cell import Cell, TimingCell, parse_cell
+from bench.suite.model_source import error_words, is_user_model, require_definition
 
 if TYPE_CHECKING:
     from bench.execute.outcome import Outcome
@@ -40,9 +42,9 @@ def main() -> None:
 
 def serve(answer: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
     """Answer requests until standard input ends."""
-    replies = _claim_standard_output()
+    replies, lines = _claim_standard_output(), _claim_standard_input()
     requests: queue.SimpleQueue[str] = queue.SimpleQueue()
-    threading.Thread(target=_read_requests, args=(requests,), daemon=True).start()
+    threading.Thread(target=_read_requests, args=(lines, requests), daemon=True).start()
     while True:
         request = json.loads(requests.get())
         reply = answer(request)
@@ -68,11 +70,23 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     reply["conditions"] = describe_conditions(device, request["threads"], request["side_by_side"])
     supplies = Supplies.from_json(request["supplies"])
     reply |= attempt(lambda: _prepare(cell, supplies), reply)
+    model = getattr(cell, "model", "")
+    if is_user_model(model):
+        from bench.measure.user_model import files_beside_definition
+
+        reply["conditions"] |= _unless_empty("model_files", files_beside_definition(model))
     return reply
+
+
+def _unless_empty(name: str, value: dict[str, str]) -> dict[str, Any]:
+    return {name: value} if value else {}
 
 
 def _prepare(cell: Cell, supplies: Supplies) -> Callable[[], Outcome]:
     """What the cell does. A timing cell pays for its imports in every process, so it has them from a smaller module."""
+    model = getattr(cell, "model", "")
+    if is_user_model(model):
+        require_definition(model, getattr(cell, "definition", None))
     if isinstance(cell, TimingCell):
         from bench.execute.timing_tasks import prepare_timing
 
@@ -95,16 +109,16 @@ def attempt(prepare: Callable[[], Callable[[], Outcome]], reply: dict[str, Any])
         return {"status": "oom", "reason": _one_line(str(error))}
     except (UnsupportedError, AbsentDataError, ResolutionError) as error:
         return {"status": "skipped", "reason": _one_line(str(error))}
-    except CellFailedError as error:
+    except (CellFailedError, UserCodeError) as error:
         # what the cell was asked for cannot be done, and trying again would show no more: a sweep may go on without it
         return {"status": "failed", "reason": _one_line(str(error)), "values": {"is_final": True}}
     except BenchError as error:
         return {"status": "failed", "reason": _one_line(str(error))}
     except MemoryError:
         return {"status": "oom", "reason": "The machine ran out of memory."}
-    except Exception as error:  # the one place where anything may happen: other people's models run here
+    except (Exception, SystemExit) as error:  # the one place where anything may happen: other people's models run here
         traceback.print_exc(file=sys.stderr)
-        return {"status": "failed", "reason": _one_line(f"{type(error).__name__}: {error}")}
+        return {"status": "failed", "reason": _one_line(error_words(error))}
     finally:
         if started is not None and not reply["wall_s"]:
             reply["wall_s"] = time.perf_counter() - started
@@ -148,8 +162,17 @@ def _claim_standard_output() -> TextIO:
     return os.fdopen(private, "w", encoding="utf-8")
 
 
-def _read_requests(requests: queue.SimpleQueue[str]) -> None:
-    for line in sys.stdin:
+def _claim_standard_input() -> TextIO:
+    """A private copy of standard input: a model's code that asks for input must not be given the next request."""
+    private = os.dup(0)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    return os.fdopen(private, encoding="utf-8")
+
+
+def _read_requests(lines: TextIO, requests: queue.SimpleQueue[str]) -> None:
+    for line in lines:
         requests.put(line)
     request_stop()  # a fine-tuning writes a checkpoint first
     os._exit(0)  # the parent is gone or done; nothing else of a half-done cell is worth keeping

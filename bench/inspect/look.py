@@ -20,9 +20,9 @@ from bench.inspect.positions import cosine_similarity, position_embedding, posit
 from bench.inspect.rollout import HeadQueries, head_queries, query_weights, roll_out
 from bench.inspect.subjects import Subject
 from bench.inspect.tokens import inferred_tokens, length_of, tokens_of
-from bench.measure.build import is_user_model
 from bench.measure.evaluate import preprocessing_values
 from bench.store.inspections import IMAGE, Facts, Inspection, Tokens, inspection_id
+from bench.suite.model_source import is_user_model
 
 METHOD_VERSION = 1  # raised when a change to the code moves what is seen: old inspections then keep their own ids
 

@@ -34,6 +34,7 @@ from bench.learn.team import Team
 from bench.measure.accuracy import UNSTABLE, Columns, Predictions, require_finite
 from bench.measure.clock import Clock, clock_for
 from bench.measure.images import make_images
+from bench.measure.outputs import class_scores
 from bench.suite.cell import FinetuneCell, PretrainCell
 
 LOSSES_KEPT = 50  # points of the loss curve in a record
@@ -317,7 +318,7 @@ class Course(ABC):
         """(B, 3, R, R) in [0, 1] to (B, C), float32."""
         normal = ((images - self._mean) / self._std).contiguous(memory_format=self._memory_format)
         with self._accelerator.autocast():
-            logits: Tensor = self._model(normal)
+            logits = class_scores(self._model, normal, self.cell.model, self.cell.num_classes)
         return logits.float()
 
     def _read_losses(self, pending: list[Tensor]) -> None:

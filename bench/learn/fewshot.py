@@ -22,11 +22,11 @@ from bench.data.randomness import random_order
 from bench.errors import DataError, UnsupportedError
 from bench.learn.ridge import L2_GRID, Ridge, decompose
 from bench.measure.accuracy import TRACE_OF_TIES
-from bench.measure.build import is_user_model
 from bench.measure.complexity import measure_complexity
 from bench.measure.features import INTERPOLATION, Framing, extract_features, feature_layer
 from bench.measure.weights import LoadedModel
 from bench.suite.cell import FewshotCell
+from bench.suite.model_source import is_user_model
 
 Index = NDArray[np.int64]
 

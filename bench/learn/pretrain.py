@@ -34,12 +34,12 @@ from bench.learn.pipeline import TrainingBatches
 from bench.learn.team import Team
 from bench.learn.train import steps_for_budget
 from bench.measure.accuracy import score
-from bench.measure.build import is_user_model
 from bench.measure.oom import memory_limit_named
 from bench.measure.settings import tf32_allowed
 from bench.measure.training_flops import count_training_flops
 from bench.measure.weights import data_config
 from bench.suite.cell import PretrainCell, PretrainRecipe
+from bench.suite.model_source import is_user_model
 
 MOMENTUM = 0.9
 BETAS = (0.9, 0.999)  # section 4.1

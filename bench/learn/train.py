@@ -27,6 +27,7 @@ from bench.learn.augment import shift
 from bench.learn.heads import shrink_head
 from bench.learn.order import batches
 from bench.measure.accuracy import Predictions, predict, score
+from bench.measure.outputs import class_scores
 from bench.measure.settings import require_supported, tf32_allowed
 from bench.suite.cell import Recipe, Settings, TrainCell
 
@@ -181,7 +182,7 @@ def _steps(cell: TrainCell, model: nn.Module, part: ImageSet, pool: NDArray[np.i
         batch = batch.contiguous(memory_format=_memory_format(cell.settings))
         model.train()
         with _autocast(cell):
-            loss = criterion(model(batch), labels[index])
+            loss = criterion(class_scores(model, batch, cell.model, cell.num_classes), labels[index])
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         if recipe.grad_clip_norm is not None:
@@ -226,7 +227,8 @@ def _predict(model: nn.Module, part: ImageSet, cell: TrainCell, steps: str) -> P
 
     model.eval()
     with _autocast(cell):
-        return predict(model, part, prepare, f"{cell.model!r}, trained for {steps} steps, gives")
+        what = f"{cell.model!r}, trained for {steps} steps, gives"
+        return predict(lambda images: class_scores(model, images, cell.model, cell.num_classes), part, prepare, what)
 
 
 def _autocast(cell: TrainCell) -> AbstractContextManager[object]:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from bench.data.images import ImageSet
 from bench.errors import CellFailedError
@@ -114,7 +114,10 @@ class Accuracy:
 
 
 def predict(
-    model: nn.Module, part: ImageSet, prepare: Callable[[Tensor], Tensor], what: str = "The model gives"
+    model: Callable[[Tensor], Tensor],
+    part: ImageSet,
+    prepare: Callable[[Tensor], Tensor],
+    what: str = "The model gives",
 ) -> Predictions:
     """Class scores of `model` for every image of `part`, each exactly once.
 

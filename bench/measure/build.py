@@ -5,14 +5,12 @@ Weights are random, or come out of a file that bench.measure.weights has looked 
 
 from __future__ import annotations
 
-import importlib.util
 import inspect
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from pathlib import Path
 from typing import Any
 
 import timm
@@ -32,8 +30,10 @@ from torch import nn
 
 from bench.catalog.families import ModelFamily, known_family
 from bench.catalog.models import find_model, model_rows
-from bench.errors import RequestError, ResolutionError, UnknownNameError
+from bench.errors import ResolutionError, UnknownNameError, UserCodeError
 from bench.measure.meta_shapes import ShapesOnly, needs_numbers
+from bench.measure.user_model import default_resolution, make_user_model, user_code
+from bench.suite.model_source import file_of, is_user_model
 
 DEFAULT_CLASSES = 1000  # for timm models that come without a head: what timm's published counts assume
 DEFAULT_RESOLUTION_PX = 224
@@ -117,17 +117,12 @@ def _unloaded() -> Iterator[list[dict[str, Any]]]:
         _builder.load_pretrained = loader
 
 
-def is_user_model(name: str) -> bool:
-    """Whether the name has the form `path/to/file.py:function`."""
-    return ".py:" in name
-
-
 def model_exists(name: str) -> bool:
     """Whether build_model knows the name. Nothing is built."""
     if find_model(name) is not None:
         return True
     if is_user_model(name):
-        return Path(name.rpartition(":")[0]).is_file()
+        return file_of(name).is_file()
     return _is_timm_name(name)
 
 
@@ -141,8 +136,7 @@ def native_resolution(name: str) -> int:
     if row is not None:
         return row.resolution_px
     if is_user_model(name):
-        parameter = inspect.signature(_user_function(name)).parameters.get("resolution_px")
-        return parameter.default if parameter and isinstance(parameter.default, int) else DEFAULT_RESOLUTION_PX
+        return default_resolution(name) or DEFAULT_RESOLUTION_PX
     _require_timm(name)
     config = get_pretrained_cfg(name)
     return int(config.input_size[-1]) if config is not None else DEFAULT_RESOLUTION_PX
@@ -174,6 +168,19 @@ def own_classes(name: str) -> int | None:
     row = find_model(name)
     config = get_pretrained_cfg(row.timm_name if row is not None else name)
     return int(config.num_classes) if config is not None and config.num_classes else DEFAULT_CLASSES
+
+
+def require_own_code_builds(name: str, *, num_classes: int | None) -> None:
+    """Return if a user's model can be made at its own size, without memory. Raises UserCodeError, RequestError."""
+    with suppress(RuntimeError, TypeError, NotImplementedError):  # it asks for numbers, which the meta device has not
+        build_model(name, num_classes=num_classes, device="meta")
+
+
+def require_own_code_runs(name: str, *, num_classes: int | None, resolution_px: int) -> None:
+    """Return if one image goes through a user's model on the CPU. Raises UserCodeError with the line that fails."""
+    model = build_model(name, num_classes=num_classes, resolution_px=resolution_px, seed=0).eval()
+    with user_code(name), torch.inference_mode():
+        model(torch.zeros(1, 3, resolution_px, resolution_px))
 
 
 def family_of(name: str) -> ModelFamily:
@@ -313,13 +320,32 @@ def _refusal(name: str, resolution_px: int, reason: str) -> ResolutionError:
     return ResolutionError(f"Model {name!r} cannot take {resolution_px} px images: {first}. {hint}")
 
 
-@lru_cache(maxsize=1024)
 def _why_not(name: str, resolution_px: int) -> str | None:
-    """What the model raises for images of that size, or None if it takes them."""
+    """What the model raises for images of that size, or None if it takes them. Raises UserCodeError for other faults
+    of a user's model."""
+    if not is_user_model(name):
+        return _why_not_remembered(name, resolution_px)
+    try:
+        return _tried(name, resolution_px, lambda: user_code(name, is_meta=True))  # its file may change between calls
+    except UserCodeError as error:
+        native = native_resolution(name)
+        if resolution_px == native or not isinstance(error.__cause__, SHAPE_ERRORS):
+            raise
+        _why_not(name, native)  # not the size's fault, if this raises
+        return str(error.__cause__) or type(error.__cause__).__name__
+
+
+@lru_cache(maxsize=1024)
+def _why_not_remembered(name: str, resolution_px: int) -> str | None:
+    return _tried(name, resolution_px, nullcontext)
+
+
+def _tried(name: str, resolution_px: int, context: Callable[[], AbstractContextManager[None]]) -> str | None:
+    """What the model raises for images of that size, by shapes or else with numbers; `context` is around a pass."""
     for device in ("meta", "cpu"):
         try:
             model = without_gradient(_build(name, None, resolution_px, device))
-            with ShapesOnly():
+            with context(), ShapesOnly():
                 model(torch.zeros(1, 3, resolution_px, resolution_px, device=device))
         except ResolutionError:
             raise  # it says already which sizes work
@@ -363,40 +389,13 @@ def _smallest(name: str, fails: int, works: int) -> int:
 
 
 def _build_user_model(name: str, num_classes: int | None, resolution_px: int | None, device: str) -> nn.Module:
-    """Call the user's function with those of num_classes and resolution_px that it accepts and that were given."""
-    function = _user_function(name)
+    """What the user's function makes of those of num_classes and resolution_px that it accepts and that were given."""
     offered = {"num_classes": num_classes, "resolution_px": resolution_px}
-    parameters = inspect.signature(function).parameters
-    # A module without its own __init__ shows nn.Module's, which takes **kwargs and refuses them.
-    inherits_init = isinstance(function, type) and function.__init__ is nn.Module.__init__  # type: ignore[misc]
-    takes_any = not inherits_init and any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
-    given = {k: v for k, v in offered.items() if v is not None and (takes_any or k in parameters)}
+    given = {key: value for key, value in offered.items() if value is not None}
+    defaults = {"num_classes": DEFAULT_CLASSES, "resolution_px": DEFAULT_RESOLUTION_PX}
     with _device_context(device):
-        model = function(**given)
-    if not isinstance(model, nn.Module):
-        raise RequestError(f"{name!r} returned {type(model).__name__}, expected a torch.nn.Module.")
+        model = make_user_model(name, given, defaults, is_meta=device == "meta")
     return model if device == "meta" else model.to(device)
-
-
-def _user_function(name: str) -> Callable[..., Any]:
-    """The function that `path/to/file.py:function` names. The file is run anew each time, as an import would."""
-    file, _, attribute = name.rpartition(":")
-    path = Path(file)
-    if not path.is_file():
-        raise RequestError(f"No file {file!r} for model {name!r}. Write it as path/to/file.py:function.")
-    spec = importlib.util.spec_from_file_location(f"vitbench_user_{path.stem}", path)
-    if spec is None or spec.loader is None:
-        raise RequestError(f"{file!r} cannot be imported as Python.")
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except (ImportError, SyntaxError) as error:
-        raise RequestError(f"{file!r} cannot be imported: {error}") from error
-    function = getattr(module, attribute, None)
-    if not callable(function):
-        known = [k for k, v in vars(module).items() if callable(v) and not k.startswith("_")]
-        raise UnknownNameError("function", attribute, known, where=file)
-    return function  # type: ignore[no-any-return]
 
 
 def _is_timm_name(name: str) -> bool:

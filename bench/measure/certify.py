@@ -9,7 +9,7 @@ from concurrent.futures import ProcessPoolExecutor
 import timm
 import torch
 
-from bench.errors import BenchError
+from bench.errors import BenchError, UserCodeError
 from bench.measure.build import native_resolution
 from bench.measure.complexity import Complexity, measure_complexity
 
@@ -42,5 +42,7 @@ def _count_one(task: tuple[str, int | None, int | None]) -> tuple[str, Complexit
     name, resolution_px, num_classes = task
     try:
         return name, measure_complexity(name, resolution_px or native_resolution(name), num_classes)
+    except UserCodeError:
+        raise
     except BenchError as error:
         return name, str(error)

@@ -29,8 +29,8 @@ from bench.measure.build import (
     build_model,
     check_takes_resolution,
     family_of,
-    is_user_model,
     own_classes,
+    require_own_code_runs,
     without_gradient,
 )
 from bench.measure.closed_form import closed_form_macs
@@ -43,6 +43,7 @@ from bench.measure.counters import (
     trace_counts,
 )
 from bench.measure.meta_shapes import needs_numbers
+from bench.suite.model_source import is_user_model
 from bench.units import FLOPS_PER_MAC, GIGA
 
 TOLERANCE = 0.001  # largest relative difference between the counters that is still called agreement
@@ -93,14 +94,19 @@ def measure_complexity(model: nn.Module | str, resolution_px: int, num_classes: 
     num_classes: for names only; None is the model's own head, or 1000 classes where timm gives none. A module is
     copied without its weights and left as it is; its family is `other`.
 
-    Raises UnknownNameError, ResolutionError, and CellFailedError with the reason if the model cannot be counted.
+    Raises UnknownNameError, ResolutionError, UserCodeError with the line of a user's model that fails, and
+    CellFailedError with the reason if the model cannot be counted.
     """
     if isinstance(model, nn.Module):
         module = model
         return _count(_shapes_only(module), lambda: copy.deepcopy(module).cpu(), resolution_px)
     family = family_of(model)
     if is_user_model(model):  # not remembered: its file may change between two calls
-        return _count_named(model, resolution_px, num_classes)
+        try:
+            return _count_named(model, resolution_px, num_classes)
+        except CellFailedError:
+            require_own_code_runs(model, num_classes=num_classes, resolution_px=resolution_px)  # says the line, if it
+            raise
     row = find_model(model)
     # Tags differ in weights, not in shape, so rows of one architecture share a count.
     shape = model if row is not None and row.arguments else split_model_name_tag(model)[0]

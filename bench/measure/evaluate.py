@@ -27,6 +27,7 @@ from bench.measure.accuracy import Columns, Predictions, require_finite, score
 from bench.measure.class_order import head_order, note_on_order
 from bench.measure.complexity import measure_complexity
 from bench.measure.oom import is_out_of_memory
+from bench.measure.outputs import class_scores
 from bench.measure.real_labels import real_score
 from bench.measure.self_check import DATASET as REAL_DATASET
 from bench.measure.self_check import check_against_published
@@ -146,7 +147,7 @@ def _score_share(
     # The same in every process and for every number of them, so that each image meets the same arithmetic.
     batch_size = min(BATCH[cell.device], len(part))
     applied = apply_settings(loaded.model.eval(), cell.settings, cell.device, cell.resolution_px)
-    forward = _Forward(applied.model, loaded.config, cell.settings, cell.device, batch_size)
+    forward = _Forward(applied.model, loaded.config, cell.settings, cell.device, batch_size, cell.model)
     columns: list[Columns] = []
     with applied.context, torch.inference_mode():
         for chosen, pixels in _batches(cell, part, index, loaded.config, batch_size, workers):
@@ -178,9 +179,15 @@ class _Forward:
     """
 
     def __init__(
-        self, model: nn.Module, config: dict[str, Any], settings: Settings, device: str, batch_size: int
+        self,
+        model: nn.Module,
+        config: dict[str, Any],
+        settings: Settings,
+        device: str,
+        batch_size: int,
+        name: str = "",
     ) -> None:
-        self.model, self.device, self.batch_size = model, device, batch_size
+        self.model, self.device, self.batch_size, self.name = model, device, batch_size, name
         self.dtype = INPUT_DTYPES[settings.precision]
         self.memory_format = (
             torch.channels_last if settings.memory_format == "channels_last" else torch.contiguous_format
@@ -210,7 +217,7 @@ class _Forward:
         if absent:
             images = torch.cat([images, images.new_zeros(absent, *images.shape[1:])])
         images = images.to(self.dtype).contiguous(memory_format=self.memory_format)
-        logits: Tensor = self.model(images)
+        logits = class_scores(self.model, images, self.name, None)
         return logits[: len(pixels)].float().cpu()
 
 

@@ -80,9 +80,10 @@ def extract_features(
             if settings.memory_format == "channels_last":
                 scaled = scaled.contiguous(memory_format=torch.channels_last)
             features = applied.model(scaled)
-            if features.ndim != 2:
+            shape = tuple(features.shape) if isinstance(features, Tensor) else type(features).__name__
+            if not isinstance(shape, tuple) or len(shape) != 2 or shape[0] != len(pixels):
                 raise CellFailedError(
-                    f"{type(model).__name__} gives features of shape {tuple(features.shape)} for {len(pixels)} images; "
+                    f"{type(model).__name__} gives features of shape {shape} for {len(pixels)} images; "
                     "a vector for each was expected. Give it a pooling layer."
                 )
             batches.append(features.float().cpu().numpy())

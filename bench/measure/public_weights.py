@@ -29,8 +29,8 @@ from timm.models import get_pretrained_cfg
 
 from bench.catalog.models import find_model
 from bench.errors import CellFailedError, UnsupportedError
-from bench.measure.build import is_user_model
 from bench.measure.weight_files import ID_DIGITS, first_line, sha256_of
+from bench.suite.model_source import is_user_model
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 # The hub's own error is one of the HTTP library's, which has been another in other versions of huggingface_hub.

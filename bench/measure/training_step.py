@@ -13,6 +13,7 @@ from bench.errors import UnsupportedError
 from bench.measure.clock import Clock, clock_for
 from bench.measure.images import make_images
 from bench.measure.oom import memory_limit_named
+from bench.measure.outputs import class_scores
 from bench.measure.settings import Applied, apply_settings
 from bench.measure.speed import BLOCK_SECONDS, MAX_WARMUP_SECONDS, THROUGHPUT_BLOCKS, collector_paused, first_call_s
 from bench.measure.throughput import measure_throughput
@@ -87,7 +88,8 @@ def make_training_step(cell: TrainingStepCell | TrainingMemoryCell, applied: App
 
     def step() -> None:
         optimizer.zero_grad(set_to_none=True)
-        F.cross_entropy(network(images), labels).backward()  # type: ignore[no-untyped-call]
+        scores = class_scores(network, images, cell.model, cell.num_classes)
+        F.cross_entropy(scores, labels).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
 
     return step

@@ -197,7 +197,7 @@ def _left_out_words(record: Record, shown: Sequence[Record]) -> str:
     cell, same = record.cell, [other for other in shown if other.cell.get("task") == record.cell.get("task")]
     models = [other for other in shown if other.cell.get("model") == cell.get("model")]
     sets = [other for other in same if other.cell.get("dataset") == cell.get("dataset")]
-    if all(other.cell.get("metric_version") != cell.get("metric_version") for other in same):
+    if same and all(other.cell.get("metric_version") != cell.get("metric_version") for other in same):
         return "measured by an older version of the protocol"
     if cell.get("model") is not None and all(definition_of(other) != definition_of(record) for other in models):
         return "the model's name stood for another definition"

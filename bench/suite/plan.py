@@ -5,9 +5,8 @@ Models that are in no catalog need timm to say their own resolution, so that que
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
+from functools import cache
 from typing import Any
 
 from bench.catalog.datasets import DatasetRow
@@ -24,8 +23,9 @@ from bench.suite.cell import (
     TrainCell,
 )
 from bench.suite.given import with_given
+from bench.suite.model_source import definition_of_file, file_of, is_user_model
 from bench.suite.pretraining import PretrainPlan
-from bench.suite.protocols import ProtocolPlan, preflight_cells
+from bench.suite.protocols import Definition, ProtocolPlan, preflight_cells
 from bench.suite.spec import ComplexityBlock, SpeedBlock, Suite, Sweep, TrainBlock
 from bench.suite.speed_plan import Point, largest_batch_cells, rounds, training_step_cells
 from bench.suite.sweeps import sweep_trials
@@ -39,27 +39,28 @@ def plan(suite: Suite, world: Surroundings) -> list[Cell]:
     workers finish together), what starts from weights, and timing in rounds of random order. A sweep shows the
     trials that are known so far; cells that start from this suite's own trainings follow once these are done.
     """
+    defined = cache(definition_of)  # a model's files are read once for all of its cells
     cells: list[Cell] = []
     for complexity in suite.complexity:
-        cells += _complexity_cells(complexity, world)
+        cells += _complexity_cells(complexity, world, defined)
     training: list[TrainCell] = []
     for train in suite.train:
-        training += _train_cells(train, suite, world)
+        training += _train_cells(train, suite, world, defined)
     training.sort(key=lambda cell: (cell.seed, -cell.budget_gflop))
     cells += training
 
     def trained(model: str, dataset: str) -> list[TrainCell]:
         return [cell for cell in training if (cell.model, cell.dataset, cell.scored_part) == (model, dataset, "test")]
 
-    pretraining = PretrainPlan(suite, world, definition_of)
+    pretraining = PretrainPlan(suite, world, defined)
     cells += pretraining.cells
-    protocols = ProtocolPlan(suite, world, definition_of, trained, pretraining.finals)
+    protocols = ProtocolPlan(suite, world, defined, trained, pretraining.finals)
     cells += [cell for evaluate in suite.evaluate for cell in protocols.evaluate(evaluate)]
     cells += [cell for fewshot in suite.fewshot for cell in protocols.fewshot(fewshot)]
     cells += [cell for finetune in suite.finetune for cell in protocols.finetune(finetune)]
     cells += [cell for pixels in suite.pixels for cell in protocols.pixels(pixels)]
     for speed in suite.speed:
-        cells += _speed_cells(speed, suite, world)
+        cells += _speed_cells(speed, suite, world, defined)
     cells = [*preflight_cells(cells, world), *cells]
     return list({cell.cell_id: cell for cell in cells}.values())
 
@@ -67,30 +68,30 @@ def plan(suite: Suite, world: Surroundings) -> list[Cell]:
 def definition_of(model: str) -> str | None:
     """What a name stands for beyond timm's own names, so that changing it changes the cell's id.
 
-    A small model's arguments; the hash of a user's file; None for a timm name, whose version a record states.
+    A small model's arguments; a hash of a user's file and of what it imports; None for a timm name, whose version a
+    record states.
     """
     row = find_model(model)
     if row is not None and row.arguments:
         arguments = ", ".join(f"{key}={value}" for key, value in sorted(row.arguments.items()))
         return f"{row.timm_name}({arguments})"
-    path = Path(model.rpartition(":")[0])
-    if path.suffix == ".py" and path.is_file():
-        return f"sha256 {hashlib.sha256(path.read_bytes()).hexdigest()[:16]}"
+    if is_user_model(model) and file_of(model).is_file():
+        return definition_of_file(file_of(model))
     return None
 
 
-def _complexity_cells(block: ComplexityBlock, world: Surroundings) -> Iterable[Cell]:
+def _complexity_cells(block: ComplexityBlock, world: Surroundings, defined: Definition) -> Iterable[Cell]:
     for model, resolution in _models_at(block.models, block.resolution_px, world):
         yield ComplexityCell(
             metric_version=METRIC_VERSION["complexity"],
             model=model,
-            definition=definition_of(model),
+            definition=defined(model),
             num_classes=block.num_classes,
             resolution_px=resolution,
         )
 
 
-def _train_cells(block: TrainBlock, suite: Suite, world: Surroundings) -> Iterable[TrainCell]:
+def _train_cells(block: TrainBlock, suite: Suite, world: Surroundings, defined: Definition) -> Iterable[TrainCell]:
     joins = block.scored_part == "test" and suite.train[0].datasets[0] in block.datasets
     names = with_given(block.datasets, world.extra_datasets, suite.name)
     extra = [name for name in world.extra_datasets if joins and name not in names]
@@ -101,12 +102,13 @@ def _train_cells(block: TrainBlock, suite: Suite, world: Surroundings) -> Iterab
             for images in block.train_images if name not in extra else ("all",):
                 for budget in block.budgets_gflop:
                     for seed in block.seeds:
-                        at = _cell_at(model, dataset, images, budget, seed, block, suite, world)
+                        at = _cell_at(model, defined(model), dataset, images, budget, seed, block, suite, world)
                         yield from (at(rate) for rate in _learning_rates(block, model, at, world))
 
 
 def _cell_at(
     model: str,
+    definition: str | None,
     dataset: DatasetRow,
     images: int | str,
     budget: float,
@@ -127,7 +129,7 @@ def _cell_at(
         return TrainCell(
             metric_version=METRIC_VERSION["train"],
             model=model,
-            definition=definition_of(model),
+            definition=definition,
             num_classes=dataset.num_classes,
             resolution_px=dataset.resolution_px,
             dataset=dataset.name,
@@ -158,12 +160,12 @@ def _learning_rates(
     return [block.learning_rate]
 
 
-def _speed_cells(block: SpeedBlock, suite: Suite, world: Surroundings) -> Iterable[Cell]:
+def _speed_cells(block: SpeedBlock, suite: Suite, world: Surroundings, defined: Definition) -> Iterable[Cell]:
     timed = tuple(metric for metric in block.metrics if metric in ("throughput", "latency"))
     places: list[Point] = [
         {
             "model": model,
-            "definition": definition_of(model),
+            "definition": defined(model),
             "resolution_px": resolution,
             "num_classes": block.num_classes,
         }

@@ -76,3 +76,12 @@ def test_a_preflight_has_no_model_and_its_newest_images_count():
     cells = [{"task": "preflight", "metric_version": 1, "dataset": "d", "fingerprint": f} for f in ("1", "2")]
     old, new = (record(cell, started_at=f"2026-0{i}-01T00:00:00Z") for i, cell in enumerate(cells, 1))
     assert current_records([old, new]) == ([new], [old])
+
+
+def test_results_of_a_model_that_read_other_files_are_left_out():
+    old, new = (trained("net.py:build", seed, 80.0, started_at=at) for seed, at in ((0, OLD), (1, NEW)))
+    old, new = (
+        one.model_copy(update={"conditions": {**one.conditions, "model_files": {"config.json": digest}}})
+        for one, digest in ((old, "1" * 16), (new, "2" * 16))
+    )
+    assert current_records([old, new]) == ([new], [old])

@@ -209,3 +209,34 @@ def test_a_pickle_in_place_of_a_checkpoint_is_refused_unread(
 
 def test_there_are_at_least_forty_kinds() -> None:
     assert len(IMAGES) + len(LISTS) + len(SHARDS) + len(WEIGHTS) + 1 >= 40
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('WIDTH = {"small": 16}["large"]\n', "net.py:2: KeyError: 'large'"),
+        (
+            "class build(nn.Module):\n    def forward(self, images):\n        return images.gone\n",
+            "net.py:4: AttributeError",
+        ),
+        (
+            "class build(nn.Module):\n    def forward(self, images):\n        raise SystemExit(0)\n",
+            "net.py:4: SystemExit",
+        ),
+    ],
+)
+@pytest.mark.parametrize("command", [("complexity",), ("inspect",)])
+def test_a_model_file_that_fails_is_told_with_its_line(
+    command: tuple[str, ...],
+    text: str,
+    told: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "net.py").write_text("from torch import nn\n" + text)
+    assert vitbench(*command, "net.py:build", "--resolution", "32", monkeypatch=monkeypatch) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    [line] = [line for line in printed.err.splitlines() if line.strip()]
+    assert line.startswith(f"Error: {told}")

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -75,3 +77,13 @@ def test_another_word_of_a_files_owner_is_written_anew_and_no_cell_runs_again() 
     assert silent.values == {"top1_pct": 80.0}
     assert restated([record], Supplies(weights=files, pretraining={"sha256 a": "x"})) == []
     assert restated([record], Supplies()) == []  # weights of this suite's own trainings have no owner to ask
+
+
+def test_a_record_does_not_count_once_a_file_that_its_model_read_has_changed(tmp_path: Path) -> None:
+    config = tmp_path / "config.json"
+    config.write_text('{"width": 4}')
+    record = make_record(model_files={"config.json": sha256(config.read_bytes()).hexdigest()[:16]})
+    record.cell["model"] = f"{tmp_path}/net.py:build"
+    assert finished_cells([record], HERE, THREADS, "resume")
+    config.write_text('{"width": 9}')
+    assert finished_cells([record], HERE, THREADS, "resume") == {}

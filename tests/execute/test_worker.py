@@ -18,7 +18,8 @@ from bench.execute.supplies import Supplies
 from bench.execute.worker import attempt
 from bench.measure.build import build_model
 from bench.measure.weight_files import file_weights_id, save_weights
-from bench.suite.cell import METRIC_VERSION, EvaluateCell, Settings
+from bench.suite.cell import METRIC_VERSION, ComplexityCell, EvaluateCell, Settings
+from bench.suite.plan import definition_of
 
 PATIENCE_SECONDS = 120.0
 
@@ -31,9 +32,10 @@ PATIENCE_SECONDS = 120.0
         (OutOfMemoryError("full"), "oom"),
         (CellFailedError("broken"), "failed"),
         (KeyError("x"), "failed"),
+        (SystemExit(0), "failed"),
     ],
 )
-def test_what_stops_a_cell_is_its_status(error: Exception, status: str) -> None:
+def test_what_stops_a_cell_is_its_status(error: BaseException, status: str) -> None:
     def prepare() -> NoReturn:
         raise error
 
@@ -88,3 +90,27 @@ def test_images_are_decoded_by_processes_while_the_worker_waits_for_its_input(tm
         worker.stop()
     assert reply is not None
     assert (reply["status"], reply["values"]["images"]) == ("ok", len(digits.part("test")))
+
+
+def test_a_model_that_asks_for_input_is_not_given_the_next_request(tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text("import sys, os\nX = os.read(0, 100)\nY = input()\n")
+    model = f"{tmp_path}/net.py:build"
+    cell = ComplexityCell(
+        metric_version=METRIC_VERSION["complexity"],
+        model=model,
+        definition=definition_of(model),
+        resolution_px=32,
+    )
+    request = {"cell": cell.model_dump(), "threads": 1, "side_by_side": 1, "supplies": Supplies().as_json()}
+    worker = Worker(threads=1)
+    try:
+        for _ in range(2):
+            worker.send(request)
+        replies = [worker.receive() for _ in range(2)]
+        worker.send({**request, "cell": {**cell.model_dump(), "definition": "sha256 0123456789abcdef"}})
+        replies.append(worker.receive())
+    finally:
+        worker.stop()
+    reasons = [reply["reason"] for reply in replies if reply is not None]
+    assert [reason.partition("net.py:")[2][:11] for reason in reasons[:2]] == ["3: EOFError"] * 2
+    assert "changed after the plan was made" in reasons[2]

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from bench.catalog.models import model_rows
 from bench.catalog.papers import JFT_IMAGES, paper_scaling, timm_published, training_exaflops
-from bench.errors import CellFailedError, ResolutionError, UnknownNameError
+from bench.errors import ResolutionError, UnknownNameError, UserCodeError
 from bench.measure import complexity, counters
 from bench.measure.build import build_model
 from bench.measure.certify import certify_all
@@ -242,7 +242,7 @@ def test_a_model_that_cannot_be_counted_fails_with_the_reason(tmp_path: Path) ->
     path.write_text(
         "from torch import nn\nclass Odd(nn.Module):\n    def forward(self, image):\n        return image.missing\n"
     )
-    with pytest.raises(CellFailedError, match="missing"):
+    with pytest.raises(UserCodeError, match=r"mine.py:4: AttributeError: 'Tensor' object has no attribute 'missing'"):
         measure_complexity(f"{path}:Odd", 8)
 
 
