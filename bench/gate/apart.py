@@ -1,4 +1,4 @@
-"""Did base and head each run its own code? Judged by where every file lies that a worker of theirs read (seen.py).
+"""Did base and head each run its own code? Judged by where every file lies that their workers read (files_read.py).
 
 A side's own are the files of its tree, and what is installed is nobody's. A file of the other side's tree, or of a
 third checkout or copy of the repository, means that both may have run the same code, so that nothing was compared.
@@ -16,8 +16,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from bench.gate.files_read import BESIDE, COPIED, INSTALLED, top_level
 from bench.gate.git import checkout_of, is_ignored, is_same_repository, tracked_files
-from bench.gate.seen import BESIDE, COPIED, INSTALLED, top_level
 
 PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 CODE_SUFFIXES = (".py", ".so", ".pyd", ".dylib", ".dll")
@@ -64,7 +64,7 @@ class Apart:
     has_one_interpreter: bool  # then a copy of the repository that is installed there serves both sides
 
     def asked(self) -> dict[str, Any]:
-        """What seen.py is to look for, in a worker of either side."""
+        """What files_read.py is to look for, in a worker of either side."""
         is_the_tool = any((tree / "bench" / "__init__.py").exists() for tree in (self.base, self.head))
         return {
             "trees": [str(self.base), str(self.head)],

@@ -5,10 +5,10 @@ A script that is started by its path and asks nothing of the tree's bench.gate, 
     python -P <this file> < request    with PYTHONPATH = the side's source tree
 
 The request is {"workloads": [...], "graph_breaks": true, "watch": null}, workloads as bench.gate.result.Workload has
-them; watch is what seen.py is asked. The answer is a line of JSON that says where `bench` comes from,
+them; watch is what files_read.py is asked. The answer is a line of JSON that says where `bench` comes from,
 {"origin": "..."} or {"error": "one line"}, and then one for each workload, in their order, as soon as it is known:
 {"counts": {...}, "absent": {...}, "break_reasons": [...], "device": "meta"} or {"error": "one line"}, each with "seen"
-if seen.py was asked.
+if files_read.py was asked.
 
 counts: `params`, `macs` and `activations` of one image; `graph breaks` under torch.compile; and for each operator that
 does work, `aten.bmm` for example, its calls in one forward pass of the batch. absent: a count that could not be had ->
@@ -111,8 +111,8 @@ def main() -> None:
 
 def load_seen() -> Any:
     """The module beside this file: a script that is started by its path can import nothing of its folder."""
-    place = os.path.join(os.path.dirname(os.path.abspath(__file__)), "seen.py")
-    spec = importlib.util.spec_from_file_location("vitbench_seen", place)
+    place = os.path.join(os.path.dirname(os.path.abspath(__file__)), "files_read.py")
+    spec = importlib.util.spec_from_file_location("vitbench_files_read", place)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -20,9 +20,9 @@ from typing import Any
 
 from bench.errors import BenchError, RequestError
 from bench.gate.apart import PACKAGE_ROOT, Apart
+from bench.gate.files_read import INSTALLED_NAMES
 from bench.gate.git import GitError, fill_submodules, git, git_or_none
 from bench.gate.result import Side
-from bench.gate.seen import INSTALLED_NAMES
 
 WORKTREE_PREFIX = "vitbench-check-"
 INSTALL_SECONDS = 1_800.0

@@ -45,7 +45,7 @@ class Side:
         self._steps: list[tuple[Step, tuple[int, int]] | None] = []
         self._synchronise: Callable[[], None] = lambda: None
         self._is_one_thread = False
-        self._watch: Any = None  # of seen.py, in a check of two revisions
+        self._watch: Any = None  # of files_read.py, in a check of two revisions
         self._contexts: list[Any] = []  # entered for as long as the worker lives
 
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -187,8 +187,8 @@ class Side:
 
 def load_seen() -> Any:
     """The module beside this file: a script that is started by its path can import nothing of its folder."""
-    place = os.path.join(os.path.dirname(os.path.abspath(__file__)), "seen.py")
-    spec = importlib.util.spec_from_file_location("vitbench_seen", place)
+    place = os.path.join(os.path.dirname(os.path.abspath(__file__)), "files_read.py")
+    spec = importlib.util.spec_from_file_location("vitbench_files_read", place)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -326,7 +326,7 @@ def _why_not(name: str, resolution_px: int) -> str | None:
     if not is_user_model(name):
         return _why_not_remembered(name, resolution_px)
     try:
-        return _tried(name, resolution_px, lambda: user_code(name, is_meta=True))  # its file may change between calls
+        return _tried(name, resolution_px, lambda is_meta: user_code(name, is_meta=is_meta))
     except UserCodeError as error:
         native = native_resolution(name)
         if resolution_px == native or not isinstance(error.__cause__, SHAPE_ERRORS):
@@ -340,12 +340,12 @@ def _why_not_remembered(name: str, resolution_px: int) -> str | None:
     return _tried(name, resolution_px, nullcontext)
 
 
-def _tried(name: str, resolution_px: int, context: Callable[[], AbstractContextManager[None]]) -> str | None:
+def _tried(name: str, resolution_px: int, context: Callable[[bool], AbstractContextManager[Any]]) -> str | None:
     """What the model raises for images of that size, by shapes or else with numbers; `context` is around a pass."""
     for device in ("meta", "cpu"):
         try:
             model = without_gradient(_build(name, None, resolution_px, device))
-            with context(), ShapesOnly():
+            with context(device == "meta"), ShapesOnly():
                 model(torch.zeros(1, 3, resolution_px, resolution_px, device=device))
         except ResolutionError:
             raise  # it says already which sizes work

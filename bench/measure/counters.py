@@ -23,7 +23,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from bench.measure.meta_shapes import ShapesOnly
 from bench.measure.operators import HANDLES, traced_without_product
-from bench.measure.seen import FORMULAS, LeavesTorch, OperatorsSeen
+from bench.measure.uncounted import FORMULAS, LeavesTorch, OperatorsSeen
 from bench.units import FLOPS_PER_MAC
 
 

@@ -9,7 +9,7 @@ import pytest
 from gate.repositories import commit, git
 
 from bench.gate.apart import Apart, Finding, project_names
-from bench.gate.seen import BESIDE, COPIED, INSTALLED, LINKED
+from bench.gate.files_read import BESIDE, COPIED, INSTALLED, LINKED
 
 BLOCKS = "python/blocks/__init__.py"
 

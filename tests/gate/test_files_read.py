@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from bench.gate.seen import BESIDE, COPIED, INSTALLED, LINKED, Watch
+from bench.gate.files_read import BESIDE, COPIED, INSTALLED, LINKED, Watch
 
 Look = Callable[[], dict[str, Any]]
 
