@@ -22,7 +22,7 @@ from bench.analyse.pretrained import Transfer, pretrain_study
 from bench.analyse.protocols import protocol_study
 from bench.analyse.scores import RunKey, Score, trained_scores
 from bench.analyse.transfers import FINETUNED
-from bench.analyse.weights import NO_PRETRAINING, Subject, pretraining_of
+from bench.analyse.weights import FROM_SCRATCH, NO_PRETRAINING, PUBLIC, Subject, pretraining_of
 from bench.store.record import Record
 
 Protocol = Literal["trained", "fine-tuned", "evaluated", "few-shot"]
@@ -91,6 +91,14 @@ def contenders(suite: str, records: Sequence[Record], predictions: Predictions) 
 
 def _setting(key: RunKey) -> dict[str, str]:
     return {"resolution": f"{key.resolution_px} px", "precision": key.precision, "device": key.device}
+
+
+def _identity(score: FinetuneScore | Evaluation | FewshotScore) -> ModelIdentity:
+    """The model's, with the file of its weights in the title: a model may start from several."""
+    subject = score.subject
+    if subject.weights in (PUBLIC, FROM_SCRATCH) or subject.trained_on:
+        return score.identity
+    return replace(score.identity, title=f"{score.identity.title} (file {subject.weights.removeprefix('sha256 ')[:8]})")
 
 
 def _weights(subject: Subject) -> dict[str, str]:
@@ -164,7 +172,7 @@ def _finetuned(suite: str, score: FinetuneScore, records: Mapping[str, Record]) 
         suite=suite,
         protocol="fine-tuned",
         dataset=score.dataset,
-        identity=score.identity,
+        identity=_identity(score),
         group=score.group,
         runs=score.seeds,
         cell_ids=score.cell_ids,
@@ -183,7 +191,7 @@ def _evaluated(suite: str, score: Evaluation, records: Mapping[str, Record]) -> 
         suite=suite,
         protocol="evaluated",
         dataset=score.dataset,
-        identity=score.identity,
+        identity=_identity(score),
         group=score.group,
         runs=(0,),
         cell_ids=score.cell_ids,
@@ -198,7 +206,7 @@ def _fewshot(suite: str, score: FewshotScore, records: Mapping[str, Record]) -> 
         suite=suite,
         protocol="few-shot",
         dataset=score.dataset,
-        identity=score.identity,
+        identity=_identity(score),
         group=score.group,
         runs=tuple(range(len(score.group.values_pct))),
         cell_ids=score.cell_ids,

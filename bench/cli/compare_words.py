@@ -74,10 +74,12 @@ def _sentence(one: PairedComparison) -> str:
     whose = _whose(one)
     told = f" {_sentence_start(_plain(listed(one.told)))}." if one.told else ""
     if one.interval is None:
-        return f"The order of {whose}{first} and {second} is not decided {place}: {one.why_open} ({what}).{told}"
-    if one.verdict == "not decided":
+        amount = one.why_open
+    elif one.verdict == "not decided":
         amount = f"{signed(one.delta_pp or 0.0, 1)} points {_bracketed(one.interval)}"
-        return f"The order of {whose}{first} and {second} is not decided {place}: {amount} ({what}).{told}"
+    if one.interval is None or one.verdict == "not decided":
+        open_order = _sentence_start(f"{whose}the order of {first} and {second} is not decided {place}")
+        return f"{open_order}: {amount} ({what}).{told}"
     ahead, behind, interval = first, second, one.interval
     if one.verdict == "behind":
         ahead, behind = second, first
