@@ -99,7 +99,7 @@ def main() -> None:
         answer({"error": f"cannot be imported: {one_line(error)}"})
         return
     answer({"origin": os.path.dirname(os.path.dirname(os.path.abspath(bench.__file__)))})
-    watch = None if request["watch"] is None else load_seen().Watch(request["watch"])
+    watch = None if request["watch"] is None else load_files_read().Watch(request["watch"])
     for workload in request["workloads"]:
         if watch is None:
             answer(count_workload(workload, graph_breaks=request["graph_breaks"]))
@@ -109,7 +109,7 @@ def main() -> None:
         answer({**found, "seen": watch.report()})
 
 
-def load_seen() -> Any:
+def load_files_read() -> Any:
     """The module beside this file: a script that is started by its path can import nothing of its folder."""
     place = os.path.join(os.path.dirname(os.path.abspath(__file__)), "files_read.py")
     spec = importlib.util.spec_from_file_location("vitbench_files_read", place)

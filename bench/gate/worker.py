@@ -84,7 +84,7 @@ class Side:
         elif request["device"] == "mps":
             self._synchronise = torch.mps.synchronize
         if request["watch"] is not None:
-            self._watch = load_seen().Watch(request["watch"])
+            self._watch = load_files_read().Watch(request["watch"])
         context = torch.inference_mode()
         context.__enter__()
         self._contexts.append(context)
@@ -185,7 +185,7 @@ class Side:
         return sorted(samples)[PROBE_PASSES // 2]
 
 
-def load_seen() -> Any:
+def load_files_read() -> Any:
     """The module beside this file: a script that is started by its path can import nothing of its folder."""
     place = os.path.join(os.path.dirname(os.path.abspath(__file__)), "files_read.py")
     spec = importlib.util.spec_from_file_location("vitbench_files_read", place)
