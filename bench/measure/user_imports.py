@@ -29,12 +29,16 @@ _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 
 
 class UserModules:
-    """A file that was run and what it imports. module: its own. files: real path -> SHA-256 of all that went in."""
+    """A file that was run and what it imports. module: its own. files: real path -> SHA-256 of all that went in.
+
+    Also of files that were not there when they were asked for. What the code itself writes did not go in.
+    """
 
     def __init__(self, file: Path) -> None:
         self.file = file
         self.module = ModuleType("")
         self.files: dict[str, str] = {}
+        self.written: set[str] = set()
         self.names: set[str] = set()  # of modules that were imported for it
         self._modules: dict[str, ModuleType] = {}  # these, while they are out of sight
         before, after = search_path(file)
@@ -183,20 +187,25 @@ def _notice(event: str, arguments: tuple[Any, ...]) -> None:
             _saw(os.fspath(arguments[0]))
         return
     path, mode, flags = arguments
-    if isinstance(path, str | bytes) and not set(mode or "") & set("wax+") and not (flags or 0) & _WRITES:
-        _saw(os.fsdecode(path))
+    if isinstance(path, str | bytes):
+        _saw(os.fsdecode(path), is_written=bool(set(mode or "") & set("wax+") or (flags or 0) & _WRITES))
 
 
-def _saw(path: str) -> None:
+def _saw(path: str, *, is_written: bool = False) -> None:
     global _watched
     model, _watched = _watched, None  # what is opened to take its digest is not the user's
     try:
         real = os.path.realpath(source_from_cache(path) if path.endswith(".pyc") else path)
         is_folder = os.path.isdir(real)
         is_of_system = real.startswith(_SYSTEM_PLACES) or is_installed(real if is_folder else os.path.dirname(real))
-        if model is None or real in model.files or is_of_system:
+        if model is None or is_of_system or real in model.written:
             return
-        if is_folder or os.path.isfile(real):
+        is_there = os.path.exists(real)
+        if is_written:
+            model.written.add(real)
+            if not is_there:
+                model.files.pop(real, None)  # asked for first, and made where it was not there
+        elif real not in model.files and (is_folder or os.path.isfile(real) or not is_there):
             model.files[real] = sha256_of(real)
     except (ValueError, OSError):
         return

@@ -15,7 +15,7 @@ from bench.errors import RequestError, UnknownNameError, UserCodeError
 from bench.measure.build import build_model, check_takes_resolution, native_resolution, require_own_code_builds
 from bench.measure.complexity import measure_complexity
 from bench.measure.user_model import files_beside_definition, user_function
-from bench.suite.model_source import require_definition
+from bench.suite.model_source import changed_files, require_definition
 
 HEAD = "import torch\nfrom torch import nn\n"
 LINEAR = "def build(num_classes=10):\n    return nn.Linear(WIDTH, num_classes)\n"
@@ -172,6 +172,44 @@ def build(num_classes=10):
     assert set(files_beside_definition(name)) == {"plugins", "plugins/one.py", "config.json", "w.pt", "w.safetensors"}
     (tmp_path / "config.json").write_text(json.dumps({"width": 5}))
     assert width(name) == 7
+
+
+def test_a_file_that_was_not_there_is_known_to_have_been_asked_for(tmp_path: Path) -> None:
+    text = """
+from pathlib import Path
+def build(num_classes=10):
+    try:
+        width = int(Path(__file__).with_name("width").read_text())
+    except OSError:
+        width = 4
+    return nn.Linear(width, num_classes)
+"""
+    name = write(tmp_path / "net.py", HEAD + text)
+    assert width(name) == 4
+    seen = files_beside_definition(name)
+    assert set(seen) == {"width"}
+    assert changed_files(name, seen) == []
+    (tmp_path / "width").write_text("6")
+    assert changed_files(name, seen) == ["width"]
+    assert width(name) == 6
+
+
+def test_what_a_users_code_writes_itself_did_not_go_into_its_model(tmp_path: Path) -> None:
+    text = """
+from pathlib import Path
+NOTES = Path(__file__).with_name("notes")
+def build(num_classes=10):
+    try:
+        NOTES.read_text()
+    except OSError:
+        NOTES.write_text("made")
+    with NOTES.open("a") as notes:
+        notes.write(" and more")
+    return nn.Linear(len(NOTES.read_text()), num_classes)
+"""
+    name = write(tmp_path / "net.py", HEAD + text)
+    assert width(name) == len("made and more")
+    assert files_beside_definition(name) == {}
 
 
 def test_a_file_that_shows_all_has_nothing_beside_its_definition(tmp_path: Path) -> None:
