@@ -12,7 +12,8 @@ import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -77,16 +78,38 @@ class Apart:
         reads = [Read(name, Path(path), how) for name, path, how in seen["modules"]]
         installed = [read for read in reads if read.how in (COPIED, INSTALLED)]  # nobody's, wherever it is installed
         reads = [read for read in reads if read not in installed] + [Read("", Path(path)) for path in seen["opened"]]
+        reads = [read for read in reads if ".git" not in read.path.parts]  # what git keeps for itself is in no revision
         for read in reads:
             problem = self._problem(read, own)
             if problem is not None:
                 return Finding(f"{label} {read}, {problem}")
-        beside = [read for read in reads if read.module and read.how == BESIDE and self._home(read.path) is None]
-        copies = [read for read in installed if read.how == COPIED]
-        held = held_here([*beside, *copies], tracked_files(self.head))
+        strangers = [read for read in reads if self._home(read.path) is None]
+        beside = [read for read in strangers if read.module and read.how == BESIDE]
+        shared = [*strangers, *(installed if self.has_one_interpreter else ())]  # the same for both sides
+        copies = [*beside, *(read for read in installed if read.how == COPIED)]
+        held = next(chain(held_here(copies, self._by_name), self._replaced(shared)), None)
         if held is not None:
             return Finding(f"{label} {held[0]}, while this repository holds {held[1]}: {MEND_THIRD}")
         return Finding(None, (*self._shared(beside, installed), *self._of_one_side(label, own, reads)))
+
+    @cached_property
+    def _by_name(self) -> Mapping[str, Sequence[str]]:
+        """Tracked files of both trees, those of submodules too, under the last part of their paths."""
+        found: dict[str, list[str]] = defaultdict(list)
+        for file in sorted(tracked_files(self.head, submodules=True) | tracked_files(self.base)):
+            found[file.rpartition("/")[2]].append(file)
+        return found
+
+    def _replaced(self, shared: Sequence[Read]) -> Iterator[tuple[Read, str]]:
+        """What both sides read in place of a file that changed from base to head: a namesake, or a copy of either."""
+        for read, file in held_here((read for read in shared if read.how == INSTALLED), self._by_name):
+            if len(versions_of(file, self.base, self.head)) == 2:
+                yield read, file
+        for read in shared:
+            for file in self._by_name.get(read.path.name, ()):
+                versions = versions_of(file, self.base, self.head)
+                if len(versions) == 2 and content_of(read.path) in versions - {b"", None}:
+                    yield read, file
 
     def _problem(self, read: Read, own: Path) -> str | None:
         home = self._home(read.path)
@@ -110,10 +133,9 @@ class Apart:
         for package in dict.fromkeys(top_level(read.module) for read in beside):
             first = next(read for read in beside if top_level(read.module) == package)
             yield f"'{package}' lies outside this repository ({first.path}): what changed there was not compared."
-        held = held_here((read for read in installed if read.how == INSTALLED), tracked_files(self.head))
-        if held is not None:
-            read, file = held
+        for read, file in held_here((read for read in installed if read.how == INSTALLED), self._by_name):
             yield f"'{read.module}' is the installed one ({read.path}), and not this repository's {file}."
+            return
 
     def _of_one_side(self, label: str, own: Path, reads: Iterable[Read]) -> Iterator[str]:
         """Sentences on files that git ignores: no revision has its own."""
@@ -126,24 +148,36 @@ class Apart:
                 yield f"{label} {read}: git ignores it, {said}."
 
 
-def held_here(reads: Iterable[Read], tracked: Iterable[str]) -> tuple[Read, str] | None:
-    """A module of a package of which most files lie in the repository too, in one place, and its file there."""
+def held_here(reads: Iterable[Read], by_name: Mapping[str, Sequence[str]]) -> Iterator[tuple[Read, str]]:
+    """Modules of packages of which most files lie in the repository too, in one place, and their files there.
+
+    by_name: the repository's files under the last part of their paths.
+    """
     packages: dict[str, list[tuple[Read, str]]] = defaultdict(list)
     for read in reads:
         packages[top_level(read.module)].append((read, _tail(read)))
-    by_name: dict[str, list[str]] = defaultdict(list)
-    for file in tracked if packages else ():
-        by_name[file.rpartition("/")[2]].append(file)
     for files in packages.values():
         roots: Counter[str] = Counter()
         for _, tail in files:
-            roots.update(
-                file[: -len(tail)] for file in by_name[tail.rpartition("/")[2]] if f"/{file}".endswith(f"/{tail}")
-            )
+            namesakes = by_name.get(tail.rpartition("/")[2], ())
+            roots.update(file[: -len(tail)] for file in namesakes if f"/{file}".endswith(f"/{tail}"))
         root, count = max(roots.items(), key=lambda item: item[1], default=("", 0))
         if 2 * count > len(files):
-            return next((read, root + tail) for read, tail in files if root + tail in by_name[tail.rpartition("/")[2]])
-    return None
+            yield from ((read, root + tail) for read, tail in files if root + tail in by_name.get(read.path.name, ()))
+
+
+@lru_cache(maxsize=65_536)
+def versions_of(file: str, *trees: Path) -> frozenset[bytes | None]:
+    """What the file holds in these trees: one thing where it is the same in all."""
+    return frozenset(content_of(tree / file) for tree in trees)
+
+
+def content_of(file: Path) -> bytes | None:
+    """A file's bytes; None for one that is not there."""
+    try:
+        return file.read_bytes()
+    except OSError:
+        return None
 
 
 def _tail(read: Read) -> str:

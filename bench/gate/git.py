@@ -65,9 +65,10 @@ def is_same_repository(one: Path, other: Path) -> bool:
 
 
 @lru_cache(maxsize=8)
-def tracked_files(tree: Path) -> frozenset[str]:
-    """Every file that git tracks in a checkout, relative to its top."""
-    return frozenset((git_or_none(tree, "ls-files", "-z") or "").split("\0")) - {""}
+def tracked_files(tree: Path, *, submodules: bool = False) -> frozenset[str]:
+    """Every file that git tracks in a checkout, relative to its top; also in its submodules, if asked."""
+    options = ["--recurse-submodules"] if submodules else []
+    return frozenset((git_or_none(tree, "ls-files", "-z", *options) or "").split("\0")) - {""}
 
 
 @lru_cache(maxsize=1024)

@@ -19,7 +19,7 @@ from bench.gate.exact import count_exactly
 from bench.gate.pairs import ArmName
 from bench.gate.result import BaselineNote, CheckResult, Comparison, ExactResult, Side, Workload
 from bench.gate.selftest import Recording, record_pairs
-from bench.gate.trees import SideBrokenError, SideCode, base_tree, this_tree
+from bench.gate.trees import SideBrokenError, SideCode, base_tree, is_one_environment, this_tree
 from bench.store.baselines import Baseline
 from bench.suite.cell import Device
 
@@ -224,7 +224,8 @@ def _count(request: Request, base: SideCode, head: SideCode) -> tuple[ExactResul
     """The deterministic gate, before anything is timed. It gates between revisions alone: settings may well differ."""
     if request.exact == "off":
         return ()
-    gates = request.exact == "gate" and request.base is not None and base.python == head.python
+    is_one = is_one_environment(base.python, head.python)
+    gates = request.exact == "gate" and request.base is not None and is_one
     return count_exactly(request.comparisons, base, head, gates=gates)
 
 

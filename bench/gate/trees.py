@@ -159,7 +159,8 @@ def base_tree(revision: str, head: SideCode, cache: Path, python: Path | None = 
             python = interpreter_for(tree, head, cache)
         side = Side(label=f"base ({commit[:8]})", commit=commit, is_dirty=False)
         places = tuple(one for one in head.places if (tree / one).is_dir())
-        apart = Apart(Path(os.path.realpath(tree)), Path(os.path.realpath(head.tree)), python == head.python)
+        has_one = is_one_environment(python, head.python)
+        apart = Apart(Path(os.path.realpath(tree)), Path(os.path.realpath(head.tree)), has_one)
         yield SideCode(side, python, tree, folder, places, apart, notes=notes)
     finally:
         _remove_worktree(head.tree, place)
@@ -211,6 +212,17 @@ def interpreter_for(tree: Path, head: SideCode, cache: Path) -> Path:
         _lend_package(folder)
     (folder / "complete").touch()
     return python
+
+
+def is_one_environment(one: Path, other: Path) -> bool:
+    """Whether two interpreters have the same packages installed, as `python` and `python3` of a virtual one have."""
+    return _environment(one) == _environment(other)
+
+
+def _environment(python: Path) -> Path:
+    """The folder of a virtual environment; for any other interpreter its own file."""
+    folder = python.absolute().parent.parent
+    return folder.resolve() if (folder / "pyvenv.cfg").exists() else python.resolve()
 
 
 def _wanted_packages(tree: Path) -> list[str]:

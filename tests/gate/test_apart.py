@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,13 @@ def test_a_submodule_is_its_side_s_own(apart: Apart, tmp_path: Path) -> None:
     assert imported(apart, apart.head / "library" / "lib.py", module="lib", side="head") == Finding(None)
 
 
+def test_a_clone_of_a_submodule_serves_both_sides_alike(apart: Apart, tmp_path: Path) -> None:
+    commit(tmp_path / "library", {"lib/__init__.py": ""})
+    git(apart.head, "submodule", "--quiet", "add", str(tmp_path / "library"), "library")
+    problem = imported(apart, tmp_path / "library" / "lib" / "__init__.py", module="lib").problem or ""
+    assert "while this repository holds library/lib/__init__.py: what differs" in problem
+
+
 def test_a_copy_without_git_is_known_by_its_files(apart: Apart, tmp_path: Path) -> None:
     shutil.copytree(apart.head / "python", tmp_path / "copy")
     problem = imported(apart, tmp_path / "copy" / "blocks" / "layers.py", module="blocks.layers").problem or ""
@@ -82,9 +90,45 @@ def test_a_copy_without_git_is_known_by_its_files(apart: Apart, tmp_path: Path) 
 def test_the_repository_s_own_package_installed_as_a_copy_serves_both_sides_alike(apart: Apart, tmp_path: Path) -> None:
     installed = tmp_path / "site-packages" / "blocks" / "__init__.py"
     assert f"imported 'blocks' from {installed}, while" in (imported(apart, installed, COPIED).problem or "")
-    finding = imported(apart, installed, INSTALLED)  # of that name, but not known to be this project's
+    commit(apart.base, {BLOCKS: "REPEATS = 3\n"})
+    finding = imported(apart, installed, INSTALLED)  # of that name, but not known to be this project's, and unchanged
     assert finding.problem is None
     assert finding.notes == (f"'blocks' is the installed one ({installed}), and not this repository's {BLOCKS}.",)
+
+
+def test_an_installed_namesake_hides_a_change_of_the_repository_unless_each_side_has_its_own(
+    apart: Apart, tmp_path: Path
+) -> None:
+    """The repository's `blocks` has REPEATS = 1 in the base and 3 in the head; the installed one is another again."""
+    installed = tmp_path / "site-packages" / "blocks" / "__init__.py"
+    problem = imported(apart, installed, INSTALLED).problem or ""
+    assert f"base imported 'blocks' from {installed}, while this repository holds {BLOCKS}: what differs" in problem
+    assert imported(replace(apart, has_one_interpreter=False), installed, INSTALLED).problem is None
+
+
+@pytest.mark.parametrize("name", ["blocks.py", "settings.json"])
+def test_a_copy_of_a_changed_file_is_known_by_its_content(apart: Apart, tmp_path: Path, name: str) -> None:
+    """Under any folder and package: of `s/blocks.py` in a tree, `blocks.py` elsewhere."""
+    commit(apart.base, {f"s/{name}": "1\n"})
+    commit(apart.head, {f"s/{name}": "3\n"})
+    (tmp_path / name).write_text("3\n")
+    look = imported if name.endswith(".py") else opened
+    assert f"{name}, while this repository holds s/{name}: " in (look(apart, tmp_path / name).problem or "")
+    (tmp_path / name).write_text("4\n")
+    assert look(apart, tmp_path / name).problem is None
+
+
+def test_an_empty_file_is_a_copy_of_none(apart: Apart, tmp_path: Path) -> None:
+    commit(apart.base, {"kit/__init__.py": ""})
+    commit(apart.head, {"kit/__init__.py": "X = 1\n"})
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "__init__.py").touch()
+    assert imported(apart, tmp_path / "other" / "__init__.py", module="other").problem is None
+
+
+def test_what_git_keeps_for_itself_is_of_no_side(apart: Apart) -> None:
+    """GitPython and the like read it to tell the version."""
+    assert opened(apart, apart.head / ".git" / "config") == Finding(None)
 
 
 @pytest.mark.parametrize("how", [INSTALLED, COPIED])

@@ -20,6 +20,7 @@ from bench.gate.trees import (
     base_tree,
     dependencies_of,
     interpreter_for,
+    is_one_environment,
     this_tree,
 )
 
@@ -59,6 +60,21 @@ def test_the_base_is_gone_after_an_interruption_too(repository: Path, tmp_path: 
     with pytest.raises(KeyboardInterrupt), base_tree("HEAD~1", this_tree(), tmp_path):
         raise KeyboardInterrupt
     assert len(git(repository, "worktree", "list").splitlines()) == 1
+
+
+def test_interpreters_of_one_environment_are_one_under_any_name(tmp_path: Path) -> None:
+    """Packages that are installed there serve both sides, whichever name the base's interpreter is given by."""
+    for name in ("one", "two"):
+        (tmp_path / name / "bin").mkdir(parents=True)
+        (tmp_path / name / "pyvenv.cfg").touch()
+        for program in ("python", "python3"):
+            (tmp_path / name / "bin" / program).symlink_to(sys.executable)
+    (tmp_path / "link").symlink_to(tmp_path / "one")
+    python = tmp_path / "one" / "bin" / "python"
+    assert is_one_environment(python, tmp_path / "one" / "bin" / "python3")
+    assert is_one_environment(python, tmp_path / "link" / "bin" / "python")
+    assert not is_one_environment(python, tmp_path / "two" / "bin" / "python")
+    assert not is_one_environment(python, Path(sys.base_prefix) / "bin" / "python3")
 
 
 def test_what_a_killed_check_left_is_taken_away_by_the_next(repository: Path, tmp_path: Path) -> None:
