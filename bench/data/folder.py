@@ -113,7 +113,7 @@ class _Walk:
         while True:
             entries = self.entries(inner)
             has_images = any(_has_image_name(entry.name) and not entry.is_dir() for entry in entries)
-            if has_images and read_split_name(folder) is None:
+            if has_images and read_split_name(os.path.basename(folder)) is None:
                 return Top(folder, inner, (), True)  # it is a class, whatever else is in it
             below = [entry.name for entry in entries if self.is_folder(entry, f"{inner}/{entry.name}")]
             if has_images or len(below) != 1 or inner.count("/") > MAX_DEPTH:
@@ -218,6 +218,9 @@ def _read_layout(name: str, walk: _Walk) -> dict[PartName, str]:
         if part in found:
             raise RequestError(f"Data set {name!r} has two '{part}' folders, {found[part]!r} and {split!r}. Keep one.")
         found[part] = split
+    for split in splits:
+        doubt = check_classes(name, [walk.look_into(f"{split}/{folder}") for folder in walk.folders(split)])
+        walk.doubt = walk.doubt or doubt
     return {part: found[part] for part in PART_NAMES if part in found}
 
 

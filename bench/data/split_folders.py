@@ -43,13 +43,19 @@ class SplitName:
 class Top:
     """A folder that may be a class. inner: the folder in it, or in that one, that holds more than one folder.
 
-    below: the folders that `inner` holds. has_images: whether images lie directly in it.
+    folder, inner: relative to the root. below: the folders that `inner` holds. has_images: whether images lie directly
+    in it.
     """
 
-    name: str
+    folder: str
     inner: str
     below: tuple[str, ...]
     has_images: bool
+
+    @property
+    def name(self) -> str:
+        """What the class would be called."""
+        return self.folder.rpartition("/")[2]
 
 
 def read_split_name(name: str) -> SplitName | None:
@@ -89,6 +95,11 @@ def check_classes(name: str, tops: Sequence[Top]) -> str | None:
             f"Data set {name!r}: {_few(members)} hold the same folders ({few(shared)}), so they do not look like "
             f"classes. {advice}."
         )
+    if wrapping := [top for top in holding if not top.has_images and _are_splits(top.below)]:
+        raise RequestError(
+            f"Data set {name!r}: '{wrapping[0].inner}' holds {few(wrapping[0].below)}, which look like split folders, "
+            f"so it does not look like a class. If the data set begins there, give PATH/{wrapping[0].inner}."
+        )
     if len(holding) > 1 and all(top.name.casefold() in _ACCOMPANYING for top in holding):
         raise RequestError(
             f"Data set {name!r}: {_few(holding)} look like images and what belongs to them, not like classes. Put the "
@@ -108,10 +119,10 @@ def split_advice(members: Sequence[Top]) -> str:
     if None in parts.values() or len(set(parts.values())) < len(parts):
         return f"{CALLED}: rename them."
     renamed = [f"'{top}' to '{part}'" for top, part in parts.items() if name_split(top) is None]
-    moved = [f"'{top.inner}' up into '{top.name}'" for top in members if top.inner != top.name]
+    moved = [f"'{top.inner}' up into '{top.folder}'" for top in members if top.inner != top.folder]
     advice = [f"rename {', '.join(renamed)}"] if renamed else []
     advice += [f"move the folders of {', '.join(moved)}"] if moved else []
-    return f"{CALLED}: {', and '.join(advice)}."
+    return f"{CALLED}: {', and '.join(advice) or 'move them up to where the data set begins'}."
 
 
 def _named_like_splits(tops: Sequence[Top]) -> list[Top]:
@@ -129,6 +140,11 @@ def _named_like_splits(tops: Sequence[Top]) -> list[Top]:
     return []
 
 
+def _are_splits(folders: Sequence[str]) -> bool:
+    found = [split for folder in folders if (split := read_split_name(folder))]
+    return len(found) == len(folders) and len({split.part for split in found}) > 1
+
+
 def _holding_the_same(tops: Sequence[Top]) -> tuple[list[Top], list[str]]:
     """Most of the folders, and what they hold, if that is no image but the same two folders or more."""
     held = Counter(folder for top in tops for folder in top.below if not top.has_images)
@@ -144,4 +160,4 @@ def _holding_the_same(tops: Sequence[Top]) -> tuple[list[Top], list[str]]:
 
 
 def _few(tops: Sequence[Top]) -> str:
-    return few([top.name for top in tops])
+    return few([top.folder for top in tops])

@@ -325,3 +325,33 @@ def test_classes_that_hold_the_same_numbered_folders_are_kept_and_noted(tmp_path
     found = open_folder("mine", tmp_path)
     assert found.class_names == ("running", "walking")
     assert found.notes[0].startswith("'running', 'walking' hold the same folders ('person0', 'person1', 'person2') and")
+
+
+@pytest.mark.parametrize(
+    ("below", "reason"),
+    [
+        (("images", "masks"), "'train/images', 'train/masks' look like images and what belongs to them"),
+        (("fold1/a", "fold1/b", "fold2/a", "fold2/b"), "'train/fold1', 'train/fold2' look like split folders"),
+        (
+            ("indoors/a", "indoors/b", "outdoors/a", "outdoors/b"),
+            r"'train/indoors', .* hold the same folders \('a', 'b'\)",
+        ),
+        (("train/a", "train/b", "test/a", "test/b"), "move them up to where the data set begins"),
+    ],
+)
+def test_folders_inside_split_folders_are_classes_only_where_they_look_like_them(
+    tmp_path: Path, below: tuple[str, ...], reason: str
+) -> None:
+    touch(tmp_path, *(f"{split}/{folder}/x.png" for split in ("train", "val") for folder in below))
+    with pytest.raises(RequestError, match=reason):
+        open_folder("mine", tmp_path)
+
+
+def test_a_folder_of_splits_beside_another_is_no_class(tmp_path: Path) -> None:
+    touch(
+        tmp_path, *(f"data/{split}/{label}/x.png" for split in ("train", "test") for label in "ab"), "docs/figure.png"
+    )
+    with pytest.raises(
+        RequestError, match=r"'data' holds 'test', 'train', which look like split folders.*give PATH/data"
+    ):
+        open_folder("mine", tmp_path)
