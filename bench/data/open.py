@@ -20,7 +20,7 @@ from bench.data.catalogued import open_catalogued
 from bench.data.collection import PART_NAMES, ImageCollection, LabelledImages, PartName
 from bench.data.decode import DECODER
 from bench.data.fingerprints import check_published, fingerprint_of_collection
-from bench.data.image_set import Dataset, ImageSet
+from bench.data.image_set import FINGERPRINT_DIGITS, Dataset, ImageSet
 from bench.data.images import load_dataset
 from bench.data.preflight import Preflight, check_images, without_bad
 from bench.data.splits import with_all_parts
@@ -129,11 +129,18 @@ def _remember(file: Path, text: str) -> None:
 def stored_fingerprint(name: str, spec: str, *, download: bool, wholly: bool = False) -> str:
     """The fingerprint of a user's images as they lie; of their names alone if one is gone or not ours to read.
 
+    It is what a look at them depends on, so groups are in it: they say how parts are split off.
     wholly: see `fingerprint_of_collection`.
     """
     found = _found(name, spec, download)
     try:
-        return fingerprint_of_collection(found, present_parts(found), wholly=wholly)
+        fingerprint = fingerprint_of_collection(found, present_parts(found), wholly=wholly)
+        groups = [found.part(part).groups for part in present_parts(found)]
+        if not any(groups):
+            return fingerprint
+        return hashlib.sha256(f"{fingerprint} {groups}".encode(errors="backslashreplace")).hexdigest()[
+            :FINGERPRINT_DIGITS
+        ]
     except DataError:  # a look at the images names it
         keys = "\n".join(key for part in present_parts(found) for key in found.part(part).keys)
         return f"{UNREADABLE} {hashlib.sha256(keys.encode()).hexdigest()[:16]}"

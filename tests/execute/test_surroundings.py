@@ -84,6 +84,44 @@ def test_a_corrupt_image_changes_what_the_preflight_is_of_and_not_what_is_traine
     assert after.train_images == before.train_images
 
 
+def test_a_look_at_images_that_were_given_groups_is_done_again(tmp_path: Path) -> None:
+    import csv
+
+    from PIL import Image
+
+    from bench.data.open import preflight_of, stored_fingerprint
+
+    rows = []
+    for i in range(40):  # each picture is there twice
+        for copy in ("a", "b"):
+            Image.new("RGB", (8, 8), (i, 6 * i, 0)).save(tmp_path / f"{i}{copy}.bmp")
+            rows.append((f"{i}{copy}.bmp", "cat" if i % 2 else "dog", f"picture {i}"))
+    found = []
+    for columns in (("path", "label"), ("path", "label", "group")):
+        with open(tmp_path / "list.csv", "w", newline="") as stream:
+            csv.writer(stream).writerows([columns, *(row[: len(columns)] for row in rows)])
+        _open_anew()
+        look = preflight_of("twins", str(tmp_path / "list.csv"), download=False, processes=1)
+        found.append(
+            (
+                look.exact_duplicates.across_parts,
+                stored_fingerprint("twins", str(tmp_path / "list.csv"), download=False),
+            )
+        )
+    (apart, first), (together, second) = found
+    assert apart > 0
+    assert together == 0  # groups are kept whole
+    assert first != second  # so that the cell of the look runs again, too
+
+
+def _open_anew() -> None:
+    """As another process does."""
+    from bench.data import open as opened
+
+    for cached in (opened._found, opened._users):
+        cached.cache_clear()
+
+
 @dataclass
 class Planned:
     """All that `confirm` looks at in a cell."""
