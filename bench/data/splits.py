@@ -12,6 +12,7 @@ import csv
 import hashlib
 import os
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -265,4 +266,5 @@ def _save(file: Path, train: LabelledImages, chosen: Iterable[PartName]) -> None
 
 
 def _digest(text: str) -> bytes:
-    return hashlib.sha256(text.encode(errors="backslashreplace")).digest()
+    """Of a key, in Unicode's composed form: macOS and Linux write the same name in different ones."""
+    return hashlib.sha256(unicodedata.normalize("NFC", text).encode(errors="backslashreplace")).digest()
