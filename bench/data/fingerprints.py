@@ -57,7 +57,7 @@ def fingerprint_of_collection(collection: ImageCollection, parts: Sequence[PartN
 
 
 def check_published(reader: ImageReader) -> None:
-    """Raises DataError for files that are not what their publisher says, where a reader has a method `check`."""
+    """Raises DataError for files that are not what their publisher or a cache says, where a reader has a `check`."""
     for inner in [reader.reader] if isinstance(reader, Taken) else reader.readers if isinstance(reader, Joined) else ():
         check_published(inner)
     if (check := getattr(reader, "check", None)) is not None:

@@ -10,6 +10,7 @@ sub-folders (train/0000.tar) or in the names of the shards (train-0000.tar). Lay
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import itertools
 import json
@@ -81,6 +82,11 @@ class ShardReader:
         for places in (self.shard, self.offset, self.size):
             digest.update(np.ascontiguousarray(places).tobytes())
         return digest.hexdigest()
+
+    def check(self) -> None:
+        """Raises DataError for a shard that is not as it was remembered, though it looks untouched."""
+        for shard in self.shards:
+            _check_remembered(self.root, shard, stamp_of_files(self.root, [shard]))
 
     def read(self, index: int) -> bytes:
         which, size = int(self.shard[index]), int(self.size[index])
@@ -255,10 +261,9 @@ def _remembered_index(root: str, shard: str) -> tuple[list[_Sample], Counter[str
     To go through 100,000 samples takes seconds, and every process of a run needs to know where they lie.
     """
     try:
-        stamp = stamp_of_files(root, [shard])
+        file = _index_file(root, stamp_of_files(root, [shard]))
     except OSError as error:
         raise unreadable(shard, error) from None
-    file = cache_root() / "shards" / hashlib.sha256(f"{_INDEX_VERSION}\t{root!r}\t{stamp}".encode()).hexdigest()
     with contextlib.suppress(OSError, ValueError, TypeError, LookupError):  # gone or damaged: it is made anew
         samples, ignored = json.loads(file.read_text(encoding="ascii"))
         return [_Sample(*sample) for sample in samples], Counter(ignored)
@@ -270,6 +275,18 @@ def _remembered_index(root: str, shard: str) -> tuple[list[_Sample], Counter[str
         temporary.write_text(json.dumps([rows, ignored]), encoding="ascii")
         os.replace(temporary, file)
     return samples, ignored
+
+
+def _index_file(root: str, stamp: str) -> Path:
+    return cache_root() / "shards" / hashlib.sha256(f"{_INDEX_VERSION}\t{root!r}\t{stamp}".encode()).hexdigest()
+
+
+@functools.lru_cache(maxsize=MAX_SHARDS)  # the parts of a set name the same shards
+def _check_remembered(root: str, shard: str, stamp: str) -> None:
+    """Raises DataError, and forgets what is remembered, unless labels and places in a shard are those remembered."""
+    if _remembered_index(root, shard) != _read_index(root, shard):
+        _index_file(root, stamp).unlink(missing_ok=True)
+        raise _bad(shard, "it was replaced by one of the same size and times, with other labels or keys. Start again.")
 
 
 def _read_index(root: str, shard: str) -> tuple[list[_Sample], Counter[str]]:

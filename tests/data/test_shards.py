@@ -165,6 +165,23 @@ def test_a_shard_that_was_replaced_is_gone_through_again(tmp_path: Path, cache: 
     assert open_shards("mine", str(path)).part("train").keys == ("x.tar/0002", "x.tar/0003")
 
 
+def test_a_shard_with_other_labels_that_looks_untouched_is_noticed_when_it_is_checked(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.data.fingerprints.file_stamp", lambda status: str(status.st_size))  # a poor file system
+    members = samples(0, 3)
+    path = write(tmp_path / "x.tar", tar_of(members))
+    open_shards("mine", str(path))
+    path.write_bytes(tar_of([*members[:1], ("0000.cls", b"dog\n"), *members[2:]]))  # it was a cat
+    train = open_shards("mine", str(path)).part("train")
+    assert train.labels.tolist() == [0, 1, 0]  # as remembered
+    with pytest.raises(DataError, match=r"Shard 'x\.tar': it was replaced by one of the same size and times"):
+        train.reader.check()  # type: ignore[attr-defined]
+    again = open_shards("mine", str(path)).part("train")
+    assert again.labels.tolist() == [1, 1, 0]
+    again.reader.check()  # type: ignore[attr-defined]
+
+
 @pytest.mark.parametrize("damage", ["", "[1, 2]", "{}", '[[["key"]], {}]', "\x00"])
 def test_a_damaged_remembered_index_is_made_anew(tmp_path: Path, cache: Path, damage: str) -> None:
     path = write(tmp_path / "x.tar", tar_of(samples(0, 2)))
