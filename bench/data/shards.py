@@ -18,7 +18,7 @@ import os
 import re
 import tarfile
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -137,10 +137,12 @@ def open_shards(name: str, place: str) -> ImageCollection:
     ignored: Counter[str] = Counter()
     by_part: dict[PartName, list[tuple[int, _Sample]]] = {}
     for which, part in enumerate(_parts_of(name, shards)):
-        samples, passed_by = _remembered_index(root, shards[which])
+        found, passed_by = _remembered_index(root, shards[which])
         ignored.update(passed_by)
-        by_part.setdefault(part, []).extend((which, sample) for sample in samples)
+        by_part.setdefault(part, []).extend((which, sample) for sample in found)
     parts = {part: by_part[part] for part in PART_NAMES if part in by_part}
+    for samples in parts.values():
+        _check_folders(name, {sample.key.rpartition("/")[0] for _, sample in samples})
     classes = number_classes(
         name,
         {part: [sample.label for _, sample in samples] for part, samples in parts.items()},
@@ -250,6 +252,17 @@ def _named_part(shard: str, words: int | None) -> PartName | None:
     folder, _, file = shard.rpartition("/")
     found = {name_split(word) for word in [*folder.split("/"), *re.split(r"[-_.]", file)[:words]]} - {None}
     return found.pop() if len(found) == 1 else None
+
+
+def _check_folders(name: str, folders: Iterable[str]) -> None:
+    """Raises DataError if folders inside the shards of one part are several splits."""
+    steps = sorted({step for folder in folders for step in folder.split("/")})
+    splits = {step: split.part for step in steps if (split := read_split_name(step)) and not split.rest}
+    if len(set(splits.values())) > 1:
+        raise DataError(
+            f"Data set {name!r}: the shards hold the folders {few(list(splits))}, which look like splits and would "
+            "become one part. Make shards of each, called train-, val- or test-."
+        )
 
 
 # --- what is in them ---

@@ -182,6 +182,17 @@ def test_a_shard_with_other_labels_that_looks_untouched_is_noticed_when_it_is_ch
     again.reader.check()  # type: ignore[attr-defined]
 
 
+def test_folders_of_splits_inside_a_shard_are_not_made_one_part(tmp_path: Path) -> None:
+    members = [(f"{split}/{file}", content) for split in ("train", "val") for file, content in samples(0, 2)]
+    path = write(tmp_path / "all.tar", tar_of(members))
+    with pytest.raises(DataError, match="hold the folders 'train', 'val', which look like splits"):
+        open_shards("mine", str(path))
+    folder = tmp_path / "apart"
+    write(folder / "train-0.tar", tar_of(members[:4]))
+    write(folder / "val-0.tar", tar_of(members[4:]))
+    assert list(open_shards("mine", str(folder)).parts) == ["train", "validation"]
+
+
 @pytest.mark.parametrize("damage", ["", "[1, 2]", "{}", '[[["key"]], {}]', "\x00"])
 def test_a_damaged_remembered_index_is_made_anew(tmp_path: Path, cache: Path, damage: str) -> None:
     path = write(tmp_path / "x.tar", tar_of(samples(0, 2)))
