@@ -46,6 +46,7 @@ from bench.measure.meta_shapes import needs_numbers
 from bench.suite.model_source import is_user_model
 from bench.units import FLOPS_PER_MAC, GIGA
 
+OTHER_IMAGES = ((0.0, 1.0), (0.0, 0.1), (0.9, 1.0))  # ranges of values: one like the first, a dark one, a bright one
 TOLERANCE = 0.001  # largest relative difference between the counters that is still called agreement
 
 BY_NUMBERS = "counted with numbers on the CPU, as the model's code asks for them"
@@ -207,22 +208,25 @@ class _Found:
         return theirs if same else {**ours, **theirs}
 
 
-def _image(model: nn.Module, resolution_px: int, device: str, seed: int = 0) -> Tensor:
-    """One image: its shape alone on the meta device, values in [0, 1) elsewhere."""
+def _image(
+    model: nn.Module, resolution_px: int, device: str, seed: int = 0, low: float = 0.0, high: float = 1.0
+) -> Tensor:
+    """One image: its shape alone on the meta device, values in [low, high) elsewhere."""
     channels = getattr(model, "in_chans", 3)
     size = (1, channels if isinstance(channels, int) else 3, resolution_px, resolution_px)
     if device == "meta":
         return torch.empty(size, device="meta")
-    return torch.rand(size, generator=torch.Generator().manual_seed(seed))
+    return torch.empty(size).uniform_(low, high, generator=torch.Generator().manual_seed(seed))
 
 
 def _passes_with_numbers(model: nn.Module, resolution_px: int) -> _Found:
-    """Both counters on one image, and whether another one costs the same."""
+    """Both counters on one image, and whether others cost the same."""
     with torch.random.fork_rng(devices=[]):
         found = _pass(model, _image(model, resolution_px, "cpu"))
-        other, _ = _try_torch(model, _image(model, resolution_px, "cpu", seed=1))
-    is_other = found.by_torch is not None and other is not None and other.macs != found.by_torch.macs
-    return replace(found, with_numbers=True, other_macs=other.macs if other is not None and is_other else None)
+        others = [_try_torch(model, _image(model, resolution_px, "cpu", 1, *ends))[0] for ends in OTHER_IMAGES]
+    own = None if found.by_torch is None else found.by_torch.macs
+    differing = [other.macs for other in others if other is not None and own is not None and other.macs != own]
+    return replace(found, with_numbers=True, other_macs=next(iter(differing), None))
 
 
 def _pass(model: nn.Module, image: Tensor) -> _Found:

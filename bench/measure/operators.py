@@ -59,8 +59,8 @@ def einsum_macs(equation: str, *operands: Shape, path: Sequence[int] = ()) -> in
     """Multiply-adds of an einsum.
 
     path: the positions of each pair that is contracted next, its result appended, as torch is told them; without it
-    from left to right. A pair costs the product of all its index sizes, or nothing if no index is summed over: then it
-    is no product of matrices but an elementwise one, or a mere reordering.
+    from left to right. A pair costs the product of all its index sizes, or nothing if no index of more than one value
+    is summed over: then it is no product of matrices but an elementwise one, or a mere reordering.
     """
     terms, arrow, result = equation.replace(" ", "").partition("->")
     if not arrow:  # torch keeps what appears once
@@ -76,7 +76,7 @@ def einsum_macs(equation: str, *operands: Shape, path: Sequence[int] = ()) -> in
         first, second = sorted(order[:2] or (0, 1))
         both = left.pop(second) | left.pop(first)
         needed = wanted.union(*left)
-        if both - needed:
+        if any(sizes[name] > 1 for name in both - needed):
             macs += math.prod(sizes[name] for name in both)
         left.insert(len(left) if order else 0, both & needed)
         del order[:2]
@@ -173,6 +173,12 @@ def _tensordot(op: str) -> Handle:
     return count
 
 
+def _vecdot(inputs: list[Any], outputs: list[Any]) -> Counts:
+    """Torch itself multiplies and sums apart, so that this counter alone sees the product."""
+    macs = math.prod(map(max, _aligned(*map(_shape, inputs[:2]))))
+    return _product("linalg_vecdot", macs, outputs, inputs[:2])
+
+
 def _recurrent(op: str) -> Handle:
     """Handle of LSTM, GRU or plain RNN layers: every weight matrix is applied once per position."""
 
@@ -228,6 +234,7 @@ HANDLES: dict[str, Handle] = {
     },
     **{f"aten::{op}": _tensordot(op) for op in ("tensordot", "inner")},
     "aten::einsum": _einsum,
+    "aten::linalg_vecdot": _vecdot,
     "aten::scaled_dot_product_attention": _attention,
     **{f"aten::{op}": _recurrent(op) for op in ("lstm", "gru", "rnn_tanh", "rnn_relu")},
     **{f"aten::{op}": _recurrent_cell(op) for op in ("lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell")},
