@@ -112,7 +112,7 @@ def test_weights_of_unknown_origin_are_put_in_no_sentence():
     other = evaluated(BIT, 500, cell={"weights": "sha256 0123456789abcdef"})
     [one] = compare([first, other], [VIT, BIT])
     assert one.verdict is None
-    assert "unknown of" in one.differs[0]
+    assert one.differs == ("pre-training data (ImageNet-21k then ImageNet-1k and not stated)",)
 
 
 def test_other_test_images_give_no_number_at_all():
