@@ -8,7 +8,7 @@ stand or fall together: the mean over sets is taken for each seed first, and its
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Literal
@@ -148,7 +148,8 @@ def pretrain_study(records: Sequence[Record], predictions: Predictions) -> Pretr
     starts = {point.key: point.weights for point in points}
     datasets = _shared_sets(known, starts)
     transfers = _transfers(points, known, datasets, predictions)
-    tuned = [r for r in latest if r.cell.get("task") == "finetune" and r.status == "ok"]
+    is_own = started_from(latest)
+    tuned = [r for r in latest if r.cell.get("task") == "finetune" and r.status == "ok" and is_own(r)]
     return PretrainStudy(
         points=tuple(points),
         datasets=datasets,
@@ -160,6 +161,18 @@ def pretrain_study(records: Sequence[Record], predictions: Predictions) -> Pretr
         transfer_device_hours=sum(_hours(record) for record in tuned),
         tuning_steps=tuple(sorted({int(record.cell["recipe"]["steps"]) for record in tuned})),
     )
+
+
+def started_from(records: Iterable[Record]) -> Callable[[Record], bool]:
+    """Tells a transfer of a pretraining among these records, or of its model from scratch, from any other record."""
+    ended = [record for record in records if record.cell.get("task") == "pretrain" and record.status == "ok"]
+    starts = {(str(r.cell["model"]), start) for r in ended for start in (str(r.values["weights_sha256"]), "random")}
+
+    def is_own(record: Record) -> bool:
+        cell = record.cell
+        return cell.get("task") in TRANSFERS and (str(cell.get("model")), str(cell.get("weights"))) in starts
+
+    return is_own
 
 
 def _hours(record: Record) -> float:

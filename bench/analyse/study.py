@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any, TypeVar
 
 import pandas as pd
@@ -35,7 +34,7 @@ from bench.analyse.identity import (
     identify_dataset,
     identify_model,
 )
-from bench.analyse.pretrained import TRANSFERS, PretrainStudy, pretrain_study
+from bench.analyse.pretrained import PretrainStudy, pretrain_study, started_from
 from bench.analyse.protocols import Protocols, protocol_study
 from bench.analyse.published import (
     ScalingComparison,
@@ -134,7 +133,7 @@ class Study:
     candidates: tuple[Candidate, ...]  # what a reader may choose from, at the largest training sets
     fronts: tuple[Front, ...]
     crossovers: tuple[Crossover, ...]
-    pretraining: PretrainStudy | None = None  # with it, `protocols` holds none of what started from its weights
+    pretraining: PretrainStudy | None = None  # `protocols` holds none of what started from its weights
 
     @property
     def main(self) -> list[Score]:
@@ -165,9 +164,10 @@ def study(suite: str, records: Sequence[Record], predictions: Predictions) -> St
         **{row.key: row.label for row in rows},
     }
     pretraining = pretrain_study(shown, predictions)
-    # With a pretraining, its transfers are told by points of pretraining, not by hundreds of weight files.
-    left_to = partial(_without, TRANSFERS if pretraining is not None else ())
-    protocols = protocol_study(left_to(records), left_to(shown), counted, predictions)
+    # Transfers of a pretraining are told by points of pretraining, not by hundreds of weight files.
+    is_told = started_from(records)
+    others, others_shown = ([r for r in side if not is_told(r)] for side in (records, shown))
+    protocols = protocol_study(others, others_shown, counted, predictions)
     candidates = _candidates(rows, scores, labels, protocols)
     datasets = sorted((identify_dataset(name) for name in {score.dataset for score in scores}), key=dataset_rank)
     return Study(
@@ -200,10 +200,6 @@ def study(suite: str, records: Sequence[Record], predictions: Predictions) -> St
         crossovers=tuple(crossovers(scores, datasets)),
         pretraining=pretraining,
     )
-
-
-def _without(tasks: Sequence[str], records: Iterable[Record]) -> list[Record]:
-    return [record for record in records if record.cell.get("task") not in tasks]
 
 
 def _candidates(

@@ -7,6 +7,7 @@ import pytest
 from analyse.synthetic_pretraining import SETS, World, linear, pretrained, times_the_compute, tuned
 
 from bench.analyse.pretrained import PretrainStudy, pretrain_study
+from bench.analyse.study import study
 from bench.analyse.transfers import FINETUNED
 from bench.store.record import Record
 
@@ -121,3 +122,15 @@ def test_a_record_that_was_made_again_counts_once() -> None:
     ]
     transfer = studied([*records, *again]).of("5-shot")[0]
     assert transfer.groups["digits"].values_pct == (60.0, 60.0, 60.0)
+
+
+def test_what_started_from_other_weights_is_told_beside_the_pretrainings() -> None:
+    file = f"sha256 {'a' * 16}"
+    own = FLAT.records()
+    others = [tuned("vit_32px_s", file, "digits", 0, 80.0), linear("vit_32px_s", file, "digits", 71.0)]
+    found, alone = (study("made", records, lambda cell_id: None) for records in ([*own, *others], own))
+    assert [one.group.mean_pct for one in found.protocols.finetuned] == [80.0]
+    assert {one.subject.weights for one in found.protocols.fewshot} == {file}
+    assert not alone.protocols.records
+    assert found.pretraining is not None
+    assert found.pretraining == alone.pretraining
