@@ -74,6 +74,7 @@ class Candidate:
     train_images: float | None
     pretraining: str = ""  # empty for a model trained from scratch
     is_main: bool = True  # at the largest budget of its size class
+    macs_note: str = ""  # why the MACs, on which its training compute rests, are not certified
 
     @property
     def name(self) -> str:

@@ -28,6 +28,7 @@ from bench.store.record import Record
 Protocol = Literal["trained", "fine-tuned", "evaluated", "few-shot"]
 PROTOCOLS: tuple[Protocol, ...] = ("trained", "fine-tuned", "evaluated", "few-shot")
 UNKNOWN = "unknown"
+_UNCERTIFIED = " (of MACs not certified)"
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ def _trained(suite: str, score: Score) -> Contender:
             "pre-training data": NO_PRETRAINING,
             "training images": f"{score.train_images}",
         },
-        told={"training compute": f"{score.budget_gflop:.10g} GFLOP"},
+        told={"training compute": f"{score.budget_gflop:.10g} GFLOP{_UNCERTIFIED if score.macs_note else ''}"},
         train_images=score.train_images,
         budget=score.budget_gflop,
     )
@@ -135,6 +136,7 @@ def _transferred(
     first = records[cell_ids[0]]
     is_tuned = one.way == FINETUNED
     trained_on = first.values.get("train_images") or first.cell.get("train_images")
+    unit = key.unit.replace("gflop", f"GFLOP{_UNCERTIFIED if one.point.macs_note else ''}")
     how = {"training images": f"{trained_on}"} if is_tuned else {"few-shot rule": _rule_words(*headline)}
     return Contender(
         suite=suite,
@@ -153,7 +155,7 @@ def _transferred(
             **how,
         },
         told={
-            "pretraining": f"{key.budget:.10g} {key.unit.replace('gflop', 'GFLOP')} on {key.train_images} images",
+            "pretraining": f"{key.budget:.10g} {unit} on {key.train_images} images",
         },
         train_images=key.train_images,
         budget=key.budget,

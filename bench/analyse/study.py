@@ -168,7 +168,9 @@ def study(suite: str, records: Sequence[Record], predictions: Predictions) -> St
     is_told = started_from(records)
     others, others_shown = ([r for r in side if not is_told(r)] for side in (records, shown))
     protocols = protocol_study(others, others_shown, counted, predictions)
-    candidates = _candidates(rows, scores, labels, protocols)
+    candidates = [
+        replace(one, macs_note=_macs_note(one, shown)) for one in _candidates(rows, scores, labels, protocols)
+    ]
     datasets = sorted((identify_dataset(name) for name in {score.dataset for score in scores}), key=dataset_rank)
     return Study(
         suite=suite,
@@ -218,6 +220,13 @@ def _candidates(
         *trained_candidates(trained, labels, macs, speed, memory),
         *weights_candidates(protocols, speed, memory),
     ]
+
+
+def _macs_note(one: Candidate, records: Sequence[Record]) -> str:
+    """Why the count behind a candidate is not certified; "" where it is."""
+    behind = {*one.cell_ids, *(one.costs["macs"].cell_ids if "macs" in one.costs else ())}
+    found = (record.values for record in records if record.cell_id in behind)
+    return next((str(v["certificate_note"]) for v in found if v.get("certificate", "ok") != "ok"), "")
 
 
 def _counts(frame: pd.DataFrame) -> dict[tuple[str, int], Count]:

@@ -114,6 +114,11 @@ def _print(analysed: Study, protocol: str, condition: Sequence[str], found: Choi
     elif found.chance_of_others and found.chance_of_others >= 0.01:
         chance = chance_words(found.chance_of_others)
         lines.append(f"Chance that a model just outside the budget is inside and the best: {chance} %.")
+    lines += [
+        f"Not certified: the MACs of {_line(one.label)}, and the compute that rests on them ({_line(one.macs_note)})."
+        for one in (choice.candidate for choice in found.choices)
+        if one.macs_note
+    ]
     if any(one.candidate.costs[name].is_rough for one in found.choices for name in found.limits):
         lines.append("Memory is one reading of a process's growth, which scatters by some tens of percent.")
     if found.too_costly:
@@ -178,6 +183,7 @@ def _candidate(one: Candidate) -> dict[str, Any]:
         "family": one.identity.family,
         "resolution_px": one.key.resolution_px,
         "pretraining": one.pretraining,
+        "macs_note": one.macs_note,
         "top1_pct": one.group.mean_pct,
         "top1_interval_pct": [one.interval.low, one.interval.high],
         "costs": {

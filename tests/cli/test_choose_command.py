@@ -2,10 +2,12 @@ import json
 import shutil
 
 import pytest
+from analyse.records import trained
 from typer.testing import CliRunner
 
 from bench.cli import app
 from bench.errors import RequestError, UnknownNameError
+from bench.store.files import open_run
 
 runner = CliRunner()
 
@@ -108,3 +110,17 @@ def test_what_a_pretraining_study_holds_is_named_and_not_left_out_in_silence():
     result = runner.invoke(app, ["choose", "--shipped", "--dataset", "digits", "--suite", "pretrain-desk"])
     assert isinstance(result.exception, RequestError)
     assert "Not ranked: what the pretrainings of 'pretrain-desk' gave on 'digits'" in str(result.exception)
+
+
+def test_a_count_without_a_certificate_is_told_of_the_model_that_it_lets_in(tmp_path):
+    doubt = {"certificate": "differs", "certificate_note": "uncounted: aten::_fft_r2c"}
+    records = [trained("spectral", 0, 90.0), trained("vit_32px_s", 0, 80.0)]
+    records[0] = records[0].model_copy(update={"values": records[0].values | doubt})
+    with open_run(tmp_path, "own", "m1", local=True) as run:
+        for record in records:
+            run.append(record)
+    asked = ("choose", "--dataset", "textures", "--max-macs-g", "1", "--results", str(tmp_path))
+    told = "Not certified: the MACs of spectral, and the compute that rests on them (uncounted: aten::_fft_r2c)."
+    output = runner.invoke(app, asked, catch_exceptions=False).output
+    assert told in output
+    assert output.count("Not certified") == 1

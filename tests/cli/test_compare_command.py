@@ -76,6 +76,14 @@ def test_another_training_compute_is_told():
     assert sentence.endswith("Training compute differs: 600 GFLOP and 300 GFLOP.")
 
 
+def test_compute_that_rests_on_an_uncertified_count_is_told():
+    records = [trained(model, seed, 80.0 + seed) for model in ("spectral", "vit_32px_s") for seed in (0, 1, 2)]
+    doubt = {"certificate": "differs", "certificate_note": "uncounted: aten::_fft_r2c"}
+    records[:3] = [one.model_copy(update={"values": one.values | doubt}) for one in records[:3]]
+    [sentence] = sentences(compare(records, ["spectral", "vit_32px_s"]))
+    assert sentence.endswith("Training compute differs: 1 GFLOP (of MACs not certified) and 1 GFLOP.")
+
+
 def test_names_cannot_move_the_terminal():
     name = "evil\x1b[2J\n.py:make"
     records = [trained(m, s, v + s) for m, v in ((name, 80.0), ("resnet_32px_s", 90.0)) for s in (0, 1, 2)]
