@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 from bench.gate.files_read import BESIDE, COPIED, INSTALLED, top_level
 from bench.gate.git import checkout_of, is_ignored, is_same_repository, tracked_files
+from bench.suite.model_source import OWN_NAME
 
 PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 CODE_SUFFIXES = (".py", ".so", ".pyd", ".dylib", ".dll")
@@ -75,7 +76,7 @@ class Apart:
 
     def judge(self, label: str, own: Path, seen: Mapping[str, Any]) -> Finding:
         """What the report of a worker says. label: what the side is called. own: its tree."""
-        reads = [Read(name, Path(path), how) for name, path, how in seen["modules"]]
+        reads = [Read(name.removeprefix(OWN_NAME), Path(path), how) for name, path, how in seen["modules"]]
         installed = [read for read in reads if read.how in (COPIED, INSTALLED)]  # nobody's, wherever it is installed
         reads = [read for read in reads if read not in installed] + [Read("", Path(path)) for path in seen["opened"]]
         reads = [read for read in reads if ".git" not in read.path.parts]  # what git keeps for itself is in no revision

@@ -22,7 +22,7 @@ from typing import Any
 import safetensors
 import safetensors.torch
 
-from bench.suite.model_source import is_installed, package_of, search_path, sha256_of
+from bench.suite.model_source import OWN_NAME, is_installed, package_of, search_path, sha256_of
 
 _SYSTEM_PLACES = ("/proc/", "/sys/", "/dev/", "/etc/", "/usr/share/")  # what is read there says nothing of a model
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
@@ -106,7 +106,7 @@ def run_file(file: Path) -> ModuleType:
     if package:
         return importlib.import_module(f"{package}.{file.stem}")
     # A name of its own: `datasets.py` must not take the place of a package that this program uses.
-    module_name = f"vitbench_user_{re.sub(r'[^a-zA-Z0-9_]', '_', file.stem)}"
+    module_name = f"{OWN_NAME}{re.sub(r'[^a-zA-Z0-9_]', '_', file.stem)}"
     spec = spec_from_file_location(module_name, file, loader=_FromSource(module_name, str(file.absolute())))
     assert spec is not None
     assert spec.loader is not None

@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 from bench.errors import RequestError
 
 ID_DIGITS = 16  # of a SHA-256
+OWN_NAME = "vitbench_user_"  # and the file's: the module that a user's file is run as
 # Every record states their versions, and bench.execute.environment what was edited in them.
 STATED_PACKAGES = ("torch", "timm", "bench")
 _MESSAGE_LENGTH = 300  # characters of an error's message; torch's can be pages

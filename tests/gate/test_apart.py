@@ -50,6 +50,11 @@ def test_a_module_of_the_other_tree_is_named_with_its_file(apart: Apart, side: s
     assert problem.startswith(f"{side} imported 'blocks' from {file}, in {other}'s tree: the two would be compared")
 
 
+def test_a_model_s_file_is_called_by_its_own_name(apart: Apart) -> None:
+    problem = imported(apart, apart.head / "net.py", module="vitbench_user_net").problem or ""
+    assert problem.startswith(f"base imported 'net' from {apart.head}/net.py, in head's tree")
+
+
 def test_a_link_among_installed_packages_hides_no_file_of_the_other_tree(apart: Apart) -> None:
     assert "in head's tree" in (imported(apart, apart.head / BLOCKS, LINKED).problem or "")
 
