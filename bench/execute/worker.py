@@ -116,7 +116,9 @@ def attempt(prepare: Callable[[], Callable[[], Outcome]], reply: dict[str, Any])
         return {"status": "failed", "reason": _one_line(str(error))}
     except MemoryError:
         return {"status": "oom", "reason": "The machine ran out of memory."}
-    except (Exception, SystemExit) as error:  # the one place where anything may happen: other people's models run here
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # the one place where anything may happen: other people's models run here
         traceback.print_exc(file=sys.stderr)
         return {"status": "failed", "reason": _one_line(error_words(error))}
     finally:

@@ -118,9 +118,9 @@ def user_code(name: str, *, is_meta: bool = False) -> Iterator[None]:
     with contextlib.redirect_stdout(sys.stderr), _no_input(), watching(file_of(name)):
         try:
             yield
-        except BenchError:
+        except (BenchError, KeyboardInterrupt):
             raise
-        except (Exception, SystemExit) as error:  # other people's code
+        except BaseException as error:  # other people's code: sys.exit, or a panic in Rust, which is no Exception
             if is_out_of_memory(error) or (is_meta and needs_numbers(error)):
                 raise
             raise UserCodeError(_told(name, error)) from error

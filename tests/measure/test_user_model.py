@@ -49,6 +49,7 @@ def test_a_dataclass_under_postponed_annotations_is_made(tmp_path: Path) -> None
         ("import nosuchpackage\n", "net.py:3: ModuleNotFoundError: No module named 'nosuchpackage'. Install it"),
         ("def build(:\n", "net.py:3: SyntaxError: invalid syntax"),
         ("import sys\nsys.exit(3)\n", "net.py:4: SystemExit: 3"),
+        ("class Panic(BaseException): pass\nraise Panic('in Rust')\n", "net.py:4: Panic: in Rust"),
         ("x = input()\n", "net.py:3: EOFError"),
         ("open('no-such-file')\n", "net.py:3: FileNotFoundError"),
         ("from net2 import X\n", r"net2.py:2: ZeroDivisionError"),
