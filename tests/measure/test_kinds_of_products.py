@@ -9,6 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.attention.flex_attention import flex_attention
 
 from bench.measure.complexity import BY_NUMBERS, Complexity, measure_complexity
 
@@ -109,6 +110,13 @@ def test_a_product_inside_an_own_function_counts_without_a_certificate() -> None
     assert (found.activations, found.certificate) == (None, "differs")
     assert "PythonOp.Product" in found.certificate_note
     assert "PythonOp.Product" in found.doubt
+
+
+def test_attention_that_compiles_itself_counts_without_a_certificate() -> None:
+    found = count(lambda net, x: flex_attention(x[:, None], x[:, None], x[:, None])[:, 0])
+    assert found.macs == TOKENS * TOKENS * (WIDTH + WIDTH)
+    assert found.certificate == "differs"
+    assert "flex_attention" in found.certificate_note
 
 
 def test_vectors_multiplied_by_name_count_without_a_certificate() -> None:
