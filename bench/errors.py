@@ -91,7 +91,7 @@ class BadImageError(DataError):
 
 
 def _list_hint(kind: str, known: list[str], listed_by: str) -> str:
-    if len(known) <= 12:
-        return f"Known: {', '.join(known)}."
+    if len(known) <= 12 or kind == "function":  # no command lists the functions of a user's file
+        return f"Known: {', '.join(known[:12])}{', ...' if len(known) > 12 else ''}."
     command = listed_by or {"data set": "datasets", "suite": "suites"}.get(kind, "models")
     return f"{len(known)} are known; `vitbench {command}` lists them."

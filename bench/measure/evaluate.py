@@ -169,7 +169,8 @@ def _require_logits(
         )
     keys = [part.keys[int(position)] for position in chosen]
     what = f"'{cell.model}' in {cell.settings.precision} gives"
-    require_finite(logits, keys, what, "Try fp32; if it stays, the weights are broken.")
+    advice = "Is it the weights?" if cell.settings.precision == "fp32" else "Try fp32; if it stays, it is the weights."
+    require_finite(logits, keys, what, advice)
 
 
 class _Forward:
