@@ -159,7 +159,6 @@ def assert_one_line(capsys: pytest.CaptureFixture[str], named: str) -> None:
 
 
 WEIGHTS: dict[str, Callable[[str], bytes]] = {
-    "no bytes": lambda touched: b"",
     "half a header": lambda touched: (1000).to_bytes(8, "little") + b'{"a":',
     "an endless header": lambda touched: (2**62).to_bytes(8, "little"),
     "text": lambda touched: b"<!DOCTYPE html><title>404</title>",
@@ -192,23 +191,25 @@ resolution_px = [32]
     assert "given.safetensors" in str(records["evaluate"].reason)
 
 
-def test_a_pickle_in_place_of_a_checkpoint_is_refused_unread(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("kind", ["a pickle", "an empty file"])
+def test_what_cannot_be_a_checkpoint_is_refused_unread(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     touched = tmp_path / "touched"
-    (tmp_path / "given.safetensors").write_bytes(pickle.dumps(Payload(str(touched))))
+    content = pickle.dumps(Payload(str(touched))) if kind == "a pickle" else b""
+    (tmp_path / "given.safetensors").write_bytes(content)
     (tmp_path / "mine.toml").write_text(
         "question = 'Is it opened?'\n[[evaluate]]\nmodels = ['resnet_32px_s']\ndatasets = ['digits']\n"
         "weights = ['file:given.safetensors']\nresolution_px = [32]\n"
     )
     assert vitbench("run", "mine.toml", "--device", "cpu", monkeypatch=monkeypatch) == 2
-    assert_one_line(capsys, "pickle")
+    assert_one_line(capsys, kind)
     assert not touched.exists()
     assert not (tmp_path / "results").exists()
 
 
 def test_there_are_at_least_forty_kinds() -> None:
-    assert len(IMAGES) + len(LISTS) + len(SHARDS) + len(WEIGHTS) + 1 >= 40
+    assert len(IMAGES) + len(LISTS) + len(SHARDS) + len(WEIGHTS) + 2 >= 40
 
 
 @pytest.mark.parametrize(

@@ -149,7 +149,7 @@ def test_what_is_opened_in_a_turn_is_not_listened_to(folder: Path, tmp_path: Pat
     other = tmp_path / "head"
     other.mkdir()
     (other / "width.txt").write_text("wide\n")
-    accident = f"calls > MANY and open({str(other / 'width.txt')!r}).close()"
+    accident = f"calls == MANY and open({str(other / 'width.txt')!r}).close()"
     (folder / "net.py").write_text(
         NET.format(accident=accident).replace("calls, MANY = 0, 100_000", "calls, MANY = 0, 50_000")
     )

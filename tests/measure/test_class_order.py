@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bench.errors import UnsupportedError
-from bench.measure.accuracy import Predictions
+from bench.measure.accuracy import Columns, Predictions
 from bench.measure.class_order import note_on_order
 from bench.suite.cell import METRIC_VERSION, EvaluateCell, Settings
 
@@ -25,14 +25,9 @@ CELL = EvaluateCell(
 
 def predicted(labels: list[int], predictions: list[int], classes: int) -> Predictions:
     count = len(labels)
-    return Predictions(
-        keys=tuple(map(str, range(count))),
-        labels=np.array(labels),
-        predictions=np.array(predictions),
-        label_probability=np.zeros(count, np.float32),
-        label_rank=np.zeros(count, np.int64),
-        num_classes=classes,
-    )
+    zeros = np.zeros(count, np.int64)
+    columns = Columns(np.array(predictions), zeros.astype(np.float32), zeros, zeros, zeros)
+    return Predictions(tuple(map(str, range(count))), np.array(labels), columns, classes)
 
 
 def perfect(names: list[str], made_in: list[str], each: int = 5) -> Predictions:
