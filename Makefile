@@ -37,7 +37,7 @@ report: .venv/installed ## rebuild the committed reports from the committed resu
 check: .venv/installed ## is this tree slower than BASE? (vitbench check)
 	$(BIN)/vitbench check --base $(BASE) $(foreach model,$(subst $(comma), ,$(MODELS)),--model $(model)) $(OPTIONS)
 
-test: .venv/installed ## run the tests (about 10 minutes)
+test: .venv/installed ## run the tests (about 12 minutes)
 	$(BIN)/python -m pytest -n 2 -m 'not slow'
 
 slow: .venv/installed ## run the tests that take minutes
