@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any
@@ -172,8 +172,11 @@ def own_classes(name: str) -> int | None:
 
 def require_own_code_builds(name: str, *, num_classes: int | None) -> None:
     """Return if a user's model can be made at its own size, without memory. Raises UserCodeError, RequestError."""
-    with suppress(RuntimeError, TypeError, NotImplementedError):  # it asks for numbers, which the meta device has not
+    try:
         build_model(name, num_classes=num_classes, device="meta")
+    except (RuntimeError, TypeError, NotImplementedError) as error:
+        if not needs_numbers(error):  # which the meta device has not, and a model may ask for
+            raise
 
 
 def require_own_code_runs(name: str, *, num_classes: int | None, resolution_px: int) -> None:
