@@ -10,7 +10,7 @@ from bench.gate.plant import plant_of
 from bench.gate.result import Comparison, Workload
 
 # Small models of the catalog, one of each family: what `vitbench check` looks at when no model is named.
-DEFAULT_MODELS = ("vit_32px_s", "resnet_32px_s", "efficientnet_32px_s", "hybrid_32px_s")
+DEFAULT_MODELS = ("vit_32px_s", "resnet_32px_s", "mbconv_32px_s", "hybrid_32px_s")
 
 
 def _switch(word: str) -> bool:

@@ -13,7 +13,7 @@ from analyse.records import SETTINGS, record
 from bench.store.record import Record
 
 SETS = ("digits", "textures", "counts")
-MACS = {"vit_32px_s": 1.64e6, "resnet_32px_s": 1.62e6, "hybrid_32px_s": 1.65e6, "efficientnet_32px_s": 1.63e6}
+MACS = {"vit_32px_s": 1.64e6, "resnet_32px_s": 1.62e6, "hybrid_32px_s": 1.65e6, "mbconv_32px_s": 1.63e6}
 Truth = Callable[[str, float, int], float]  # model, budget in GFLOP, pretraining images -> mean accuracy in percent
 
 

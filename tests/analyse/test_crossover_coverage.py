@@ -62,7 +62,7 @@ WORLDS = (
     World("beyond the range", *steep(12_000.0, 3.0), 12_000.0),
     World("two sets, mean", *steep(1400.0, 3.0), 1400.0, datasets=("textures", "shapes")),
     World("two CNNs to choose from", *steep(1400.0, 3.0), 1400.0,
-          models=("vit_32px_m", "resnet_32px_m", "efficientnet_32px_m")),
+          models=("vit_32px_m", "resnet_32px_m", "mbconv_32px_m")),
     World("5 seeds", *steep(1400.0, 3.0), 1400.0, scatter=Scatter(5)),
     World("5 seeds at a place", *steep(2000.0, 3.0), 2000.0, scatter=Scatter(5)),
     World("5 seeds, 2,000 images, 94 %", *steep(1400.0, 1.0, 94.0), 1400.0, scatter=Scatter(5, 2000)),

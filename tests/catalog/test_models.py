@@ -60,7 +60,7 @@ def test_small_models_come_in_three_sizes_per_family() -> None:
     sizes: dict[str, set[str]] = {}
     for name in select_models(["@small"]):
         sizes.setdefault(name.rpartition("_")[0], set()).add(model_rows()[name].size_class)
-    assert set(sizes) == {"vit_32px", "resnet_32px", "efficientnet_32px", "hybrid_32px"}
+    assert set(sizes) == {"vit_32px", "resnet_32px", "mbconv_32px", "hybrid_32px"}
     assert all(classes == {"S", "M", "L"} for classes in sizes.values())
 
 

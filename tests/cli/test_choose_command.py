@@ -44,7 +44,7 @@ def test_several_limits_hold_together():
         assert one["costs"]["macs"]["value"] <= 4e6
         assert one["costs"]["throughput_img_per_s"]["value"] >= 11_000
     assert {one["model"] for one in found["choices"]} == {
-        *(f"{series}_32px_s" for series in ("vit", "hybrid", "resnet", "efficientnet")),
+        *(f"{series}_32px_s" for series in ("vit", "hybrid", "resnet", "mbconv")),
         "vit_32px_m",
         "resnet_32px_m",
     }

@@ -37,7 +37,7 @@ from bench.measure.weights import data_config
 from bench.suite.cell import PretrainRecipe, Settings
 from bench.units import training_flops
 
-MODELS = ["vit_32px_s", "resnet_32px_s", "efficientnet_32px_s", "hybrid_32px_s"]
+MODELS = ["vit_32px_s", "resnet_32px_s", "mbconv_32px_s", "hybrid_32px_s"]
 
 
 class After(threading.Event):

@@ -50,7 +50,7 @@ def as_png(pixels: NDArray[np.uint8]) -> bytes:
     return stream.getvalue()
 
 
-@pytest.mark.parametrize("name", ["vit_32px_s", "resnet_32px_s", "efficientnet_32px_s", "hybrid_32px_s"])
+@pytest.mark.parametrize("name", ["vit_32px_s", "resnet_32px_s", "mbconv_32px_s", "hybrid_32px_s"])
 def test_features_are_what_timm_gives_before_the_classifier(name: str) -> None:
     pixels = noise(FEATURE_BATCH + 3)  # two batches, the second one short
     model = build_model(name, num_classes=10, seed=0)

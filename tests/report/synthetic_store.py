@@ -12,14 +12,14 @@ import pandas as pd
 from bench.store.record import Record, Status
 from bench.suite.cell import cell_id_of
 
-SMALL = [f"{series}_32px_{size}" for series in ("vit", "hybrid", "resnet", "efficientnet") for size in "sml"]
+SMALL = [f"{series}_32px_{size}" for series in ("vit", "hybrid", "resnet", "mbconv") for size in "sml"]
 SETS = ("textures", "shapes", "digits")
 TEST_IMAGES = {"textures": 2000, "shapes": 2000, "digits": 899}
 TRAIN_IMAGES = {"textures": 8190, "shapes": 8190, "digits": 798}
 MACS = {"s": 1.6e6, "m": 3.7e6, "l": 8.0e6}
 BUDGET = {"s": 250.0, "m": 450.0, "l": 900.0}
-_SKILL = {"vit": 88.0, "hybrid": 92.0, "resnet": 94.0, "efficientnet": 93.0}
-_SPEED = {"vit": 9000.0, "hybrid": 7000.0, "resnet": 5200.0, "efficientnet": 3100.0}
+_SKILL = {"vit": 88.0, "hybrid": 92.0, "resnet": 94.0, "mbconv": 93.0}
+_SPEED = {"vit": 9000.0, "hybrid": 7000.0, "resnet": 5200.0, "mbconv": 3100.0}
 
 
 def conditions(machine: str = "0badcafe", **more: Any) -> dict[str, Any]:
@@ -214,7 +214,7 @@ def desk_like(seeds: Sequence[int] = (0, 1, 2), processes: int = 5) -> list[Reco
     records = []
     for model in SMALL:
         series, size = _series_size(model)
-        macs = MACS[size] * {"vit": 1.0, "hybrid": 1.05, "resnet": 0.93, "efficientnet": 0.9}[series]
+        macs = MACS[size] * {"vit": 1.0, "hybrid": 1.05, "resnet": 0.93, "mbconv": 0.9}[series]
         records.append(complexity_record(model, macs))
         records.append(memory_record(model, 20 + macs / 1e6))
         for dataset in SETS:
@@ -266,8 +266,8 @@ def tune_like() -> list[Record]:
     records = []
     for model in SMALL:
         series, size = _series_size(model)
-        best = {"vit": -2.6, "hybrid": -2.5, "resnet": -2.1, "efficientnet": -2.0}[series]
-        for rate in (0.001, 0.003, 0.009, 0.0052 if series != "efficientnet" else 0.027, 0.0017):
+        best = {"vit": -2.6, "hybrid": -2.5, "resnet": -2.1, "mbconv": -2.0}[series]
+        for rate in (0.001, 0.003, 0.009, 0.0052 if series != "mbconv" else 0.027, 0.0017):
             top1 = 90 - 14 * (math.log10(rate) - best) ** 2 + {"s": -2, "m": 0, "l": 1}[size]
             cell = train_cell(model, "textures", 100, scored_part="validation", budget_gflop=2 * BUDGET[size],
                               learning_rate=rate)  # fmt: skip

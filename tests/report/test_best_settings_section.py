@@ -15,8 +15,8 @@ def records() -> list[Record]:
     return [
         *timed("vit_32px_s", 1000.0, 1200.0, compile=True),
         *timed("resnet_32px_s", 500.0, 8000.0, precision="bf16", fold=True),
-        *timed("efficientnet_32px_s", 400.0, 400.0),
-        *(trial for model in ("vit_32px_s", "resnet_32px_s", "efficientnet_32px_s") for trial in trials(model, 16, 1)),
+        *timed("mbconv_32px_s", 400.0, 400.0),
+        *(trial for model in ("vit_32px_s", "resnet_32px_s", "mbconv_32px_s") for trial in trials(model, 16, 1)),
     ]
 
 
@@ -24,7 +24,7 @@ def test_the_table_tells_fixed_from_best_and_says_what_won():
     section = best_settings_section(study("s", records(), lambda cell_id: None))
     assert section.table is not None
     rows = [line.split(" | ") for line in render_table(section.table).splitlines()[2:5]]
-    assert [row[0] for row in rows] == ["| ViT S", "| EfficientNet S", "| ResNet S"]
+    assert [row[0] for row in rows] == ["| ViT S", "| MBConv S", "| ResNet S"]
     assert [row[5] for row in rows] == ["1.20 × [1.20, 1.20]", "1.00 × [1.00, 1.00]", "16.00 × [16.00, 16.00]"]
     assert rows[0][7] == "fp32, channels_last, compiled"
     assert rows[1][7].startswith("fp32, channels_last, eager")

@@ -51,9 +51,9 @@ def test_each_pair_and_set_is_a_row_and_each_axis_a_column(analysed):
     assert [column.heading for column in table.columns][:3] == ["First passes second", "Data set", "Training images"]
     firsts = list(dict.fromkeys(row[0].text for row in table.rows))
     assert firsts == [
-        "ViT passes EfficientNet",
+        "ViT passes MBConv",
         "ViT passes ResNet",
-        "R+ViT passes EfficientNet",
+        "R+ViT passes MBConv",
         "R+ViT passes ResNet",
         "ViT passes R+ViT",
     ]

@@ -114,7 +114,7 @@ def test_a_sweep_is_drawn_with_the_best_rate_of_each_model():
         "ViT S: 0.003",
         "R+ViT S: 0.003",
         "ResNet S: 0.009",
-        "EfficientNet S: 0.009",
+        "MBConv S: 0.009",
     }
     vit = next(line for line in small.lines if line.family == "vit")
     assert vit.points[vit.label_at].x == 0.003

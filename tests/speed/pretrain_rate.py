@@ -106,7 +106,7 @@ def pretraining_rate(name: str, batch_size: int, px: int, device: str, augmentat
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--models", default="vit_32px_s,resnet_32px_s,efficientnet_32px_s,hybrid_32px_s")
+    parser.add_argument("--models", default="vit_32px_s,resnet_32px_s,mbconv_32px_s,hybrid_32px_s")
     parser.add_argument("--batch-sizes", default="64,128")
     parser.add_argument("--recipes", default="none,light,strong")
     parser.add_argument("--resolution", type=int, default=32)
