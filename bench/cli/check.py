@@ -47,16 +47,18 @@ def check(
     device: Annotated[DeviceChoice, typer.Option(help="Where models run.")] = "cpu",
     threads: Annotated[int, typer.Option(min=1, help="CPU threads of a worker, pinned to as many CPUs.")] = 1,
     threshold: Annotated[float, typer.Option(help="The slowdown worth failing, in percent.")] = 5.0,
-    pairs_max: Annotated[int, typer.Option(help="Pairs of processes at most: 5, 10 or 15.")] = 15,
+    pairs_max: Annotated[int, typer.Option(help="Pairs of processes at most: 8, 16, 24 or 32.")] = 32,
     turns: Annotated[int, typer.Option(help="Turns of each pair, an even number.")] = 40,
     seed: Annotated[int | None, typer.Option(help="Of the order of turns (drawn, and recorded).")] = None,
     exact: Annotated[
         Literal["gate", "show", "off"],
         typer.Option(help="Params, MACs, operators, graph breaks: a rise fails, is shown, or is not looked at."),
     ] = "gate",
-    aa: Annotated[bool, typer.Option("--aa/--no-aa", help="Time base against itself too: the noise floor.")] = True,
+    aa: Annotated[
+        bool, typer.Option("--aa/--no-aa", help="Time each side against itself too: the noise floor.")
+    ] = True,
     max_minutes: Annotated[
-        float | None, typer.Option(help="Stop before another five pairs would take longer; INCONCLUSIVE.")
+        float | None, typer.Option(help="Stop before another eight pairs would take longer; INCONCLUSIVE.")
     ] = None,
     write: Annotated[
         list[str] | None,
@@ -197,7 +199,7 @@ def _print_result(result: CheckResult, *, to_stderr: bool) -> None:
 def _describe(result: CheckResult) -> Iterator[str]:
     """A check for a terminal: the table, what else was found, and the verdict in a sentence last."""
     from bench.cli.words import duration, table
-    from bench.gate.formats.wording import headline, tidy
+    from bench.gate.formats.wording import headline, noise_floors, tidy
 
     rows = []
     for one in result.models:
@@ -214,12 +216,8 @@ def _describe(result: CheckResult) -> Iterator[str]:
             yield f"{tidy(exact.name)}, exact counts: {exact.verdict}: {tidy(exact.reason)}"
     for note in result.baselines:
         yield f"{tidy(note.name)}, stored baseline: {tidy(note.text)}"
-    if result.noise is not None:
-        noise = result.noise
-        yield (
-            f"Base against itself, on this machine: {noise.mean_pct:+.1f} % "
-            f"[{noise.low_pct:+.1f}, {noise.high_pct:+.1f}]; a pair scatters by {noise.spread_pct:.1f} %."
-        )
+    if result.noise:
+        yield noise_floors(result)
     for problem in result.problems:
         yield f"Note: {tidy(problem)}"
     yield f"{headline(result)} ({duration(result.wall_s)})"

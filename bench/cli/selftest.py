@@ -54,6 +54,7 @@ def run_and_describe(
 def describe_selftest(recordings: Sequence[Recording], found: Sequence[Rates], threshold_pct: float) -> str:
     """What a self-test says, as text: shares of verdicts with intervals, errors, and what more time would show."""
     from bench.cli.words import duration, table
+    from bench.gate.rule import MAX_LOOKS, PAIRS_PER_LOOK
     from bench.gate.selftest import one_model_pair_s, smallest_caught_pct, values_of
 
     def share(one: Rates, verdict: Verdict) -> str:
@@ -76,19 +77,15 @@ def describe_selftest(recordings: Sequence[Recording], found: Sequence[Rates], t
         "Pair SD [%]",
     ]
     lines = [
-        f"Threshold {threshold_pct:g} %. Shares are of 1,000 verdicts resampled from the pairs that were run, "
-        "with 95 % intervals over these pairs. SD is that of a pair.",
+        f"Threshold {threshold_pct:g} %. Shares are of 1,000 verdicts resampled from the pairs that were run; in "
+        "brackets the 95 % bounds of as many verdicts as the pairs make without being drawn twice. SD: of a pair.",
         table(heads, rows, right=(1, 2)),
     ]
-    lines.append(
-        "A share of 0 or 100 % has no interval by resampling: what happens in fewer than 3 of "
-        f"{max(one.pairs for one in found)} pairs may be in none of those that were run."
-    )
     values = values_of(recordings)
     pair_s = one_model_pair_s(recordings)
     for one in found:
         if one.truth_pct == 0:
-            for pairs in (10, 15):
+            for pairs in (2 * PAIRS_PER_LOOK, MAX_LOOKS * PAIRS_PER_LOOK):
                 caught = smallest_caught_pct(values[one.name], threshold=threshold_pct / 100, max_pairs=pairs)
                 words = f"{caught:g} %" if caught is not None else f"none up to {3 * threshold_pct:g} %"
                 lines.append(

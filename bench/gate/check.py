@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import median
 from typing import Protocol
-
-import numpy as np
 
 from bench.errors import BenchError, RequestError
 from bench.gate.arms import WorkerLostError
-from bench.gate.pairs import Pacing, Pair, StartArms, run_pair
+from bench.gate.pairs import SIDES, Again, Pacing, Pair, StartArms, again_sides, run_pair
 from bench.gate.result import Comparison, LookResult, ModelResult, NoiseFloor, PairTurns
 from bench.gate.rule import (
     MAX_LOOKS,
     PAIRS_PER_LOOK,
+    AgainstItself,
     Look,
+    SideName,
     Verdict,
-    estimate_all,
     look,
     percent,
 )
@@ -67,23 +67,24 @@ class _State:
     """What is known so far of a check under way."""
 
     turns: dict[str, list[PairTurns]]
-    noise: list[float] = field(default_factory=list)
+    noise: list[AgainstItself] = field(default_factory=list)
     looks: dict[str, list[Look]] = field(default_factory=dict)
     decided: dict[str, tuple[Verdict, str]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     lost: int = 0
 
     def values(self) -> dict[str, list[float]]:
-        """Pair values of every comparison that has some."""
-        return {name: [pair.log_ratio for pair in pairs] for name, pairs in self.turns.items() if pairs}
+        """Pair values of every comparison that has whole blocks of them."""
+        whole = {name: pairs for name, pairs in self.turns.items() if pairs and len(pairs) % PAIRS_PER_LOOK == 0}
+        return {name: [pair.log_ratio for pair in pairs] for name, pairs in whole.items()}
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What the pairs gave: a result for each comparison, the noise floor, and sentences on what went wrong."""
+    """What the pairs gave: a result for each comparison, noise floors, and sentences on what went wrong."""
 
     models: tuple[ModelResult, ...]
-    noise: NoiseFloor | None
+    noise: tuple[NoiseFloor, ...]
     problems: tuple[str, ...]
 
 
@@ -96,7 +97,7 @@ def measure(comparisons: Sequence[Comparison], plan: Plan, start: StartArms, lis
     started = time.monotonic()
     random_state = random.Random(plan.seed)
     state = _State({comparison.name: [] for comparison in comparisons})
-    pacing = Pacing()
+    pacing, sides = Pacing(), again_sides(random_state)
     number = 0
     block_s = 0.0
     while waiting := [one for one in comparisons if one.name not in state.decided]:
@@ -105,14 +106,14 @@ def measure(comparisons: Sequence[Comparison], plan: Plan, start: StartArms, lis
             _give_up(waiting, state, f"out of time: another {PAIRS_PER_LOOK} pairs would take longer than allowed")
             break
         try:
-            number = _run_block(number, waiting, plan, start, pacing, random_state, state, listener)
+            number = _run_block(number, waiting, plan, start, pacing, sides, random_state, state, listener)
         except (WorkerLostError, SideBrokenError) as error:
             _give_up(waiting, state, str(error))
             break
         _look(waiting, plan, state, listener)
         block_s = time.monotonic() - block_started
     models = tuple(_model_result(one, state) for one in comparisons)
-    return Measured(models, noise_floor(state.noise), tuple(state.problems))
+    return Measured(models, noise_floors(state.noise), tuple(state.problems))
 
 
 def _run_block(
@@ -121,6 +122,7 @@ def _run_block(
     plan: Plan,
     start: StartArms,
     pacing: Pacing,
+    sides: Iterator[SideName],
     random_state: random.Random,
     state: _State,
     listener: Listener,
@@ -131,11 +133,9 @@ def _run_block(
         here = [one for one in waiting if one.name not in state.decided]
         if not here:
             break
-        again_for = here[number % len(here)].name if plan.has_again_arm else None
+        again = Again(here[number % len(here)].name, next(sides)) if plan.has_again_arm else None
         try:
-            pair = run_pair(
-                number, here, again_for, start, turns=plan.turns, pacing=pacing, random_state=random_state
-            )  # fmt: skip
+            pair = run_pair(number, here, again, start, turns=plan.turns, pacing=pacing, random_state=random_state)
         except WorkerLostError as error:
             state.lost += 1
             state.problems.append(f"A pair was thrown away: {error}")
@@ -145,8 +145,8 @@ def _run_block(
             continue
         for name, turns in pair.turns.items():
             state.turns[name].append(turns)
-            if turns.again_log_ratio is not None:
-                state.noise.append(turns.again_log_ratio)
+            if turns.against_itself is not None:
+                state.noise.append(turns.against_itself)
         for name, reason in pair.unbuilt.items():
             state.decided[name] = ("INCONCLUSIVE", reason)
         listener.pair_done(number, pair)
@@ -187,12 +187,11 @@ def _model_result(comparison: Comparison, state: _State) -> ModelResult:
 
 
 def _look_result(one: Look) -> LookResult:
-    low, high = one.estimate.interval()
     return LookResult(
         pairs=one.pairs,
-        slowdown_pct=percent(one.estimate.mean),
-        low_pct=percent(low),
-        high_pct=percent(high),
+        slowdown_pct=percent(one.estimate.median),
+        low_pct=percent(one.estimate.low),
+        high_pct=percent(one.estimate.high),
         p=one.estimate.p,
         p_holm=one.p_holm,
         verdict=one.verdict,
@@ -200,23 +199,18 @@ def _look_result(one: Look) -> LookResult:
     )
 
 
-def noise_floor(noise: Sequence[float]) -> NoiseFloor | None:
-    """What base against itself came to; None with fewer than two pairs of it."""
-    if len(noise) < 2:
-        return None
-    estimate = estimate_all({"again": noise})["again"]
-    low, high = estimate.interval()
-    spread = float(np.std(noise, ddof=1))
-    return NoiseFloor(
-        pairs=len(noise),
-        mean_pct=percent(estimate.mean),
-        low_pct=percent(low),
-        high_pct=percent(high),
-        spread_pct=spread * 100,
-    )
+def noise_floors(noise: Sequence[AgainstItself]) -> tuple[NoiseFloor, ...]:
+    """What each side against itself came to, as far as there are pairs of it."""
+    found = []
+    for side in SIDES:
+        values = [percent(value) for whose, value in noise if whose == side]
+        if values:
+            ends = {"lowest_pct": min(values), "highest_pct": max(values)}
+            found.append(NoiseFloor(side=side, pairs=len(values), median_pct=median(values), **ends))
+    return tuple(found)
 
 
 def inconclusive(comparisons: Sequence[Comparison], error: BenchError) -> Measured:
     """What a check is whose base or head never ran: nothing is known, and the reason is."""
     models = tuple(ModelResult(comparison=one, verdict="INCONCLUSIVE", reason=str(error)) for one in comparisons)
-    return Measured(models, None, (str(error),))
+    return Measured(models, (), (str(error),))

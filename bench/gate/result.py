@@ -4,6 +4,7 @@ Times are integers in nanoseconds, differences are percent with + for slower, le
 
 Format history
 1: first version.
+2: the A/A arm runs head against itself too; estimates are medians, their interval that of the sign test.
 """
 
 from __future__ import annotations
@@ -13,14 +14,14 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from bench.gate.rule import INTERVAL_LEVEL, RULE_VERSION, Verdict, worst
+from bench.gate.rule import INTERVAL_LEVEL, RULE_VERSION, AgainstItself, SideName, Verdict, worst
 from bench.suite.cell import Device, Frozen
 
-FORMAT_VERSION: Literal[1] = 1
+FORMAT_VERSION: Literal[2] = 2
+MEAN_LEVEL = 0.95  # of the intervals in results of rule version 1, which were of means
 
-SideName = Literal["base", "head"]
 ClockName = Literal["cpu", "wall"]
 
 
@@ -61,10 +62,10 @@ class Side(Frozen):
 class PairTurns(Frozen):
     """Every turn of one comparison in one pair of processes.
 
-    orders: who went when in each turn, `bh` for base then head, `hba` with the second base worker `a`.
-    base_ns, head_ns, again_ns: nanoseconds of `forwards` timed forward passes, a number for each turn; again_ns is
-    empty in pairs without an A/A arm for this comparison. clock: `cpu` is the CPU time of the worker's one thread, from
-    which the time of other processes is absent; `wall` where that does not hold all the work.
+    orders: who went when in each turn, `bh` for base then head, `hba` with the A/A arm's worker `a`, which is a second
+    one of the side `again_of`. base_ns, head_ns, again_ns: nanoseconds of `forwards` timed forward passes, a number for
+    each turn; again_ns is empty in pairs without an A/A arm for this comparison. clock: `cpu` is the CPU time of the
+    worker's one thread, from which the time of other processes is absent; `wall` where that does not hold all the work.
     """
 
     pair: int
@@ -75,6 +76,7 @@ class PairTurns(Frozen):
     base_ns: tuple[int, ...]
     head_ns: tuple[int, ...]
     again_ns: tuple[int, ...] = ()
+    again_of: SideName = "base"
 
     @property
     def log_ratio(self) -> float:
@@ -82,9 +84,12 @@ class PairTurns(Frozen):
         return _median_log_ratio(self.head_ns, self.base_ns)
 
     @property
-    def again_log_ratio(self) -> float | None:
-        """The same for the second base worker against the first, None without one."""
-        return _median_log_ratio(self.again_ns, self.base_ns) if self.again_ns else None
+    def against_itself(self) -> AgainstItself | None:
+        """The same for the second worker of one side against the first, None without one."""
+        if not self.again_ns:
+            return None
+        first = self.base_ns if self.again_of == "base" else self.head_ns
+        return self.again_of, _median_log_ratio(self.again_ns, first)
 
 
 def _median_log_ratio(times: Sequence[int], reference: Sequence[int]) -> float:
@@ -105,7 +110,7 @@ class LookResult(Frozen):
 
 
 class ModelResult(Frozen):
-    """One comparison: its verdict and what it rests on. Estimates are None where no two pairs were finished."""
+    """One comparison: its verdict and what it rests on. Estimates are None before the first look."""
 
     comparison: Comparison
     verdict: Verdict
@@ -119,7 +124,7 @@ class ModelResult(Frozen):
 
     @property
     def slowdown_pct(self) -> float | None:
-        """Mean over pairs, percent, + for slower; the interval is low_pct to high_pct (two-sided 95 %)."""
+        """Median over pairs, percent, + for slower; the interval is low_pct to high_pct."""
         return self.looks[-1].slowdown_pct if self.looks else None
 
     @property
@@ -145,13 +150,13 @@ def _forward_ms(timed: Sequence[tuple[tuple[int, ...], int]]) -> float | None:
 
 
 class NoiseFloor(Frozen):
-    """The A/A arm: base against itself in fresh processes, over all pairs. spread_pct: standard deviation of a pair."""
+    """The A/A arm of one side: its code against itself in fresh processes. Median, lowest and highest pair."""
 
+    side: SideName
     pairs: int
-    mean_pct: float
-    low_pct: float
-    high_pct: float
-    spread_pct: float
+    median_pct: float
+    lowest_pct: float
+    highest_pct: float
 
 
 class CountChange(Frozen):
@@ -195,7 +200,7 @@ class BaselineNote(Frozen):
 class CheckResult(Frozen):
     """Everything a check found. `conditions` are as in stored records; `problems` are sentences for the reader."""
 
-    format_version: Literal[1] = FORMAT_VERSION
+    format_version: Literal[1, 2] = FORMAT_VERSION
     rule_version: int = RULE_VERSION
     started_at: str  # UTC, ISO 8601
     wall_s: float
@@ -210,11 +215,17 @@ class CheckResult(Frozen):
     head: Side
     conditions: dict[str, Any]
     models: tuple[ModelResult, ...]
-    noise: NoiseFloor | None = None
+    noise: tuple[NoiseFloor, ...] = ()  # empty where the A/A arm was off, and in results of version 1
+    has_head_copy: bool = False  # head against itself: in its tree against a worktree of its commit
     exact: tuple[ExactResult, ...] = ()
     baselines: tuple[BaselineNote, ...] = ()
     problems: tuple[str, ...] = ()
     is_revision_check: bool = True  # False: two settings, models or interpreters were compared
+
+    @field_validator("noise", mode="before")
+    @classmethod
+    def _without_the_mean_of_version_1(cls, noise: Any) -> Any:
+        return () if noise is None or isinstance(noise, dict) else noise
 
     @property
     def verdict(self) -> Verdict:
@@ -223,4 +234,4 @@ class CheckResult(Frozen):
 
     @property
     def interval_level(self) -> float:
-        return INTERVAL_LEVEL
+        return MEAN_LEVEL if self.rule_version == 1 else INTERVAL_LEVEL

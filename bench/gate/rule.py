@@ -1,6 +1,7 @@
 """When is head slower than base? The gate's rule, from pair values to verdicts; docs/gate.md says it in words.
 
-A pair value is ln(head time / base time) of two fresh processes. Nothing here runs or reads anything.
+A pair value is ln(head time / base time) of two fresh processes. What is judged is its median, by the sign test, which
+asks nothing of its distribution: neither heavy tails nor a process in ten that is faster move it.
 """
 
 from __future__ import annotations
@@ -9,49 +10,34 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from statistics import median
 from typing import Literal
 
 import numpy as np
 from scipy import stats
 
-from bench.holm import holm as holm
+from bench.holm import holm
 
-RULE_VERSION = 1
+RULE_VERSION = 2
 Verdict = Literal["PASS", "FAIL", "INCONCLUSIVE"]
+SideName = Literal["base", "head"]
+AgainstItself = tuple[SideName, float]  # a value of the A/A arm: whose code ran in both processes
 
-NOISE = ""  # the A/A arm among the models, which have names
-PAIRS_PER_LOOK = 5
-MAX_LOOKS = 3
-PASS_LEVELS = (0.995, 0.9975, 0.9975)  # a look each: at most 1 % false PASS at the threshold over all of them
-FAIL_LEVEL = 0.005  # at each look that may FAIL (the second and the third): at most 1 % false FAIL
-INTERVAL_LEVEL = 0.95
-SPREAD_FLOOR = 0.005  # of a pair value: no two processes were seen to agree better than this in the long run
-# Squared correlations of pair values from the same processes: two models (0.3 to 0.9 was measured), a model and the
-# A/A arm (they share one process of two). A pooled spread is worth fewer degrees of freedom than its values have.
-MODELS_R2 = 0.75
-NOISE_R2 = 0.25
-# Of the F test by which a model is noisier than the rest. At 1 % a head that scatters three times as much as base
-# passed 1.3 to 2.2 % of true 5 % slowdowns; at 25 % at most 1 %, and the same code takes 6.1 pairs instead of 5.7.
-OWN_SPREAD_LEVEL = 0.25
+PAIRS_PER_LOOK = 8  # the fewest that can decide: all on one side of the truth by chance in 1 of 256
+MAX_LOOKS = 4
+LEVEL = 0.005  # one-sided, of each look: the sign test allows 0.39, 0.21, 0.33 and 0.35 % after 8 to 32 pairs
+INTERVAL_LEVEL = 1 - 2 * LEVEL
+ALIKE_LEVEL = 0.05  # of the test by which successive pairs are too alike to be counted as so many
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What the pairs of one model say. All in ln units; p is one-sided, against "no slower"."""
+    """What the pairs of one model say: median and interval in ln units; p is one-sided, against "no slower"."""
 
-    mean: float
-    standard_error: float
-    degrees: float
+    median: float
+    low: float
+    high: float
     p: float
-
-    def bound(self, level: float) -> float:
-        """The one-sided upper bound of the mean at this level, in (0.5, 1)."""
-        return self.mean + _t_quantile(level, self.degrees) * self.standard_error
-
-    def interval(self, level: float = INTERVAL_LEVEL) -> tuple[float, float]:
-        """Two-sided interval of the mean."""
-        half = _t_quantile((1 + level) / 2, self.degrees) * self.standard_error
-        return self.mean - half, self.mean + half
 
 
 @dataclass(frozen=True)
@@ -61,74 +47,47 @@ class Look:
     pairs: int
     estimate: Estimate
     p_holm: float
-    block_means: tuple[float, ...]
     verdict: Verdict | None  # None: undecided, more pairs
     reason: str
 
 
-def estimate_all(values: Mapping[str, Sequence[float]], noise: Sequence[float] = ()) -> dict[str, Estimate]:
-    """The estimate of every model, with a spread pooled over all of them and the A/A arm.
-
-    values: model -> its pair values, two at least in one of the groups. noise: values of the A/A arm.
-    Raises ValueError if no group has two values: a spread of one number does not exist.
-    """
-    groups = {**values, NOISE: noise} if len(noise) > 1 else dict(values)
-    squares = {name: _squares(group) for name, group in groups.items()}
-    degrees = {name: len(group) - 1 for name, group in groups.items() if len(group) > 1}
-    if not degrees:
-        raise ValueError("No model has two pairs, so nothing can be said of their spread.")
-    estimates = {}
-    for name, group in values.items():
-        spread, freedom = _spread_for(name, squares, degrees)
-        mean = float(np.mean(group))
-        error = spread / math.sqrt(len(group))
-        estimates[name] = Estimate(mean, error, freedom, float(stats.t.sf(mean / error, freedom)))
-    return estimates
+def estimate(values: Sequence[float]) -> Estimate:
+    """The median of pair values, with the interval and the p of the sign test. Raises ValueError for too few."""
+    if len(values) < PAIRS_PER_LOOK:
+        raise ValueError(f"{len(values)} pairs: fewer than {PAIRS_PER_LOOK} give no interval at this level.")
+    cut = _cut(len(values))
+    ordered = sorted(values)
+    return Estimate(
+        median(ordered), ordered[cut - 1], ordered[-cut], _sign_p(sum(one <= 0 for one in values), len(values))
+    )
 
 
-def _squares(group: Sequence[float]) -> float:
-    array = np.asarray(group, dtype=float)
-    return float(((array - array.mean()) ** 2).sum()) if len(array) else 0.0
+@lru_cache(maxsize=256)
+def _cut(pairs: int) -> int:
+    """The end of the interval, counted from the outermost value: the median lies beyond it with LEVEL at most."""
+    return int(stats.binom.ppf(LEVEL, pairs, 0.5))
 
 
-def _spread_for(name: str, squares: Mapping[str, float], degrees: Mapping[str, int]) -> tuple[float, float]:
-    """Standard deviation of a model's pair values and its degrees of freedom: pooled, or its own if it is noisier.
-
-    With its own it has its own few degrees: a model noisier than the others must not borrow their certainty.
-    """
-    total, own = sum(degrees.values()), degrees.get(name, 0)
-    if own and own < total:
-        variance = squares[name] / own
-        rest = sum(squares[group] for group in degrees if group != name) / (total - own)
-        if variance > SPREAD_FLOOR**2 and variance > rest * _f_quantile(own, total - own):
-            return math.sqrt(variance), own
-    pooled = sum(squares[group] for group in degrees) / total
-    return max(math.sqrt(pooled), SPREAD_FLOOR), total / _overlap(degrees)
+@lru_cache(maxsize=4096)
+def _sign_p(not_slower: int, pairs: int) -> float:
+    return float(stats.binom.cdf(not_slower, pairs, 0.5))
 
 
-def _overlap(degrees: Mapping[str, int]) -> float:
-    """By how much the variance of a pooled variance exceeds that of as many independent values, from 1 up.
-
-    Groups of equal size whose values correlate by r have variances that correlate by r squared.
-    """
-    groups = len(degrees)
-    models = groups - (NOISE in degrees)
-    return 1 + (models * (models - 1) * MODELS_R2 + 2 * models * (groups - models) * NOISE_R2) / groups
-
-
-@lru_cache(maxsize=1024)
-def _t_quantile(level: float, degrees: float) -> float:
-    return float(stats.t.ppf(level, degrees))
+def are_alike(values: Sequence[float]) -> bool:
+    """Whether successive pairs resemble each other: the rank correlation of each with the next is above chance."""
+    ranks = stats.rankdata(values) - (len(values) + 1) / 2
+    if not ranks.any():
+        return False
+    correlation = float(ranks[1:] @ ranks[:-1] / (ranks @ ranks))
+    return (correlation + 1 / len(values)) * math.sqrt(len(values)) > _ALIKE_LIMIT  # about normal: Bartels 1982
 
 
-@lru_cache(maxsize=1024)
-def _f_quantile(own: int, others: int) -> float:
-    return float(stats.f.isf(OWN_SPREAD_LEVEL, own, others))
+_ALIKE_LIMIT = float(stats.norm.isf(ALIKE_LEVEL))
 
 
 def look(
     values: Mapping[str, Sequence[float]],
-    noise: Sequence[float],
+    noise: Sequence[AgainstItself],
     *,
     threshold: float,
     max_looks: int = MAX_LOOKS,
@@ -137,54 +96,53 @@ def look(
     """What each undecided model is at this look.
 
     values: model -> all its pair values, in order, a whole number of blocks of PAIRS_PER_LOOK; models that were decided
-    earlier keep contributing to the pooled spread and to Holm's step-down with what they have. noise: all values of
-    the A/A arm, none where it was switched off. threshold: the slowdown worth failing, as a fraction (0.05).
-    undecided: the models that are asked about; None for all.
+    earlier keep contributing to Holm's step-down with what they have. noise: all values of the A/A arm, none where it
+    was switched off. threshold: the slowdown worth failing, as a fraction (0.05). undecided: the models that are asked
+    about; None for all.
     """
-    estimates = estimate_all(values, noise)
-    adjusted = holm({name: estimate.p for name, estimate in estimates.items()})
-    noise_mean = float(np.mean(noise)) if len(noise) else 0.0
+    estimates = {name: estimate(pairs) for name, pairs in values.items()}
+    adjusted = holm({name: one.p for name, one in estimates.items()})
+    bias = _largest_bias(noise)
     found = {}
     for name in values if undecided is None else undecided:
-        blocks = _block_means(values[name])
-        verdict, reason = _decide(estimates[name], adjusted[name], blocks, noise_mean, threshold, max_looks)
-        found[name] = Look(len(values[name]), estimates[name], adjusted[name], blocks, verdict, reason)
+        verdict, reason = _decide(estimates[name], adjusted[name], values[name], bias, threshold, max_looks)
+        found[name] = Look(len(values[name]), estimates[name], adjusted[name], verdict, reason)
     return found
 
 
-def _block_means(values: Sequence[float]) -> tuple[float, ...]:
-    if not len(values) or len(values) % PAIRS_PER_LOOK:
+def _largest_bias(noise: Sequence[AgainstItself]) -> AgainstItself:
+    """The side whose own code differs more from itself, and by how much: the median over its pairs."""
+    by_side = {side: [value for whose, value in noise if whose == side] for side, _ in noise}
+    medians: list[AgainstItself] = [(side, median(values)) for side, values in by_side.items()]
+    return max(medians, key=lambda one: abs(one[1]), default=("base", 0.0))
+
+
+def _block_medians(values: Sequence[float]) -> list[float]:
+    if len(values) % PAIRS_PER_LOOK:
         raise ValueError(f"Looks come after every {PAIRS_PER_LOOK} pairs, not after {len(values)}.")
-    array = np.asarray(values, dtype=float).reshape(-1, PAIRS_PER_LOOK)
-    return tuple(float(mean) for mean in array.mean(axis=1))
+    return [float(one) for one in np.median(np.reshape(values, (-1, PAIRS_PER_LOOK)), axis=1)]
 
 
 def _decide(
-    estimate: Estimate,
-    p_holm: float,
-    blocks: tuple[float, ...],
-    noise_mean: float,
-    threshold: float,
-    max_looks: int,
+    seen: Estimate, p_holm: float, values: Sequence[float], bias: AgainstItself, threshold: float, max_looks: int
 ) -> tuple[Verdict | None, str]:
     """FAIL is asked before PASS; what is neither goes on, or ends INCONCLUSIVE at the last look."""
     limit, half = math.log1p(threshold), math.log1p(threshold / 2)
-    number = len(blocks)
-    is_last = number >= max_looks
+    blocks = _block_medians(values)
+    is_last = len(blocks) >= max_looks
     is_flagged = blocks[-1] > half
-    if abs(noise_mean) > half:
-        reason = f"too noisy: base against itself came out {percent(noise_mean):+.1f} %"
-        return ("INCONCLUSIVE" if is_last else None), reason
-    is_confirmed = number > 1 and is_flagged and blocks[-2] > half
-    if is_confirmed and p_holm <= FAIL_LEVEL and estimate.interval()[0] > 0:
+    if abs(bias[1]) > half:
+        reason = f"too noisy: {bias[0]} against itself came out {percent(bias[1]):+.1f} %"
+    elif are_alike(values):
+        reason = "successive pairs are alike: the machine's state lasts longer than a pair, so they prove too little"
+    elif is_flagged and len(blocks) > 1 and blocks[-2] > half and p_holm <= LEVEL:
         return "FAIL", "slower in two blocks of pairs one after the other"
-    level = PASS_LEVELS[min(number, len(PASS_LEVELS)) - 1]
-    upper = estimate.bound(level)
-    if upper < limit and (is_last or not is_flagged):
-        return "PASS", f"at most {percent(upper):+.1f} % ({level * 100:g} % bound)"
-    if is_flagged and not is_last:
-        return None, f"a block of pairs is above {percent(half):.1f} %: to be confirmed by fresh pairs"
-    reason = f"the {level * 100:g} % bound is {percent(upper):+.1f} %, not below {percent(limit):.1f} %"
+    elif seen.high < limit and (is_last or not is_flagged):
+        return "PASS", f"at most {percent(seen.high):+.1f} %"
+    elif is_flagged and not is_last:
+        reason = f"a block of pairs is above {percent(half):.1f} %: to be confirmed by fresh pairs"
+    else:
+        reason = f"may be as much as {percent(seen.high):+.1f} %, not below {percent(limit):.1f} %"
     return ("INCONCLUSIVE" if is_last else None), reason
 
 

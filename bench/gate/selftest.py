@@ -1,29 +1,33 @@
 """How often is the gate wrong on this runner? Pairs with planted slowdowns, resampled into verdicts of the rule.
 
 The plant is real work: of n timed forward passes a planted side runs some more, so that the truth is known exactly.
-Resampled verdicts are draws from the pairs that were run: what was never seen in a pair is in no verdict.
+Resampled verdicts are draws from the pairs that were run: what was never seen in a pair is in no verdict. So the bounds
+of a share are those of as many verdicts as the pairs make without being used twice.
 """
 
 from __future__ import annotations
 
 import math
 import random
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.gate.arms import WorkerLostError
 from bench.gate.check import MAX_LOST_PAIRS, Listener
-from bench.gate.pairs import Pacing, Pair, StartArms, run_pair
+from bench.gate.counts import count_bounds
+from bench.gate.pairs import Again, Pacing, Pair, StartArms, again_sides, run_pair
 from bench.gate.plant import plant_of, true_log_ratio
 from bench.gate.result import Comparison, PairTurns, Side, Workload
 from bench.gate.rule import (
     MAX_LOOKS,
     PAIRS_PER_LOOK,
     RULE_VERSION,
+    AgainstItself,
     Verdict,
     look,
     percent,
@@ -32,8 +36,6 @@ from bench.suite.cell import Frozen
 
 PLANTS_PCT = (0.0, 3.0, 5.0, 10.0)
 VERDICTS = 1_000  # resampled from all pairs, for each rate
-BOOTSTRAP = 100  # resamples of the pairs themselves, for the interval of a rate
-BOOTSTRAP_VERDICTS = 100  # in each of them
 POWER = 0.95  # with which the smallest caught slowdown is caught
 CAUGHT_VERDICTS = 300  # for each slowdown that is tried
 
@@ -53,7 +55,7 @@ class RecordedPair(Frozen):
 class Recording(Frozen):
     """Pairs with planted slowdowns on one runner, with every raw turn."""
 
-    format_version: Literal[1] = 1
+    format_version: Literal[1, 2] = 2  # 1: the A/A arm was always base's
     rule_version: int = RULE_VERSION
     started_at: str
     wall_s: float
@@ -72,16 +74,14 @@ def record_pairs(
     Raises WorkerLostError once MAX_LOST_PAIRS were lost before, and ValueError for a model that cannot be built.
     """
     random_state = random.Random(seed)
-    pacing = Pacing()
+    pacing, sides = Pacing(), again_sides(random_state)
     recorded: list[RecordedPair] = []
     lost = 0
     while len(recorded) < pairs:
         number = len(recorded)
-        again_for = comparisons[number % len(comparisons)].name
+        again = Again(comparisons[number % len(comparisons)].name, next(sides))
         try:
-            pair = run_pair(
-                number, comparisons, again_for, start, turns=turns, pacing=pacing, random_state=random_state
-            )  # fmt: skip
+            pair = run_pair(number, comparisons, again, start, turns=turns, pacing=pacing, random_state=random_state)
         except WorkerLostError as error:
             lost += 1
             listener.pair_lost(str(error))
@@ -101,11 +101,15 @@ def _require_all_built(pair: Pair) -> None:
 
 @dataclass(frozen=True)
 class Values:
-    """Pair values of one comparison, and those of the A/A arm in the same pairs. ln units, arrays of one length."""
+    """Pair values of one comparison, and those of the A/A arm in the same pairs. ln units, as many of each."""
 
     truth: float
     values: NDArray[np.float64]
-    noise: NDArray[np.float64]
+    noise: Sequence[AgainstItself]
+
+    def drawn(self, pairs: NDArray[np.int64]) -> Values:
+        """Those pairs alone, each as often as it is named."""
+        return Values(self.truth, self.values[pairs], [self.noise[pair] for pair in pairs])
 
 
 def values_of(recordings: Sequence[Recording]) -> dict[str, Values]:
@@ -113,24 +117,27 @@ def values_of(recordings: Sequence[Recording]) -> dict[str, Values]:
     found: dict[str, Values] = {}
     names = [one.name for recording in recordings for one in recording.comparisons]
     for name in dict.fromkeys(names):
-        values, noise, truth = [], [], 0.0
+        values: list[float] = []
+        noise: list[AgainstItself] = []
+        truth = 0.0
         for recording in recordings:
             places = [index for index, one in enumerate(recording.comparisons) if one.name == name]
             for index in places:
                 truth = true_log_ratio(recording.comparisons[index].head.plant)
                 values += [pair.turns[index].log_ratio for pair in recording.pairs]
-                noise += [_noise_of(pair) for pair in recording.pairs]
-        found[name] = Values(truth, np.array(values), np.array(noise))
+                noise += [noise_of(pair.turns) for pair in recording.pairs]
+        found[name] = Values(truth, np.array(values), noise)
     return found
 
 
-def _noise_of(pair: RecordedPair) -> float:
-    return next(turns.again_log_ratio for turns in pair.turns if turns.again_log_ratio is not None)
+def noise_of(turns: Sequence[PairTurns]) -> AgainstItself:
+    """The A/A value of one pair of processes, out of all its comparisons."""
+    return next(one.against_itself for one in turns if one.against_itself is not None)
 
 
 @dataclass(frozen=True)
 class Rate:
-    """A share of verdicts, with a 95 % interval over the pairs that were run."""
+    """A share of resampled verdicts, with the 95 % bounds of as many as the pairs make without being used twice."""
 
     share: float
     low: float
@@ -144,7 +151,6 @@ class Rates:
     name: str
     truth_pct: float
     pairs: int
-    verdicts: int  # resampled
     shares: dict[Verdict, Rate]
     spread_pct: float  # standard deviation of a pair
     error_median_pp: float  # |estimate - truth| of verdicts, as they ended
@@ -155,58 +161,59 @@ class Rates:
 def rates(name: str, observed: Values, *, threshold: float, seed: int = 0) -> Rates:
     """Resample whole pairs into verdicts. threshold: the slowdown worth failing, as a fraction."""
     random_state = np.random.default_rng(seed)
-    outcomes = [_verdict(observed, threshold, random_state) for _ in range(VERDICTS)]
-    shares: dict[Verdict, list[float]] = {"PASS": [], "FAIL": [], "INCONCLUSIVE": []}
-    for _ in range(BOOTSTRAP):
-        drawn = random_state.integers(len(observed.values), size=len(observed.values))
-        again = Values(observed.truth, observed.values[drawn], observed.noise[drawn])
-        verdicts = [_verdict(again, threshold, random_state)[0] for _ in range(BOOTSTRAP_VERDICTS)]
-        for verdict, listed in shares.items():
-            listed.append(verdicts.count(verdict) / BOOTSTRAP_VERDICTS)
-    all_verdicts = [verdict for verdict, _, _ in outcomes]
-    errors = [abs(percent(mean) - percent(observed.truth)) for _, mean, _ in outcomes]
+    outcomes = [resampled(observed, threshold, random_state) for _ in range(VERDICTS)]
+    counts = Counter(verdict for verdict, _, _ in outcomes)
+    errors = [abs(percent(seen) - percent(observed.truth)) for _, seen, _ in outcomes]
+    mean_pairs = float(np.mean([pairs for _, _, pairs in outcomes]))
+    undrawn = max(1, int(len(observed.values) / mean_pairs))  # verdicts that use no pair twice
     return Rates(
         name=name,
         truth_pct=percent(observed.truth),
         pairs=len(observed.values),
-        verdicts=VERDICTS,
         shares={
-            verdict: Rate(all_verdicts.count(verdict) / VERDICTS, *np.percentile(listed, (2.5, 97.5)).tolist())
-            for verdict, listed in shares.items()
+            verdict: Rate(
+                counts[verdict] / VERDICTS, *count_bounds(round(counts[verdict] / VERDICTS * undrawn), undrawn)
+            )
+            for verdict in get_args(Verdict)
         },
         spread_pct=float(np.std(observed.values, ddof=1)) * 100,
         error_median_pp=float(np.median(errors)),
         error_p95_pp=float(np.percentile(errors, 95)),
-        mean_pairs=float(np.mean([pairs for _, _, pairs in outcomes])),
+        mean_pairs=mean_pairs,
     )
 
 
-def _verdict(
+def resampled(
     observed: Values, threshold: float, random_state: np.random.Generator, max_pairs: int = PAIRS_PER_LOOK * MAX_LOOKS
 ) -> tuple[Verdict, float, int]:
     """One run of the rule on pairs drawn with replacement: its verdict, its last estimate, and pairs it took."""
-    max_looks = max_pairs // PAIRS_PER_LOOK
-    drawn = random_state.integers(len(observed.values), size=max_pairs)
-    values, noise = observed.values[drawn].tolist(), observed.noise[drawn].tolist()
-    for number in range(1, max_looks + 1):
-        pairs = PAIRS_PER_LOOK * number
-        seen = look({"it": values[:pairs]}, noise[:pairs], threshold=threshold, max_looks=max_looks)["it"]
+    drawn = observed.drawn(random_state.integers(len(observed.values), size=max_pairs))
+    found = decide(drawn, threshold, max_pairs // PAIRS_PER_LOOK)
+    assert found is not None, "the last look decides"
+    return found
+
+
+def decide(pairs: Values, threshold: float, max_looks: int = MAX_LOOKS) -> tuple[Verdict, float, int] | None:
+    """The rule on these pairs, in their order: verdict, estimate, and pairs it took. None: it would need more."""
+    values = pairs.values.tolist()
+    for taken in range(PAIRS_PER_LOOK, min(len(values), PAIRS_PER_LOOK * max_looks) + 1, PAIRS_PER_LOOK):
+        seen = look({"it": values[:taken]}, pairs.noise[:taken], threshold=threshold, max_looks=max_looks)["it"]
         if seen.verdict is not None:
-            return seen.verdict, seen.estimate.mean, pairs
-    raise AssertionError("the last look decides")
+            return seen.verdict, seen.estimate.median, taken
+    return None
 
 
 def smallest_caught_pct(even: Values, *, threshold: float, max_pairs: int, seed: int = 0) -> float | None:
     """The smallest slowdown in percent, in steps of half a point, that the gate FAILs with POWER.
 
     None if that is more than three times the threshold. even: pairs without a plant, which are moved by exactly so
-    much. threshold: as a fraction. max_pairs: 10 or 15; with 5 nothing FAILs.
+    much. threshold: as a fraction. max_pairs: a whole number of looks; with one nothing FAILs.
     """
     limit = round(6 * threshold * 100)
     for halves in range(1, limit + 1):
         moved = Values(0.0, even.values + math.log1p(halves / 200), even.noise)
         random_state = np.random.default_rng(seed)
-        verdicts = [_verdict(moved, threshold, random_state, max_pairs)[0] for _ in range(CAUGHT_VERDICTS)]
+        verdicts = [resampled(moved, threshold, random_state, max_pairs)[0] for _ in range(CAUGHT_VERDICTS)]
         if verdicts.count("FAIL") >= POWER * CAUGHT_VERDICTS:
             return halves / 2
     return None

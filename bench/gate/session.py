@@ -16,8 +16,9 @@ from bench.gate.arms import Arm, ProcessArm, WorkerLostError
 from bench.gate.baseline import Here, Today, baselines_of, make_baselines, notes_for, time_baselines, time_kernels
 from bench.gate.check import Listener, Measured, Plan, inconclusive, measure
 from bench.gate.exact import count_exactly
-from bench.gate.pairs import ArmName
+from bench.gate.pairs import ArmName, side_of
 from bench.gate.result import BaselineNote, CheckResult, Comparison, ExactResult, Side, Workload
+from bench.gate.rule import SideName
 from bench.gate.selftest import Recording, record_pairs
 from bench.gate.trees import SideBrokenError, SideCode, base_tree, is_one_environment, this_tree
 from bench.store.baselines import Baseline
@@ -49,6 +50,7 @@ class Launcher:
     device: Device
     threads: int
     cpus: tuple[int, ...] | None
+    head_copy: SideCode | None = None  # runs head against itself in the A/A arm; None: head's own tree does
     versions: dict[str, dict[str, str]] = field(default_factory=dict)
     notes: dict[str, None] = field(default_factory=dict)  # in their order, each once
     conditions: dict[str, Any] = field(default_factory=dict)
@@ -58,7 +60,7 @@ class Launcher:
         arms: dict[ArmName, ProcessArm] = {}
         try:
             for name in names:  # all import at once
-                code = self.head if name == "head" else self.base
+                code = self._code_of(name)
                 arms[name] = ProcessArm(name, code, device=self.device, threads=self.threads, cpus=self.cpus)
             for name, arm in arms.items():
                 arm.ready()
@@ -71,10 +73,14 @@ class Launcher:
             for arm in arms.values():
                 arm.close()
 
-    def side(self, name: Literal["base", "head"]) -> Side:
+    def _code_of(self, name: ArmName) -> SideCode:
+        if name == "again head" and self.head_copy is not None:
+            return self.head_copy
+        return self.head if side_of(name) == "head" else self.base
+
+    def side(self, name: SideName) -> Side:
         """A side with the versions that its worker reported, if one ran."""
-        code = self.head if name == "head" else self.base
-        return code.side.model_copy(update=self.versions.get(name, {}))
+        return self._code_of(name).side.model_copy(update=self.versions.get(name, {}))
 
 
 def run_check(request: Request, listener: Listener, cache: Path) -> CheckResult:
@@ -92,7 +98,8 @@ def run_check(request: Request, listener: Listener, cache: Path) -> CheckResult:
         exact: tuple[ExactResult, ...] = ()
         try:
             base, head = held.enter_context(_sides(request, head, cache))
-            launcher = Launcher(base, head, request.device, request.threads, cpus)
+            copy = held.enter_context(_head_copy(request, head, cache))
+            launcher = Launcher(base, head, request.device, request.threads, cpus, copy)
             exact = _count(request, base, head)
             measured = measure(request.comparisons, request.plan, launcher, listener)
         except SideBrokenError as error:
@@ -220,6 +227,19 @@ def _sides(request: Request, head: SideCode, cache: Path) -> Iterator[tuple[Side
     yield SideCode(side, request.base_python or head.python, head.tree, head.folder), head
 
 
+@contextlib.contextmanager
+def _head_copy(request: Request, head: SideCode, cache: Path) -> Iterator[SideCode | None]:
+    """Head's commit in a worktree of its own, as the base has one: what it differs by from head's tree is no code.
+
+    None where there is no A/A arm, where base and head share a tree, and where changes are not committed.
+    """
+    if request.base is None or head.side.is_dirty or not request.plan.has_again_arm:
+        yield None
+        return
+    with base_tree("HEAD", head, cache, head.python) as copy:
+        yield replace(copy, places=head.places, apart=None)
+
+
 def _count(request: Request, base: SideCode, head: SideCode) -> tuple[ExactResult, ...]:
     """The deterministic gate, before anything is timed. It gates between revisions alone: settings may well differ."""
     if request.exact == "off":
@@ -300,6 +320,7 @@ def _result(
         conditions=launcher.conditions if launcher else {},
         models=measured.models,
         noise=measured.noise,
+        has_head_copy=launcher is not None and launcher.head_copy is not None,
         exact=exact,
         baselines=baselines,
         problems=measured.problems,

@@ -77,7 +77,7 @@ def repository(tmp_path: Path) -> Path:
         (("--base", "HEAD", "--write", "jnit=x"), "Unknown format 'jnit' in --write. Did you mean 'junit'?"),
         (("--base", "HEAD", "--write", "junit"), "--write takes FORMAT=PATH"),
         (("--base", "HEAD", "--turns", "7"), "7 turns: give an even number"),
-        (("--base", "HEAD", "--pairs-max", "7"), "give one of 5, 10, 15"),
+        (("--base", "HEAD", "--pairs-max", "7"), "give one of 8, 16, 24, 32"),
         (("--base", "HEAD", "--threshold", "0"), "A threshold of 0 % makes no gate"),
         (("--base", "HEAD", "--threads", "100000"), "--threads 100000: this process may use"),
         (("--base", "HEAD", "--model", "/net.py:build"), "one file for both sides"),
@@ -132,7 +132,8 @@ def test_a_checkout_of_this_project_is_compared_with_its_own_commit(tmp_path: Pa
     )
     assert done.returncode in (0, 1, 3), done.stderr  # four turns say little of the speed
     kept = json.loads((tmp_path / "check.json").read_text())
-    assert len(kept["models"][0]["pairs"]) >= 5
+    assert len(kept["models"][0]["pairs"]) >= 8
+    assert kept["has_head_copy"]
     assert kept["exact"][0]["verdict"] == "PASS"
     assert kept["exact"][0]["counts"]["macs"] > 0
 
@@ -143,6 +144,16 @@ def test_a_head_that_does_its_work_twice_fails(repository: Path) -> None:
     done = vitbench("--base", "HEAD~1", *QUICK, cwd=repository)
     assert done.returncode == 1, done.stdout + done.stderr
     assert "FAIL" in done.stdout
+
+
+@pytest.mark.slow
+def test_a_head_that_is_slower_for_where_it_lies_is_not_blamed(repository: Path) -> None:
+    """The same code in both trees; in the working tree it takes four times as long."""
+    slower_here = NET.replace("range({repeats})", "range(1 if 'vitbench-check-' in __file__ else 4)")
+    commit(repository, slower_here)
+    done = vitbench("--base", "HEAD", *QUICK, "--pairs-max", "16", cwd=repository)
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert "too noisy: head against itself came out -" in done.stdout
 
 
 @pytest.mark.slow

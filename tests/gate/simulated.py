@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bench.gate.arms import Arm, Pace, Taken, WorkerLostError
-from bench.gate.pairs import ArmName, Pair, StartArms
+from bench.gate.pairs import ArmName, Pair, StartArms, side_of
 from bench.gate.result import Comparison, Workload
 from bench.gate.rule import Look
 
@@ -25,10 +25,13 @@ class Machine:
     drift_per_s: float = 0.0  # the machine becomes slower
     burst_share: float = 0.0  # of turns that other work spoils
     burst_factor: float = 3.0
-    cold_passes: Mapping[str, int] = field(default_factory=dict)  # arm -> passes after a switch that take twice as long
-    slowdown: Mapping[str, float] = field(default_factory=dict)  # arm -> true slowdown as a fraction
+    cold_passes: Mapping[str, int] = field(
+        default_factory=dict
+    )  # side -> passes after a switch that take twice as long
+    slowdown: Mapping[str, float] = field(default_factory=dict)  # side -> true slowdown of its code, as a fraction
+    bias: Mapping[str, float] = field(default_factory=dict)  # arm -> how much slower it is with any code, as a fraction
     accident: Callable[[str, int], None] = lambda name, turn: None
-    unbuildable: Mapping[str, str] = field(default_factory=dict)  # arm -> why it cannot build anything
+    unbuildable: Mapping[str, str] = field(default_factory=dict)  # side -> why it cannot build anything
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -41,15 +44,15 @@ class Machine:
 class SimulatedArm:
     """One worker: a fixed factor for its life, and whatever the machine does to its turns."""
 
-    def __init__(self, name: str, machine: Machine) -> None:
-        self.name, self._machine, self._turns = name, machine, 0
+    def __init__(self, name: ArmName, machine: Machine) -> None:
+        self.name, self._side, self._machine, self._turns = name, side_of(name), machine, 0
         self._factor = math.exp(machine.random.gauss(0, machine.process_spread))
         self._workloads: list[Workload] = []
 
     def build(self, workload: Workload) -> int | str:
         self._workloads.append(workload)
-        if self.name in self._machine.unbuildable:
-            return self._machine.unbuildable[self.name]
+        if self._side in self._machine.unbuildable:
+            return self._machine.unbuildable[self._side]
         return round(FORWARD_S * 1e9)
 
     def turn(self, index: int, pace: Pace, expected_ns: float) -> Taken:
@@ -58,8 +61,9 @@ class SimulatedArm:
         self._turns += 1
         extra, per = self._workloads[index].plant or (0, 1)
         timed = pace.forwards + extra * pace.forwards // per
-        cold = max(0, machine.cold_passes.get(self.name, 0) - pace.warm)
-        seconds = FORWARD_S * self._factor * (timed + min(cold, timed)) * (1 + machine.slowdown.get(self.name, 0.0))
+        cold = max(0, machine.cold_passes.get(self._side, 0) - pace.warm)
+        seconds = FORWARD_S * self._factor * (timed + min(cold, timed)) * (1 + machine.slowdown.get(self._side, 0.0))
+        seconds *= 1 + machine.bias.get(self.name, 0.0)
         seconds *= math.exp(machine.random.gauss(0, machine.turn_spread)) * (1 + machine.drift_per_s * machine.clock_s)
         if machine.random.random() < machine.burst_share:
             seconds *= machine.burst_factor

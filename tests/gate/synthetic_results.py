@@ -45,8 +45,8 @@ def make_model(
     verdict: Verdict = "PASS",
     slowdown: tuple[float, float, float] | None = (0.3, -0.4, 1.0),
     p_holm: float = 0.2,
-    reason: str = "at most +1.3 % (99.5 % bound)",
-    pairs: int = 5,
+    reason: str = "at most +1.0 %",
+    pairs: int = 8,
     **workload: Any,
 ) -> ModelResult:
     """One comparison of a model with itself. slowdown: percent, with the ends of its interval; None: no estimate."""
@@ -75,7 +75,7 @@ def passed(name: str = "vit_s") -> ModelResult:
 
 def failed(name: str = "resnet_s") -> ModelResult:
     return make_model(
-        name, "FAIL", (8.1, 6.9, 9.2), 0.00003, "slower in two blocks of pairs one after the other", pairs=10
+        name, "FAIL", (8.1, 6.9, 9.2), 0.00003, "slower in two blocks of pairs one after the other", pairs=16
     )
 
 
@@ -129,7 +129,7 @@ def make_result(*models: ModelResult, **changes: Any) -> CheckResult:
         "seed": 7,
         "threshold_pct": 5.0,
         "turns": 40,
-        "max_pairs": 15,
+        "max_pairs": 32,
         "device": "cpu",
         "threads": 1,
         "cpus": (1,),
@@ -139,6 +139,10 @@ def make_result(*models: ModelResult, **changes: Any) -> CheckResult:
         "head": Side(label="head", commit=HEAD_COMMIT, is_dirty=True, python="3.12.4", torch="2.12.0", timm="1.0.20"),
         "conditions": {"cpu_model": "Example 9000", "cores": 2, "machine": "0a1b2c3d", "os": "Linux 6.1 x86_64"},
         "models": models,
-        "noise": NoiseFloor(pairs=5, mean_pct=0.2, low_pct=-0.5, high_pct=0.9, spread_pct=0.8),
+        "noise": (
+            NoiseFloor(side="base", pairs=4, median_pct=0.2, lowest_pct=-0.5, highest_pct=0.9),
+            NoiseFloor(side="head", pairs=4, median_pct=-0.1, lowest_pct=-0.6, highest_pct=0.4),
+        ),
+        "has_head_copy": True,
     }
     return CheckResult(**{**fields, **changes})

@@ -28,14 +28,14 @@ def verdicts(machine_of: object, count: int = 20) -> list[str]:
 def test_identical_code_passes_after_one_block_of_pairs() -> None:
     one = only(run(Machine()))
     assert one.verdict == "PASS"
-    assert len(one.pairs) == 5
+    assert len(one.pairs) == 8
     assert abs(one.slowdown_pct or 99) < 2.5
 
 
 def test_a_real_slowdown_fails_after_a_second_block() -> None:
     one = only(run(Machine(slowdown={"head": 0.06})))
     assert one.verdict == "FAIL"
-    assert len(one.pairs) == 10
+    assert len(one.pairs) == 16
     assert one.low_pct is not None
     assert 0 < one.low_pct < 6 < (one.high_pct or 0) + 3
 
@@ -49,32 +49,46 @@ def test_a_planted_slowdown_comes_out_as_planted() -> None:
 def test_workers_are_fresh_for_each_pair_and_change_their_order_of_start() -> None:
     machine = Machine()
     run(machine, has_again_arm=False)
-    assert machine.started == [["base", "head"], ["head", "base"]] * 2 + [["base", "head"]]
-    assert machine.closed == 10
+    assert machine.started == [["base", "head"], ["head", "base"]] * 4
+    assert machine.closed == 16
 
 
 def test_the_a_a_arm_rotates_over_the_models() -> None:
     listener = Quiet()
     measure([same("one"), same("two")], Plan(), starts(Machine(process_spread=0.003)), listener)
     with_again = [next(name for name, turns in pair.turns.items() if turns.again_ns) for pair in listener.pairs]
-    assert with_again == ["one", "two", "one", "two", "one"]
+    assert with_again == ["one", "two"] * 4
+
+
+def test_the_a_a_arm_runs_each_side_in_every_two_pairs() -> None:
+    machine = Machine()
+    sides = [pair.again_of for pair in only(run(machine)).pairs]
+    assert [set(sides[pair : pair + 2]) for pair in range(0, 8, 2)] == [{"base", "head"}] * 4
+    assert [f"again {side}" in names for side, names in zip(sides, machine.started, strict=True)] == [True] * 8
+
+
+@pytest.mark.parametrize("side", ["base", "head"])
+def test_a_worker_that_is_slower_for_being_that_side_decides_nothing(side: str) -> None:
+    """Its code is the same: a second worker that runs it is not slower."""
+    one = only(run(Machine(process_spread=0.003, bias={side: 0.06})))
+    assert one.verdict == "INCONCLUSIVE"
+    assert one.reason.startswith(f"too noisy: {side} against itself came out -5.")
 
 
 def test_decided_models_take_no_further_part() -> None:
     slow = same("slow", head=Workload(model="slow", plant=(1, 10)))
     measured = run(Machine(process_spread=0.003), same("even"), slow)
     assert [(one.name, one.verdict, len(one.pairs)) for one in measured.models] == [
-        ("even", "PASS", 5),
-        ("slow", "FAIL", 10),
+        ("even", "PASS", 8),
+        ("slow", "FAIL", 16),
     ]
 
 
-def test_the_noise_floor_is_base_against_itself() -> None:
-    measured = run(Machine(process_spread=0.0, turn_spread=0.0))
-    assert measured.noise is not None
-    assert measured.noise.pairs == 5
-    assert measured.noise.mean_pct == pytest.approx(0.0)
-    assert measured.noise.high_pct == pytest.approx(0.62, abs=0.01)  # the floor: t(0.975, 4) x 0.5 % / sqrt(5)
+def test_noise_floors_are_each_side_against_itself() -> None:
+    base, head = run(Machine(process_spread=0.0, turn_spread=0.0, bias={"again head": 0.01})).noise
+    assert (base.side, base.pairs, head.side, head.pairs) == ("base", 4, "head", 4)
+    assert (base.median_pct, base.lowest_pct, base.highest_pct) == pytest.approx((0, 0, 0))
+    assert (head.median_pct, head.lowest_pct, head.highest_pct) == pytest.approx((1, 1, 1), abs=1e-4)
 
 
 def test_a_steady_drift_moves_no_verdict() -> None:
@@ -120,7 +134,7 @@ def test_a_worker_that_dies_costs_its_pair_and_nothing_else() -> None:
     assert only(measured).verdict == "PASS"
     assert len(listener.lost) == 1
     assert measured.problems == ("A pair was thrown away: The head worker ended while a turn (signal 9).",)
-    assert machine.closed == 3 * 6  # the pair that was lost had its workers ended too
+    assert machine.closed == 3 * 9  # the pair that was lost had its workers ended too
 
 
 def test_workers_that_keep_dying_end_inconclusive_with_the_reason() -> None:
@@ -155,15 +169,15 @@ def test_time_that_runs_out_is_inconclusive() -> None:
     assert "out of time" in one.reason
 
 
-def test_with_five_pairs_at_most_a_slowdown_is_inconclusive() -> None:
-    assert only(run(Machine(slowdown={"head": 0.1}), max_pairs=5)).verdict == "INCONCLUSIVE"
+def test_with_eight_pairs_at_most_a_slowdown_is_inconclusive() -> None:
+    assert only(run(Machine(slowdown={"head": 0.1}), max_pairs=8)).verdict == "INCONCLUSIVE"
 
 
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
         ({"turns": 7}, "give an even number"),
-        ({"max_pairs": 7}, "give one of 5, 10, 15"),
+        ({"max_pairs": 7}, "give one of 8, 16, 24, 32"),
         ({"threshold_pct": 0.0}, "makes no gate"),
     ],
 )

@@ -271,14 +271,14 @@ def git(folder, *words):
 
 
 def test_the_script_on_github_checks_a_real_repository(place):
-    """Two commits that differ in a text; ten processes of the small models, two turns each."""
+    """Two commits that differ in a text; sixteen processes of the small models, two turns each."""
     work = place / "work"
     git(work, "init", "--quiet")
     for text in ("one", "two"):
         (work / "read.me").write_text(text)
         git(work, "add", ".")
         git(work, "commit", "--quiet", "-m", text)
-    fewer = "--turns 2 --pairs-max 5 --no-aa --exact off --seed 1"
+    fewer = "--turns 2 --pairs-max 8 --no-aa --exact off --seed 1"
     add_command(place, "vitbench", f'exec {sys.executable} -m bench "$@" {fewer}')
     ended = run_script(
         place,
@@ -287,11 +287,11 @@ def test_the_script_on_github_checks_a_real_repository(place):
         INCONCLUSIVE="warn",
         GITHUB_STEP_SUMMARY=str(place / "summary.md"),
     )
-    assert ended.returncode == 0, ended.stderr  # with five pairs nothing can FAIL
+    assert ended.returncode == 0, ended.stderr  # with eight pairs nothing can FAIL
     result = read_result(work / "speed" / "check.json")
     assert [model.name for model in result.models] == ["vit_32px_s", "resnet_32px_s"]
     assert {model.verdict for model in result.models} <= {"PASS", "INCONCLUSIVE"}
-    assert [len(pair.base_ns) for model in result.models for pair in model.pairs] == [2] * 10
+    assert [len(pair.base_ns) for model in result.models for pair in model.pairs] == [2] * 16
     assert (result.base.commit, result.head.commit) != (None, None)
     suite = ET.parse(work / "speed" / "junit.xml").find("testsuite")
     assert [case.get("name") for case in suite.findall("testcase")] == ["vit_32px_s", "resnet_32px_s"]

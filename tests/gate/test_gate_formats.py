@@ -68,10 +68,10 @@ def test_the_json_is_one_line_with_derived_figures_in_front():
     assert text.count("\n") == 1
     derived = json.loads(text)["derived"]
     assert text.startswith('{"derived":{"verdict":"FAIL"')
-    assert derived["models"][0].pop("pair_log_ratios") == pytest.approx([0.0778865] * 10)  # ln 1.081
+    assert derived["models"][0].pop("pair_log_ratios") == pytest.approx([0.0778865] * 16)  # ln 1.081
     assert derived == {
         "verdict": "FAIL",
-        "interval_level": 0.95,
+        "interval_level": 0.99,
         "models": [
             {
                 "name": "resnet_s",
@@ -81,7 +81,7 @@ def test_the_json_is_one_line_with_derived_figures_in_front():
                 "high_pct": 9.2,
                 "base_ms": 10.0,
                 "head_ms": 10.81,
-                "again_log_ratios": [],
+                "against_itself": [],
             }
         ],
     }
@@ -93,7 +93,7 @@ def test_the_json_is_one_line_with_derived_figures_in_front():
         ('{"format_version":1', "is not JSON"),
         ("\xff", "is not JSON"),
         ("[]", "is not the result of a check"),
-        ('{"format_version":99}', "has format version 99; this vitbench reads 1"),
+        ('{"format_version":99}', "has format version 99; this vitbench reads 1 and 2"),
         ('{"format_version":1}', "is not the result of a check: started_at: Field required"),
     ],
 )
@@ -150,13 +150,13 @@ def test_annotations_are_whole():
         passed(), failed(), undecided(), exact=(more_work(),), baselines=(baseline(),), problems=("50 % lost,\nsorry",)
     )
     assert workflow_commands.render(result) == (
-        "::error title=Slower%3A resnet_s::slowdown +8.1 %25 [+6.9, +9.2] over 10 pairs of processes: "
+        "::error title=Slower%3A resnet_s::slowdown +8.1 %25 [+6.9, +9.2] over 16 pairs of processes: "
         "slower in two blocks of pairs one after the other\n"
         "::error title=More work%3A vit_s::" + MORE + "\n"
         "::warning title=Not decided%3A hybrid_s::its worker died: out of memory\n"
         "::warning title=Problem::50 %25 lost,%0Asorry\n"
         "::notice title=vitbench check%3A FAIL::Head is slower than base on 1 of 3 models: resnet_s +8.1 %25 "
-        "[+6.9, +9.2] (95 %25 interval). Exact counts of vit_s rose (" + MORE + "). "
+        "[+6.9, +9.2] (99 %25 interval). Exact counts of vit_s rose (" + MORE + "). "
         "Not decided on 1 of 3 models, which is not a pass: hybrid_s (its worker died: out of memory).\n"
         "::notice title=Stored baseline (advisory)%3A vit_s::vit_s: ALARM, now 10.0 ms, stored 8.00 ms on 2026-11-01, "
         "ratio 1.25 (same machine). Outside its band of 15 %25; advisory.\n"
@@ -193,7 +193,7 @@ def test_benchmark_action_holds_the_ratio():
         "name": "resnet_s: head / base",
         "unit": "ratio",
         "range": "± 0.0120",
-        "extra": "FAIL: slower in two blocks of pairs one after the other\n10 pairs of processes, rule 1\n"
+        "extra": "FAIL: slower in two blocks of pairs one after the other\n16 pairs of processes, rule 2\n"
         "base 10.0 ms, base (12345678)\nhead 10.8 ms, head (abcdef01 with uncommitted changes)",
     }
 
@@ -203,8 +203,8 @@ def test_a_history_is_whole():
     assert history.render(make_result(passed(), undecided())) == (
         "started_at,base_commit,head_commit,head_is_dirty,model,ratio,ratio_low,ratio_high,base_ms,head_ms,pairs,clock,verdict,"
         "rule_version,machine\n"
-        f"2026-11-25T22:00:00+00:00,{commits},vit_s,1.003,0.996,1.01,10.0,10.03,5,cpu,PASS,1,0a1b2c3d\n"
-        f"2026-11-25T22:00:00+00:00,{commits},hybrid_s,,,,,,0,,INCONCLUSIVE,1,0a1b2c3d\n"
+        f"2026-11-25T22:00:00+00:00,{commits},vit_s,1.003,0.996,1.01,10.0,10.03,8,cpu,PASS,2,0a1b2c3d\n"
+        f"2026-11-25T22:00:00+00:00,{commits},hybrid_s,,,,,,0,,INCONCLUSIVE,2,0a1b2c3d\n"
     )
 
 

@@ -40,12 +40,13 @@ def test_the_comment_is_short_and_begins_with_its_marker():
         "<!-- vitbench check -->\n\n"
         "**vitbench check: INCONCLUSIVE.** Not decided on 1 of 2 models, which is not a pass: `hybrid_s` "
         "(its worker died: out of memory).\n\n"
-        "| Model | Slowdown and 95 % interval [%] | Verdict |\n"
+        "| Model | Slowdown and 99 % interval [%] | Verdict |\n"
         "|:---|---:|:---|\n"
         "| `hybrid_s` | n/a | **INCONCLUSIVE** |\n"
         "| `vit_s` | +0.3 [−0.4, +1.0] | PASS |\n\n"
-        "**Noise of this runner.** Base against itself came out +0.2 % [−0.5, +0.9] over 5 pairs of processes; one "
-        "pair strays by 0.8 % (standard deviation).\n\n"
+        "**Noise of this runner.** Base against itself came out +0.2 % over 4 pairs of processes "
+        "(−0.5 to +0.9). Head against itself in a worktree came out −0.1 % over 4 pairs of processes "
+        "(−0.6 to +0.4).\n\n"
     )
     assert "| `vit_s` | 10.0 | 10.0 |" in folded
 
@@ -62,18 +63,18 @@ def test_a_comment_of_a_thousand_models_still_fits():
     [
         (
             make_result(passed()),
-            "Head is not slower than base by 5 % or more on vit_s: slowdown +0.3 % [−0.4, +1.0] (95 % interval).",
+            "Head is not slower than base by 5 % or more on vit_s: slowdown +0.3 % [−0.4, +1.0] (99 % interval).",
         ),
         (
             make_result(passed(), make_model("b", slowdown=(0.9, 0.04, 1.8)), threshold_pct=3),
             "Head is not slower than base by 3 % or more on any of 2 models; the largest slowdown seen is +0.9 % "
-            "[+0.04, +1.80] on b (95 % interval).",
+            "[+0.04, +1.80] on b (99 % interval).",
         ),
-        (make_result(failed()), "Head is slower than base: resnet_s +8.1 % [+6.9, +9.2] (95 % interval)."),
+        (make_result(failed()), "Head is slower than base: resnet_s +8.1 % [+6.9, +9.2] (99 % interval)."),
         (
             make_result(*(failed(name) for name in "abcde")),
             "Head is slower than base on 5 of 5 models: a +8.1 % [+6.9, +9.2], b +8.1 % [+6.9, +9.2], "
-            "c +8.1 % [+6.9, +9.2] and 2 more (95 % intervals).",
+            "c +8.1 % [+6.9, +9.2] and 2 more (99 % intervals).",
         ),
         (
             make_result(*(undecided(name) for name in "abcd"), passed()),

@@ -1,12 +1,12 @@
-"""How often the speed gate is wrong: verdicts resampled from recorded process pairs, and verdicts as they were run.
+"""How often the speed gate is wrong: today's rule on recorded process pairs, and verdicts as they were run.
 
     python tests/speed/gate_rates.py [FOLDER]
 
 FOLDER: what the project ships in results/selftests, or another runner's: recordings of `vitbench check --selftest`
 as pairs-*.json, and checks of gate_verdicts.py (NAME-01.json, ...).
 
-Resampled verdicts are draws from the pairs: what the pairs never showed is in none of them, so that a rate of 0 among
-them has no rule-of-three bound of its own. The number of process pairs that were run bounds it.
+Pairs in a row are the recorded ones, one after the other, each in one verdict: few, but independent, so that their
+counts have bounds. Resampled verdicts are draws from the same pairs, and show nothing that is in none of them.
 """
 
 # ruff: noqa: T201  (a program of its own, which prints)
@@ -20,13 +20,15 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 
+from bench.gate.counts import counted_share
 from bench.gate.plant import true_log_ratio
 from bench.gate.result import CheckResult, Comparison, PairTurns
-from bench.gate.rule import look, percent
-from bench.gate.selftest import Rates, Recording, Values, rates
+from bench.gate.rule import AgainstItself, Verdict, percent
+from bench.gate.selftest import Rates, Recording, Values, decide, noise_of, rates, resampled
 
 SELFTESTS = Path(__file__).resolve().parents[2] / "results" / "selftests"
 THRESHOLD = 0.05
@@ -39,16 +41,16 @@ class Effect:
     """Everything measured at one planted slowdown: pair of processes -> (pair value, A/A value) of each model in it."""
 
     truth: float
-    pairs: dict[tuple[str, int], list[tuple[float, float]]] = field(default_factory=dict)
+    pairs: dict[tuple[str, int], list[tuple[float, AgainstItself]]] = field(default_factory=dict)
 
-    def add(self, file: str, turns: PairTurns, noise: float) -> None:
+    def add(self, file: str, turns: PairTurns, noise: AgainstItself) -> None:
         self.pairs.setdefault((file, turns.pair), []).append((turns.log_ratio, noise))
 
     def values(self) -> Values:
         """One value for each pair of processes, of one of its models: values of one pair are not independent."""
         drawn = random.Random(0)
         chosen = [drawn.choice(values) for values in self.pairs.values()]
-        return Values(self.truth, np.array([value for value, _ in chosen]), np.array([noise for _, noise in chosen]))
+        return Values(self.truth, np.array([value for value, _ in chosen]), [noise for _, noise in chosen])
 
 
 def main() -> None:
@@ -62,7 +64,10 @@ def main() -> None:
         if not file.stem.startswith("pairs-")
     }
     quiet = {name: check for name, check in checks.items() if not name.startswith(BUSY)}
+    busy = {name: check for name, check in checks.items() if name.startswith(BUSY)}
     found = collect(recordings, quiet)
+    print_in_a_row("quiet", found)
+    print_in_a_row("busy", collect({}, busy))
     print_rates([rates(name, one.values(), threshold=THRESHOLD) for name, one in found.items()])
     print_levels(found)
     print_curve(found["+0 %"].values())
@@ -98,12 +103,24 @@ def pairs_of(check: CheckResult) -> Iterator[list[tuple[Comparison, PairTurns]]]
     yield from (by_number[number] for number in sorted(by_number))
 
 
-def noise_of(turns: Sequence[PairTurns]) -> float:
-    return next(one.again_log_ratio for one in turns if one.again_log_ratio is not None)
+def print_in_a_row(name: str, found: dict[str, Effect]) -> None:
+    """Verdicts of today's rule on the pairs in their recorded order, none in two verdicts."""
+    print(f"{name}: verdicts by the rule on pairs in a row")
+    for planted, one in found.items():
+        values, verdicts, done = one.values(), Counter[str](), 0
+        while (verdict := decide(values.drawn(np.arange(done, len(values.values))), THRESHOLD)) is not None:
+            verdicts[verdict[0]] += 1
+            done += verdict[2]
+        print(f"  {planted:>6}: {shares_of(verdicts)}")
+
+
+def shares_of(verdicts: Counter[str]) -> str:
+    said = [f"{verdict} {counted_share(verdicts[verdict], verdicts.total())}" for verdict in get_args(Verdict)]
+    return ", ".join(said)
 
 
 def print_rates(all_rates: Sequence[Rates]) -> None:
-    print(f"Threshold {THRESHOLD:.0%}. 1,000 verdicts for each line, resampled; brackets: 95 % over the pairs.")
+    print(f"\nThreshold {THRESHOLD:.0%}. 1,000 verdicts a line, resampled; brackets: bounds of as many undrawn ones.")
     for one in all_rates:
         shares = ", ".join(
             f"{verdict} {rate.share:.1%} [{rate.low:.0%}, {rate.high:.0%}]" for verdict, rate in one.shares.items()
@@ -119,8 +136,10 @@ def print_levels(found: dict[str, Effect]) -> None:
     print("\nPairs: mean error against the truth ± its standard error, and standard deviation, in points")
     for name, one in found.items():
         print(f"  {name:>6}: {level(one.values().values, one.truth)}")
-    noise = {key: values[0][1] for one in found.values() for key, values in one.pairs.items()}.values()
-    print(f"  base against itself: {level(list(noise), 0.0)}, {len(noise)} process pairs")
+    noise = list({key: values[0][1] for one in found.values() for key, values in one.pairs.items()}.values())
+    for side in sorted({side for side, _ in noise}):
+        values = [value for whose, value in noise if whose == side]
+        print(f"  {side} against itself: {level(values, 0.0)}, {len(values)} process pairs")
 
 
 def level(values: Sequence[float], truth: float) -> str:
@@ -133,27 +152,18 @@ def print_curve(even: Values) -> None:
     """Chance of each verdict at true slowdowns of 0 to 6 %: pairs without a plant, moved by exactly so much."""
     print("\nTrue slowdown [%]   FAIL [%]   PASS [%]   INCONCLUSIVE [%]   (pairs of +0 %, moved)")
     for slowdown in range(7):
-        counts = moved_verdicts(even.values + math.log1p(slowdown / 100), even.noise)
+        counts = moved_verdicts(Values(0.0, even.values + math.log1p(slowdown / 100), even.noise))
         shares = [100 * counts[verdict] / CURVE_VERDICTS for verdict in ("FAIL", "PASS", "INCONCLUSIVE")]
         print(f"{slowdown:17d}   {shares[0]:8.1f}   {shares[1]:8.1f}   {shares[2]:16.1f}")
 
 
-def moved_verdicts(values: np.ndarray, noise: np.ndarray) -> Counter[str]:
+def moved_verdicts(moved: Values) -> Counter[str]:
     random_state = np.random.default_rng(0)
-    counts: Counter[str] = Counter()
-    for _ in range(CURVE_VERDICTS):
-        drawn = random_state.integers(len(values), size=15)
-        for pairs in (5, 10, 15):
-            mine, theirs = values[drawn[:pairs]].tolist(), noise[drawn[:pairs]].tolist()
-            seen = look({"it": mine}, theirs, threshold=THRESHOLD)["it"]
-            if seen.verdict is not None:
-                counts[seen.verdict] += 1
-                break
-    return counts
+    return Counter(resampled(moved, THRESHOLD, random_state)[0] for _ in range(CURVE_VERDICTS))
 
 
 def print_run(name: str, checks: Sequence[CheckResult]) -> None:
-    """Verdicts of whole checks as they were run."""
+    """Verdicts of whole checks as they were run, by the rule of that day."""
     print(f"\n{name}: {len(checks)} checks that were run, {sum(one.wall_s for one in checks) / 60:.0f} min")
     verdicts: dict[str, Counter[str]] = defaultdict(Counter)
     errors: dict[str, list[float]] = defaultdict(list)
@@ -164,9 +174,8 @@ def print_run(name: str, checks: Sequence[CheckResult]) -> None:
             if model.slowdown_pct is not None:
                 errors[planted].append(abs(model.slowdown_pct - percent(true_log_ratio(model.comparison.head.plant))))
     for planted, counts in verdicts.items():
-        seen = ", ".join(f"{verdict} {count}" for verdict, count in sorted(counts.items()))
         middle, high = np.percentile(errors[planted], (50, 95))
-        print(f"  {planted:>6}: {seen}; |error| median {middle:.2f}, p95 {high:.2f} points")
+        print(f"  {planted:>6}: {shares_of(counts)}; |error| median {middle:.2f}, p95 {high:.2f} points")
 
 
 if __name__ == "__main__":

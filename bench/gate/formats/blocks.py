@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from bench.gate.formats import wording
 from bench.gate.result import CheckResult, ExactResult
-from bench.gate.rule import FAIL_LEVEL, PAIRS_PER_LOOK
+from bench.gate.rule import LEVEL, PAIRS_PER_LOOK
 from bench.markdown_text import bullets, code, escape_mentions, joined
 from bench.plain_text import printable
 from bench.shown import counted, listed, seconds, signed
@@ -78,7 +78,7 @@ def verdict(one: str) -> str:
 
 def noise(result: CheckResult) -> str:
     """This runner's noise floor, in a sentence."""
-    return f"**Noise of this runner.** {text(wording.noise_floor(result.noise))}"
+    return f"**Noise of this runner.** {text(wording.noise_floors(result))}"
 
 
 def exact(results: Sequence[ExactResult]) -> str:
@@ -178,15 +178,16 @@ def how_to_read(result: CheckResult) -> str:
     return bullets(
         [
             "**Slowdown** is how much longer one forward pass takes on head than on base, on this machine, turn "
-            "against turn; + is slower. It is a mean over pairs of fresh processes. Base and Head [ms] are medians of "
-            "one forward pass, so that their quotient differs a little. CPU time holds nothing of what other processes "
-            "took.",
+            "against turn; + is slower. It is a median over pairs of fresh processes, with the interval of the sign "
+            "test. Base and Head [ms] are medians of one forward pass, so that their quotient differs a little. CPU "
+            "time holds nothing of what other processes took.",
             f"**FAIL** needs two blocks of {PAIRS_PER_LOOK} pairs, one after the other, above "
-            f"{result.threshold_pct / 2:g} %, an interval above 0, and Holm's p of at most {FAIL_LEVEL * 100:g} %. "
-            f"**PASS** needs an upper bound below {result.threshold_pct:g} %. **INCONCLUSIVE** is neither: too noisy a "
+            f"{result.threshold_pct / 2:g} %, and Holm's p of at most {LEVEL * 100:g} %. "
+            f"**PASS** needs an interval below {result.threshold_pct:g} %. **INCONCLUSIVE** is neither: too noisy a "
             "runner, or something that could not run.",
             "**p (Holm)** is one-sided, against *head is no slower*, adjusted for the number of models.",
-            "**Noise of this runner** is base against itself in other processes: a slowdown no larger says nothing.",
+            "**Noise of this runner** is each side against itself in other processes: a slowdown no larger says "
+            "nothing.",
             "Counts are exact and need no statistics. Stored baselines are advisory: they move no verdict.",
             "`docs/gate.md` of vitbench has the rule and how often it is wrong.",
         ]

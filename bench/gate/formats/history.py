@@ -1,7 +1,7 @@
 """A history as CSV, one row for each model and check, appended: what change-point tools read.
 
-`ratio` is head / base with its two-sided 95 % interval, empty where there is no estimate. base_ms and head_ms
-are by `clock`, cpu or wall. A row is always one line.
+`ratio` is head / base with its two-sided interval (99 %; 95 % under rule version 1), empty where there is no estimate.
+base_ms and head_ms are by `clock`, cpu or wall. A row is always one line.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ def _derived_model(model: ModelResult) -> dict[str, Any]:
         "base_ms": model.base_ms,
         "head_ms": model.head_ms,
         "pair_log_ratios": [pair.log_ratio for pair in model.pairs],
-        "again_log_ratios": [pair.again_log_ratio for pair in model.pairs if pair.again_log_ratio is not None],
+        "against_itself": [pair.against_itself for pair in model.pairs if pair.against_itself is not None],
     }
 
 
@@ -53,10 +53,10 @@ def read_result(path: Path) -> CheckResult:
         raise StoreError(f"'{path}' is not JSON. Write it with `vitbench check --write json={path}`.") from None
     if not isinstance(data, dict) or "format_version" not in data:
         raise StoreError(f"'{path}' is not the result of a check. Write one with `vitbench check --write json=PATH`.")
-    if data["format_version"] != FORMAT_VERSION:
+    if data["format_version"] not in (1, FORMAT_VERSION):
         raise StoreError(
-            f"Check result '{path}' has format version {data['format_version']!r}; this vitbench reads "
-            f"{FORMAT_VERSION}. Read it with the version that wrote it."
+            f"Check result '{path}' has format version {data['format_version']!r}; this vitbench reads 1 "
+            f"and {FORMAT_VERSION}. Read it with the version that wrote it."
         )
     data.pop("derived", None)
     try:

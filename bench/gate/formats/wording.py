@@ -118,7 +118,7 @@ def _enumerated(shown: Sequence[str], count: int) -> str:
 
 
 def estimate(model: ModelResult) -> str:
-    """`+8.1 % [+6.9, +9.2]`: mean slowdown over pairs and its interval; `n/a` where nothing can be estimated."""
+    """`+8.1 % [+6.9, +9.2]`: median slowdown over pairs and its interval; `n/a` where nothing can be estimated."""
     bare = bare_estimate(model)
     value, bracket, rest = bare.partition(" [")
     return f"{value} %{bracket}{rest}" if bracket else bare
@@ -168,14 +168,19 @@ def p_value(model: ModelResult) -> str:
     return "< 0.0001" if p < 0.0001 else significant(p, 2)
 
 
-def noise_floor(noise: NoiseFloor | None) -> str:
-    """One sentence on the A/A arm."""
-    if noise is None:
+def noise_floors(result: CheckResult) -> str:
+    """One sentence for each side of the A/A arm: median, lowest and highest pair."""
+    if not result.noise:
         return "The A/A arm was off, so this run says nothing of the runner's own noise."
+    return " ".join(_noise_floor(one, result.has_head_copy) for one in result.noise)
+
+
+def _noise_floor(noise: NoiseFloor, has_head_copy: bool) -> str:
+    where = " in a worktree" if noise.side == "head" and has_head_copy else ""
     return (
-        f"Base against itself came out {signed(noise.mean_pct, 1)} % {_interval(noise.low_pct, noise.high_pct)} over "
-        f"{counted(noise.pairs, 'pair')} of processes; one pair strays by {fixed(noise.spread_pct, 1)} % "
-        "(standard deviation)."
+        f"{noise.side.capitalize()} against itself{where} came out {signed(noise.median_pct, 1)} % over "
+        f"{counted(noise.pairs, 'pair')} of processes ({signed(noise.lowest_pct, 1)} to "
+        f"{signed(noise.highest_pct, 1)})."
     )
 
 
