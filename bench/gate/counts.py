@@ -21,6 +21,11 @@ def count_bounds(count: int, trials: int) -> tuple[float, float]:
 
 def counted_share(count: int, trials: int) -> str:
     """`0 of 30 (95 %: at most 10 %)`."""
-    low, high = (fixed(100 * end, 0) for end in count_bounds(count, trials))
+    low, high = (_percent(end) for end in count_bounds(count, trials))
     words = f"at most {high} %" if count == 0 else f"at least {low} %" if count == trials else f"{low} to {high} %"
     return f"{count} of {trials} ({LEVEL * 100:g} %: {words})"
+
+
+def _percent(share: float) -> str:
+    """Whole percent, and two decimals where these would say none or all."""
+    return fixed(100 * share, 0 if 0.01 <= share <= 0.99 else 2)
