@@ -60,7 +60,7 @@ class Launcher:
         arms: dict[ArmName, ProcessArm] = {}
         try:
             for name in names:  # all import at once
-                code = self._code_of(name)
+                code = self.code_of(name)
                 arms[name] = ProcessArm(name, code, device=self.device, threads=self.threads, cpus=self.cpus)
             for name, arm in arms.items():
                 arm.ready()
@@ -73,14 +73,15 @@ class Launcher:
             for arm in arms.values():
                 arm.close()
 
-    def _code_of(self, name: ArmName) -> SideCode:
+    def code_of(self, name: ArmName) -> SideCode:
+        """What a worker runs."""
         if name == "again head" and self.head_copy is not None:
             return self.head_copy
         return self.head if side_of(name) == "head" else self.base
 
     def side(self, name: SideName) -> Side:
         """A side with the versions that its worker reported, if one ran."""
-        return self._code_of(name).side.model_copy(update=self.versions.get(name, {}))
+        return self.code_of(name).side.model_copy(update=self.versions.get(name, {}))
 
 
 def run_check(request: Request, listener: Listener, cache: Path) -> CheckResult:
@@ -98,7 +99,7 @@ def run_check(request: Request, listener: Listener, cache: Path) -> CheckResult:
         exact: tuple[ExactResult, ...] = ()
         try:
             base, head = held.enter_context(_sides(request, head, cache))
-            copy = held.enter_context(_head_copy(request, head, cache))
+            copy = held.enter_context(head_copy(request, head, cache))
             launcher = Launcher(base, head, request.device, request.threads, cpus, copy)
             exact = _count(request, base, head)
             measured = measure(request.comparisons, request.plan, launcher, listener)
@@ -228,7 +229,7 @@ def _sides(request: Request, head: SideCode, cache: Path) -> Iterator[tuple[Side
 
 
 @contextlib.contextmanager
-def _head_copy(request: Request, head: SideCode, cache: Path) -> Iterator[SideCode | None]:
+def head_copy(request: Request, head: SideCode, cache: Path) -> Iterator[SideCode | None]:
     """Head's commit in a worktree of its own, as the base has one: what it differs by from head's tree is no code.
 
     None where there is no A/A arm, where base and head share a tree, and where changes are not committed.
@@ -237,7 +238,8 @@ def _head_copy(request: Request, head: SideCode, cache: Path) -> Iterator[SideCo
         yield None
         return
     with base_tree("HEAD", head, cache, head.python) as copy:
-        yield replace(copy, places=head.places, apart=None)
+        side = copy.side.model_copy(update={"label": "head in a worktree"})
+        yield replace(copy, side=side, places=head.places)  # apart from head's tree, as the base is
 
 
 def _count(request: Request, base: SideCode, head: SideCode) -> tuple[ExactResult, ...]:
