@@ -123,7 +123,18 @@ def test_a_checkout_of_this_project_is_compared_with_its_own_commit(tmp_path: Pa
     clone = tmp_path / "clone"
     (tmp_path / "clone" / ".tmp").mkdir()
     done = subprocess.run(
-        command("--base", "HEAD", "--model", "vit_32px_s", "--turns", "4", "--write", f"json={tmp_path}/check.json"),
+        command(
+            "--base",
+            "HEAD",
+            "--model",
+            "vit_32px_s",
+            "--turns",
+            "4",
+            "--pairs-max",
+            "8",
+            "--write",
+            f"json={tmp_path}/check.json",
+        ),
         cwd=clone,
         env={**environment(clone), "PYTHONPATH": str(clone)},
         capture_output=True,
