@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from bench.store.record import Record
+from bench.suite.cell import TIMED_TASKS
 
 Group = tuple[str, ...]
 TIMING_TASKS = ("speed", "memory", "training_step", "training_memory", "largest_batch")
@@ -34,9 +35,12 @@ def data_of(record: Record) -> Group:
 
 
 def timing_of(record: Record) -> Group:
-    """What two timings on one machine must share: classes, threads and the versions of torch and timm."""
-    conditions = (str(record.conditions.get(key) or "") for key in _TIMING_CONDITIONS)
-    return str(record.cell.get("num_classes") or ""), *conditions
+    """What two timings on one machine must share: classes, threads, versions of torch and timm, rule for freed memory.
+
+    The rule is of times alone: peak memory is measured without one.
+    """
+    keys = (*_TIMING_CONDITIONS, "allocator") if _task(record) in TIMED_TASKS else _TIMING_CONDITIONS
+    return str(record.cell.get("num_classes") or ""), *(str(record.conditions.get(key) or "") for key in keys)
 
 
 def current_records(records: Sequence[Record]) -> tuple[list[Record], list[Record]]:

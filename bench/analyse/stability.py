@@ -13,9 +13,12 @@ from statistics import median, stdev
 from typing import Any
 
 from bench.store.record import Record
+from bench.suite.cell import TIMED_TASKS
 
-TIMED_TASKS = ("speed", "training_step")
 MIN_BLOCKS = 6  # fewer have no two halves to compare
+# What a page that the system hands out costs at least (2 to 3 us were seen in a virtual machine). So the check fires
+# where 100 page faults stand beside none in a pass of 10 ms; what keeps freed memory differs by a tenth of that.
+PAGE_FAULT_SECONDS = 1e-6
 SLOWING = {"sw_power_cap", "hw_slowdown", "sw_thermal_slowdown", "hw_thermal_slowdown", "hw_power_brake_slowdown"}
 
 
@@ -87,6 +90,9 @@ SPREAD_CHECKS = (
           "Run more processes. " + _QUIET, "standard deviation {:.0f} %"),
     Check("clock_spread", 0.05, "processes ran at different clock frequencies",
           "Set a fixed frequency (governor `performance`, locked GPU clocks).", "highest {:.0f} % above lowest"),
+    Check("page_fault_spread", 0.01, "processes had different numbers of page faults",
+          "Time with glibc and no MALLOC_ variables of your own, which keeps freed memory.",
+          "about {:.1f} % of the time"),
 )  # fmt: skip
 
 
@@ -104,7 +110,7 @@ def doubts(records: Iterable[Record]) -> list[Doubt]:
 def measurement_of(record: Record) -> tuple[str, ...]:
     """What the processes of one measurement share: all but the round in which they ran."""
     cell = {key: value for key, value in record.cell.items() if key != "repeat"}
-    software = (str(record.conditions.get(key)) for key in ("machine", "threads", "torch", "timm"))
+    software = (str(record.conditions.get(key)) for key in ("machine", "threads", "torch", "timm", "allocator"))
     return repr(sorted(cell.items(), key=lambda item: item[0])), *software
 
 
@@ -178,6 +184,24 @@ def _clock_spread(group: Sequence[Record]) -> float | None:
     return max(spreads, default=None)
 
 
+def _page_fault_spread(group: Sequence[Record]) -> float | None:
+    """Share of a pass (or training step) that the processes' page faults differ by; the largest of what was timed."""
+    spreads = []
+    for key, seconds in _FAULTING.items():
+        known = [record for record in group if record.values.get(key) is not None]
+        faults = [float(record.values[key]) for record in known]
+        if len(known) > 1:
+            each = median(seconds(record) for record in known)
+            spreads.append((max(faults) - min(faults)) * PAGE_FAULT_SECONDS / each)
+    return max(spreads, default=None)
+
+
+# Page faults, and the seconds of what they are counted in.
+_FAULTING: dict[str, Callable[[Record], float]] = {
+    "page_faults_per_pass": lambda record: record.cell["batch_size"] / record.values["throughput_img_per_s"],
+    "latency_page_faults_per_pass": lambda record: record.values["latency_p50_ms"] / 1e3,
+    "page_faults_per_step": lambda record: record.cell["batch_size"] / record.values["training_img_per_s"],
+}
 _PROCESS_FIELDS: dict[str, Callable[[Record], float | None]] = {
     "latency_p99_over_p50": _tail,
     "block_drift": _drift,
@@ -191,4 +215,5 @@ _PROCESS_FIELDS: dict[str, Callable[[Record], float | None]] = {
 _SPREAD_FIELDS: dict[str, Callable[[Sequence[Record]], float | None]] = {
     "process_spread": _process_spread,
     "clock_spread": _clock_spread,
+    "page_fault_spread": _page_fault_spread,
 }

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from bench.analyse.stability import SPREAD_CHECKS, TIMED_TASKS, doubts_of, measurement_of
+from bench.analyse.stability import SPREAD_CHECKS, doubts_of, measurement_of
 from bench.store.record import Record
+from bench.suite.cell import TIMED_TASKS
 
 
 class TimingWarnings:

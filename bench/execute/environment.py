@@ -19,7 +19,9 @@ import psutil
 import torch
 
 import bench
+from bench.measure.allocator import allocator_of
 from bench.measure.settings import has_amx
+from bench.suite.cell import TIMED_TASKS
 from bench.suite.model_source import edited_code
 
 GIB = 1024**3
@@ -52,6 +54,7 @@ def describe_conditions(device: str, threads: int, side_by_side: int, repository
         "git_commit": commit,
         "git_dirty": is_dirty,
         "backend_flags": _backend_flags(),
+        "allocator": allocator_of(os.environ),
         "machine": machine_fingerprint(),
         "package": bench.__version__,
     }
@@ -114,7 +117,7 @@ def set_backends(task: str) -> None:
     torch.backends.cudnn.deterministic = False
     torch.backends.mkldnn.deterministic = False  # type: ignore[assignment, unused-ignore]
     # Shapes are fixed, so cuDNN may try its kernels during warm-up; its guess costs CNNs more than ViTs.
-    torch.backends.cudnn.benchmark = task in ("speed", "training_step")
+    torch.backends.cudnn.benchmark = task in TIMED_TASKS
 
 
 def set_determinism() -> None:

@@ -30,12 +30,12 @@ STOP_SECONDS = PATIENCE_SECONDS + 5.0  # patience with a worker that was asked t
 class Worker:
     """One process that runs cells, one after another. `current` is what it works on.
 
-    group: the environment by which the processes of one cell find each other (see `Team`); None for a lone process.
+    extra: added to the environment, such as that by which the processes of one cell find each other (see `Group`).
     program: what serves the requests, as arguments of Python; None for WORKER.
     """
 
     def __init__(
-        self, threads: int, group: Mapping[str, str] | None = None, program: Sequence[str] | None = None
+        self, threads: int, extra: Mapping[str, str] | None = None, program: Sequence[str] | None = None
     ) -> None:
         self.threads = threads
         self.current: Any = None
@@ -45,7 +45,7 @@ class Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
-            env={**_environment(threads), **(group or {})},
+            env={**_environment(threads), **(extra or {})},
             start_new_session=True,  # Ctrl-C in the terminal is the parent's business
         )
         assert self._process.stdin is not None

@@ -6,7 +6,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 from bench.execute.supplies import Supplies
+from bench.measure.allocator import allocator_of_timings
 from bench.store.record import Record
+from bench.suite.cell import TIMED_TASKS
 from bench.suite.model_source import changed_files
 
 Mode = Literal["resume", "rerun", "retry-failed"]
@@ -48,6 +50,8 @@ def _conditions_match(record: Record, here: Mapping[str, Any], threads: Mapping[
         return True
     if record.cell["task"] == "complexity":  # counted on the meta device: no machine is part of it
         return all(conditions.get(key) == here.get(key) for key in ("torch", "timm"))
+    if record.cell["task"] in TIMED_TASKS and conditions.get("allocator") != allocator_of_timings():
+        return False
     return conditions.get("threads") == threads.get(record.cell["task"]) and all(
         conditions.get(key) == here.get(key) for key in MATCHED_CONDITIONS
     )

@@ -13,10 +13,11 @@ from typing import Any, Protocol
 from bench.execute.pool import Group, Worker, wait_for_any
 from bench.execute.supplies import Supplies
 from bench.learn.checkpoint import discard
+from bench.measure.allocator import allocator_of, kept_memory
 from bench.places import checkpoint_folder
 from bench.store.files import RunWriter
 from bench.store.record import Record, Status
-from bench.suite.cell import Cell, EvaluateCell, FinetuneCell, PretrainCell, TimingCell
+from bench.suite.cell import TIMED_TASKS, Cell, EvaluateCell, FinetuneCell, PretrainCell, TimingCell
 
 Identity = tuple[str, ...]
 
@@ -89,6 +90,11 @@ def is_timing(cell: Cell) -> bool:
     return isinstance(cell, TimingCell)
 
 
+def _extra_environment(cell: Cell) -> dict[str, str]:
+    """What times keeps freed memory; what weighs memory does not, or its peak would hold what is no longer used."""
+    return kept_memory(os.environ) if cell.task in TIMED_TASKS else {}
+
+
 def run_plan(
     suite: str,
     plan: Callable[[Iterable[Record]], list[Cell]],
@@ -117,8 +123,9 @@ def run_plan(
         listener.planned(len(waiting), known)
         shared = [cell for cell in waiting if resources.is_shared(cell)]
         run.side_by_side([cell for cell in waiting if not is_timing(cell) and not resources.is_shared(cell)])
-        run.one_at_a_time(shared, lambda: Group(threads_each(resources.processes), resources.processes))
-        run.one_at_a_time([cell for cell in waiting if is_timing(cell)], lambda: Worker(resources.timing_threads))
+        run.one_at_a_time(shared, lambda _: Group(threads_each(resources.processes), resources.processes))
+        timings = [cell for cell in waiting if is_timing(cell)]
+        run.one_at_a_time(timings, lambda cell: Worker(resources.timing_threads, _extra_environment(cell)))
         cells = plan(finished.values())
     return summary, {cell.cell_id: finished[cell.cell_id] for cell in cells}
 
@@ -160,12 +167,12 @@ class _Run:
                 worker.stop()
             self.summary.training_wall_s += time.monotonic() - started
 
-    def one_at_a_time(self, cells: list[Cell], make_worker: Callable[[], Worker | Group]) -> None:
+    def one_at_a_time(self, cells: list[Cell], make_worker: Callable[[Cell], Worker | Group]) -> None:
         """A fresh process, or group of them, for every cell and nothing beside it; the parent sleeps meanwhile."""
         started = time.monotonic()
         try:
             for cell in cells:
-                worker = make_worker()
+                worker = make_worker(cell)
                 try:
                     self._hand_over(worker, deque([cell]), 1)
                     record = self._take(worker)
@@ -219,10 +226,11 @@ def _obituary(worker: Worker | Group) -> dict[str, Any]:
     from bench.execute.environment import describe_conditions
 
     device = getattr(worker.current, "device", "cpu")
+    allocator = allocator_of({**os.environ, **_extra_environment(worker.current)})
     return {
         "status": "failed",
         "reason": worker.cause_of_death(),
-        "conditions": describe_conditions(device, worker.threads, 1),
+        "conditions": {**describe_conditions(device, worker.threads, 1), "allocator": allocator},
         "started_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "wall_s": 0.0,
     }

@@ -1,4 +1,7 @@
-"""How fast models train here, measured before a suite runs: each in a fresh process, as a training-step cell."""
+"""How fast models train here, measured before a suite runs: each in a fresh process, as a training-step cell.
+
+Unlike such a cell's, the process keeps freed memory only as a training does: what it predicts is trainings.
+"""
 
 from __future__ import annotations
 

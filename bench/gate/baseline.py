@@ -144,13 +144,17 @@ class Today:
 
 @dataclass(frozen=True)
 class Here:
-    """The machine at hand. kernels_ms: its own kernels' times now, None where they were not measured."""
+    """The machine at hand. kernels_ms: its own kernels' times now, None where they were not measured.
+
+    allocator: what workers do with freed memory; None where they do not say, as in baselines of before.
+    """
 
     machine: str
     device: str
     threads: int
     torch: str | None
     kernels_ms: Mapping[str, float] | None = None
+    allocator: str | None = None
 
 
 def baselines_of(workload: Workload, baselines: Sequence[Baseline]) -> list[Baseline]:
@@ -208,6 +212,8 @@ def _other_conditions(today: Today, baseline: Baseline, here: Here) -> list[str]
     differ = [(key, then.get(key, "default"), now.get(key, "default")) for key in sorted({*then, *now})]
     differ += [("threads", baseline.threads, here.threads), ("device", baseline.device, here.device)]
     differ.append(("clock", baseline.processes[0].clock, today.clock))
+    if allocator := baseline.conditions.get("allocator"):
+        differ.append(("allocator", allocator, here.allocator))
     return [f"{key} was {switch(before)} and is {switch(after)}" for key, before, after in differ if before != after]
 
 

@@ -180,6 +180,7 @@ def recall(
         threads=request.threads,
         torch=launcher.conditions.get("torch"),
         kernels_ms=kernels,
+        allocator=launcher.conditions.get("allocator"),
     )
     return notes_for(today, request.baselines, here), problems
 

@@ -23,6 +23,7 @@ from bench.gate.apart import PACKAGE_ROOT, Apart
 from bench.gate.files_read import INSTALLED_NAMES
 from bench.gate.git import GitError, fill_submodules, git, git_or_none
 from bench.gate.result import Side
+from bench.measure.allocator import kept_memory
 
 WORKTREE_PREFIX = "vitbench-check-"
 INSTALL_SECONDS = 1_800.0
@@ -30,13 +31,6 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"
 # The length of the environment and of the program's name moves a process's stack, and with it its speed: the paths of
 # both sides are filled up to one length.
 PADDING_VARIABLE, PADDED_CHARACTERS = "VITBENCH_GATE_PADDING", 4_096
-# glibc: keep freed memory instead of giving it back and faulting it in again at the next pass. EfficientNet-B0 at
-# 160 px had 1,600 to 3,300 page faults a pass, another number in each process, and one process in ten was 18 % faster.
-KEPT_MEMORY = {
-    "MALLOC_MMAP_THRESHOLD_": str(256 * 1024**2),
-    "MALLOC_TRIM_THRESHOLD_": str(1024**3),
-    "MALLOC_TOP_PAD_": str(64 * 1024**2),
-}
 # What decides which packages a tree needs to run, beside these keys of pyproject.toml's `project` table. Lock files
 # and requirements of development are not among them: they change often, and what runs seldom with them.
 DEPENDENCY_FILES = ("requirements.txt", "setup.py", "setup.cfg")
@@ -76,7 +70,7 @@ class SideCode:
         padding = "x" * max(0, PADDED_CHARACTERS - len(joined.encode()) - len(str(self.python).encode()))
         return {
             **kept,
-            **KEPT_MEMORY,
+            **kept_memory(kept),
             **limits,
             "PYTHONPATH": joined,
             "PYTHONUNBUFFERED": "1",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from bench.measure.allocator import page_faults
 from bench.measure.clock import Clock
 from bench.measure.percentiles import percentile
 
@@ -19,6 +20,7 @@ class Latency:
 
     latency_ms: tuple[float, ...]  # every sample, in order
     warmup_iters: int  # run and thrown away
+    page_faults_per_step: float  # in the timed passes
 
     @property
     def p50_ms(self) -> float:
@@ -50,14 +52,15 @@ def measure_latency(
     warmup_iters = _warm_up(step, clock, warmup_seconds)
     samples: list[float] = []
     started = clock.now()
-    ended = started
+    ended, faults = started, page_faults()
     while len(samples) < iterations and (len(samples) < MIN_SAMPLES or ended - started < max_seconds):
         clock.synchronise()
         begun = clock.now()
         step()
         ended = clock.now()
         samples.append((ended - begun) * 1e3)
-    return Latency(tuple(samples), warmup_iters)
+    faults = page_faults() - faults
+    return Latency(tuple(samples), warmup_iters, faults / len(samples))
 
 
 def _warm_up(step: Callable[[], object], clock: Clock, seconds: float) -> int:

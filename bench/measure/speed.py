@@ -121,10 +121,12 @@ def _values(throughput: Throughput | None, latency: Latency | None, compile_s: f
         "throughput_blocks": len(throughput.block_img_per_s) if throughput else None,
         "warmup_iters": throughput.warmup_iters if throughput else None,
         "warmup_settled": throughput.warmup_settled if throughput else None,
+        "page_faults_per_pass": throughput.page_faults_per_step if throughput else None,
         "latency_p50_ms": latency.p50_ms if latency else None,
         "latency_p90_ms": latency.p90_ms if latency else None,
         "latency_p99_ms": latency.p99_ms if latency else None,
         "latency_samples": len(latency.latency_ms) if latency else None,
+        "latency_page_faults_per_pass": latency.page_faults_per_step if latency else None,
         "compile_s": compile_s,
     }
 

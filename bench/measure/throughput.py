@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
 
+from bench.measure.allocator import page_faults
 from bench.measure.clock import Clock
 
 SETTLED_DRIFT = 0.01  # the project's definition of steady state: two successive medians within 1 %
@@ -27,6 +28,7 @@ class Throughput:
     iters_per_block: int
     warmup_iters: int  # run and thrown away
     warmup_settled: bool  # False: warm-up ended by its time limit, the rate was still moving
+    page_faults_per_step: float  # in the timed blocks
 
     @property
     def img_per_s(self) -> float:
@@ -51,12 +53,13 @@ def measure_throughput(
     warmup_iters, rate, settled = _warm_up(step, clock, block_seconds * WARMUP_BLOCK_SHARE, max_warmup_seconds)
     iterations = max(1, round(block_seconds * rate))
     rates: list[float] = []
-    started = clock.now()
+    started, faults = clock.now(), page_faults()
     while len(rates) < blocks:
         if len(rates) >= MIN_BLOCKS and clock.now() - started >= MAX_TIMED_SECONDS:
             break
         rates.append(images_per_step * iterations / _time_block(step, iterations, clock))
-    return Throughput(tuple(rates), iterations, warmup_iters, settled)
+    faults = page_faults() - faults
+    return Throughput(tuple(rates), iterations, warmup_iters, settled, faults / (iterations * len(rates)))
 
 
 def _warm_up(

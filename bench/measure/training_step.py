@@ -56,6 +56,7 @@ def measure_training_step(
         "training_blocks": len(found.block_img_per_s),
         "warmup_iters": found.warmup_iters,
         "warmup_settled": found.warmup_settled,
+        "page_faults_per_step": found.page_faults_per_step,
         "compile_s": compile_s,
     }
     return values, {"block_img_per_s": list(found.block_img_per_s)}

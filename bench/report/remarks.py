@@ -34,6 +34,7 @@ _SHOWN_CONDITIONS = (
     ("Memory [GiB]", "memory_gib"),
     ("Threads per cell", "threads"),
     ("Trainings side by side", "side_by_side"),
+    ("Allocator", "allocator"),
     ("Operating system", "os"),
     ("Python", "python"),
     ("torch", "torch"),
@@ -205,8 +206,12 @@ def _left_out_words(record: Record, shown: Sequence[Record]) -> str:
         return "the data set was another one (fingerprint or classes)"
     versions = ", ".join(f"{key} {record.conditions[key]}" for key in ("torch", "timm") if record.conditions.get(key))
     threads = record.conditions.get("threads")
-    taken = ", ".join(words for words in (versions, counted(int(threads), "thread") if threads else "") if words)
-    return f"newer timings of the model have other classes, threads or versions; these: {taken or 'not recorded'}"
+    allocator = str(record.conditions.get("allocator") or "")
+    taken = ", ".join(w for w in (versions, counted(int(threads), "thread") if threads else "", allocator) if w)
+    return (
+        "newer timings of the model have other classes, threads, versions or another rule for freed memory; these: "
+        f"{taken or 'not recorded'}"
+    )
 
 
 def limits_section(study: Study) -> Section:

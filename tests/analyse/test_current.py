@@ -42,6 +42,14 @@ def test_timings_of_an_older_torch_are_left_out():
     assert current_records([*old, *new]) == (new, old)
 
 
+def test_timings_under_another_rule_for_freed_memory_are_left_out_and_memory_stays():
+    old, new = (timed("vit_32px_s", i, 100.0, started_at=at) for i, at in enumerate((OLD, NEW)))
+    kept = new.model_copy(update={"conditions": {**new.conditions, "allocator": "glibc, freed memory kept"}})
+    assert current_records([old, kept]) == ([kept], [old])
+    weighed = [changed(one, task="memory") for one in (old, kept)]
+    assert current_records(weighed) == (weighed, [])
+
+
 def test_what_is_not_filtered_is_still_not_pooled():
     runs = [changed(trained("vit_32px_s", seed, 80.0 + seed), fingerprint=str(seed)) for seed in range(2)]
     frame = training_frame(runs)

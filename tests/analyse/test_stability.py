@@ -58,7 +58,7 @@ def test_each_sign_of_trouble_raises_its_own_doubt(record: Record, field: str, w
 
 
 def test_every_check_of_the_table_can_fire():
-    assert len({check.field for check in (*PROCESS_CHECKS, *SPREAD_CHECKS)}) == 10
+    assert len({check.field for check in (*PROCESS_CHECKS, *SPREAD_CHECKS)}) == 11
 
 
 def test_a_p99_that_was_not_taken_is_no_doubt():
@@ -74,6 +74,34 @@ def test_processes_that_differ_raise_a_doubt_together():
 def test_clocks_that_differ_between_processes_raise_a_doubt():
     (doubt,) = doubts([timing(r, state={"cpu_mhz_after": mhz}) for r, mhz in enumerate((3000.0, 2400.0))])
     assert (doubt.check.field, doubt.worst) == ("clock_spread", pytest.approx(0.25))
+
+
+@pytest.mark.parametrize(
+    ("faults", "worst"),
+    [((0.0, 20.0), None), ((5_000.0, 5_010.0), None), ((3.0, 40_003.0), 0.0625), ((None, 40_000.0), None)],
+)
+def test_page_faults_that_differ_between_processes_raise_a_doubt_where_they_take_time(
+    faults: tuple[float | None, ...], worst: float | None
+):
+    batch_of_64_in_640_ms = [timing(repeat, 100.0, page_faults_per_pass=each) for repeat, each in enumerate(faults)]
+    found = doubts(batch_of_64_in_640_ms)
+    assert [(doubt.check.field, doubt.worst) for doubt in found] == (
+        [] if worst is None else [("page_fault_spread", pytest.approx(worst))]
+    )
+
+
+def test_page_faults_of_latency_and_of_training_steps_count_too():
+    one_ms = {"latency_p50_ms": 1.0, "latency_p99_ms": 1.5}
+    latency = [timing(r, **one_ms, latency_page_faults_per_pass=each) for r, each in enumerate((0.0, 100.0))]
+    assert fired(*latency) == ["page_fault_spread"]
+    training = [timing(r, training_img_per_s=6_400.0, page_faults_per_step=each) for r, each in enumerate((0.0, 900.0))]
+    assert "page_fault_spread" in fired(*training)
+
+
+def test_timings_under_two_rules_for_freed_memory_are_not_compared_with_one_another():
+    kept, other = timing(0, 100.0), timing(1, 300.0)
+    kept.conditions["allocator"], other.conditions["allocator"] = "glibc, freed memory kept", "glibc, nothing set"
+    assert fired(kept, other) == []
 
 
 def test_two_models_are_not_compared_with_one_another():

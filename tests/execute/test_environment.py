@@ -42,6 +42,7 @@ KEYS = {
     "backend_flags",
     "machine",
     "package",
+    "allocator",
 }
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from bench.execute.resume import finished_cells, restated
 from bench.execute.supplies import Supplies
+from bench.measure.allocator import allocator_of_timings
 from bench.store.record import Record
 
 HERE = {"device": "cpu", "cpu_model": "X", "gpu_model": None, "torch": "2.15", "timm": "1.0"}
@@ -33,6 +34,15 @@ def test_a_finished_cell_of_this_machine_counts() -> None:
 @pytest.mark.parametrize("key", ["device", "cpu_model", "gpu_model", "torch", "timm", "threads"])
 def test_a_record_under_another_condition_does_not_count(key: str) -> None:
     assert finished_cells([make_record(**{key: "other"})], HERE, THREADS, "resume") == {}
+
+
+def test_a_timing_under_another_rule_for_freed_memory_does_not_count() -> None:
+    def counts(task: str, allocator: str) -> bool:
+        return bool(finished_cells([make_record(task=task, threads=2, allocator=allocator)], HERE, THREADS, "resume"))
+
+    assert counts("speed", allocator_of_timings())
+    assert not counts("speed", "another")
+    assert counts("memory", "another")
 
 
 def test_the_commit_is_not_matched() -> None:

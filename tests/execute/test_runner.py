@@ -12,7 +12,7 @@ from bench.execute import runner
 from bench.execute.runner import Resources, run_plan
 from bench.store.files import open_run, read_records
 from bench.store.record import Record
-from bench.suite.cell import Cell, ComplexityCell, Settings, SpeedCell
+from bench.suite.cell import Cell, ComplexityCell, MemoryCell, Settings, SpeedCell
 
 
 class ScriptedWorker:
@@ -21,8 +21,11 @@ class ScriptedWorker:
     alive: ClassVar[list[ScriptedWorker]] = []
     most_alive = 0
 
-    def __init__(self, threads: int) -> None:
+    environments: ClassVar[list[dict[str, str]]] = []
+
+    def __init__(self, threads: int, extra: dict[str, str] | None = None) -> None:
         self.threads, self.current = threads, None
+        self.environments.append(extra or {})
         self.request: dict[str, Any] = {}
         self.is_asked_to_leave = False
         self.alive.append(self)
@@ -73,6 +76,7 @@ def _scripted(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(runner, "Worker", ScriptedWorker)
     monkeypatch.setattr(runner, "wait_for_any", lambda workers: list(workers))
     ScriptedWorker.most_alive = 0
+    ScriptedWorker.environments.clear()
     yield
     assert ScriptedWorker.alive == []  # no worker outlives its run
 
@@ -101,6 +105,15 @@ def run(
             Silent(),
         )
     return summary, read_records(writer.folder).records
+
+
+def test_what_times_keeps_freed_memory_and_what_weighs_memory_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "kept_memory", lambda environment: {"KEPT": "1"})
+    memory = MemoryCell(metric_version=1, model="a", resolution_px=32, batch_size=1, device="cpu", settings=Settings())
+    run([counted("a"), timed("a"), memory], tmp_path, workers=1)
+    assert ScriptedWorker.environments == [{}, {"KEPT": "1"}, {}]
 
 
 def test_every_cell_gets_one_record(tmp_path: Path) -> None:

@@ -128,6 +128,14 @@ def test_other_conditions_are_said_and_never_alarm(changes: dict[str, Any], said
     assert (found.is_alarm, found.text) == (False, f"not comparable: {said}")
 
 
+def test_times_under_two_rules_for_freed_memory_are_not_comparable_and_a_baseline_that_says_none_is() -> None:
+    silent = stored(4.0)
+    other = stored(4.0, conditions={**silent.conditions, "allocator": "glibc, nothing set"})
+    kept = "glibc, freed memory kept"
+    assert note(other, 40.0, allocator=kept).text == f"not comparable: allocator was glibc, nothing set and is {kept}"
+    assert note(silent, 40.0, allocator=kept).is_alarm
+
+
 def test_times_by_two_clocks_are_not_comparable() -> None:
     today = Today("net", Workload(model="net"), 40.0, clock="wall")
     [found] = notes_for([today], [stored()], Here("aaaa", "cpu", 1, "2.14"))

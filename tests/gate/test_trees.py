@@ -23,6 +23,7 @@ from bench.gate.trees import (
     is_one_environment,
     this_tree,
 )
+from bench.measure.allocator import kept_memory
 
 PYPROJECT = '[project]\nname = "net"\nversion = "1"\ndependencies = [{}]\n'
 
@@ -298,4 +299,5 @@ def test_the_tree_comes_before_what_is_installed_and_threads_are_limited(reposit
     assert environment["PYTHONPATH"].split(os.pathsep)[0] == str(repository)
     assert environment["OMP_NUM_THREADS"] == "2"
     assert environment["OMP_WAIT_POLICY"] == "PASSIVE"
+    assert environment.items() >= kept_memory(os.environ).items()
     assert isinstance(this_tree(), SideCode)

@@ -47,10 +47,11 @@ def test_each_sample_starts_from_an_empty_queue():
 
 
 def test_latency_percentiles_are_those_of_the_samples():
-    found = Latency(tuple(float(ms) for ms in range(1001)), warmup_iters=0)
+    found = Latency(tuple(float(ms) for ms in range(1001)), warmup_iters=0, page_faults_per_step=0.0)
     assert (found.p50_ms, found.p90_ms, found.p99_ms) == (500.0, 900.0, 990.0)
 
 
 @pytest.mark.parametrize(("samples", "has_p99"), [(999, False), (1000, True)])
 def test_p99_exists_from_a_thousand_samples_up(samples: int, has_p99: bool):
-    assert (Latency((1.0,) * samples, warmup_iters=0).p99_ms is not None) == has_p99
+    found = Latency((1.0,) * samples, warmup_iters=0, page_faults_per_step=0.0)
+    assert (found.p99_ms is not None) == has_p99

@@ -22,6 +22,8 @@ VALUES = {
     "latency_p90_ms",
     "latency_p99_ms",
     "latency_samples",
+    "page_faults_per_pass",
+    "latency_page_faults_per_pass",
     "compile_s",
 }
 

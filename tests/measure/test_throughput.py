@@ -30,6 +30,13 @@ def test_a_step_longer_than_a_block_is_a_block_of_its_own():
     assert found.block_img_per_s == pytest.approx([2.0] * 4)
 
 
+def test_page_faults_are_those_of_the_timed_steps(monkeypatch: pytest.MonkeyPatch):
+    clock, step_faults = FakeClock(), 7
+    step = FakeStep(clock, [5 * MS])
+    monkeypatch.setattr("bench.measure.throughput.page_faults", lambda: 1_000 + step_faults * step.calls)
+    assert measure_throughput(step, images_per_step=1, clock=clock).page_faults_per_step == step_faults
+
+
 def test_throughput_excludes_warmup():
     clock = FakeClock()
     step = FakeStep(clock, [2.0, 100 * MS, 50 * MS, 20 * MS, 10 * MS])  # slow first steps, then steady
@@ -90,4 +97,4 @@ def test_a_very_slow_model_gets_fewer_blocks_but_not_too_few():
 
 
 def test_the_median_of_an_even_number_of_blocks_is_halfway():
-    assert Throughput((1.0, 3.0), 1, 0, True).img_per_s == 2.0
+    assert Throughput((1.0, 3.0), 1, 0, True, 0.0).img_per_s == 2.0

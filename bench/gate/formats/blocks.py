@@ -151,6 +151,7 @@ def _facts(result: CheckResult) -> dict[str, str]:
         "Device": result.device,
         "Threads, CPUs": f"{counted(result.threads, 'thread')}, {pinned}",
         "Clock": _clocks(result),
+        **({"Allocator": str(known["allocator"])} if "allocator" in known else {}),
         "Threshold": f"{result.threshold_pct:g} %",
         "Turns a pair, pairs at most": f"{result.turns}, {result.max_pairs}",
         "Seed": str(result.seed),
