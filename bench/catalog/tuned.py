@@ -19,15 +19,15 @@ HEADER_NOTE = "Chosen by `vitbench adopt`; do not edit by hand."
 
 @dataclass(frozen=True)
 class TunedRate:
-    """The winning trial of one model. trials counts every learning rate tried for it."""
+    """What the sweep chose for one model. validation_top1_pct: the mean over `seeds`. trials: every one run for it."""
 
     model: str
     learning_rate: float
     validation_top1_pct: float
     dataset: str
     trials: int
-    at_edge: bool  # no larger, or no smaller, learning rate was tried
-    cell_id: str
+    seeds: int  # behind the choice
+    cell_id: str  # of its first seed
 
 
 def tuned_path() -> Path:
@@ -73,6 +73,6 @@ def _typed(row: dict[str, str]) -> TunedRate:
         validation_top1_pct=float(row["validation_top1_pct"]),
         dataset=row["dataset"],
         trials=int(row["trials"]),
-        at_edge=row["at_edge"] == "True",
+        seeds=int(row["seeds"]),
         cell_id=row["cell_id"],
     )

@@ -211,7 +211,7 @@ def _later(suite: Suite, cells: Iterable[Cell]) -> Iterator[str]:
         yield "Timings at the largest batch may not be among them: they follow when the search for it is done."
     if any(block.settings == "best" for block in suite.speed):
         yield "Timings with fixed and best settings may not be among them: they follow when all their trials are in."
-    if any(isinstance(rate, Sweep) and rate.extra_trials for rate in rates):
+    if any(isinstance(rate, Sweep) for rate in rates):
         yield "The further trials of a sweep are not among them: they follow when its first ones are in."
     if any(isinstance(block.learning_rate, Sweep) for block in suite.pretrain):
         yield "Pretrainings at a rate that a sweep chooses are not among them: they follow when its trials are in."

@@ -272,15 +272,15 @@ def adopt(
     from bench.catalog.tuned import tuned_path, tuned_rates, write_tuned_rates
     from bench.cli.words import table
     from bench.store.files import read_records, suite_folder
+    from bench.suite.spec import load_suite
 
-    rates = choose_rates(read_records(suite_folder(results, "tune", local=not shipped)).records)
+    rates = choose_rates(read_records(suite_folder(results, "tune", local=not shipped)).records, load_suite("tune"))
     write_tuned_rates(({**tuned_rates(), **{rate.model: rate for rate in rates}}).values(), tuned_path())
     rows = [
-        [rate.model, f"{rate.learning_rate:g}", f"{rate.validation_top1_pct:.1f}", str(rate.trials),
-         "at the edge of what was tried" if rate.at_edge else ""]
+        [rate.model, f"{rate.learning_rate:g}", f"{rate.validation_top1_pct:.1f}", str(rate.seeds), str(rate.trials)]
         for rate in rates
-    ]  # fmt: skip
-    typer.echo(table(["Model", "Learning rate", "Validation top-1 [%]", "Trials", "Remark"], rows, right=(1, 2, 3)))
+    ]
+    typer.echo(table(["Model", "Learning rate", "Validation top-1 [%]", "Seeds", "Trials"], rows, right=(1, 2, 3, 4)))
 
 
 def _print_summary(suite: str, summary: Summary, local: bool) -> None:

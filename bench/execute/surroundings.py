@@ -24,6 +24,7 @@ from bench.measure.weight_files import file_weights_id, path_for_model
 from bench.store.record import Record
 from bench.suite.cell import Cell
 from bench.suite.spec import Suite
+from bench.suite.sweeps import Result, result_of
 from bench.suite.world import ImagesFacts, PretrainingFacts, Surroundings, TrialResult
 
 USERS_PX = 32  # what the small models of the shipped suites take
@@ -57,7 +58,7 @@ class Here:
             native_resolution=native_resolution,
             file_weights=self.file_weights,
             extra_datasets=tuple(name for name in self._supplies.data if not _is_catalogued(name)),
-            validation_top1={r.cell_id: _validation_top1(r) for r in finished if _is_trial_result(r)},
+            validation={r.cell_id: _result(r) for r in finished if _is_trial_result(r)},
             largest_batches={
                 r.cell_id: int(r.values.get("largest_batch", 0)) for r in finished if r.cell["task"] == "largest_batch"
             },
@@ -225,11 +226,8 @@ def _is_trial_result(record: Record) -> bool:
     return record.status in ("ok", "oom") or bool(record.values.get("is_final"))
 
 
-def _validation_top1(record: Record) -> float:
-    if record.status != "ok":
-        return -math.inf
-    values = record.values
-    return float(values["validation_top1_pct"] if record.cell["task"] in ("train", "pretrain") else values["top1_pct"])
+def _result(record: Record) -> Result:
+    return result_of(record.cell["task"], record.status, record.values)
 
 
 def _usual_side(collection: ImageCollection) -> int:

@@ -9,7 +9,6 @@ from typing import Any
 from bench.analyse.compare import Comparison
 from bench.analyse.current import data_of, definition_of
 from bench.analyse.frame import machine_of
-from bench.analyse.identity import identify_model
 from bench.analyse.intervals import SAMPLES_FOR_OWN_VARIANCE
 from bench.analyse.scores import Score
 from bench.analyse.study import Study
@@ -317,14 +316,12 @@ def _tuning_limits(study: Study) -> list[str]:
 
 
 def _rates_words(models: Iterable[str]) -> str:
-    """Where swept learning rates come from, and which lie at the edge of what was tried."""
-    tuned = tuned_rates()
-    edge = sorted(identify_model(model).title for model in models if tuned[model].at_edge)
-    at_edge = f" {listed(escape(title) for title in edge)} chose the edge of what was tried." if edge else ""
+    """Where swept learning rates come from."""
+    seeds = min(tuned_rates()[model].seeds for model in models)
     return (
-        "Learning rates are from the sweep `tune`, whose compute is not in the training column: few seeds a rate, on "
-        "one data set, which do not tell neighbouring rates apart, so part of a gap between models may be the rate."
-        f"{at_edge}"
+        "Learning rates are from the sweep `tune`, whose compute is not in the training column: one data set and "
+        f"{counted(seeds, 'seed')} for rates within the noise of the best, so part of a gap between models may be the "
+        "rate."
     )
 
 

@@ -16,6 +16,7 @@ from bench.errors import RequestError
 from bench.suite.best_settings import fixed_and_best_cells
 from bench.suite.cell import (
     METRIC_VERSION,
+    Budget,
     Cell,
     ComplexityCell,
     MemoryCell,
@@ -24,12 +25,14 @@ from bench.suite.cell import (
 )
 from bench.suite.given import with_given
 from bench.suite.model_source import definition_of_file, file_of, is_user_model
-from bench.suite.pretraining import PretrainPlan
+from bench.suite.pretraining import PretrainPlan, training_recipe
 from bench.suite.protocols import Definition, ProtocolPlan, preflight_cells
 from bench.suite.spec import ComplexityBlock, SpeedBlock, Suite, Sweep, TrainBlock
 from bench.suite.speed_plan import Point, largest_batch_cells, rounds, training_step_cells
-from bench.suite.sweeps import sweep_trials
+from bench.suite.sweeps import Result, search
 from bench.suite.world import Surroundings
+
+SweptRate = Callable[[str, Budget], float | None]  # of a model, by this suite's pretraining
 
 
 def plan(suite: Suite, world: Surroundings) -> list[Cell]:
@@ -43,16 +46,16 @@ def plan(suite: Suite, world: Surroundings) -> list[Cell]:
     cells: list[Cell] = []
     for complexity in suite.complexity:
         cells += _complexity_cells(complexity, world, defined)
+    pretraining = PretrainPlan(suite, world, defined)
     training: list[TrainCell] = []
     for train in suite.train:
-        training += _train_cells(train, suite, world, defined)
+        training += _train_cells(train, suite, world, defined, pretraining.swept_rate)
     training.sort(key=lambda cell: (cell.seed, -cell.budget_gflop))
     cells += training
 
     def trained(model: str, dataset: str) -> list[TrainCell]:
         return [cell for cell in training if (cell.model, cell.dataset, cell.scored_part) == (model, dataset, "test")]
 
-    pretraining = PretrainPlan(suite, world, defined)
     cells += pretraining.cells
     protocols = ProtocolPlan(suite, world, defined, trained, pretraining.finals)
     cells += [cell for evaluate in suite.evaluate for cell in protocols.evaluate(evaluate)]
@@ -91,7 +94,9 @@ def _complexity_cells(block: ComplexityBlock, world: Surroundings, defined: Defi
         )
 
 
-def _train_cells(block: TrainBlock, suite: Suite, world: Surroundings, defined: Definition) -> Iterable[TrainCell]:
+def _train_cells(
+    block: TrainBlock, suite: Suite, world: Surroundings, defined: Definition, swept_rate: SweptRate
+) -> Iterable[TrainCell]:
     joins = block.scored_part == "test" and suite.train[0].datasets[0] in block.datasets
     names = with_given(block.datasets, world.extra_datasets, suite.name)
     extra = [name for name in world.extra_datasets if joins and name not in names]
@@ -101,9 +106,12 @@ def _train_cells(block: TrainBlock, suite: Suite, world: Surroundings, defined: 
             world.native_resolution(model)  # an unknown name stops here
             for images in block.train_images if name not in extra else ("all",):
                 for budget in block.budgets_gflop:
-                    for seed in block.seeds:
-                        at = _cell_at(model, defined(model), dataset, images, budget, seed, block, suite, world)
-                        yield from (at(rate) for rate in _learning_rates(block, model, at, world))
+                    at = _cell_at(model, defined(model), dataset, images, budget, block, suite, world)
+                    if isinstance(block.learning_rate, Sweep):
+                        yield from _trials(block.learning_rate, block.seeds, dataset.num_classes, at, world)
+                        continue
+                    rate = _rate(block, model, budget, swept_rate)
+                    yield from (at(rate, seed) for seed in block.seeds if rate is not None)
 
 
 def _cell_at(
@@ -112,12 +120,11 @@ def _cell_at(
     dataset: DatasetRow,
     images: int | str,
     budget: float,
-    seed: int,
     block: TrainBlock,
     suite: Suite,
     world: Surroundings,
-) -> Callable[[float], TrainCell]:
-    """The training cell as a function of its learning rate."""
+) -> Callable[[float, int], TrainCell]:
+    """The training cell as a function of its learning rate and seed."""
     count = dataset.train_images if images == "all" else int(images)
     if count > dataset.train_images:
         raise RequestError(
@@ -125,7 +132,9 @@ def _cell_at(
             f'{dataset.train_images}. Ask for fewer, or for "all".'
         )
 
-    def at(learning_rate: float) -> TrainCell:
+    recipe = training_recipe(suite, block)
+
+    def at(learning_rate: float, seed: int) -> TrainCell:
         return TrainCell(
             metric_version=METRIC_VERSION["train"],
             model=model,
@@ -137,7 +146,7 @@ def _cell_at(
             train_images=count,
             seed=seed,
             budget_gflop=budget,
-            recipe=suite.recipe.at(learning_rate, block.augmentation),
+            recipe=recipe.at(learning_rate, block.augmentation),
             scored_part=block.scored_part,
             device=world.device,
             settings=suite.settings,
@@ -146,18 +155,24 @@ def _cell_at(
     return at
 
 
-def _learning_rates(
-    block: TrainBlock, model: str, at: Callable[[float], TrainCell], world: Surroundings
-) -> Sequence[float]:
-    if isinstance(block.learning_rate, Sweep):
+def _trials(
+    sweep: Sweep, seeds: Sequence[int], classes: int, at: Callable[[float, int], TrainCell], world: Surroundings
+) -> Iterable[TrainCell]:
+    def result(rate: float, seed: int) -> Result | None:
+        return world.validation.get(at(rate, seed).cell_id)
 
-        def result(rate: float) -> float | None:
-            return world.validation_top1.get(at(rate).cell_id)
+    return [at(*trial) for trial in search(sweep, seeds, classes, result).trials]
 
-        return sweep_trials(block.learning_rate, result)
-    if block.learning_rate == "tuned":
-        return [tuned_learning_rate(model)]
-    return [block.learning_rate]
+
+def _rate(block: TrainBlock, model: str, budget_gflop: float, swept_rate: SweptRate) -> float | None:
+    """The one rate that the block trains the model with; None while it is still to be found."""
+    match block.learning_rate:
+        case "tuned":
+            return tuned_learning_rate(model)
+        case "swept":
+            return swept_rate(model, Budget(unit="gflop", amount=budget_gflop))
+        case rate:
+            return float(rate)  # type: ignore[arg-type]  # a Sweep is planned as its trials
 
 
 def _speed_cells(block: SpeedBlock, suite: Suite, world: Surroundings, defined: Definition) -> Iterable[Cell]:

@@ -1,28 +1,29 @@
 """Cells of a pretraining study: the runs themselves, at the learning rates that trials chose, in the order they follow.
 
-Rates are swept at the smallest and at the largest budget, with the first seed and the most images; the runs at a
-budget take the rate of the nearer end. A trial is a run like any other, so that the best one is also a result.
+Rates are swept at the smallest and at the largest budget, with the most images (`bench.suite.sweeps`); the runs at a
+budget take the rate of the nearer end whose sweep chose one: where nothing learned, there is nothing to choose by. A
+trial is a run like any other, so that the best ones are also results.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
 from typing import TypeVar
 
 from bench.catalog.models import select_models
 from bench.errors import RequestError
 from bench.suite.cell import METRIC_VERSION, Budget, PretrainCell
 from bench.suite.given import with_given
-from bench.suite.spec import PretrainBlock, Suite, Sweep
-from bench.suite.sweeps import sweep_trials
+from bench.suite.spec import PretrainBlock, RecipeDefaults, Suite, Sweep, TrainBlock
+from bench.suite.sweeps import Result, Search, chosen_at, search
 from bench.suite.world import PretrainingFacts, Surroundings
 
 T = TypeVar("T")
 V = TypeVar("V")
 Definition = Callable[[str], str | None]
-FAILED = -math.inf  # the validation accuracy of a trial that failed
+Trial = Callable[[float, int], PretrainCell]  # of a rate and a seed
+Rates = Mapping[Budget, float | None]  # None while trials are out
 
 
 class PretrainPlan:
@@ -36,7 +37,7 @@ class PretrainPlan:
         self._suite, self._world, self._definition_of = suite, world, definition_of
         self.cells: list[PretrainCell] = []
         self.finals: list[PretrainCell] = []
-        self._swept: dict[tuple[str, str], Mapping[Budget, float | None]] = {}
+        self._swept: dict[tuple[str, str], Rates] = {}  # of a model on a set
         self._unsettled: set[str] = set()  # models with a trial to come
         blocks = sorted(suite.pretrain, key=lambda block: block.learning_rate == "swept")  # after the sweeps
         for block in blocks:
@@ -70,58 +71,89 @@ class PretrainPlan:
                 settings=self._suite.settings,
             )
 
-        rates = self._rates(block, facts.name, model, lambda rate, at: cell(rate, at, max(sizes), block.seeds[0]))
+        def trials_at(budget: Budget) -> Trial:
+            return lambda rate, seed: cell(rate, budget, max(sizes), seed)
+
+        rates = self._rates(block, facts, model, trials_at)
         for budget in budgets:
-            alike = {place: rate for place, rate in rates.items() if place.unit == budget.unit}
-            if not alike:
-                raise RequestError(
-                    f"Suite '{self._suite.name}' pretrains {model!r} for budgets in {budget.unit}, at a learning rate "
-                    "that was swept for budgets of another kind. Give all of them in one kind."
-                )
-            rate = nearest(alike, budget, lambda one: one.amount)
+            rate = self._nearest_rate(rates, budget, model)
             if rate is not None:
                 found = [cell(rate, budget, images, seed) for images in sizes for seed in block.seeds]
                 self.cells += found
                 self.finals += found
 
+    def swept_rate(self, model: str, budget: Budget) -> float | None:
+        """What the sweeps of the model found for that budget; None while their trials are out, or where none learned.
+
+        Raises RequestError where no block sweeps the model, or several do.
+        """
+        swept = [rates for (one, _), rates in self._swept.items() if one == model]
+        if len(swept) != 1:
+            raise RequestError(
+                f"Suite '{self._suite.name}' trains {model!r} at the learning rate that its pretraining swept, and "
+                f"{len(swept)} of its [[pretrain]] blocks sweep that model. Name a rate, or sweep in one block."
+            )
+        return self._nearest_rate(swept[0], budget, model)
+
+    def _nearest_rate(self, rates: Rates, budget: Budget, model: str) -> float | None:
+        alike = {place: rate for place, rate in rates.items() if place.unit == budget.unit}
+        if rates and not alike:
+            raise RequestError(
+                f"Suite '{self._suite.name}' pretrains {model!r} for budgets in {budget.unit}, at a learning rate "
+                "that was swept for budgets of another kind. Give all of them in one kind."
+            )
+        return nearest(alike, budget, lambda one: one.amount) if alike else None
+
     def _rates(
-        self, block: PretrainBlock, dataset: str, model: str, trial: Callable[[float, Budget], PretrainCell]
-    ) -> Mapping[Budget, float | None]:
-        """The rate at each budget that something is known of; None where trials are still to come, or all failed."""
+        self, block: PretrainBlock, facts: PretrainingFacts, model: str, trials_at: Callable[[Budget], Trial]
+    ) -> Rates:
+        """The rate at each budget that something is known of."""
         match block.learning_rate:
             case Sweep() as sweep:
-                rates = {budget: self._sweep(sweep, partial(_at, trial, budget)) for budget in ends(block)}
-                self._swept[model, dataset] = rates
+                found = {budget: self._sweep(sweep, block.seeds, trials_at(budget)) for budget in ends(block)}
+                rates = chosen_at(found, sorted(sweep.learning_rates))
+                self._swept[model, facts.name] = rates
                 return rates
             case "swept":
-                if (model, dataset) not in self._swept:
+                if (model, facts.name) not in self._swept:
                     raise RequestError(
-                        f"Suite '{self._suite.name}' pretrains {model!r} on '{dataset}' at the learning rate that "
+                        f"Suite '{self._suite.name}' pretrains {model!r} on '{facts.name}' at the learning rate that "
                         "was swept, but none of its blocks sweeps that model there. Name a rate, or sweep in a block."
                     )
-                return self._swept[model, dataset]
+                return self._swept[model, facts.name]
             case rate:
                 return dict.fromkeys(block.budgets, float(rate))
 
-    def _sweep(self, sweep: Sweep, trial: Callable[[float], PretrainCell]) -> float | None:
-        """The best rate once all trials are in; until then their cells are added. Of equals, the smallest rate."""
+    def _sweep(self, sweep: Sweep, seeds: Sequence[int], trial: Trial) -> Search[float]:
+        """Where the sweep stands; adds the cells of its trials."""
 
-        def result(rate: float) -> float | None:
-            return self._world.validation_top1.get(trial(rate).cell_id)
+        def result(rate: float, seed: int) -> Result | None:
+            return self._world.validation.get(trial(rate, seed).cell_id)
 
-        rates = sweep_trials(sweep, result)
-        self.cells += [trial(rate) for rate in rates]
-        known = {rate: value for rate in rates if (value := result(rate)) is not None}
-        if len(known) < len(sweep.learning_rates) + sweep.extra_trials:
-            self._unsettled.add(trial(rates[0]).model)
-            return None
-        if max(known.values()) == FAILED:
-            return None
-        return max(known, key=lambda rate: (known[rate], -rate))
+        first = trial(sweep.learning_rates[0], seeds[0])
+        found = search(sweep, seeds, first.num_classes or 0, result)
+        self.cells += [trial(*one) for one in found.trials]
+        if found.is_open:
+            self._unsettled.add(first.model)
+        return found
 
 
-def _at(trial: Callable[[float, Budget], PretrainCell], budget: Budget, rate: float) -> PretrainCell:
-    return trial(rate, budget)
+def training_recipe(suite: Suite, block: TrainBlock) -> RecipeDefaults:
+    """The suite's recipe for a training from scratch, or that of its pretraining for a rate that was `swept` with it.
+
+    Raises RequestError where the pretraining does something to images or layers that such a training cannot.
+    """
+    if block.learning_rate != "swept":
+        return suite.recipe
+    own = suite.pretraining
+    if own.dropout or (own.augmentation != "none" and block.augmentation is None):
+        raise RequestError(
+            f"Suite '{suite.name}' trains from scratch at the learning rate that its pretraining swept, whose dropout "
+            f"of {own.dropout:g} and augmentation '{own.augmentation}' such a training does not have. Set dropout = 0 "
+            "in [pretraining], and an augmentation in the [[train]] block."
+        )
+    shared = own.model_dump(exclude={"dropout", "augmentation", "looks"})
+    return RecipeDefaults(**shared, validations=own.looks)
 
 
 def ends(block: PretrainBlock) -> Sequence[Budget]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.catalog.image_tasks import image_task_names
@@ -24,13 +24,15 @@ from bench.suite.cell import (
 from bench.suite.given import with_given
 from bench.suite.pretraining import nearest, pretrained_with
 from bench.suite.recipes import bit_hyperrule, paper_learning_rates, paper_recipe
-from bench.suite.spec import EvaluateBlock, FewshotBlock, FinetuneBlock, PixelsBlock, Suite
+from bench.suite.spec import EvaluateBlock, FewshotBlock, FinetuneBlock, PixelsBlock, Suite, Sweep
+from bench.suite.sweeps import Result, Search, chosen_at, search, settle
 from bench.suite.world import ImagesFacts, Surroundings
 
 FEWSHOT_PX = 224  # of the authors' later code, which resizes to 256 first
 FEWSHOT_RESIZED_PX = 256
 
 Definition = Callable[[str], str | None]
+Known = Callable[[FinetuneRecipe, int], Result | None]  # what the trial with that seed gave
 TrainedCells = Callable[[str, str], Sequence[TrainCell]]  # model, data set -> the suite's own trainings
 
 
@@ -133,9 +135,10 @@ class ProtocolPlan:
                     alike = (start.model, origin.dataset, origin.budget.unit)
                     pretrained.setdefault(alike, []).append(start)
                     continue
-                best = yield from self._sweep(block, facts, start)
-                if best is not None:
-                    yield from (self._tuning(block, facts, start, best, seed) for seed in block.seeds)
+                found = yield from self._sweep(block, facts, dict.fromkeys(block.seeds, start))
+                for best in chosen_at({start: found}, _candidates(block, facts, start.model)).values():
+                    if best is not None:
+                        yield from (self._tuning(block, facts, start, best, seed) for seed in block.seeds)
             for starts in pretrained.values():
                 yield from self._of_pretrained(block, facts, starts)
 
@@ -144,32 +147,41 @@ class ProtocolPlan:
     ) -> Iterable[FinetuneCell]:
         """One run for each pretraining of a model on one set, with its seed.
 
-        The rate is that of the nearer of two budgets that are swept, the smallest and the largest.
+        The rate is that of the nearer of two budgets that are swept, the smallest and the largest, if it chose one.
         """
         origins = {start: start.origin for start in starts if start.origin is not None}
-        swept = [start for start, origin in origins.items() if origin.seed == min(o.seed for o in origins.values())]
-        most = max(origins[start].train_images for start in swept)
-        places = {origins[start].budget: start for start in swept if origins[start].train_images == most}
-        ordered = sorted(places, key=lambda budget: budget.amount)
-        known: dict[Budget, FinetuneRecipe | None] = {}
-        for budget in dict.fromkeys([ordered[0], ordered[-1]]):
-            known[budget] = yield from self._sweep(block, facts, places[budget])
+        most = max(origin.train_images for origin in origins.values())
+        places: dict[Budget, dict[int, Start]] = {}
+        for start, origin in sorted(origins.items(), key=lambda one: (one[1].budget.amount, one[1].seed)):
+            if origin.train_images == most:
+                places.setdefault(origin.budget, {})[origin.seed] = start
+        found: dict[Budget, Search[FinetuneRecipe]] = {}
+        for budget in dict.fromkeys([min(places, key=_amount), max(places, key=_amount)]):
+            found[budget] = yield from self._sweep(block, facts, places[budget])
+        known = chosen_at(found, _candidates(block, facts, starts[0].model))
         for start, origin in origins.items():
-            best = nearest(known, origin.budget, lambda budget: budget.amount)
+            best = nearest(known, origin.budget, _amount) if known else None
             if best is not None:
                 yield self._tuning(block, facts, start, best, origin.seed)
 
     def _sweep(
-        self, block: FinetuneBlock, facts: ImagesFacts, start: Start
-    ) -> Generator[FinetuneCell, None, FinetuneRecipe | None]:
-        """Yields the trials, if there is something to choose; returns the best recipe, None while one is unknown."""
-        recipes = _candidates(block, facts, start.model)
+        self, block: FinetuneBlock, facts: ImagesFacts, starts: Mapping[int, Start]
+    ) -> Generator[FinetuneCell, None, Search[FinetuneRecipe]]:
+        """Yields the trials, if there is something to choose; starts: seed -> what it starts from."""
+        seeds = list(starts)
+        recipes = _candidates(block, facts, starts[seeds[0]].model)
         if len(recipes) == 1:
-            return recipes[0]
-        seed = block.seeds[0] if start.origin is None else start.origin.seed
-        trials = [self._tuning(block, facts, start, recipe, seed, is_trial=True) for recipe in recipes]
-        yield from trials
-        return _best(recipes, [self._world.validation_top1.get(trial.cell_id) for trial in trials])
+            return Search((), chosen=recipes[0])
+
+        def trial(recipe: FinetuneRecipe, seed: int) -> FinetuneCell:
+            return self._tuning(block, facts, starts[seed], recipe, seed, is_trial=True)
+
+        def result(recipe: FinetuneRecipe, seed: int) -> Result | None:
+            return self._world.validation.get(trial(recipe, seed).cell_id)
+
+        found = _search(block, recipes, seeds, facts.num_classes, result)
+        yield from (trial(*one) for one in found.trials)
+        return found
 
     def _tuning(
         self,
@@ -276,12 +288,25 @@ def _is_bit(model: str) -> bool:
     return row is not None and row.paper_system.startswith("BiT")
 
 
-def _best(recipes: Sequence[FinetuneRecipe], results: Sequence[float | None]) -> FinetuneRecipe | None:
-    """The recipe with the highest validation accuracy, the smallest learning rate of equals.
+def _search(
+    block: FinetuneBlock, recipes: Sequence[FinetuneRecipe], seeds: Sequence[int], classes: int, result: Known
+) -> Search[FinetuneRecipe]:
+    """A grid of numbers grows until the best is inside; the paper's rates and BiT's HyperRule are what they are."""
+    if isinstance(block.learning_rates, str) or len(recipes) > len(block.learning_rates):
+        return settle(recipes, seeds, classes, result)
 
-    None while a trial is unknown, and when every trial failed: then there is nothing to train with.
-    """
-    known = [(result, recipe) for result, recipe in zip(results, recipes, strict=True) if result is not None]
-    if len(known) < len(recipes) or max(result for result, _ in known) == float("-inf"):
-        return None
-    return max(known, key=lambda one: (one[0], -one[1].learning_rate))[1]
+    def at(rate: float) -> FinetuneRecipe:
+        return recipes[0].model_copy(update={"learning_rate": rate})
+
+    sweep = Sweep(learning_rates=block.learning_rates)
+    found = search(sweep, seeds, classes, lambda rate, seed: result(at(rate), seed))
+    return Search(
+        tuple((at(rate), seed) for rate, seed in found.trials),
+        is_open=found.is_open,
+        chosen=None if found.chosen is None else at(found.chosen),
+        have_all_failed=found.have_all_failed,
+    )
+
+
+def _amount(budget: Budget) -> float:
+    return budget.amount

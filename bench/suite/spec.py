@@ -42,18 +42,17 @@ class ComplexityBlock(Frozen):
 
 
 class Sweep(Frozen):
-    """A search for the learning rate with the same number of trials for every model.
-
-    It starts from `learning_rates`, a geometric grid. Each of `extra_trials` further trials extends the grid
-    on the side where the best value sits on the edge, or else halves a step (in the logarithm) next to the best.
-    """
+    """A search for the learning rate: a geometric grid, and `extra_trials` next to the best. See bench.suite.sweeps."""
 
     learning_rates: Annotated[tuple[PositiveNumber, ...], Field(min_length=2)]
     extra_trials: Annotated[int, Field(ge=0)] = 0
 
 
 class TrainBlock(Frozen):
-    """Train every model on every data set, at every subset size, to every compute budget, for every seed."""
+    """Train every model on every data set, at every subset size, to every compute budget, for every seed.
+
+    learning_rate: of suite `tune`; or `swept`: of this suite's pretraining, with its recipe, at the nearest budget.
+    """
 
     models: Names
     datasets: Names
@@ -61,7 +60,7 @@ class TrainBlock(Frozen):
     budgets_gflop: Annotated[tuple[PositiveNumber, ...], Field(min_length=1)]
     seeds: Seeds
     scored_part: Literal["test", "validation"] = "test"
-    learning_rate: PositiveNumber | Literal["tuned"] | Sweep = "tuned"
+    learning_rate: PositiveNumber | Literal["tuned", "swept"] | Sweep = "tuned"
     augmentation: Literal["none", "shift"] | None = None  # None: the suite's
     resolution_px: Positive | None = None  # None: that of an embedded set, 32 px for other images
 
@@ -95,10 +94,10 @@ class FinetuneBlock(Frozen):
     """Adapt weights to data sets: a sweep on a held-out part, then a final run for every seed on all of it.
 
     learning_rates, steps: `paper` takes the data set's row of the ViT paper's Table 4. With one learning rate and one
-    recipe there is nothing to choose and no trial. BiT models also try BiT's HyperRule, unless `hyperrule` is false.
-    train_images: of train and validation together, drawn anew by each seed. crop, flip: false keeps images as they
-    are, true what the labels of the set allow. Weights of this suite's pretrainings keep their own seed, and the sweep
-    is held at the smallest and the largest budget; runs in between take the rate of the nearer one.
+    recipe there is nothing to choose and no trial. A grid of numbers grows like that of a Sweep; the paper's does not.
+    BiT models also try BiT's HyperRule, unless `hyperrule` is false. train_images: of train and validation together,
+    drawn anew by each seed. crop, flip: false keeps images as they are, true what the labels of the set allow. Weights
+    of this suite's pretrainings keep their own seed, and are swept like these, at the smallest and the largest budget.
     """
 
     models: Names
@@ -121,9 +120,9 @@ class PretrainBlock(Frozen):
     """Pretrain every model on every data set, with every number of images, to every budget, for every seed.
 
     budgets_gflop, budgets_exaflop: training compute; budgets_images: images seen; budgets_device_s: seconds of steps.
-    One of the four kinds. learning_rate: a number; a sweep, held with the first seed and the most images at the
-    smallest and the largest budget; or `swept`: what another block's sweep of the model on the set found. The rest
-    replaces the suite's `[pretraining]` where it is given.
+    One of the four kinds. learning_rate: a number; a sweep, held with the most images at the smallest and the largest
+    budget, the nearer of which counts in between; or `swept`: what another block's sweep of the model on the set found.
+    The rest replaces the suite's `[pretraining]` where it is given.
     """
 
     models: Names

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from bench.catalog.datasets import DatasetRow
 from bench.errors import RequestError, UnknownNameError
 from bench.suite.cell import Device, Precision
+from bench.suite.sweeps import Result
 
 
 @dataclass(frozen=True)
@@ -83,11 +84,10 @@ class Surroundings:
     find_images: name -> facts of a set that pretrained models meet. find_pretraining: name and resolution -> facts of a
     set that they are pretrained on. native_resolution: model name -> pixels; raises
     UnknownNameError for a model that does not exist. file_weights: model, path -> `sha256 <16 digits>`.
-    validation_top1: cell id -> validation accuracy of a finished cell, minus infinity for one that failed; sweeps
-    choose their next trials by it. trained_weights: cell id -> `sha256 <16 digits>` of what a training ended with,
-    None for one that failed. largest_batches: cell id -> the largest batch that a finished search found, 0 for none.
-    extra_datasets: trained on wherever the first data set of the suite is, in full. abilities: of the device.
-    trials: cell id -> what a finished trial of settings gave.
+    validation: cell id -> what a finished cell gave on the validation part; sweeps choose by it. trained_weights: cell
+    id -> `sha256 <16 digits>` of what a training ended with, None for one that failed. largest_batches: cell id -> the
+    largest batch that a finished search found, 0 for none. extra_datasets: trained on wherever the first data set of
+    the suite is, in full. abilities: of the device. trials: cell id -> what a finished trial of settings gave.
     """
 
     device: Device
@@ -97,7 +97,7 @@ class Surroundings:
     find_pretraining: Callable[[str, int], PretrainingFacts] = _nothing_to_pretrain_on
     file_weights: Callable[[str, str], str] = _own_file
     extra_datasets: tuple[str, ...] = ()
-    validation_top1: Mapping[str, float] = field(default_factory=dict)
+    validation: Mapping[str, Result] = field(default_factory=dict)
     trained_weights: Mapping[str, str | None] = field(default_factory=dict)
     largest_batches: Mapping[str, int] = field(default_factory=dict)
     abilities: Callable[[], Abilities] = Abilities

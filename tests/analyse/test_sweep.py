@@ -1,4 +1,4 @@
-"""The learning rates in the catalog are those that the committed sweep chose."""
+"""What is adopted of a recorded sweep, and what is refused."""
 
 from __future__ import annotations
 
@@ -9,51 +9,82 @@ import pytest
 from bench.analyse.sweep import choose_rates
 from bench.catalog.tuned import tuned_rates, write_tuned_rates
 from bench.errors import RequestError
-from bench.store.files import read_records, suite_folder
 from bench.store.record import Record
+from bench.suite.plan import definition_of
+from bench.suite.spec import parse_suite
 
-RESULTS = Path(__file__).resolve().parents[2] / "results"
+SWEEP = parse_suite(
+    """
+question = "Which rate?"
+[[train]]
+models = ["vit_32px_s", "resnet_32px_s"]
+datasets = ["textures"]
+budgets_gflop = [300]
+seeds = [5, 6]
+scored_part = "validation"
+learning_rate = { learning_rates = [0.001, 0.003, 0.009] }
+""",
+    Path("sweep.toml"),
+)
 
 
-def trial(rate: float, top1: float, status: str = "ok") -> Record:
+def trial(
+    rate: float, top1: float, seed: int = 5, status: str = "ok", *, model: str = "vit_32px_s", definition: str = ""
+) -> Record:
     return Record(
-        suite="tune",
-        cell_id=f"{rate:016.6f}",
+        suite="sweep",
+        cell_id=f"{rate:010.6f}-{seed:05d}",
         cell={
-            "task": "train", "model": "m", "dataset": "d", "scored_part": "validation",
-            "recipe": {"learning_rate": rate},
+            "task": "train", "model": model, "definition": definition or definition_of(model), "dataset": "textures",
+            "num_classes": 10, "scored_part": "validation", "seed": seed, "recipe": {"learning_rate": rate},
         },
         status=status,  # type: ignore[arg-type]
-        values={"validation_top1_pct": top1} if status == "ok" else {},
+        values={"validation_top1_pct": top1, "validation_images": 1000} if status == "ok" else {},
         conditions={},
         started_at="2026-01-01T00:00:00.000+00:00",
         wall_s=0.0,
     )  # fmt: skip
 
 
-def test_the_best_validation_wins_and_a_tie_goes_to_the_smaller_rate() -> None:
-    (chosen,) = choose_rates([trial(0.001, 90.0), trial(0.003, 95.0), trial(0.009, 95.0)])
-    assert (chosen.learning_rate, chosen.trials, chosen.at_edge) == (0.003, 3, False)
+GROWING = [0.001, 0.003, 0.009, 0.027, 0.081, 0.243, 0.729, 2.19, 6.57]  # to the last extension
+GRID = [trial(0.001, 60.0), trial(0.003, 90.0), trial(0.009, 70.0)]
 
 
-def test_a_diverged_trial_counts_as_tried() -> None:
-    (chosen,) = choose_rates([trial(0.001, 90.0), trial(0.003, 95.0), trial(0.009, 0.0, "failed")])
-    assert (chosen.trials, chosen.at_edge) == (3, False)
+def test_the_mean_over_the_seeds_is_adopted_with_the_trials_behind_it() -> None:
+    (chosen,) = choose_rates([*GRID, trial(0.003, 86.0, seed=6)], SWEEP)
+    assert (chosen.model, chosen.learning_rate, chosen.validation_top1_pct) == ("vit_32px_s", 0.003, 88.0)
+    assert (chosen.seeds, chosen.trials, chosen.cell_id) == (2, 4, GRID[1].cell_id)
 
 
-def test_a_winner_at_the_end_of_the_range_is_marked() -> None:
-    (chosen,) = choose_rates([trial(0.001, 90.0), trial(0.003, 95.0)])
-    assert chosen.at_edge
+def test_a_diverged_trial_bounds_the_grid() -> None:
+    records = [*GRID[:2], trial(0.009, 0.0, status="failed"), trial(0.003, 86.0, seed=6)]
+    assert [rate.learning_rate for rate in choose_rates(records, SWEEP)] == [0.003]
+
+
+def test_trials_of_what_a_name_stood_for_before_do_not_count() -> None:
+    with pytest.raises(RequestError, match="vitbench run sweep"):
+        choose_rates([trial(0.003, 90.0, definition="another network")], SWEEP)
+
+
+@pytest.mark.parametrize(
+    ("records", "why"),
+    [
+        (GRID, "vit_32px_s: trials are still to come"),
+        ([trial(rate, 11.0) for rate in (0.001, 0.003, 0.009)], "vit_32px_s: no trial was above chance; give the"),
+        (
+            [trial(rate, 20.0 + 8 * step, seed) for step, rate in enumerate(GROWING) for seed in (5, 6)],
+            "vit_32px_s: 6.57 is best and at the edge",
+        ),
+    ],
+)
+def test_a_sweep_that_chose_nothing_is_refused_with_the_models_name(records: list[Record], why: str) -> None:
+    with pytest.raises(RequestError, match=why):
+        choose_rates(records, SWEEP)
 
 
 def test_nothing_to_choose_from_is_an_error() -> None:
-    with pytest.raises(RequestError, match="vitbench run tune"):
-        choose_rates([])
-
-
-def test_the_catalog_holds_what_the_committed_sweep_chose() -> None:
-    chosen = choose_rates(read_records(suite_folder(RESULTS, "tune", local=False)).records)
-    assert {rate.model: rate for rate in chosen} == tuned_rates()
+    with pytest.raises(RequestError, match="vitbench run sweep"):
+        choose_rates([], SWEEP)
 
 
 def test_a_written_table_reads_back_the_same(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from bench.measure.weight_files import save_weights
 from bench.store.record import Record
 from bench.suite.cell import Settings, SpeedCell
 from bench.suite.spec import Suite, parse_suite
+from bench.suite.sweeps import FAILED, Result
 from bench.suite.world import TrialResult
 
 
@@ -44,18 +45,18 @@ def trial(status: str, values: dict[str, Any]) -> Record:
 @pytest.mark.parametrize(
     ("status", "values", "known"),
     [
-        ("ok", {"top1_pct": 80.0}, {"0123456789abcdef": 80.0}),
-        ("failed", {"is_final": True}, {"0123456789abcdef": float("-inf")}),
-        ("oom", {}, {"0123456789abcdef": float("-inf")}),
+        ("ok", {"top1_pct": 80.0, "scored_images": 100}, {"0123456789abcdef": Result(80.0, 100)}),
+        ("failed", {"is_final": True}, {"0123456789abcdef": FAILED}),
+        ("oom", {}, {"0123456789abcdef": FAILED}),
         ("failed", {}, {}),  # killed, or its images were gone: nothing is known of its learning rate
         ("skipped", {}, {}),
     ],
 )
 def test_a_sweep_chooses_among_trials_that_say_something(
-    tmp_path: Path, status: str, values: dict[str, Any], known: dict[str, float]
+    tmp_path: Path, status: str, values: dict[str, Any], known: dict[str, Result]
 ) -> None:
     world = Here("cpu", Supplies(), tmp_path).surroundings([trial(status, values)])
-    assert world.validation_top1 == known
+    assert world.validation == known
 
 
 def test_a_place_of_vtabs_files_is_no_set_of_the_users_own(tmp_path: Path) -> None:

@@ -1,10 +1,8 @@
-"""Plans: which cells, in which order, and how a sweep grows."""
+"""Plans: which cells, and in which order."""
 
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,8 +13,7 @@ from bench.catalog.tuned import tuned_learning_rate
 from bench.errors import RequestError, UnknownNameError
 from bench.suite.cell import MemoryCell, Settings, SpeedCell, TrainCell, cell_id_of, parse_cell
 from bench.suite.plan import definition_of, plan
-from bench.suite.spec import Sweep, load_suite, parse_suite
-from bench.suite.sweeps import sweep_trials
+from bench.suite.spec import load_suite, parse_suite
 from bench.suite.world import ImagesFacts, Surroundings
 
 WORLD = Surroundings(device="cpu", find_dataset=lambda name, _: find_dataset(name), native_resolution=lambda _: 32)
@@ -154,37 +151,3 @@ def test_a_users_data_set_stays_out_of_a_sweep() -> None:
 def test_pocket_asks_for_seventy_two_trainings() -> None:
     cells = plan(load_suite("pocket"), WORLD)
     assert sum(isinstance(cell, TrainCell) for cell in cells) == 72
-
-
-def peak_at(best: float) -> Callable[[float], float]:
-    return lambda rate: 100 - abs(best - rate) / best
-
-
-def test_a_sweep_waits_until_its_first_trials_are_known() -> None:
-    sweep = Sweep(learning_rates=(0.001, 0.003, 0.009), extra_trials=2)
-    assert sweep_trials(sweep, lambda _: None) == [0.001, 0.003, 0.009]
-
-
-@pytest.mark.parametrize(("best", "expected"), [(1.0, [0.027, 0.081]), (1e-5, [0.000333, 0.000111])])
-def test_an_optimum_at_an_edge_extends_the_grid(best: float, expected: list[float]) -> None:
-    sweep = Sweep(learning_rates=(0.001, 0.003, 0.009), extra_trials=2)
-    assert sweep_trials(sweep, peak_at(best))[3:] == expected
-
-
-def test_an_optimum_inside_is_refined_on_both_sides() -> None:
-    sweep = Sweep(learning_rates=(0.001, 0.003, 0.009), extra_trials=2)
-    assert sorted(sweep_trials(sweep, peak_at(0.003))[3:]) == [0.00173, 0.0052]
-
-
-def test_every_model_gets_the_same_number_of_trials_whatever_its_results() -> None:
-    sweep = Sweep(learning_rates=(0.001, 0.003, 0.009), extra_trials=4)
-    for best in (1e-5, 0.0011, 0.003, 0.004, 1.0):
-        trials = sweep_trials(sweep, peak_at(best))
-        assert len(trials) == len(set(trials)) == 7
-
-
-def test_a_failed_trial_counts_as_the_worst_and_the_search_goes_on() -> None:
-    sweep = Sweep(learning_rates=(0.001, 0.003, 0.009), extra_trials=2)
-    trials = sweep_trials(sweep, lambda rate: -math.inf if rate > 0.005 else peak_at(0.003)(rate))
-    assert len(trials) == 5
-    assert max(trials) == 0.009

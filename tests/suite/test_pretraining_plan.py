@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from bench.catalog.datasets import find_dataset
 from bench.catalog.papers import read_table
 from bench.errors import RequestError, SuiteFileError
-from bench.suite.cell import Budget, Cell, FewshotCell, FinetuneCell, PixelsCell, PretrainCell
+from bench.suite.cell import Budget, Cell, FewshotCell, FinetuneCell, PixelsCell, PretrainCell, TrainCell
 from bench.suite.plan import plan
 from bench.suite.spec import load_suite, parse_suite
+from bench.suite.sweeps import Result
 from bench.suite.world import ImagesFacts, PretrainingFacts, Surroundings
 
 
@@ -31,6 +33,7 @@ WORLD = Surroundings(
     find_images=images,
     find_pretraining=corpus,
 )
+WITH_SETS = replace(WORLD, find_dataset=lambda name, _: find_dataset(name))
 
 SWEPT = """
 [[pretrain]]
@@ -40,7 +43,7 @@ train_images = [1000]
 resolution_px = 32
 budgets_gflop = [10, 40, 160]
 seeds = [3, 4]
-learning_rate = { learning_rates = [0.001, 0.01] }
+learning_rate = { learning_rates = [0.0001, 0.001, 0.01, 0.1] }
 """
 SMALLER = """
 [[pretrain]]
@@ -57,7 +60,7 @@ TUNED = """
 models = ["vit_32px_s"]
 datasets = ["digits"]
 weights = ["pretrained:full", "random"]
-learning_rates = [0.1, 0.3]
+learning_rates = [0.03, 0.1, 0.3, 0.9]
 steps = 10
 seeds = [3, 4]
 train_images = 500
@@ -74,14 +77,20 @@ def pretrainings(text: str, world: Surroundings = WORLD) -> list[PretrainCell]:
 
 
 def with_trials(text: str, best: Mapping[float, float]) -> Surroundings:
-    """The world once the trials are in. best: budget -> the learning rate that did best there."""
-    return replace(
-        WORLD,
-        validation_top1={
-            cell.cell_id: 90.0 if best.get(cell.budget.amount) == cell.recipe.learning_rate else 50.0
-            for cell in pretrainings(text)
-        },
-    )
+    """The world once the trials are in. best: budget -> the learning rate that did best; none learned elsewhere."""
+    world = WORLD
+    while True:
+        known = {
+            cell.cell_id: Result(
+                1.5 if (there := best.get(cell.budget.amount)) is None
+                else 90.0 if there == cell.recipe.learning_rate else 50.0,
+                2048,
+            )
+            for cell in pretrainings(text, world)
+        }  # fmt: skip
+        if known == world.validation:
+            return world
+        world = replace(WORLD, validation=known)
 
 
 def ended(cells: list[PretrainCell], world: Surroundings, *, but: PretrainCell | None = None) -> Surroundings:
@@ -93,7 +102,7 @@ def ended(cells: list[PretrainCell], world: Surroundings, *, but: PretrainCell |
 def test_a_sweep_is_held_at_both_ends_with_the_first_seed() -> None:
     trials = pretrainings(SWEPT)
     assert {(cell.budget.amount, cell.recipe.learning_rate, cell.seed) for cell in trials} == {
-        (budget, rate, 3) for budget in (10, 160) for rate in (0.001, 0.01)
+        (budget, rate, 3) for budget in (10, 160) for rate in (0.0001, 0.001, 0.01, 0.1)
     }
 
 
@@ -106,8 +115,54 @@ def test_runs_take_the_rate_of_the_nearer_end_and_a_trial_is_one_of_them() -> No
     assert {(cell.budget.amount, cell.recipe.learning_rate) for cell in finals} == {
         (10, 0.01), (40, 0.001), (160, 0.001)
     }  # fmt: skip
-    assert len(found) == 4 + 2 * 3 - 2, "a best trial is not run again"
+    assert len(found) == 8 + 2 * 3 - 2, "a best trial is not run again"
     assert trials < {cell.cell_id for cell in found}
+
+
+def test_a_budget_where_nothing_learned_takes_the_rate_of_the_one_where_something_did() -> None:
+    finals = [cell for cell in pretrainings(SWEPT, with_trials(SWEPT, {160: 0.001})) if cell.seed == 4]
+    assert {(cell.budget.amount, cell.recipe.learning_rate) for cell in finals} == {
+        (10, 0.001), (40, 0.001), (160, 0.001)
+    }  # fmt: skip
+
+
+def test_a_study_where_nothing_learned_takes_the_middle_of_the_grid() -> None:
+    finals = [cell for cell in pretrainings(SWEPT, with_trials(SWEPT, {})) if cell.seed == 4]
+    assert {(cell.budget.amount, cell.recipe.learning_rate) for cell in finals} == {
+        (10, 0.001), (40, 0.001), (160, 0.001)
+    }  # fmt: skip
+
+
+SCRATCH = """
+[[train]]
+models = ["vit_32px_s"]
+datasets = ["digits"]
+budgets_gflop = [150]
+seeds = [3, 4]
+learning_rate = "swept"
+"""
+
+
+def scratch(text: str, world: Surroundings) -> list[TrainCell]:
+    return [cell for cell in cells_of(text, world) if isinstance(cell, TrainCell)]
+
+
+def test_scratch_takes_the_recipe_and_the_rate_of_the_pretraining_nearest_in_compute() -> None:
+    swept = SWEPT + '[pretraining]\nweight_decay = 0.2\nbatch_size = 16\naugmentation = "none"\n'
+    assert not scratch(swept + SCRATCH, WITH_SETS), "it waits for the sweep"
+    trials = with_trials(swept, {10: 0.01, 160: 0.001})
+    runs = scratch(swept + SCRATCH, replace(WITH_SETS, validation=trials.validation))
+    assert [(cell.seed, cell.recipe.learning_rate) for cell in runs] == [(3, 0.001), (4, 0.001)]
+    recipe = runs[0].recipe
+    assert (recipe.weight_decay, recipe.batch_size, recipe.schedule, recipe.augmentation) == (0.2, 16, "linear", "none")
+    assert (recipe.label_smoothing, recipe.grad_clip_norm, recipe.validations) == (0.0, None, 1)
+
+
+def test_scratch_by_a_recipe_that_it_cannot_follow_is_refused() -> None:
+    with pytest.raises(RequestError, match="augmentation 'light' such a training does not have"):
+        scratch(SWEPT + SCRATCH, WITH_SETS)
+    with pytest.raises(RequestError, match=r"0 of its \[\[pretrain\]\] blocks sweep that model"):
+        scratch(SCRATCH + 'augmentation = "shift"\n', WITH_SETS)
 
 
 def test_a_block_takes_the_rates_that_another_one_swept() -> None:
@@ -126,7 +181,7 @@ def test_transfers_wait_for_all_pretrainings_of_their_model() -> None:
     assert not _pretrained_tunings(text, ended(runs, world, but=runs[-1])), "no transfer while a run is missing"
     trials = _pretrained_tunings(text, ended(runs, world))
     assert {cell.scored_part for cell in trials} == {"validation"}
-    assert len(trials) == 2 * 2, "two rates at two budgets, with the first seed's weights"
+    assert len(trials) == 4 * 2, "four rates at two budgets, with the first seed's weights"
     assert {cell.seed for cell in trials} == {3}
 
 
@@ -143,16 +198,17 @@ def test_each_pretraining_is_fine_tuned_once_with_its_own_seed_at_the_nearer_end
     text, world = SWEPT + SMALLER + TUNED, with_trials(SWEPT, {10: 0.01, 160: 0.001})
     world = ended(pretrainings(text, world), world)
     origin = {f"sha256 {cell.cell_id}": cell for cell in pretrainings(text, world)}
-    trials = _pretrained_tunings(text, world)
     best = {10.0: 0.3, 160.0: 0.1}
-    known = {
-        cell.cell_id: float(cell.recipe.learning_rate == best[origin[cell.weights].budget.amount]) for cell in trials
-    }
-    finals = [
-        cell
-        for cell in _pretrained_tunings(text, replace(world, validation_top1={**world.validation_top1, **known}))
-        if cell.scored_part == "test"
-    ]
+    for _ in range(2):  # the first seed's trials, then those of the best rates with the second one
+        trials = [cell for cell in _pretrained_tunings(text, world) if cell.scored_part == "validation"]
+        known = {
+            cell.cell_id: Result(
+                90.0 if cell.recipe.learning_rate == best[origin[cell.weights].budget.amount] else 50.0, 1000
+            )
+            for cell in trials
+        }
+        world = replace(world, validation={**world.validation, **known})
+    finals = [cell for cell in _pretrained_tunings(text, world) if cell.scored_part == "test"]
     assert all(origin[cell.weights].train_images == 1000 for cell in finals), "pretrained:full"
     assert all(cell.seed == origin[cell.weights].seed for cell in finals)
     found = sorted((origin[cell.weights].budget.amount, cell.seed, cell.recipe.learning_rate) for cell in finals)
@@ -207,8 +263,8 @@ def test_the_pixel_control_is_a_cell_for_each_seed() -> None:
 
 def test_the_shipped_study_has_what_it_promises() -> None:
     suite = load_suite("pretrain-desk")
-    cells = [cell for cell in plan(suite, WORLD) if isinstance(cell, PretrainCell)]
-    assert len({cell.model for cell in cells}) == 8
+    cells = [cell for cell in plan(suite, WITH_SETS) if isinstance(cell, PretrainCell)]
+    assert len({cell.model for cell in cells}) == 4
     main, _, sizes = suite.pretrain
     assert len(main.budgets) >= 4
     assert all(3 <= b.amount / a.amount <= 4 for a, b in zip(main.budgets, main.budgets[1:], strict=False))

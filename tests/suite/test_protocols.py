@@ -12,6 +12,7 @@ from bench.errors import RequestError, SuiteFileError
 from bench.suite.cell import EvaluateCell, FewshotCell, FinetuneCell, PreflightCell, TrainCell
 from bench.suite.plan import plan
 from bench.suite.spec import load_suite, parse_suite
+from bench.suite.sweeps import Result
 from bench.suite.world import ImagesFacts, Surroundings
 
 
@@ -31,7 +32,7 @@ FINETUNE = """
 [[finetune]]
 models = ["vit_base_patch16_224.augreg_in21k"]
 datasets = ["cifar10"]
-learning_rates = [0.01, 0.03]
+learning_rates = [0.01, 0.03, 0.1]
 steps = 100
 """
 BIT = FINETUNE.replace("vit_base_patch16_224.augreg_in21k", "resnetv2_50x1_bit.goog_in21k")
@@ -46,9 +47,16 @@ def finetunings(text: str, world: Surroundings = WORLD) -> list[FinetuneCell]:
 
 
 def with_results(*top1: float, text: str = FINETUNE) -> list[FinetuneCell]:
-    trials = finetunings(text)
-    known = {trial.cell_id: value for trial, value in zip(trials, top1, strict=False)}
-    return finetunings(text, replace(WORLD, validation_top1=known))
+    """The plan once the trials of each recipe give so much with every seed; those of a recipe without stay out."""
+    recipes = [trial.recipe for trial in finetunings(text)]
+    known: dict[str, Result] = {}
+    while True:
+        cells = finetunings(text, replace(WORLD, validation=known))
+        trials = [c for c in cells if c.scored_part == "validation" and c.recipe in recipes[: len(top1)]]
+        found = {trial.cell_id: Result(top1[recipes.index(trial.recipe)], 10_000) for trial in trials}
+        if found == known:
+            return cells
+        known = found
 
 
 def test_a_sweep_begins_with_its_trials_alone() -> None:
@@ -56,41 +64,54 @@ def test_a_sweep_begins_with_its_trials_alone() -> None:
     assert [(trial.recipe.learning_rate, trial.scored_part, trial.seed) for trial in trials] == [
         (0.01, "validation", 0),
         (0.03, "validation", 0),
+        (0.1, "validation", 0),
     ]
 
 
 def test_final_runs_wait_for_the_last_trial() -> None:
-    assert len(with_results(80.0)) == 2
+    assert len(with_results(80.0, 90.0)) == 3
 
 
 def test_final_runs_take_the_best_trials_rate_for_every_seed() -> None:
-    final = [cell for cell in with_results(80.0, 90.0) if cell.scored_part == "test"]
+    final = [cell for cell in with_results(80.0, 90.0, 70.0) if cell.scored_part == "test"]
     assert [(cell.recipe.learning_rate, cell.seed) for cell in final] == [(0.03, 0), (0.03, 1), (0.03, 2)]
 
 
 def test_of_equal_trials_the_smaller_rate_is_taken() -> None:
-    final = [cell for cell in with_results(80.0, 80.0) if cell.scored_part == "test"]
-    assert {cell.recipe.learning_rate for cell in final} == {0.01}
+    final = [cell for cell in with_results(70.0, 80.0, 80.0) if cell.scored_part == "test"]
+    assert {cell.recipe.learning_rate for cell in final} == {0.03}
+
+
+def test_the_grid_grows_until_the_best_rate_is_inside_it() -> None:
+    trials = finetunings(FINETUNE)
+    known = {trial.cell_id: Result(top1, 10_000) for trial, top1 in zip(trials, (60.0, 70.0, 80.0), strict=True)}
+    grown = finetunings(FINETUNE, replace(WORLD, validation=known))
+    assert [cell.recipe.learning_rate for cell in grown] == [0.01, 0.03, 0.1, 0.316]
+
+
+def test_where_no_trial_learned_the_middle_of_the_grid_is_taken() -> None:
+    final = [cell for cell in with_results(10.0, 9.0, 10.5) if cell.scored_part == "test"]
+    assert {cell.recipe.learning_rate for cell in final} == {0.03}
 
 
 def test_nothing_follows_when_every_trial_failed() -> None:
-    assert [cell.scored_part for cell in with_results(float("-inf"), float("-inf"))] == ["validation"] * 2
+    assert [cell.scored_part for cell in with_results(*[float("-inf")] * 3)] == ["validation"] * 3
 
 
 def test_one_rate_needs_no_trial() -> None:
-    cells = finetunings(FINETUNE.replace("[0.01, 0.03]", "[0.01]"))
+    cells = finetunings(FINETUNE.replace("[0.01, 0.03, 0.1]", "[0.01]"))
     assert [cell.scored_part for cell in cells] == ["test"] * 3
 
 
 def test_bit_models_try_the_hyperrule_too_and_keep_the_better_on_validation() -> None:
-    assert [trial.recipe.name for trial in finetunings(BIT)] == ["vit", "vit", "bit"]
-    final = [cell for cell in with_results(80.0, 81.0, 82.0, text=BIT) if cell.scored_part == "test"]
+    assert [trial.recipe.name for trial in finetunings(BIT)] == ["vit", "vit", "vit", "bit"]
+    final = [cell for cell in with_results(80.0, 81.0, 79.0, 83.0, text=BIT) if cell.scored_part == "test"]
     assert {cell.recipe.name for cell in final} == {"bit"}
     assert not any(cell.recipe.name == "bit" for cell in finetunings(BIT + "hyperrule = false\n"))
 
 
 def test_the_papers_rates_and_steps_are_taken_for_its_data_sets() -> None:
-    text = FINETUNE.replace("learning_rates = [0.01, 0.03]\nsteps = 100", "").replace("cifar10", "pets")
+    text = FINETUNE.replace("learning_rates = [0.01, 0.03, 0.1]\nsteps = 100", "").replace("cifar10", "pets")
     trials = finetunings(text)
     assert [trial.recipe.learning_rate for trial in trials] == [0.001, 0.003, 0.01, 0.03]
     assert {trial.recipe.steps for trial in trials} == {500}
@@ -98,7 +119,7 @@ def test_the_papers_rates_and_steps_are_taken_for_its_data_sets() -> None:
 
 def test_vtab_has_one_rate_and_so_no_trial() -> None:
     cells = finetunings(
-        FINETUNE.replace("learning_rates = [0.01, 0.03]\nsteps = 100", "").replace("cifar10", "vtab_dtd")
+        FINETUNE.replace("learning_rates = [0.01, 0.03, 0.1]\nsteps = 100", "").replace("cifar10", "vtab_dtd")
     )
     assert [(cell.scored_part, cell.recipe.learning_rate, cell.recipe.steps) for cell in cells] == [
         ("test", 0.01, 2500)
@@ -114,7 +135,7 @@ def test_crops_and_flips_follow_the_data_set() -> None:
 
 
 def test_the_group_vtab_has_nineteen_tasks() -> None:
-    cells = finetunings(FINETUNE.replace("cifar10", "@vtab").replace("[0.01, 0.03]", "[0.01]") + "seeds = [0]\n")
+    cells = finetunings(FINETUNE.replace("cifar10", "@vtab").replace("[0.01, 0.03, 0.1]", "[0.01]") + "seeds = [0]\n")
     assert len({cell.dataset for cell in cells}) == 19
 
 
@@ -156,7 +177,8 @@ weights = ["file:weights/{model}.safetensors"]
 
 def test_a_users_images_are_looked_at_first_and_join_the_first_block_of_each_protocol() -> None:
     text = (
-        FINETUNE.replace("[0.01, 0.03]", "[0.01]") + "[[fewshot]]\nmodels = ['resnet50.a1_in1k']\ndatasets = ['pets']"
+        FINETUNE.replace("[0.01, 0.03, 0.1]", "[0.01]")
+        + "[[fewshot]]\nmodels = ['resnet50.a1_in1k']\ndatasets = ['pets']"
     )
     cells = cells_of(text, replace(WORLD, extra_datasets=("mine",)))
     assert isinstance(cells[0], PreflightCell)
