@@ -1,4 +1,4 @@
-"""What is adopted of a recorded sweep, and what is refused."""
+"""The learning rates in the catalog are those that the committed sweep chose."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ import pytest
 from bench.analyse.sweep import choose_rates
 from bench.catalog.tuned import tuned_rates, write_tuned_rates
 from bench.errors import RequestError
+from bench.store.files import read_records, suite_folder
 from bench.store.record import Record
 from bench.suite.plan import definition_of
-from bench.suite.spec import parse_suite
+from bench.suite.spec import load_suite, parse_suite
 
+RESULTS = Path(__file__).resolve().parents[2] / "results"
 SWEEP = parse_suite(
     """
 question = "Which rate?"
@@ -85,6 +87,15 @@ def test_a_sweep_that_chose_nothing_is_refused_with_the_models_name(records: lis
 def test_nothing_to_choose_from_is_an_error() -> None:
     with pytest.raises(RequestError, match="vitbench run sweep"):
         choose_rates([], SWEEP)
+
+
+def test_the_catalog_holds_what_the_committed_sweep_chose() -> None:
+    chosen = choose_rates(read_records(suite_folder(RESULTS, "tune", local=False)).records, load_suite("tune"))
+    assert {rate.model: rate for rate in chosen} == tuned_rates()
+
+
+def test_every_rate_in_the_catalog_was_tried_with_three_seeds() -> None:
+    assert {rate.seeds for rate in tuned_rates().values()} == {3}
 
 
 def test_a_written_table_reads_back_the_same(tmp_path: Path) -> None:

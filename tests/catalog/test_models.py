@@ -60,7 +60,7 @@ def test_small_models_come_in_three_sizes_per_family() -> None:
     sizes: dict[str, set[str]] = {}
     for name in select_models(["@small"]):
         sizes.setdefault(name.rpartition("_")[0], set()).add(model_rows()[name].size_class)
-    assert set(sizes) == {"vit_32px", "resnet_32px", "mbconv_32px", "hybrid_32px"}
+    assert set(sizes) == {"vit_32px", "vit_p4_32px", "resnet_32px", "mbconv_32px", "hybrid_32px"}
     assert all(classes == {"S", "M", "L"} for classes in sizes.values())
 
 
@@ -77,7 +77,7 @@ def test_patterns_and_groups_expand_once_and_in_order() -> None:
         "vit_32px_l",
         "resnet50",
     ]
-    assert len(select_models(["@small", "@small"])) == 12
+    assert len(select_models(["@small", "@small"])) == 15
     assert len(select_models(["@systems", "@small"])) == len(model_rows())
 
 

@@ -58,11 +58,11 @@ processes = 3
 """
     cells = cells_of(text)
     speed = [cell for cell in cells if isinstance(cell, SpeedCell)]
-    assert [cell.repeat for cell in speed] == [0] * 12 + [1] * 12 + [2] * 12
+    assert [cell.repeat for cell in speed] == [0] * 15 + [1] * 15 + [2] * 15
     rounds = [[cell.model for cell in speed if cell.repeat == repeat] for repeat in range(3)]
     assert rounds[0] != rounds[1]
     assert sorted(rounds[0]) == sorted(rounds[1])
-    assert all(isinstance(cell, MemoryCell) for cell in cells[36:])
+    assert all(isinstance(cell, MemoryCell) for cell in cells[45:])
 
 
 def test_a_cell_id_is_the_same_after_a_round_trip_and_differs_by_seed() -> None:
@@ -148,6 +148,13 @@ def test_a_users_data_set_stays_out_of_a_sweep() -> None:
     assert len(cells_of(text, users_world(90))) == len(cells_of(text))
 
 
-def test_pocket_asks_for_seventy_two_trainings() -> None:
+def test_pocket_asks_for_ninety_trainings() -> None:
     cells = plan(load_suite("pocket"), WORLD)
-    assert sum(isinstance(cell, TrainCell) for cell in cells) == 72
+    assert sum(isinstance(cell, TrainCell) for cell in cells) == 90
+
+
+def test_the_sweep_tries_every_rate_with_one_seed_first() -> None:
+    cells = [cell for cell in plan(load_suite("tune"), WORLD) if isinstance(cell, TrainCell)]
+    assert len({cell.model for cell in cells}) == 15
+    assert len(cells) == 15 * 3
+    assert {cell.seed for cell in cells} == {100}

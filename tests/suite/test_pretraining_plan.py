@@ -264,7 +264,7 @@ def test_the_pixel_control_is_a_cell_for_each_seed() -> None:
 def test_the_shipped_study_has_what_it_promises() -> None:
     suite = load_suite("pretrain-desk")
     cells = [cell for cell in plan(suite, WITH_SETS) if isinstance(cell, PretrainCell)]
-    assert len({cell.model for cell in cells}) == 4
+    assert len({cell.model for cell in cells}) == 5
     main, _, sizes = suite.pretrain
     assert len(main.budgets) >= 4
     assert all(3 <= b.amount / a.amount <= 4 for a, b in zip(main.budgets, main.budgets[1:], strict=False))

@@ -51,17 +51,17 @@ def cells_of(text: str, world: Surroundings = WORLD) -> list[Cell]:
 def test_training_steps_come_in_rounds_of_random_order_and_memory_once() -> None:
     cells = cells_of(TRAINING)
     steps = [cell for cell in cells if isinstance(cell, TrainingStepCell)]
-    assert [cell.repeat for cell in steps] == [0] * 8 + [1] * 8
+    assert [cell.repeat for cell in steps] == [0] * 10 + [1] * 10
     orders = [[(cell.model, cell.batch_size) for cell in steps if cell.repeat == repeat] for repeat in range(2)]
     assert orders[0] != orders[1]
     assert sorted(orders[0]) == sorted(orders[1])
-    assert sum(isinstance(cell, TrainingMemoryCell) for cell in cells) == 8
-    assert len(cells) == 16 + 8  # nothing is timed that was not asked for
+    assert sum(isinstance(cell, TrainingMemoryCell) for cell in cells) == 10
+    assert len(cells) == 20 + 10  # nothing is timed that was not asked for
 
 
 def test_a_search_is_once_per_model_and_its_budget_is_part_of_the_cell() -> None:
     searches = [cell for cell in cells_of(LARGEST) if isinstance(cell, LargestBatchCell)]
-    assert len(searches) == 4
+    assert len(searches) == 5
     assert {(cell.memory_limit_mib, cell.cap) for cell in searches} == {(256, 4096)}
     other = [cell for cell in cells_of(LARGEST.replace("256", "512")) if isinstance(cell, LargestBatchCell)]
     assert {cell.cell_id for cell in searches}.isdisjoint(cell.cell_id for cell in other)
