@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import math
 import textwrap
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
-    from bench.analyse.claims.verdicts import JudgedClaim, Verdict
+    from bench.analyse.claim_verdicts import JudgedClaim, Verdict
 
 _WIDTH = 110
+_OPEN = (math.inf, -math.inf)
+_MARKS = {"for": "+", "against": "-", "undecided": "?", "beside": " "}
 
 
 def claims(
@@ -25,72 +27,54 @@ def claims(
     as_json: Annotated[bool, typer.Option("--json", help="A JSON list with every figure and its record ids.")] = False,
 ) -> None:
     """Judge claims on ViTs and CNNs by published numbers and by your records; with NAME, show every figure."""
-    from bench.analyse.claims.judge import judge_claims
-    from bench.analyse.claims.verdicts import judged_json
+    from bench.analyse.claims import judge_claims
     from bench.catalog.claims import claim_rows
-    from bench.cli.stored import stored_inspections, studied_suites
+    from bench.cli.stored import studied_suites
+    from bench.cli.words import table
     from bench.errors import UnknownNameError
+    from bench.plain_text import printable
 
     rows = claim_rows()
     for one in name or ():
         if one not in rows:
             raise UnknownNameError("claim", one, rows, listed_by="claims")
     wanted = {one: rows[one] for one in dict.fromkeys(name or rows)}
-    roots = results or [Path("results")]
-    studies = studied_suites(roots, shipped)
-    judged = judge_claims(studies, stored_inspections(roots, shipped), claims=wanted)
+    studies = studied_suites(results or [Path("results")], shipped)
+    judged = judge_claims(studies, wanted)
     if as_json:
-        typer.echo(json.dumps(judged_json(judged), indent=2, allow_nan=False))
+        typer.echo(json.dumps([_json(one) for one in judged], indent=2, allow_nan=False))
         return
-    typer.echo("\n\n".join(_told(one) for one in judged) if name else _listed(judged))
+    if name:
+        typer.echo(printable("\n\n".join(_told(one) for one in judged)))
+    else:
+        lines = [[one.claim.id, one.published.word, one.measured.word] for one in judged]
+        listed = table(["Claim", "By published numbers", "By the records read"], lines)
+        typer.echo(f"{listed}\n\n`vitbench claims NAME` says what a claim is and shows its figures.")
     if not studies:
         typer.echo("\nNo records were read: `vitbench run` makes some, `--shipped` reads the committed ones.")
 
 
-def _listed(judged: Sequence[JudgedClaim]) -> str:
-    from bench.cli.words import table
-
-    rows = [[one.claim.id, one.published.word, _verdict(one.measured)] for one in judged]
-    listed = table(["Claim", "By published numbers", "By the records read"], rows)
-    return f"{listed}\n\n`vitbench claims NAME` says what a claim is and shows its figures."
-
-
-def _verdict(verdict: Verdict) -> str:
-    return verdict.word if verdict.analogue is None else f"{verdict.word} (analogue: {verdict.analogue})"
-
-
 def _told(one: JudgedClaim) -> str:
-    """One claim: where it is made, both verdicts with their reasons, and every figure."""
-    from bench.analyse.claims.scope import scope_words
-
+    """One claim: where it is made, and both verdicts with every figure."""
     claim = one.claim
-    lines = [
-        f"{claim.id}: {claim.statement}",
-        f"  {claim.kind}: {claim.where} (place and wording: {claim.certainty})",
-        f"  scope: {scope_words(claim.scope)}",
-    ]
-    for title, verdict in (("published", one.published), ("measured", one.measured)):
-        lines += ["", f"  {title}: {_verdict(verdict)}"]
-        lines += textwrap.wrap(verdict.reason, _WIDTH, initial_indent="    ", subsequent_indent="    ")
-        if verdict.analogue_of:
-            outside = f"Outside the scope: {verdict.analogue_of}."
-            lines += textwrap.wrap(outside, _WIDTH, initial_indent="    ", subsequent_indent="    ")
-        lines += _figures(verdict)
-    return _printable("\n".join(lines))
+    lines = textwrap.wrap(f"{claim.id}: {claim.statement} ({claim.where})", _WIDTH, subsequent_indent="  ")
+    lines += ["", f"  published: {one.published.word}", *_figures(one.published)]
+    lines += textwrap.wrap(claim.note, _WIDTH, initial_indent="    ", subsequent_indent="    ")
+    needs = "" if one.measured.figures else f", needs {claim.needs}"
+    return "\n".join([*lines, "", f"  measured: {one.measured.word}{needs}", *_figures(one.measured)])
 
 
 def _figures(verdict: Verdict) -> list[str]:
-    from bench.analyse.claims.words import figure_words
-
-    marks = {"for": "+", "against": "-", "undecided": "?", "context": " "}
-    lines = []
-    for figure in verdict.evidence:
-        origin = figure.source or f"{len(figure.record_ids)} records{f' of {figure.suite}' if figure.suite else ''}"
-        lines.append(f"    {marks[figure.bearing]} {figure_words(figure)} [{origin}]")
-    return lines
+    return [
+        f"    {_MARKS[figure.bearing]} {figure.words} [{figure.source or f'{len(figure.record_ids)} records'}]"
+        for figure in verdict.figures
+    ]
 
 
-def _printable(text: str) -> str:
-    from bench.plain_text import printable
-
-    return printable(text)
+def _json(one: JudgedClaim) -> dict[str, Any]:
+    """As JSON values, numbers unrounded; what is open or not known is null."""
+    found: dict[str, Any] = {key: getattr(one.claim, key) for key in ("id", "statement", "where", "needs", "note")}
+    for side, verdict in (("published", one.published), ("measured", one.measured)):
+        figures = [{key: None if value in _OPEN else value for key, value in vars(f).items()} for f in verdict.figures]
+        found[side] = {"word": verdict.word, "reason": verdict.reason, "figures": figures}
+    return found

@@ -54,14 +54,13 @@ def report(
 
 def _write_claims(roots: list[Path], out: Path, shipped: bool, studies: Mapping[str, Study]) -> Path:
     """The page of the claims, from every stored suite. studies: those that were made already, by name."""
-    from bench.analyse.claims.judge import judge_claims
-    from bench.cli.stored import stored_inspections, studied_suites
+    from bench.analyse.claims import judge_claims
+    from bench.cli.stored import studied_suites
     from bench.report.page import write_claims
 
     found = studied_suites(roots, shipped, studies)
     command = f"vitbench report{_flags(roots, shipped)}"
-    judged = judge_claims(found, stored_inspections(roots, shipped))
-    return write_claims(out, judged, [one.suite for one in found], rebuild_command=command)
+    return write_claims(out, judge_claims(found), [one.suite for one in found], rebuild_command=command)
 
 
 def _flags(roots: list[Path], shipped: bool) -> str:

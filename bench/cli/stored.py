@@ -10,7 +10,6 @@ import typer
 
 if TYPE_CHECKING:
     from bench.analyse.study import Study
-    from bench.store.inspections import Inspection
     from bench.store.suites import StoredSuite
 
 
@@ -56,16 +55,6 @@ def studied_suites(roots: Sequence[Path], shipped: bool, made: Mapping[str, Stud
         if stored.records:
             found.append(study(name, stored.records, stored.predictions))
     return found
-
-
-def stored_inspections(roots: Sequence[Path], shipped: bool) -> list[Inspection]:
-    """What inspections stored beside the records of every suite, in the order of suites and folders."""
-    from bench.store.files import stored_suites, suite_folder
-    from bench.store.inspections import read_inspections
-
-    names = sorted({name for root in roots for name in stored_suites(root, local=not shipped)})
-    folders = [suite_folder(root, name, local=not shipped) for name in names for root in roots]
-    return [one for folder in folders for one in read_inspections(folder).inspections]
 
 
 def meant_dataset(dataset: str, names: Collection[str]) -> str:

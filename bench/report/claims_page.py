@@ -1,118 +1,116 @@
-"""The page of all claims: both verdicts with their reasons, and every figure behind them."""
+"""The page of all claims, and the section on them in a suite's report."""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import get_args
 
-from bench.analyse.claims.rules import can_be_decided
-from bench.analyse.claims.scope import scope_words
-from bench.analyse.claims.verdicts import Evidence, JudgedClaim, Verdict, Word
-from bench.analyse.claims.words import value_words
-from bench.report.claims_section import HEADING, claims_table, verdict_words
-from bench.report.formats import counted, fixed, listed
+from bench.analyse.claim_verdicts import Figure, JudgedClaim, Verdict, Word, shown, sources
+from bench.catalog.claims import PAPER
+from bench.report.formats import counted, listed
 from bench.report.markdown import Cell, Column, Table, escape, fenced, joined, render_table
+from bench.report.section import Section
 
-_INTRODUCTION = (
-    "Each statement is judged twice, by rules on numbers: by what was *published* (the ViT paper's tables, timm's "
-    "result files, the CNN papers; *computed* from these where it says so), and by what was *measured* in the records "
-    "read here. A rule says *supported*, *contradicted* or *inconclusive*, or that the numbers cannot test it. Records "
-    "outside a claim's scope (other pre-training, compute, resolution, device or data) never support or contradict it; "
-    "what they would say if the scope did not matter is the *analogue*. Several comparisons behind one claim share a "
-    "level of 95 % (Bonferroni), so that a claim on every set is not contradicted by chance. Where a paper prints no "
-    "spread, its numbers are taken as printed and the reason says so. Rules and scopes stand in "
-    "`bench/catalog/claims.toml`, and `vitbench claims NAME` prints one claim."
+HEADING = "The paper's claims and these numbers"
+_INTRODUCTION = f"""\
+- **Verdicts.** A claim is *supported* if every figure beside it agrees at 95 %, *contradicted* if one disagrees at 95 %
+  for all its figures together (Bonferroni), and else *inconclusive*.
+- **Points** are of top-1 accuracy: of Table 6 on the mean of five data sets, else on ImageNet or the set that is named.
+- **Brackets** are 95 % intervals: from the spread of three runs where Table 2 prints it, else from the number of test
+  images. They leave out the noise of pre-training: each model was pre-trained once. Ranges (2 to 4) have no interval.
+- **Times the compute** are a ResNet's over those of a ViT of equal accuracy, interpolated between the rows of Table 6.
+- **Equal MACs** are within a factor of 1.25; a ViT is compared with the fastest CNN there.
+- **Systems** differ in recipe as well as in architecture: a row that compares two says nothing of either alone.
+- **Places.** Sections, figures and tables without another name are those of {PAPER}, from memory but for
+  sections 4.2 and 4.4. A *popular account* is what is told of a paper without standing in it."""
+_SHORT = (
+    (rf"(https://arxiv\.org/abs/|arXiv ){PAPER.removeprefix('arXiv ')},? ", ""),
+    ("https://arxiv.org/abs/", "arXiv "),
+    ("https://github.com/huggingface/pytorch-image-models results/", "timm's results"),
+    ("https://github.com/", ""),
 )
-
-
-def claims_tables(judged: Sequence[JudgedClaim]) -> list[Table]:
-    """The verdicts, and every figure with its records or its publication: the files beside the page."""
-    return [claims_table("claims", judged, "Measured here", with_figures=False), evidence_table(judged)]
+_VERBS: dict[Word, str] = {"supported": "support", "contradicted": "contradict", "inconclusive": "leave open"}
 
 
 def claims_page(judged: Sequence[JudgedClaim], suites: Sequence[str], rebuild_command: str) -> str:
     """The whole page. suites: names of those that were read, plain."""
-    read = (
-        f"Records read: {counted(len(suites), 'suite')} ({listed(map(escape, suites))})." if suites else "No records."
-    )
+    read = f"The records of {listed(map(escape, suites))}" if suites else "No records"
     return joined(
         [
             f"# {HEADING}",
-            f"**Published numbers:** {_tally(one.published for one in judged)}. "
-            f"**Measured here:** {_tally(one.measured for one in judged)}. {read}",
+            f"**Published numbers {_tally(one.published for one in judged)} of {counted(len(judged), 'claim')}; "
+            f"on {sum(not one.published.figures for one in judged)} none are printed. "
+            f"{read} {_tally(one.measured for one in judged)}.**",
             _INTRODUCTION,
-            "## Verdicts",
-            render_table(claims_table("claims", judged, "Measured here", with_figures=False)),
-            *(block for one in judged for block in _claim_blocks(one)),
+            render_table(claims_table(judged)),
             "## Rebuild this page",
             fenced(rebuild_command),
-            "Every figure stands as CSV in [`tables/claims_evidence.csv`](tables/claims_evidence.csv), unrounded, with "
-            "the ids of the records behind it or its publication.",
+            "Every figure with its records or its source: [`tables/claims_evidence.csv`](tables/claims_evidence.csv). "
+            "One claim: `vitbench claims NAME`. The rows: `bench/catalog/claims.toml`.",
         ]
     )
 
 
-_NO_SUITE = "; no suite here can decide this"
+def claims_section(judged: Sequence[JudgedClaim]) -> Section:
+    """The claims that this suite's records bear on; empty where there are none."""
+    told = [one for one in judged if one.measured.figures]
+    text = "What these records decide; [all claims](../claims.md) says how."
+    return Section(HEADING, text, claims_table(told)) if told else Section("")
 
 
-def _tally(verdicts: Iterable[Verdict]) -> str:
-    counts = Counter(verdict.word for verdict in verdicts)
-    return listed(f"{fixed(counts[word], 0)} {word}" for word in get_args(Word) if counts[word])
+def claims_table(judged: Sequence[JudgedClaim]) -> Table:
+    """One row per claim: the published figures, their verdict with its reason, and what records say."""
+    heads = ("Claim", "Published figures", "Published verdict", "Measured here")
+    return Table("claims", _columns(heads), tuple(_row(one) for one in judged))
 
 
-def _claim_blocks(one: JudgedClaim) -> list[str]:
-    claim = one.claim
-    nowhere = "" if can_be_decided(claim) else _NO_SUITE
-    facts = (
-        f"`{claim.id}` · {claim.kind} · {escape(claim.where)} (place and wording: {claim.certainty}). "
-        f"Would be decided by {escape(claim.decided_by)}{nowhere}. Scope: {escape(scope_words(claim.scope))}."
+def _row(one: JudgedClaim) -> tuple[Cell, ...]:
+    published, measured = one.published, one.measured
+    source = sources(published.figures)
+    figures = f"{shown(published.figures)} ({_short(source)})" if published.figures else "no numbers are printed"
+    reason = f"{published.word}: {published.reason}." if published.figures else "none"
+    here = f"{measured.word}: {shown(measured.figures)}" if measured.figures else f"needs {one.claim.needs}"
+    return (
+        Cell(f"{one.claim.statement} ({one.claim.where})", one.claim.id),
+        Cell(figures, source=source),
+        Cell(f"{reason} {one.claim.note}".strip(), published.word, source=source),
+        Cell(here, measured.word, _ids(measured.figures), source="" if measured.figures else one.claim.where),
     )
-    outside = f" Outside the scope: {escape(one.measured.analogue_of)}." if one.measured.analogue_of else ""
-    blocks = [
-        f"## {escape(claim.statement)}",
-        facts,
-        f"**Published numbers: {verdict_words(one.published)}.** {escape(one.published.reason)}",
-        f"**Measured here: {verdict_words(one.measured)}.** {escape(one.measured.reason)}{outside}",
-    ]
-    figures = [*one.published.evidence, *one.measured.evidence]
-    if figures:
-        summary = f"<details><summary>{counted(len(figures), 'figure')}</summary>"
-        return [*blocks, summary, render_table(_figures_table(figures)), "</details>"]
-    return blocks
-
-
-def _figures_table(figures: Sequence[Evidence]) -> Table:
-    heads = tuple(Column(title, is_number=False) for title in ("Figure", "Value", "Speaks", "From"))
-    rows = [
-        (Cell(one.label), Cell(value_words(one)), Cell(_SPEAKS[one.bearing]), Cell(_origin(one))) for one in figures
-    ]
-    return Table("figures", heads, tuple(rows))
 
 
 def evidence_table(judged: Sequence[JudgedClaim]) -> Table:
     """One row per figure of every claim."""
-    heads = tuple(Column(title, is_number=False) for title in ("Claim and figure", "Value", "Speaks"))
-    rows = []
-    for one in judged:
-        for side, verdict in (("published", one.published), ("measured", one.measured)):
-            rows += [_evidence_row(one.claim.id, side, figure) for figure in verdict.evidence]
-    return Table("claims_evidence", heads, tuple(rows))
+    rows = [
+        (Cell(f"{one.claim.id}, {kind}: {figure.label}"), _value_cell(figure), Cell(figure.bearing, figure.bearing))
+        for one in judged
+        for kind, verdict in (("published", one.published), ("measured", one.measured))
+        for figure in verdict.figures
+    ]
+    return Table("claims_evidence", _columns(("Claim and figure", "Value", "Says")), tuple(rows))
 
 
-def _evidence_row(claim_id: str, side: str, figure: Evidence) -> tuple[Cell, ...]:
-    more = tuple((name, end) for name, end in (("low", figure.low), ("high", figure.high)) if end is not None)
-    return (
-        Cell(f"{claim_id}, {side}: {figure.label}"),
-        Cell(value_words(figure), figure.value, figure.record_ids, more=more, source=figure.source),
-        Cell(_SPEAKS[figure.bearing], figure.bearing),
-    )
+def _value_cell(one: Figure) -> Cell:
+    ends = tuple((name, end) for name, end in (("low", one.low), ("high", one.high)) if end is not None)
+    return Cell(one.value_words, one.value, one.record_ids, more=ends, source=one.source)
 
 
-def _origin(figure: Evidence) -> str:
-    if figure.origin == "measured":
-        return f"measured, {counted(len(figure.record_ids), 'record')}{f' of {figure.suite}' if figure.suite else ''}"
-    return figure.source if figure.source.startswith("computed") else f"{figure.origin}: {figure.source}"
+def _columns(heads: Iterable[str]) -> tuple[Column, ...]:
+    return tuple(Column(head, is_number=False) for head in heads)
 
 
-_SPEAKS = {"for": "for it", "against": "against it", "undecided": "does not decide", "context": "beside it"}
+def _ids(figures: Iterable[Figure]) -> tuple[str, ...]:
+    return tuple(sorted({cell_id for figure in figures for cell_id in figure.record_ids}))
+
+
+def _tally(verdicts: Iterable[Verdict]) -> str:
+    counts = Counter(verdict.word for verdict in verdicts)
+    return listed(f"{verb} {counts[word]}" for word, verb in _VERBS.items() if counts[word]) or "decide none"
+
+
+def _short(source: str) -> str:
+    """Publications without what the page says once, and without hosts."""
+    text = source
+    for long, short in _SHORT:
+        text = re.sub(long, short, text)
+    return "; ".join(dict.fromkeys(text.split("; ")))

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from bench.analyse.against import Against
-from bench.analyse.claims.verdicts import JudgedClaim
+from bench.analyse.claim_verdicts import JudgedClaim
 from bench.analyse.correctness import Predictions
 from bench.analyse.study import Study, study
 from bench.errors import StoreError
-from bench.report.claims_page import claims_page, claims_tables
-from bench.report.claims_section import HEADING as CLAIMS_HEADING
+from bench.report.claims_page import HEADING as CLAIMS_HEADING
+from bench.report.claims_page import claims_page, claims_table, evidence_table
 from bench.report.drawing import draw_all
 from bench.report.markdown import escape, joined
 from bench.report.markdown_page import FINDING, markdown_page
@@ -85,7 +85,7 @@ def write_claims(out: Path, judged: Sequence[JudgedClaim], suites: Sequence[str]
 
     Raises StoreError when the folder cannot be written.
     """
-    tables = {f"{table.name}.csv": table_csv(table) for table in claims_tables(judged)}
+    tables = {f"{table.name}.csv": table_csv(table) for table in (claims_table(judged), evidence_table(judged))}
     try:
         write_folder(out / TABLES, tables, ("*.csv",))
         write_whole(out / CLAIMS_PAGE, claims_page(judged, suites, rebuild_command))

@@ -10,15 +10,6 @@ from bench.report.pictures import Picture
 
 
 @dataclass(frozen=True)
-class Folded:
-    """What the interactive page shows of a section when it is asked to, and Markdown shows elsewhere or not at all."""
-
-    summary: str  # Markdown, one line
-    text: str  # Markdown
-    table: Table  # has no file of its own beside the page
-
-
-@dataclass(frozen=True)
 class Section:
     """A heading with text, a table, more text and figures under it; any of them may be missing. Texts are Markdown."""
 
@@ -28,7 +19,6 @@ class Section:
     figures: tuple[FigureSpec, ...] = ()
     below: str = ""  # under the table
     pictures: tuple[Picture, ...] = ()  # figures made of pixels, after the others
-    folded: Folded | None = None
 
     @property
     def is_empty(self) -> bool:

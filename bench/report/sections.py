@@ -7,13 +7,12 @@ from dataclasses import replace
 from typing import Any
 
 from bench.analyse.against import Against
-from bench.analyse.claims.judge import judge_claims
+from bench.analyse.claims import judge_claims
 from bench.analyse.study import Study, study
 from bench.report.against_section import against_section
 from bench.report.best_settings_section import best_settings_section
 from bench.report.choices_section import choices_section
-from bench.report.claims_details import claims_details
-from bench.report.claims_section import claims_section
+from bench.report.claims_page import claims_section
 from bench.report.crossovers_section import crossovers_section
 from bench.report.figures import FigureSpec, all_figures
 from bench.report.formats import span
@@ -61,7 +60,6 @@ def report_document(
 ) -> Document:
     """Everything that the report of a suite says, in its order. question: plain text; empty where there is none."""
     first, *rest = _sections(analysed, shipped)
-    judged = judge_claims([analysed], inspections)
     closing = (failures_section(analysed, warnings), limits_section(analysed))
     return Document(
         suite=analysed.suite,
@@ -75,7 +73,7 @@ def report_document(
             against_section(against),
             *rest,
             inspect_section(inspections, {record.cell_id for record in analysed.records}),
-            replace(claims_section(judged), folded=claims_details(judged)),
+            claims_section(judge_claims([analysed])),
             *closing,
         ),
         rebuild_command=rebuild_command,

@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from bench.analyse.claims.verdicts import judged_from_json, judged_json
+
 from bench.catalog.claims import claim_rows
 from bench.store.files import read_records, stored_suites
 from bench.store.inspections import read_inspections

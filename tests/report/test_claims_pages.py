@@ -5,11 +5,11 @@ import io
 import re
 
 import pytest
-
 from bench.analyse.claims.verdicts import Evidence, JudgedClaim, Verdict
+from bench.report.claims_section import claims_section
+
 from bench.catalog.claims import Claim, Scope
 from bench.report.claims_page import claims_page, claims_tables
-from bench.report.claims_section import claims_section
 from bench.report.markdown import render_table
 from bench.report.page import write_claims, write_index
 from bench.report.sidecar import table_csv

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from bench.analyse.claims.judge import judge_claims
+
 from bench.analyse.study import study
 from bench.report.page import write_claims
 from bench.report.sidecar import read_sidecars

@@ -14,7 +14,6 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from bench.analyse.study import Study
-from bench.report.markdown import Table
 from bench.report.markdown_page import LEGEND
 from bench.report.section import Document
 from bench.report.web.payload import packed, plot_payload
@@ -37,7 +36,7 @@ def html_page(document: Document, study: Study, figures: Mapping[str, bytes]) ->
     index, sources = RecordIndex(), dict[str, int]()
     plot = study_plot(study)
     payload = None if plot is None else plot_payload(plot, index)
-    entries = {table.name: table_entries(table, index, sources) for table in _tables(document)}
+    entries = {table.name: table_entries(table, index, sources) for table in document.tables}
     data = packed(
         {"plot": payload, "tables": entries, "records": index.described(study.records), "sources": list(sources)}
     )
@@ -98,11 +97,6 @@ def _scrolled(html: str) -> str:
 
 def _grouped(axes: Sequence[Axis]) -> list[tuple[str, list[Axis]]]:
     return [(group, list(members)) for group, members in groupby(axes, key=lambda axis: axis.group)]
-
-
-def _tables(document: Document) -> list[Table]:
-    """Every table of the page, with those that are folded."""
-    return [*document.tables, *(section.folded.table for section in document.sections if section.folded)]
 
 
 def _embedded(document: Document, figures: Mapping[str, bytes], room: int) -> dict[str, str]:

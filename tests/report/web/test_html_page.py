@@ -106,7 +106,7 @@ def test_the_policy_names_the_pages_own_scripts_alone(hostile):
 def test_every_table_of_the_report_is_on_the_page_with_its_records(desk):
     text = desk.read_text(encoding="utf-8")
     names = {path.stem for path in (desk.parent / "tables").glob("*.csv")}
-    assert set(re.findall(r'data-table="([^"]*)"', text)) == names | {"claims_evidence"}
+    assert set(re.findall(r'data-table="([^"]*)"', text)) == names
     assert set(re.findall(r'href="tables/(\w+).csv"', text)) == names
     packed = re.search(r'id="data">([^<]*)</script>', text)[1]
     data = json.loads(gzip.decompress(base64.b64decode(packed)))

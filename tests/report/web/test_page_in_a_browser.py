@@ -180,21 +180,6 @@ def test_an_entry_tells_its_records_by_click_and_by_keyboard(desk, visit):
     assert box.locator(".records").is_hidden()
 
 
-def test_claims_fold_out_to_every_figure_behind_them(desk, visit):
-    one = visit(desk)
-    table = one.page.locator('[data-table="claims_evidence"]')
-    assert table.is_hidden()
-    one.page.locator("summary", has_text="every figure").focus()
-    one.page.keyboard.press("Enter")
-    assert table.is_visible()
-    table.locator("input[type=search]").fill("measured contours")
-    table.locator("tbody tr:not([hidden]) td").first.click()
-    assert table.locator(".records code").count() > 0
-    table.locator("input[type=search]").fill("published")
-    table.locator("tbody tr:not([hidden]) td").first.click()
-    assert "published: arXiv" in table.locator(".records p").text_content()
-
-
 FOCUSABLE = "a[href], button, input, select, summary, [tabindex='0']"
 
 
