@@ -22,25 +22,29 @@ _INTRODUCTION = f"""\
 - **Times the compute** are a ResNet's over those of a ViT of equal accuracy, interpolated between the rows of Table 6.
 - **Equal MACs** are within a factor of 1.25; a ViT is compared with the fastest CNN there.
 - **Systems** differ in recipe as well as in architecture: a row that compares two says nothing of either alone.
-- **Places.** Sections, figures and tables without another name are those of {PAPER}, from memory but for
-  sections 4.2 and 4.4. A *popular account* is what is told of a paper without standing in it."""
+- **Places.** Sections, figures and tables without another name are those of {PAPER}; most are cited from memory.
+  A *popular account* is what is told of a paper without standing in it."""
 _SHORT = (
     (rf"(https://arxiv\.org/abs/|arXiv ){PAPER.removeprefix('arXiv ')},? ", ""),
     ("https://arxiv.org/abs/", "arXiv "),
     ("https://github.com/huggingface/pytorch-image-models results/", "timm's results"),
     ("https://github.com/", ""),
 )
-_VERBS: dict[Word, str] = {"supported": "support", "contradicted": "contradict", "inconclusive": "leave open"}
+_VERBS: dict[Word, str] = {
+    "supported": "support",
+    "contradicted": "contradict",
+    "inconclusive": "leave open",
+    "undecided": "say nothing of",
+}
 
 
 def claims_page(judged: Sequence[JudgedClaim], suites: Sequence[str], rebuild_command: str) -> str:
     """The whole page. suites: names of those that were read, plain."""
-    read = f"The records of {listed(map(escape, suites))}" if suites else "No records"
+    read = f"The records of {listed(map(escape, suites))}" if suites else "The records (none were read)"
     return joined(
         [
             f"# {HEADING}",
-            f"**Published numbers {_tally(one.published for one in judged)} of {counted(len(judged), 'claim')}; "
-            f"on {sum(not one.published.figures for one in judged)} none are printed. "
+            f"**Of {counted(len(judged), 'claim')}, published numbers {_tally(one.published for one in judged)}. "
             f"{read} {_tally(one.measured for one in judged)}.**",
             _INTRODUCTION,
             render_table(claims_table(judged)),
@@ -105,7 +109,7 @@ def _ids(figures: Iterable[Figure]) -> tuple[str, ...]:
 
 def _tally(verdicts: Iterable[Verdict]) -> str:
     counts = Counter(verdict.word for verdict in verdicts)
-    return listed(f"{verb} {counts[word]}" for word, verb in _VERBS.items() if counts[word]) or "decide none"
+    return listed(f"{verb} {counts[word]}" for word, verb in _VERBS.items() if counts[word])
 
 
 def _short(source: str) -> str:

@@ -139,7 +139,7 @@ def test_rebuilding_removes_what_no_longer_belongs(tmp_path):
     write(tiny("vit_32px_s", "resnet_32px_s"), tmp_path)
     assert (tmp_path / "suite" / "tables" / "families.csv").exists()
     write([complexity_record("vit_32px_s", 1e6)], tmp_path)
-    assert sorted(p.name for p in (tmp_path / "suite" / "tables").iterdir()) == ["claims.csv", "complexity.csv"]
+    assert sorted(p.name for p in (tmp_path / "suite" / "tables").iterdir()) == ["complexity.csv"]
     assert not (tmp_path / "suite" / "figures").exists()
     assert not list(tmp_path.rglob("*.tmp"))
 
