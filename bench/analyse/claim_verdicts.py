@@ -13,7 +13,7 @@ from bench.errors import UnknownNameError
 from bench.shown import fixed, listed, signed, significant
 
 Bearing = Literal["for", "against", "undecided", "beside"]  # beside: shown, and decides nothing
-_MOST_SHOWN = 7  # figures of one list
+_MOST_SHOWN, _MOST_BARE = 7, 3  # figures of one list, and of one without intervals
 _LONGEST_HEAD = 25  # letters of a figure's name in a reason
 Word = Literal["supported", "contradicted", "inconclusive", "undecided"]
 
@@ -118,7 +118,7 @@ def bearing_of(inner: tuple[float, float], outer: tuple[float, float], above: fl
 
 def shown(figures: Sequence[Figure]) -> str:
     """The figures as one list; of many pairs, their range and median."""
-    if len(figures) <= _MOST_SHOWN:
+    if len(figures) <= (_MOST_SHOWN if any(figure.low is not None for figure in figures) else _MOST_BARE):
         return "; ".join(figure.words for figure in figures)
     values, unit = [figure.value or 0.0 for figure in figures], figures[0].unit
     what = figures[0].label.rpartition(", ")[2]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import get_args
 
 from bench.analyse.claim_verdicts import Figure, JudgedClaim, Verdict, Word, shown, sources
 from bench.catalog.claims import PAPER
@@ -24,18 +25,14 @@ _INTRODUCTION = f"""\
 - **Systems** differ in recipe as well as in architecture: a row that compares two says nothing of either alone.
 - **Places.** Sections, figures and tables without another name are those of {PAPER}; most are cited from memory.
   A *popular account* is what is told of a paper without standing in it."""
+_ROWS = "bench/catalog/claims.toml"
 _SHORT = (
     (rf"(https://arxiv\.org/abs/|arXiv ){PAPER.removeprefix('arXiv ')},? ", ""),
     ("https://arxiv.org/abs/", "arXiv "),
     ("https://github.com/huggingface/pytorch-image-models results/", "timm's results"),
     ("https://github.com/", ""),
 )
-_VERBS: dict[Word, str] = {
-    "supported": "support",
-    "contradicted": "contradict",
-    "inconclusive": "leave open",
-    "undecided": "say nothing of",
-}
+_VERBS = ("support", "contradict", "leave open", "say nothing of")  # in the order of Word
 
 
 def claims_page(judged: Sequence[JudgedClaim], suites: Sequence[str], rebuild_command: str) -> str:
@@ -51,7 +48,7 @@ def claims_page(judged: Sequence[JudgedClaim], suites: Sequence[str], rebuild_co
             "## Rebuild this page",
             fenced(rebuild_command),
             "Every figure with its records or its source: [`tables/claims_evidence.csv`](tables/claims_evidence.csv). "
-            "One claim: `vitbench claims NAME`. The rows: `bench/catalog/claims.toml`.",
+            f"One claim: `vitbench claims NAME`. The rows: `{_ROWS}`.",
         ]
     )
 
@@ -59,7 +56,7 @@ def claims_page(judged: Sequence[JudgedClaim], suites: Sequence[str], rebuild_co
 def claims_section(judged: Sequence[JudgedClaim]) -> Section:
     """The claims that this suite's records bear on; empty where there are none."""
     told = [one for one in judged if one.measured.figures]
-    text = "What these records decide; [all claims](../claims.md) says how."
+    text = "What these records decide; the rules stand on [the page of all claims](../claims.md)."
     return Section(HEADING, text, claims_table(told)) if told else Section("")
 
 
@@ -75,11 +72,12 @@ def _row(one: JudgedClaim) -> tuple[Cell, ...]:
     figures = f"{shown(published.figures)} ({_short(source)})" if published.figures else "no numbers are printed"
     reason = f"{published.word}: {published.reason}." if published.figures else "none"
     here = f"{measured.word}: {shown(measured.figures)}" if measured.figures else f"needs {one.claim.needs}"
+    ids = tuple(sorted({cell_id for figure in measured.figures for cell_id in figure.record_ids}))
     return (
         Cell(f"{one.claim.statement} ({one.claim.where})", one.claim.id),
         Cell(figures, source=source),
         Cell(f"{reason} {one.claim.note}".strip(), published.word, source=source),
-        Cell(here, measured.word, _ids(measured.figures), source="" if measured.figures else one.claim.where),
+        Cell(here, measured.word, ids, source="" if measured.figures else _ROWS),
     )
 
 
@@ -103,13 +101,9 @@ def _columns(heads: Iterable[str]) -> tuple[Column, ...]:
     return tuple(Column(head, is_number=False) for head in heads)
 
 
-def _ids(figures: Iterable[Figure]) -> tuple[str, ...]:
-    return tuple(sorted({cell_id for figure in figures for cell_id in figure.record_ids}))
-
-
 def _tally(verdicts: Iterable[Verdict]) -> str:
     counts = Counter(verdict.word for verdict in verdicts)
-    return listed(f"{verb} {counts[word]}" for word, verb in _VERBS.items() if counts[word])
+    return listed(f"{verb} {counts[word]}" for word, verb in zip(get_args(Word), _VERBS, strict=True) if counts[word])
 
 
 def _short(source: str) -> str:
