@@ -21,9 +21,10 @@ _INTRODUCTION = f"""\
 - **Brackets** are 95 % intervals: from the spread of three runs where Table 2 prints it, else from the number of test
   images. They leave out the noise of pre-training: each model was pre-trained once. Ranges (2 to 4) have no interval.
 - **Times the compute** are a ResNet's over those of a ViT of equal accuracy, interpolated between the rows of Table 6.
+  What rounds to two counts as about two.
 - **Equal MACs** are within a factor of 1.25; a ViT is compared with the fastest CNN there.
 - **Systems** differ in recipe as well as in architecture: a row that compares two says nothing of either alone.
-- **Places.** Sections, figures and tables without another name are those of {PAPER}; most are cited from memory.
+- **Places.** Sections, figures and tables without another name are those of {PAPER}, mostly from memory.
   A *popular account* is what is told of a paper without standing in it."""
 _ROWS = "bench/catalog/claims.toml"
 _SHORT = (
