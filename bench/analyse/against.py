@@ -1,23 +1,185 @@
 """Two runs of one suite: what moved beyond noise, what only scattered, what is the same to the last digit.
 
-Before and after never share a spread: each run's is its own. Accuracies compare in points, rates and times by their
-ratio on one machine; timings of two machines get no ratio. Holm's correction is over every test of the request.
+A figure of one run has a name by which the same figure of another run is found. Accuracies compare in points, rates
+and times by their ratio on one machine; timings of two machines get no ratio. Holm's correction is over every test of
+the request.
 """
 
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from statistics import fmean
 from typing import Literal
 
-from bench.analyse.contenders import Contender
-from bench.analyse.intervals import LEVEL, Contrast, Interval, SeedGroup, contrast, t_interval, t_quantile
+from scipy import stats
+
+from bench.analyse.contenders import Contender, contenders
+from bench.analyse.intervals import LEVEL, Interval, difference
 from bench.analyse.paired import same_images
-from bench.analyse.proportions import discordant, mcnemar_p, paired_interval, unpaired_interval
-from bench.analyse.run_figures import Figure, Kind, Place
+from bench.analyse.proportions import checkpoint_difference
+from bench.analyse.scores import RunKey
+from bench.analyse.speed_study import largest_batches, training_steps
+from bench.analyse.speeds import Timed, memories, speeds
+from bench.catalog.identity import identify_dataset, identify_model
 from bench.holm import holm
+from bench.store.correctness import Predictions
+from bench.store.current import current_records
+from bench.store.frame import (
+    complexity_frame,
+    largest_batch_frame,
+    memory_frame,
+    rows_of,
+    speed_frame,
+    training_memory_frame,
+    training_step_frame,
+)
+from bench.store.record import Record
+
+Kind = Literal["accuracy", "rate", "count", "single"]
+Place = tuple[str, ...]
+_SOFTWARE = ("machine", "threads", "torch", "timm")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure of one run.
+
+    place: metric, model and conditions; the same in another run. where: the conditions for a reader, without the
+    model. kind: how two of them compare: accuracies in points, rates and times as a ratio, counts exactly, and single
+    measurements, whose scatter nobody knows. unit: of `value`. conditions: what may differ between runs, by name.
+    """
+
+    place: Place
+    metric: str
+    model: str  # title
+    where: str
+    kind: Kind
+    unit: str
+    value: float
+    interval: Interval | None
+    machine: str  # of timings and memory; empty for what no machine changes
+    conditions: tuple[tuple[str, str], ...]
+    cell_ids: tuple[str, ...]
+    contender: Contender | None = None  # of accuracies
+    processes: tuple[float, ...] = ()  # of rates and times: each process's own, in `unit`
+
+
+def run_figures(suite: str, records: Sequence[Record], predictions: Predictions) -> list[Figure]:
+    """Every figure of the records, older versions of models, data and software left out; in no promised order."""
+    shown, _ = current_records(records)
+    by_id = {record.cell_id: record for record in shown}
+    found = [_accuracy_figure(one) for one in contenders(suite, records, predictions)]
+    found += [*_counts(shown), *_speeds(shown), *_steps(shown), *_memories(shown), *_largest(shown)]
+    return [replace(one, conditions=_conditions(one, by_id)) for one in found]
+
+
+def _conditions(one: Figure, records: dict[str, Record]) -> tuple[tuple[str, str], ...]:
+    known = [records[cell_id] for cell_id in one.cell_ids if cell_id in records]
+    found = []
+    for name in _SOFTWARE:
+        values = sorted({str(record.conditions.get(name) or "unknown") for record in known})
+        found.append((name, " and ".join(values)))
+    definitions = sorted({str(record.cell.get("definition") or "") for record in known})
+    return (*found, ("definition", " and ".join(definitions)))
+
+
+def _accuracy_figure(one: Contender) -> Figure:
+    if one.protocol == "trained":
+        regime = [f"{one.train_images} images", f"{one.budget:.10g} GFLOP"]
+    else:
+        regime = [one.told["pretraining"]] if "pretraining" in one.told else []
+    pretraining = one.stratum.get("pre-training data", "")
+    told = [one.protocol, *([pretraining] if one.protocol != "trained" else []), *regime]
+    stratum = tuple(f"{name} {value}" for name, value in sorted(one.stratum.items()))
+    return Figure(
+        place=("top-1", one.model, one.protocol, one.dataset, *regime, *stratum),
+        metric="top-1",
+        model=one.identity.title,
+        where=", ".join([identify_dataset(one.dataset).title, *told]),
+        kind="accuracy",
+        unit="%",
+        value=one.group.mean_pct,
+        interval=None,
+        machine="",
+        conditions=(),
+        cell_ids=one.cell_ids,
+        contender=one,
+    )
+
+
+def _counts(shown: Sequence[Record]) -> Iterable[Figure]:
+    """Parameters, multiply-adds and activations of every counted model."""
+    for row in rows_of(complexity_frame(shown)):
+        for metric, column in (("params", "params"), ("MACs", "macs"), ("activations", "activations")):
+            if row[column] == row[column] and row[column] is not None:
+                where = f"{int(row['resolution_px'])} px"
+                place = (metric, str(row["model"]), where, str(row["num_classes"]))
+                title = identify_model(str(row["model"])).title
+                value, ids = float(row[column]), (str(row["cell_id"]),)
+                yield Figure(place, metric, title, where, "count", "", value, None, "", (), ids)
+
+
+def _timing(
+    metric: str, key: RunKey, batch: int, unit: str, timed: Timed | float, machine: str, cell_ids: tuple[str, ...]
+) -> Figure:
+    """A rate or a time of several processes, or a single measurement."""
+    setting = ["compiled"] if key.compile else []
+    setting += ["folded"] if key.fold else []
+    told = [f"batch {batch}", f"{key.resolution_px} px", key.device, key.precision, key.memory_format, *setting]
+    return Figure(
+        place=(metric, key.model, *told),
+        metric=metric,
+        model=identify_model(key.model).title,
+        where=", ".join(told),
+        kind="rate" if isinstance(timed, Timed) else "single",
+        unit=unit,
+        value=timed.median if isinstance(timed, Timed) else timed,
+        interval=timed.interval if isinstance(timed, Timed) else None,
+        machine=machine,
+        conditions=(),
+        cell_ids=cell_ids,
+        processes=timed.values if isinstance(timed, Timed) else (),
+    )
+
+
+def _speeds(shown: Sequence[Record]) -> Iterable[Figure]:
+    for one in speeds(speed_frame(shown)):
+        place = one.key, one.batch_size
+        if one.throughput is not None:
+            yield _timing("throughput", *place, "img/s", one.throughput, one.machine, one.cell_ids)
+        if one.latency is not None:
+            found = _timing("latency p50", *place, "ms", one.latency, one.machine, one.cell_ids)
+            yield replace(found, where=found.where.replace(f"batch {one.batch_size}", "batch 1", 1))
+
+
+def _steps(shown: Sequence[Record]) -> Iterable[Figure]:
+    frame, timing = training_step_frame(shown), speed_frame(shown)
+    for machine in sorted({str(name) for name in frame["machine"]}):
+        for one in training_steps(frame, timing, training_memory_frame(shown), memory_frame(shown), machine):
+            if one.rate is not None:
+                yield _timing("training step", one.key, one.batch_size, "img/s", one.rate, machine, one.cell_ids)
+
+
+def _memories(shown: Sequence[Record]) -> Iterable[Figure]:
+    for metric, frame in (("memory", memory_frame(shown)), ("training memory", training_memory_frame(shown))):
+        for one in memories(frame):
+            name = f"{metric} of the {one.kind}"
+            yield _timing(name, one.key, one.batch_size, "MiB", one.peak_mib, one.machine, one.cell_ids)
+
+
+def _largest(shown: Sequence[Record]) -> Iterable[Figure]:
+    frame = largest_batch_frame(shown)
+    for machine in sorted({str(name) for name in frame["machine"]}):
+        for one in largest_batches(frame, machine):
+            limit = f"{one.budget_mib} MiB" if one.budget_mib is not None else "the device's memory"
+            name = f"largest batch within {limit}"
+            yield replace(
+                _timing(name, one.key, one.cap, "images", float(one.largest), machine, (one.cell_id,)),
+                where=f"{one.key.resolution_px} px, {one.key.device}, {one.key.precision}, {one.key.memory_format}",
+            )
+
 
 MoveVerdict = Literal[
     "moved", "not beyond noise", "identical", "changed", "no interval", "another machine", "other test images"
@@ -45,21 +207,10 @@ class Move:
 
 
 @dataclass(frozen=True)
-class Drift:
-    """All figures of one metric on one machine together: the geometric mean of after over before."""
-
-    metric: str
-    machine: str
-    figures: int
-    ratio: Interval  # over the figures
-
-
-@dataclass(frozen=True)
 class Against:
     """Everything that a comparison of two runs says."""
 
     moves: tuple[Move, ...]  # moved ones first
-    drifts: tuple[Drift, ...]
     gone: tuple[Figure, ...]  # in the run before alone
     new: tuple[Figure, ...]  # in the run after alone
     told_before: str  # which run that is, plain text
@@ -76,7 +227,6 @@ def compare_runs(before: Iterable[Figure], after: Iterable[Figure], told: tuple[
     moves = _corrected([_move(*pair) for pair in pairs])
     return Against(
         moves=tuple(sorted(moves, key=_rank)),
-        drifts=tuple(_drifts(moves)),
         gone=tuple(left[place] for place in sorted(left) if place not in right),
         new=tuple(right[place] for place in sorted(right) if place not in left),
         told_before=told[0],
@@ -110,13 +260,12 @@ def _accuracy(move: Move) -> Move:
     delta = new.group.mean_pct - old.group.mean_pct
     if _values(old) == _values(new):
         return replace(move, change=0.0, verdict="identical")
-    parts = [(1.0, _apart(new.group, "after")), (-1.0, _apart(old.group, "before"))]
-    found = contrast(parts)
+    found = difference(new.group, old.group)
     if found is not None:
         return replace(move, change=delta, interval=found.interval(), p_value=found.p_value)
     if len(old.group.values_pct) > 1 or len(new.group.values_pct) > 1:
         return replace(move, change=delta)
-    interval, p_value = _of_checkpoints(new, old)
+    interval, p_value = checkpoint_difference(new.group, old.group)
     return replace(move, change=delta, interval=interval, p_value=p_value)
 
 
@@ -124,43 +273,23 @@ def _values(one: Contender) -> dict[int, float]:
     return dict(zip(one.runs, one.group.values_pct, strict=True))
 
 
-def _apart(group: SeedGroup, run: str) -> SeedGroup:
-    """The group with a spread that no group of the other run shares."""
-    if group.spread is None:
-        return group
-    return replace(group, spread=replace(group.spread, pool=f"{run} {group.spread.pool}"))
-
-
-def _of_checkpoints(first: Contender, second: Contender) -> tuple[Interval, float]:
-    counts = discordant(first.group.correctness, second.group.correctness)
-    if counts is not None:
-        return paired_interval(*counts, first.group.test_images), mcnemar_p(*counts)
-    sides = [(one.group.mean_pct / 100 * one.group.test_images, one.group.test_images) for one in (first, second)]
-    return unpaired_interval(sides[0], sides[1])
-
-
 def _rate(move: Move) -> Move:
     old, new = move.before, move.after
-    ratio = new.value / old.value
+    ratio = math.exp(_mean_log(new) - _mean_log(old))
     if old.cell_ids == new.cell_ids and old.value == new.value:
         return replace(move, change=1.0, verdict="identical")
-    errors = [_log_error(one.interval) for one in (new, old) if one.interval is not None]
-    known = [error for error in errors if error is not None]
-    variance = sum(error**2 for error, _ in known)
-    if len(known) < 2 or variance == 0.0:
+    if min(len(set(old.processes)), len(set(new.processes))) < 2:  # one process, or none that differs: no noise known
         return replace(move, change=ratio)
-    df = variance**2 / sum(error**4 / own_df for error, own_df in known)
-    logs = Contrast(math.log(ratio), math.sqrt(variance), df, 0, "Welch's t of logarithms over processes")
-    ends = logs.interval()
-    interval = Interval(ratio, math.exp(ends.low), math.exp(ends.high), ends.n, ends.method, df)
-    return replace(move, change=ratio, interval=interval, p_value=logs.p_value)
+    logs = [[math.log(value) for value in figure.processes] for figure in (new, old)]
+    found = stats.ttest_ind(*logs, equal_var=False)
+    ends = found.confidence_interval(LEVEL)
+    n = min(map(len, logs))
+    interval = Interval(ratio, math.exp(ends.low), math.exp(ends.high), n, "Welch's t of logarithms over processes")
+    return replace(move, change=ratio, interval=interval, p_value=float(found.pvalue))
 
 
-def _log_error(interval: Interval) -> tuple[float, float] | None:
-    """Standard error of the logarithm, and its degrees of freedom, out of a t interval on logarithms."""
-    if interval.df is None:
-        return None
-    return math.log(interval.high / interval.estimate) / t_quantile(interval.df), interval.df
+def _mean_log(figure: Figure) -> float:
+    return fmean(math.log(value) for value in figure.processes or (figure.value,))
 
 
 def _count(move: Move) -> Move:
@@ -191,17 +320,3 @@ def _corrected(moves: Sequence[Move]) -> list[Move]:
             move = replace(move, p_holm=adjusted[i], verdict=verdict)
         corrected.append(move)
     return corrected
-
-
-def _drifts(moves: Iterable[Move]) -> Iterable[Drift]:
-    """Of each rate or time that three figures or more of one machine have in both runs."""
-    logs: dict[tuple[str, str], list[float]] = defaultdict(list)
-    for move in moves:
-        if move.before.kind == "rate" and move.change is not None and move.verdict != "identical":
-            logs[move.before.metric, move.before.machine].append(math.log(move.change))
-    for (metric, machine), values in sorted(logs.items()):
-        inner = t_interval(values) if len(values) > 2 else None
-        if inner is not None:
-            middle, low, high = (math.exp(end) for end in (inner.estimate, inner.low, inner.high))
-            ratio = Interval(middle, low, high, len(values), "t of logarithms over figures", inner.df)
-            yield Drift(metric, machine, len(values), ratio)

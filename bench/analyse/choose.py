@@ -1,79 +1,235 @@
-"""Which models meet a budget, best first, and the chance that each is really the best of those that do."""
+"""What a reader may choose from on one data set: models with their accuracy and costs, and who meets a budget.
+
+One candidate is one model under one set of conditions. Accuracy and speed share a candidate only at the same weights
+or recipe, resolution and settings; timings and memory are the home machine's.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
-import numpy as np
+from bench.analyse.differences import not_separable
+from bench.analyse.fewshots import headline_scores
+from bench.analyse.intervals import Interval, SeedGroup, accuracy_interval
+from bench.analyse.means import Scored
+from bench.analyse.protocols import Protocols
+from bench.analyse.scores import RunKey, Score
+from bench.analyse.speeds import Memory, Speed
+from bench.analyse.weights import pretraining_of
+from bench.catalog.identity import ModelIdentity
+from bench.units import GIGA
 
-from bench.analyse.candidates import COST_AXES, Candidate
-from bench.analyse.draws import DRAWS, Floats, accuracy_draws
-from bench.analyse.front import cost_draws
-from bench.analyse.scores import RunKey
+CostName = Literal["macs", "train_flop", "latency_p50_ms", "throughput_img_per_s", "peak_mib"]
+Protocol = Literal["trained from scratch", "fine-tuned", "evaluated", "few-shot"]
 
 
 @dataclass(frozen=True)
-class Choice:
-    """One candidate that meets the budget."""
+class CostAxis:
+    """One kind of cost: unit as stored, and which way is better."""
 
-    candidate: Candidate
-    chance_of_best: float | None  # share of the draws in which it is the most accurate within the budget; see `choose`
-    chance_within: float  # share of the draws in which it meets the budget
+    name: CostName
+    title: str  # as a table's heading says it
+    more_is_better: bool = False
+
+
+COST_AXES: dict[str, CostAxis] = {
+    axis.name: axis
+    for axis in (
+        CostAxis("macs", "MACs"),
+        CostAxis("train_flop", "training compute"),
+        CostAxis("latency_p50_ms", "latency"),
+        CostAxis("throughput_img_per_s", "throughput", more_is_better=True),
+        CostAxis("peak_mib", "peak memory"),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Cost:
+    """A cost in its stored unit; `interval` is None where it is exact or nothing says how far it scatters."""
+
+    value: float
+    interval: Interval | None
+    condition: str  # what two values must share to be compared: batch size, machine, kind of memory
+    cell_ids: tuple[str, ...]
+    is_rough: bool = False  # one reading of something that scatters, with nothing that says how far
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One model under one set of conditions on one data set."""
+
+    key: RunKey
+    identity: ModelIdentity
+    label: str
+    dataset: str
+    protocol: Protocol
+    group: SeedGroup
+    interval: Interval  # of the accuracy
+    costs: Mapping[str, Cost]
+    cell_ids: tuple[str, ...]  # behind the accuracy
+    train_images: float | None
+    pretraining: str = ""  # empty for a model trained from scratch
+    macs_note: str = ""  # why the MACs, on which its training compute rests, are not certified
+
+    @property
+    def name(self) -> str:
+        """A name that no other candidate of the suite has."""
+        return f"{self.protocol} {self.dataset} {self.train_images} {self.label} {self.cell_ids[0]}"
+
+
+def trained_candidates(
+    scores: Iterable[Score],
+    labels: Mapping[RunKey, str],
+    macs: Mapping[RunKey, Cost],
+    speed: Mapping[RunKey, Speed],
+    memory: Mapping[RunKey, Memory],
+) -> list[Candidate]:
+    """Models trained from scratch, in the order of scores. macs: counted ones, where a model was counted."""
+    found = []
+    for score in scores:
+        costs: dict[str, Cost] = {
+            "macs": macs.get(score.key) or Cost(score.macs, None, "", score.cell_ids),
+            # the budget, not what its whole steps came to: models of one budget differ by less than a step
+            "train_flop": Cost(score.budget_gflop * GIGA, None, "", score.cell_ids),
+            **_machine_costs(speed.get(score.key), memory.get(score.key)),
+        }
+        found.append(
+            Candidate(
+                key=score.key,
+                identity=score.identity,
+                label=labels[score.key],
+                dataset=score.dataset,
+                protocol="trained from scratch",
+                group=score.group,
+                interval=score.interval,
+                costs=_real(costs),
+                cell_ids=score.cell_ids,
+                train_images=float(score.train_images),
+            )
+        )
+    return found
+
+
+def weights_candidates(
+    protocols: Protocols, speed: Mapping[RunKey, Speed], memory: Mapping[RunKey, Memory]
+) -> list[Candidate]:
+    """Evaluated, fine-tuned and few-shot weights, the last at the headline's shots and rule.
+
+    Weights that saw the data set's images or classes before are left out of the few-shot ones on it.
+    """
+    fewshot = [one for one in headline_scores(protocols.fewshot) if not one.overlap]
+
+    def candidate(protocol: Protocol, score: Scored, flop: float | None, images: float | None) -> Candidate:
+        subject = score.subject
+        costs = _machine_costs(speed.get(subject.key), memory.get(subject.key))
+        if score.macs:
+            costs["macs"] = Cost(score.macs, None, "", score.cell_ids)
+        if flop:
+            costs["train_flop"] = Cost(flop, None, "", score.cell_ids)
+        return Candidate(
+            key=subject.key,
+            identity=score.identity,
+            label=protocols.labels[subject],
+            dataset=score.dataset,
+            protocol=protocol,
+            group=score.group,
+            interval=accuracy_interval(score.group),
+            costs=_real(costs),
+            cell_ids=score.cell_ids,
+            train_images=images,
+            pretraining=pretraining_of(subject),
+        )
+
+    return [
+        *(candidate("evaluated", one, None, None) for one in protocols.evaluated),
+        *(candidate("fine-tuned", one, one.train_flop, one.train_images) for one in protocols.finetuned),
+        *(candidate("few-shot", one, None, None) for one in fewshot),
+    ]
+
+
+def _machine_costs(speed: Speed | None, memory: Memory | None) -> dict[str, Cost]:
+    costs: dict[str, Cost] = {}
+    if speed is not None:
+        threads, torch, timm = speed.conditions[2:]
+        where = f"machine {speed.machine}, {speed.key.device}, {threads} threads, torch {torch}, timm {timm},"
+        for name, timed, batch in (
+            ("latency_p50_ms", speed.latency, 1),
+            ("throughput_img_per_s", speed.throughput, speed.batch_size),
+        ):
+            if timed is not None:
+                costs[name] = Cost(timed.median, timed.interval, f"{where} batch {batch}", speed.cell_ids)
+    if memory is not None:
+        where = f"machine {memory.machine}, {memory.key.device},"
+        condition = f"{where} memory of the {memory.kind} at batch {memory.batch_size}"
+        # the growth of a process differs from run to run by some tens of percent; a device's allocator counts
+        costs["peak_mib"] = Cost(memory.peak_mib, None, condition, memory.cell_ids, is_rough=memory.kind == "process")
+    return costs
+
+
+def _real(costs: Mapping[str, Cost]) -> dict[str, Cost]:
+    """The costs that are positive numbers: a count or a time that is absent or nought is no place on an axis."""
+    return {name: cost for name, cost in costs.items() if math.isfinite(cost.value) and cost.value > 0}
 
 
 @dataclass(frozen=True)
 class Choices:
-    """What a budget leaves: those that qualify, best first, and those that do not, with the reason."""
+    """What a budget leaves: those that qualify, best first, and those that do not, with the reason.
 
-    limits: dict[str, float]
-    choices: tuple[Choice, ...]
+    best: the most accurate one and those that it is not ahead of, Holm over all that qualify. unranked: unstable seeds,
+    or one run with nothing that says how far runs differ. on_the_limit: whose interval of a cost goes beyond its limit.
+    """
+
+    limits: Mapping[str, float]
+    choices: tuple[Candidate, ...]
+    best: tuple[Candidate, ...]
+    unranked: tuple[Candidate, ...]
+    on_the_limit: tuple[Candidate, ...]
     too_costly: tuple[Candidate, ...]
     unknown: tuple[tuple[Candidate, tuple[str, ...]], ...]  # not measured on these axes, so neither in nor out
-    chance_of_others: float | None = 0.0  # that the best is one whose estimate is outside the budget
-    draws: int = field(default=DRAWS)
+
+    def cheapest(self, axis: str) -> Candidate | None:
+        """Of the best, the one that costs least on an axis; None where none has that cost."""
+        sign = -1.0 if COST_AXES[axis].more_is_better else 1.0
+        own = [one for one in self.best if axis in one.costs]
+        return min(own, key=lambda one: sign * one.costs[axis].value, default=None)
 
 
-def choose(candidates: Sequence[Candidate], limits: dict[str, float], draws: int = DRAWS) -> Choices:
+def choose(candidates: Sequence[Candidate], limits: Mapping[str, float]) -> Choices:
     """Candidates (of one data set and protocol, costs comparable) within the limits, by falling mean accuracy.
 
-    limits: by cost name, the most that is allowed (the least, where more is better). Ties in a draw are shared. No
-    chance is told where some candidate has one run and nothing says how far runs differ.
+    limits: by cost name, the most that is allowed (the least, where more is better). Costs count by their estimates.
     """
-    known, unknown = [], []
-    for one in candidates:
-        missing = tuple(name for name in limits if name not in one.costs)
-        if missing:
-            unknown.append((one, missing))
-        else:
-            known.append(one)
-    if not known:
-        return Choices(limits, (), (), tuple(unknown), draws=draws)
-    gains = accuracy_draws({one.name: one.group for one in known}, draws)
-    within = np.ones_like(gains, dtype=bool)
-    qualifies = np.ones(len(known), dtype=bool)
-    for name, limit in limits.items():
-        costs = np.stack([cost_draws(one, one.costs[name], draws) for one in known], axis=1)
-        sign = -1.0 if COST_AXES[name].more_is_better else 1.0
-        within &= sign * costs <= sign * limit
-        qualifies &= np.array([sign * one.costs[name].value <= sign * limit for one in known])
-    chances = _chances_of_best(np.where(within, gains, -np.inf))
-    shares = within.mean(axis=0)
-    may_draw = all(one.has_known_spread for one in known)
-    found = [
-        Choice(one, float(chance) if may_draw else None, float(share))
-        for one, chance, share, is_in in zip(known, chances, shares, qualifies, strict=True)
-        if is_in
-    ]
+    missing = {one.name: tuple(name for name in limits if name not in one.costs) for one in candidates}
+    known = [one for one in candidates if not missing[one.name]]
+    within = [one for one in known if all(_excess(one, name, limit) <= 0 for name, limit in limits.items())]
+    within.sort(key=lambda one: (-one.group.mean_pct, one.name))
+    named = {one.name: one for one in within}
+    are_checkpoints = all(one.protocol == "evaluated" for one in within)
+    found = not_separable({one.name: one.group for one in within}, of_checkpoints=are_checkpoints)
     return Choices(
         limits=limits,
-        choices=tuple(sorted(found, key=lambda c: (-c.candidate.group.mean_pct, c.candidate.name))),
-        too_costly=tuple(one for one, is_in in zip(known, qualifies, strict=True) if not is_in),
-        unknown=tuple(unknown),
-        chance_of_others=float(chances[~qualifies].sum()) if may_draw else None,
-        draws=draws,
+        choices=tuple(within),
+        best=tuple(named[name] for name in found.members),
+        unranked=tuple(named[name] for name in found.unranked),
+        on_the_limit=tuple(
+            one for one in within if any(_excess(one, name, limit, worst=True) > 0 for name, limit in limits.items())
+        ),
+        too_costly=tuple(one for one in known if one.name not in named),
+        unknown=tuple((one, missing[one.name]) for one in candidates if missing[one.name]),
     )
+
+
+def _excess(one: Candidate, name: str, limit: float, *, worst: bool = False) -> float:
+    """How far a cost (or the worse end of its interval) lies beyond the limit; positive: outside."""
+    cost, sign = one.costs[name], -1.0 if COST_AXES[name].more_is_better else 1.0
+    value = cost.value
+    if worst and cost.interval is not None:
+        value = cost.interval.low if sign < 0 else cost.interval.high
+    return sign * (value - limit)
 
 
 def by_condition(candidates: Sequence[Candidate], limits: Collection[str]) -> dict[tuple[str, ...], list[Candidate]]:
@@ -112,9 +268,17 @@ def at_one_budget(candidates: Sequence[Candidate], limits: Mapping[str, float]) 
     return list(best.values())
 
 
-def _chances_of_best(gains: Floats) -> Floats:
-    """Share of the draws in which each column holds the largest number; columns of -inf never do."""
-    best = gains.max(axis=1, keepdims=True)
-    is_best = (gains == best) & np.isfinite(best)
-    ties = np.maximum(is_best.sum(axis=1, keepdims=True), 1)
-    return np.asarray((is_best / ties).mean(axis=0))
+def pareto_front(costs: Sequence[float], gains: Sequence[float]) -> list[bool]:
+    """Whether each point is on the front of least cost and greatest gain.
+
+    A point is off the front when another costs no more and gains no less, and is strictly better in one of the
+    two. Points that tie on both axes are on it together. For an axis where more is better, pass its negative.
+    Raises ValueError where the two differ in length.
+    """
+    points = list(zip(costs, gains, strict=True))
+    is_on, best, tie = [False] * len(points), float("-inf"), None
+    for i in sorted(range(len(points)), key=lambda i: (points[i][0], -points[i][1])):
+        is_on[i] = points[i][1] > best or points[i] == tie
+        if points[i][1] > best:
+            best, tie = points[i][1], points[i]
+    return is_on

@@ -12,11 +12,11 @@ import numpy as np
 
 from bench.analyse.claim_verdicts import Bearing, Figure, JudgedClaim, Verdict, bearing_of, by_rule, verdict
 from bench.analyse.claims_measured import are_equal, measured_figures
-from bench.analyse.claims_quoted import difference, quoted
 from bench.analyse.intervals import LEVEL
 from bench.analyse.study import Study
 from bench.catalog.claims import PAPER, Claim, claim_rows
 from bench.catalog.papers import TimmRow, paper_scaling, paper_sota, read_table, timm_published
+from bench.catalog.quoted import difference, quoted
 from bench.shown import fixed, significant
 
 TIMM = "https://github.com/huggingface/pytorch-image-models results/ at commit aa4b5850"

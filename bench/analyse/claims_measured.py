@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import Any
 
 from bench.analyse.claim_verdicts import Bearing, Figure, bearing_of, by_rule
-from bench.analyse.intervals import LEVEL, Interval, t_quantile
+from bench.analyse.intervals import Interval
 from bench.analyse.scores import RunKey
 from bench.analyse.study import Count, Row, Study
 from bench.catalog.claims import Claim
@@ -104,9 +104,10 @@ def _speed(study: Study, scope: Scope, within: float, of: str) -> list[Figure]:
     entries = []
     for row in study.rows:
         if row.speed is not None:
-            rate, batch = row.speed.throughput_img_per_s, row.speed.batch_size
-            number, setting = (row.speed.latency_p50_ms, 1) if of == "latency" else (rate, batch)
-            entries.append(Entry(row, row.key, setting, number, row.speed.cell_ids))
+            is_latency = of == "latency"
+            timed, batch = row.speed.latency if is_latency else row.speed.throughput, row.speed.batch_size
+            number = None if timed is None else timed.interval
+            entries.append(Entry(row, row.key, 1 if is_latency else batch, number, row.speed.cell_ids))
     if of == "latency":
         return _figures(entries, scope, within, of, (1.0, math.inf), best=min)
     return _figures(entries, scope, within, of, (0.0, 1.0))
@@ -155,24 +156,10 @@ def _figures(
             pairs.append((label, ours, theirs, (*vit.ids, *cnn.ids)))
     found = []
     for label, ours, theirs, ids in pairs:
-        inner, outer = (_quotient_ends(ours, theirs, level) for level in (LEVEL, 1 - (1 - LEVEL) / len(pairs)))
-        ratio, bearing = ours.estimate / theirs.estimate, bearing_of(inner, outer, *claimed)
-        found.append(Figure(label, ratio, *inner, "times", bearing, record_ids=ids))
+        ends = ours.low / theirs.high, ours.high / theirs.low  # both numbers lie in their ranges
+        bearing = bearing_of(ends, ends, *claimed)
+        found.append(Figure(label, ours.estimate / theirs.estimate, *ends, "times", bearing, record_ids=ids))
     return found
-
-
-def _quotient_ends(one: Interval, other: Interval, level: float) -> tuple[float, float]:
-    """Ends of one number over another's: independent reaches on logarithms, added by their squares."""
-    df = min(one.df or 1e9, other.df or 1e9)
-    wider = t_quantile(df, level) / t_quantile(df, LEVEL)
-    down = math.hypot(_reach(one.low, one.estimate), _reach(other.estimate, other.high)) * wider
-    up = math.hypot(_reach(one.estimate, one.high), _reach(other.low, other.estimate)) * wider
-    ratio = one.estimate / other.estimate
-    return ratio * math.exp(-down), ratio * math.exp(up)
-
-
-def _reach(low: float, high: float) -> float:
-    return math.log(high / low) if low > 0 else math.inf
 
 
 RULES: Mapping[str, Callable[..., list[Figure]]] = {

@@ -10,19 +10,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from bench.analyse.correctness import Predictions
-from bench.analyse.current import current_records
 from bench.analyse.evaluated import Evaluation
-from bench.analyse.fewshots import FewshotScore, headline_setting
+from bench.analyse.fewshots import FewshotScore, headline_scores, headline_setting
 from bench.analyse.finetuned import FinetuneScore
-from bench.analyse.frame import complexity_frame, training_frame
-from bench.analyse.identity import ModelIdentity, identify_dataset, identify_model
 from bench.analyse.intervals import SeedGroup
-from bench.analyse.pretrained import Transfer, pretrain_study
+from bench.analyse.pretrained import FINETUNED, Transfer, pretrain_study
 from bench.analyse.protocols import protocol_study
-from bench.analyse.scores import RunKey, Score, trained_scores
-from bench.analyse.transfers import FINETUNED
-from bench.analyse.weights import FROM_SCRATCH, NO_PRETRAINING, PUBLIC, Subject, pretraining_of
+from bench.analyse.scores import Score, trained_scores
+from bench.analyse.weights import FROM_SCRATCH, NO_PRETRAINING, PUBLIC, pretraining_of
+from bench.catalog.identity import ModelIdentity, identify_dataset, identify_model
+from bench.store.correctness import Predictions
+from bench.store.current import current_records
+from bench.store.frame import complexity_frame, training_frame
 from bench.store.record import Record
 
 Protocol = Literal["trained", "fine-tuned", "evaluated", "few-shot"]
@@ -49,9 +48,7 @@ class Contender:
     images: tuple[str, ...]
     stratum: Mapping[str, str]
     told: Mapping[str, str]
-    train_images: int | None = (
-        None  # of a training from scratch, or of the pretraining of this suite that it starts from
-    )
+    train_images: int | None = None  # of a training from scratch, or of this suite's pretraining that it starts from
     budget: float | None = None  # of the same, in the unit of its cell
     of_draws: bool = False  # whether `runs` are draws and not seeds
 
@@ -85,13 +82,9 @@ def contenders(suite: str, records: Sequence[Record], predictions: Predictions) 
     found += [_transferred(suite, one, name, headline, by_id) for one in transfers for name in one.groups]
     tuned = [one for one in protocols.finetuned if one.subject.weights not in told_by_point]
     found += [_finetuned(suite, score, by_id) for score in tuned]
-    found += [_evaluated(suite, score, by_id) for score in protocols.evaluated]
-    few = [one for one in protocols.fewshot if (one.shots, one.rule) == headline]
+    found += [_of_weights(suite, "evaluated", score, by_id, (0,), {}, {}) for score in protocols.evaluated]
+    few = headline_scores(protocols.fewshot)
     return found + [_fewshot(suite, one, by_id) for one in few if one.subject.weights not in told_by_point]
-
-
-def _setting(key: RunKey) -> dict[str, str]:
-    return {"resolution": f"{key.resolution_px} px", "precision": key.precision, "device": key.device}
 
 
 def _identity(score: FinetuneScore | Evaluation | FewshotScore) -> ModelIdentity:
@@ -102,12 +95,9 @@ def _identity(score: FinetuneScore | Evaluation | FewshotScore) -> ModelIdentity
     return replace(score.identity, title=f"{score.identity.title} (file {subject.weights.removeprefix('sha256 ')[:8]})")
 
 
-def _weights(subject: Subject) -> dict[str, str]:
-    return {"pre-training data": pretraining_of(subject) or UNKNOWN}
-
-
 def _trained(suite: str, score: Score) -> Contender:
     _, fingerprint, classes = score.kind
+    key, budget = score.key, f"{score.budget_gflop:.10g} GFLOP{_UNCERTIFIED if score.macs_note else ''}"
     return Contender(
         suite=suite,
         protocol="trained",
@@ -118,11 +108,13 @@ def _trained(suite: str, score: Score) -> Contender:
         cell_ids=score.cell_ids,
         images=(fingerprint, classes, str(score.group.test_images)),
         stratum={
-            **_setting(score.key),
+            "resolution": f"{key.resolution_px} px",
+            "precision": key.precision,
+            "device": key.device,
             "pre-training data": NO_PRETRAINING,
             "training images": f"{score.train_images}",
         },
-        told={"training compute": f"{score.budget_gflop:.10g} GFLOP{_UNCERTIFIED if score.macs_note else ''}"},
+        told={"training compute": budget},
         train_images=score.train_images,
         budget=score.budget_gflop,
     )
@@ -154,9 +146,7 @@ def _transferred(
             "pre-training data": f"{identify_dataset(key.corpus).title} (trained here)",
             **how,
         },
-        told={
-            "pretraining": f"{key.budget:.10g} {unit} on {key.train_images} images",
-        },
+        told={"pretraining": f"{key.budget:.10g} {unit} on {key.train_images} images"},
         train_images=key.train_images,
         budget=key.budget,
     )
@@ -168,59 +158,44 @@ def _rule_words(shots: int, rule: str, short: str = "") -> str:
     return f"{shots} shots{has_fewer}, lambda {'by leave-one-out' if rule == 'loo' else rule}"
 
 
+def _of_weights(
+    suite: str,
+    protocol: Protocol,
+    score: FinetuneScore | Evaluation | FewshotScore,
+    records: Mapping[str, Record],
+    runs: tuple[int, ...],
+    stratum: Mapping[str, str],
+    told: Mapping[str, str],
+) -> Contender:
+    """stratum: what must be alike besides the setting and the pre-training data."""
+    key = score.subject.key
+    setting = {"resolution": f"{key.resolution_px} px", "precision": key.precision, "device": key.device}
+    return Contender(
+        suite=suite,
+        protocol=protocol,
+        dataset=score.dataset,
+        identity=_identity(score),
+        group=score.group,
+        runs=runs,
+        cell_ids=score.cell_ids,
+        images=_images(score.cell_ids, records, score.group),
+        stratum={**setting, "pre-training data": pretraining_of(score.subject) or UNKNOWN, **stratum},
+        told=told,
+        of_draws=protocol == "few-shot",
+    )
+
+
 def _finetuned(suite: str, score: FinetuneScore, records: Mapping[str, Record]) -> Contender:
-    seen = score.steps * score.batch_size
-    return Contender(
-        suite=suite,
-        protocol="fine-tuned",
-        dataset=score.dataset,
-        identity=_identity(score),
-        group=score.group,
-        runs=score.seeds,
-        cell_ids=score.cell_ids,
-        images=_images(score.cell_ids, records, score.group),
-        stratum={
-            **_setting(score.subject.key),
-            **_weights(score.subject),
-            "training images": f"{score.train_images:.0f}",
-        },
-        told={"images seen in fine-tuning": f"{seen:.0f}"},
-    )
-
-
-def _evaluated(suite: str, score: Evaluation, records: Mapping[str, Record]) -> Contender:
-    return Contender(
-        suite=suite,
-        protocol="evaluated",
-        dataset=score.dataset,
-        identity=_identity(score),
-        group=score.group,
-        runs=(0,),
-        cell_ids=score.cell_ids,
-        images=_images(score.cell_ids, records, score.group),
-        stratum={**_setting(score.subject.key), **_weights(score.subject)},
-        told={},
-    )
+    seen = {"images seen in fine-tuning": f"{score.steps * score.batch_size:.0f}"}
+    images = {"training images": f"{score.train_images:.0f}"}
+    return _of_weights(suite, "fine-tuned", score, records, score.seeds, images, seen)
 
 
 def _fewshot(suite: str, score: FewshotScore, records: Mapping[str, Record]) -> Contender:
-    return Contender(
-        suite=suite,
-        protocol="few-shot",
-        dataset=score.dataset,
-        identity=_identity(score),
-        group=score.group,
-        runs=tuple(range(len(score.group.values_pct))),
-        cell_ids=score.cell_ids,
-        images=_images(score.cell_ids, records, score.group),
-        stratum={
-            **_setting(score.subject.key),
-            **_weights(score.subject),
-            "few-shot rule": _rule_words(score.shots, score.rule, score.short),
-        },
-        told={"overlap": "the weights have seen this set" if score.overlap else "none known"},
-        of_draws=True,
-    )
+    runs = tuple(range(len(score.group.values_pct)))
+    rule = {"few-shot rule": _rule_words(score.shots, score.rule, score.short)}
+    overlap = {"overlap": "the weights have seen this set" if score.overlap else "none known"}
+    return _of_weights(suite, "few-shot", score, records, runs, rule, overlap)
 
 
 def _images(cell_ids: Iterable[str], records: Mapping[str, Record], group: SeedGroup) -> tuple[str, ...]:

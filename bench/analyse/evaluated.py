@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
-from bench.analyse.correctness import Predictions, read_correctness
-from bench.analyse.identity import ModelIdentity
 from bench.analyse.intervals import Interval, SeedGroup, wilson_interval
 from bench.analyse.weights import Subject, subject_of
+from bench.catalog.identity import ModelIdentity
+from bench.store.correctness import Predictions, read_correctness
+from bench.store.frame import notes_of, number, rows_of, words
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,7 @@ class Evaluation:
     self_check_note: str
     params: float | None
     macs: float | None
-    img_per_s: float | None
     preprocessing: Mapping[str, Any]
-    processes: int | None
     notes: tuple[str, ...]
     group: SeedGroup
     cell_ids: tuple[str, ...]
@@ -45,31 +44,9 @@ def evaluations(
 ) -> list[Evaluation]:
     """Every evaluated checkpoint and data set, in order of subject and set; of several records the newest."""
     newest: dict[tuple[Subject, str], Mapping[str, Any]] = {}
-    for row in as_rows(frame.sort_values(["started_at", "cell_id"], kind="stable")):
+    for row in rows_of(frame.sort_values(["started_at", "cell_id"], kind="stable")):
         newest[subject_of(row), str(row["dataset"])] = row
     return [_evaluation(newest[key], identities, predictions) for key in sorted(newest)]
-
-
-def as_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """The rows of a frame as dicts by column name."""
-    return [{str(column): value for column, value in row.items()} for row in frame.to_dict("records")]
-
-
-def number(row: Mapping[str, Any], column: str) -> float | None:
-    """A column's value as a number, None where there is none."""
-    value = row[column]
-    return None if value is None or pd.isna(value) else float(value)
-
-
-def words(value: object) -> str:
-    """A column's text; empty where there is none."""
-    return value if isinstance(value, str) else ""
-
-
-def notes_of(rows: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
-    """What the records say about themselves, each note once, in order."""
-    found = [str(note) for row in rows for note in (row["notes"] if isinstance(row["notes"], list | tuple) else ())]
-    return tuple(dict.fromkeys(found))
 
 
 def _evaluation(
@@ -80,7 +57,7 @@ def _evaluation(
     top1 = wilson_interval(float(row["top1_pct"]) / 100 * images if correct is None else correct, images)
     real, real_images = number(row, "real_top1_pct"), number(row, "real_images")
     cell_ids = (str(row["cell_id"]),)
-    preprocessing, processes = row["preprocessing"], number(row, "processes")
+    preprocessing = row["preprocessing"]
     return Evaluation(
         subject=subject_of(row),
         identity=identities[str(row["model"])],
@@ -96,10 +73,8 @@ def _evaluation(
         self_check_note=words(row["self_check_note"]),
         params=number(row, "params"),
         macs=number(row, "macs"),
-        img_per_s=number(row, "img_per_s"),
         preprocessing=preprocessing if isinstance(preprocessing, dict) else {},
-        processes=None if processes is None else int(processes),
         notes=notes_of([row]),
-        group=SeedGroup((top1.estimate,), None, images, read_correctness(cell_ids, predictions)),
+        group=SeedGroup((top1.estimate,), images, read_correctness(cell_ids, predictions)),
         cell_ids=cell_ids,
     )

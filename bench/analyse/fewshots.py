@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
-from bench.analyse.evaluated import as_rows, notes_of, number, words
-from bench.analyse.identity import ModelIdentity
-from bench.analyse.intervals import Interval, SeedGroup, Spread, accuracy_interval, pooled_spread, spread_of
+from bench.analyse.intervals import Interval, SeedGroup, accuracy_interval
 from bench.analyse.weights import Subject, subject_of
+from bench.catalog.identity import ModelIdentity
 from bench.shown import shortage_words
+from bench.store.frame import notes_of, number, rows_of, words
 
 FIXED, LEAVE_ONE_OUT = "fixed", "loo"
 
@@ -45,34 +45,19 @@ _Key = tuple[Subject, str, int, str]
 
 
 def fewshot_scores(frame: pd.DataFrame, identities: Mapping[str, ModelIdentity]) -> list[FewshotScore]:
-    """Scores of every model, set, number of shots and rule, in that order.
-
-    The variance of few draws is pooled over the models of one family on the same set, shots and rule.
-    """
+    """Scores of every model, set, number of shots and rule, in that order."""
     by_key: dict[_Key, list[dict[str, Any]]] = defaultdict(list)
-    for row in as_rows(frame.sort_values(["started_at", "cell_id"], kind="stable")):
+    for row in rows_of(frame.sort_values(["started_at", "cell_id"], kind="stable")):
         by_key[subject_of(row), str(row["dataset"]), int(row["shots"]), str(row["rule"])].append(row)
     newest = {key: [row for row in rows if row["cell_id"] == rows[-1]["cell_id"]] for key, rows in by_key.items()}
-    values: dict[str, list[list[float]]] = defaultdict(list)
-    for key, rows in sorted(newest.items()):
-        values[_pool(key, identities)].append([float(row["top1_pct"]) for row in rows])
-    pools = {pool: pooled_spread(groups, pool) for pool, groups in values.items()}
-    return [_score(key, newest[key], pools[_pool(key, identities)], identities) for key in sorted(newest)]
+    return [_score(key, newest[key], identities) for key in sorted(newest)]
 
 
-def _pool(key: _Key, identities: Mapping[str, ModelIdentity]) -> str:
-    subject, dataset, shots, rule = key
-    setting = replace(subject.key, model="", resolution_px=0)
-    return f"few-shot {identities[subject.key.model].family} {dataset} {shots} {rule} {setting}"
-
-
-def _score(
-    key: _Key, rows: list[dict[str, Any]], pooled: Spread | None, identities: Mapping[str, ModelIdentity]
-) -> FewshotScore:
+def _score(key: _Key, rows: list[dict[str, Any]], identities: Mapping[str, ModelIdentity]) -> FewshotScore:
     subject, dataset, shots, rule = key
     first = rows[0]
     values = tuple(float(row["top1_pct"]) for row in sorted(rows, key=lambda row: int(row["draw"])))
-    group = SeedGroup(values, spread_of(values, pooled, f"{key}"), int(first["test_images"]))
+    group = SeedGroup(values, int(first["test_images"]))
     width = number(first, "feature_width")
     return FewshotScore(
         subject=subject,
@@ -109,3 +94,9 @@ def headline_setting(scores: list[FewshotScore]) -> tuple[int, str]:
     for score in scores:
         counts[score.shots] += score.rule == rule
     return (5 if counts.get(5) else max(counts, key=lambda shots: (counts[shots], shots))), rule
+
+
+def headline_scores(scores: Sequence[FewshotScore]) -> list[FewshotScore]:
+    """The scores with the shots and rule that sentences speak of; none of none."""
+    setting = headline_setting(list(scores)) if scores else (0, "")
+    return [one for one in scores if (one.shots, one.rule) == setting]

@@ -4,32 +4,27 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
 import pandas as pd
 
-from bench.analyse.compare import Verdict, verdict_of
-from bench.analyse.correctness import Predictions, read_correctness
-from bench.analyse.current import is_of_same_kind
-from bench.analyse.evaluated import as_rows, notes_of, number
-from bench.analyse.identity import ModelIdentity
-from bench.analyse.intervals import (
-    Interval,
-    SeedGroup,
-    Spread,
-    accuracy_interval,
-    contrast_interval,
-    pooled_spread,
-    spread_of,
-)
+from bench.analyse.differences import Difference
+from bench.analyse.intervals import Interval, SeedGroup, accuracy_interval
 from bench.analyse.scores import kind_of
 from bench.analyse.weights import Subject, subject_of
+from bench.catalog.identity import ModelIdentity
+from bench.store.correctness import Predictions, read_correctness
+from bench.store.frame import Rows, notes_of, number, rows_of
 from bench.store.record import Record
 
 HyperRule = tuple[str, float]  # recipe name (`vit` or `bit`) and learning rate
+_MEANS = (
+    "top5_pct mean_per_class_pct params macs train_flop train_img_per_s pipeline_img_per_s model_img_per_s wait_share"
+)
 _Place = tuple[Subject, str]  # subject and data set
+_Recipe = tuple[HyperRule, tuple[str, ...]]  # with all of the recipe and what the names stand for
 
 
 @dataclass(frozen=True)
@@ -71,11 +66,9 @@ class RecipeSweep:
     """One model's weights on one data set: mean validation accuracy over seeds by recipe and learning rate."""
 
     subject: Subject
-    identity: ModelIdentity
     dataset: str
     top1_pct: Mapping[HyperRule, float]  # trials that finished
     cell_ids: Mapping[HyperRule, tuple[str, ...]]
-    seeds: int  # most seeds behind one trial
     tried: tuple[HyperRule, ...]  # with those whose every trial failed
 
     @property
@@ -100,9 +93,7 @@ class PretrainingGain:
 
     pretrained: FinetuneScore
     scratch: FinetuneScore
-    delta_pp: float
-    interval: Interval | None  # None when no spread over seeds is known
-    verdict: Verdict
+    difference: Difference
 
 
 def finetune_scores(
@@ -111,30 +102,20 @@ def finetune_scores(
     """Scores on the test part, in order of subject and data set.
 
     Of several recipes scored on the test part, the one whose trials were best on validation counts; without trials,
-    the one with the most seeds, then the newest: never the one with the best test score. The seed variance of few
-    seeds is pooled over models of one family on the same set, pretrained ones and those from scratch apart.
+    the one with the most seeds, then the newest: never the one with the best test score.
     """
     validation = _validation_means(frame)
-    by_place: dict[_Place, dict[tuple[HyperRule, tuple[str, ...]], list[dict[str, Any]]]] = defaultdict(
-        lambda: defaultdict(list)
-    )
-    for row in as_rows(frame[frame["scored_part"] == "test"]):
+    by_place: dict[_Place, dict[_Recipe, Rows]] = defaultdict(lambda: defaultdict(list))
+    for row in rows_of(frame[frame["scored_part"] == "test"]):
         by_place[_place(row)][_rule(row), (str(row["recipe"]), *kind_of(row))].append(row)
-    chosen: dict[_Place, tuple[HyperRule, list[dict[str, Any]], int]] = {}
+    chosen: dict[_Place, tuple[HyperRule, Rows, int]] = {}
     for place, recipes in by_place.items():
         known = validation.get(place, {})
         seeds = {key: _by_seed(rows) for key, rows in recipes.items()}
         best = max(sorted(seeds), key=lambda key: _merit(known.get(key[0]), seeds[key]))
         chosen[place] = best[0], seeds[best], len(seeds)
-    values: dict[str, list[list[float]]] = defaultdict(list)
-    for place, (_, rows, _) in sorted(chosen.items()):
-        values[_pool(place, identities)].append([float(row["top1_pct"]) for row in rows])
-    pools = {pool: pooled_spread(groups, pool) for pool, groups in values.items()}
     return [
-        _score(
-            place, *chosen[place], pools[_pool(place, identities)], validation.get(place, {}), identities, predictions
-        )
-        for place in sorted(chosen)
+        _score(place, *chosen[place], validation.get(place, {}), identities, predictions) for place in sorted(chosen)
     ]
 
 
@@ -150,23 +131,16 @@ def _merit(validation: float | None, rows: Sequence[Mapping[str, Any]]) -> tuple
     return (-1.0 if validation is None else validation), len(rows), max(str(row["started_at"]) for row in rows)
 
 
-def _by_seed(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+def _by_seed(rows: Iterable[dict[str, Any]]) -> Rows:
     ordered = sorted(rows, key=lambda row: (row["seed"], row["started_at"]))
     return list({row["seed"]: row for row in ordered}.values())
 
 
 def _validation_means(frame: pd.DataFrame) -> dict[_Place, dict[HyperRule, float]]:
     values: dict[_Place, dict[HyperRule, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for row in as_rows(frame[frame["scored_part"] == "validation"]):
+    for row in rows_of(frame[frame["scored_part"] == "validation"]):
         values[_place(row)][_rule(row)].append(float(row["top1_pct"]))
     return {place: {rule: fmean(found) for rule, found in rules.items()} for place, rules in values.items()}
-
-
-def _pool(place: _Place, identities: Mapping[str, ModelIdentity]) -> str:
-    subject, dataset = place
-    setting = replace(subject.key, model="", resolution_px=0)
-    start = "scratch" if subject.is_from_scratch else "pretrained"
-    return f"finetune {start} {identities[subject.key.model].family} {dataset} {setting}"
 
 
 def _mean(rows: Sequence[Mapping[str, Any]], column: str) -> float | None:
@@ -181,9 +155,8 @@ def _whole(rows: Sequence[Mapping[str, Any]], column: str) -> tuple[int, ...]:
 def _score(
     place: _Place,
     rule: HyperRule,
-    rows: list[dict[str, Any]],
+    rows: Rows,
     recipes_tested: int,
-    pooled: Spread | None,
     validation: Mapping[HyperRule, float],
     identities: Mapping[str, ModelIdentity],
     predictions: Predictions,
@@ -193,7 +166,6 @@ def _score(
     values = tuple(float(row["top1_pct"]) for row in rows)
     group = SeedGroup(
         values_pct=values,
-        spread=spread_of(values, pooled, f"{place}"),
         test_images=min(int(row["scored_images"]) for row in rows),
         correctness=read_correctness(cell_ids, predictions),
     )
@@ -210,16 +182,8 @@ def _score(
         recipes_tested=recipes_tested,
         group=group,
         interval=accuracy_interval(group),
-        top5_pct=_mean(rows, "top5_pct"),
-        mean_per_class_pct=_mean(rows, "mean_per_class_pct"),
         train_images=_mean(rows, "train_images") or 0.0,
-        params=_mean(rows, "params"),
-        macs=_mean(rows, "macs"),
-        train_flop=_mean(rows, "train_flop"),
-        train_img_per_s=_mean(rows, "train_img_per_s"),
-        pipeline_img_per_s=_mean(rows, "pipeline_img_per_s"),
-        model_img_per_s=_mean(rows, "model_img_per_s"),
-        wait_share=_mean(rows, "wait_share"),
+        **{name: _mean(rows, name) for name in _MEANS.split()},
         resumed=sum(int(number(row, "resumed") or 0) for row in rows),
         processes=_whole(rows, "processes"),
         micro_batch_sizes=_whole(rows, "micro_batch_size"),
@@ -229,14 +193,12 @@ def _score(
     )
 
 
-def recipe_sweeps(
-    frame: pd.DataFrame, identities: Mapping[str, ModelIdentity], failed: Iterable[Record] = ()
-) -> list[RecipeSweep]:
+def recipe_sweeps(frame: pd.DataFrame, failed: Iterable[Record] = ()) -> list[RecipeSweep]:
     """Every model's weights and set with a trial scored on validation; failed: trials without a result."""
-    found: dict[_Place, dict[HyperRule, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
-    for row in as_rows(frame[frame["scored_part"] == "validation"]):
+    found: dict[_Place, dict[HyperRule, Rows]] = defaultdict(lambda: defaultdict(list))
+    for row in rows_of(frame[frame["scored_part"] == "validation"]):
         found[_place(row)][_rule(row)].append(row)
-    origins = {str(row["weights"]): (row["trained_on"], row["pretraining"]) for row in as_rows(frame)}
+    origins = {str(row["weights"]): (row["trained_on"], row["pretraining"]) for row in rows_of(frame)}
     lost: dict[_Place, set[HyperRule]] = defaultdict(set)
     for record in failed:
         cell, settings = record.cell, record.cell.get("settings") or {}
@@ -248,25 +210,13 @@ def recipe_sweeps(
     return [
         RecipeSweep(
             subject=place[0],
-            identity=identities[place[0].key.model],
             dataset=place[1],
             top1_pct={rule: fmean(float(row["top1_pct"]) for row in rows) for rule, rows in sorted(rules.items())},
             cell_ids={rule: tuple(str(row["cell_id"]) for row in rows) for rule, rows in rules.items()},
-            seeds=max(len({row["seed"] for row in rows}) for rows in rules.values()),
             tried=tuple(sorted({*rules, *lost.get(place, ())})),
         )
         for place, rules in sorted(found.items())
     ]
-
-
-def failed_recipe_trials(records: Iterable[Record], shown: Sequence[Record]) -> list[Record]:
-    """Failed fine-tunings to be scored on validation, of the models and data that are shown."""
-    trials = [record for record in shown if _is_trial(record)]
-    return [r for r in records if r.status == "failed" and _is_trial(r) and is_of_same_kind(r, trials)]
-
-
-def _is_trial(record: Record) -> bool:
-    return record.cell.get("task") == "finetune" and record.cell.get("scored_part") == "validation"
 
 
 def pretraining_gains(scores: Iterable[FinetuneScore]) -> list[PretrainingGain]:
@@ -276,12 +226,11 @@ def pretraining_gains(scores: Iterable[FinetuneScore]) -> list[PretrainingGain]:
     """
     scores = list(scores)
     scratch = {(one.subject.key, one.dataset): one for one in scores if one.subject.is_from_scratch}
-    gains = []
-    for one in scores:
-        other = scratch.get((one.subject.key, one.dataset))
-        if one.subject.is_from_scratch or other is None or one.subject.trained_on == one.dataset:
-            continue
-        interval = contrast_interval([(1.0, one.group), (-1.0, other.group)])
-        delta = one.group.mean_pct - other.group.mean_pct
-        gains.append(PretrainingGain(one, other, delta, interval, verdict_of(interval)))
-    return gains
+    pairs = [
+        (one, scratch[one.subject.key, one.dataset])
+        for one in scores
+        if (one.subject.key, one.dataset) in scratch
+        and not one.subject.is_from_scratch
+        and one.subject.trained_on != one.dataset
+    ]
+    return [PretrainingGain(one, other, Difference.of(one.group, other.group)) for one, other in pairs]

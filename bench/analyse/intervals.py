@@ -1,6 +1,6 @@
-"""Intervals: for one accuracy, for means over seeds or processes, and for differences between trained models.
+"""Intervals: for one checkpoint, for means over seeds, for differences of trained models, and for rates over processes.
 
-Percentages and percentage points throughout unless a docstring says otherwise. All intervals are two-sided.
+Percentages and percentage points throughout unless a docstring says otherwise. docs/intervals.md has their coverage.
 """
 
 from __future__ import annotations
@@ -11,17 +11,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 
-from bench.analyse.correctness import Correctness
+from bench.store.correctness import Correctness
 
 LEVEL = 0.95
-SAMPLES_FOR_OWN_VARIANCE = 5  # with fewer, an own spread needs t quantiles of 3.2 to 12.7: pooling guesses better
-# F tests of a variance against the rest. At 25 % a group that scatters 5 to 10 times as much as the rest keeps
-# 92 to 95 % coverage (55 % by pooling alone, 3 values each), and groups that scatter alike 96 %: docs/intervals.md.
-OWN_SPREAD_LEVEL = 0.25  # above which a group has its own spread
-OWN_SPREAD_LEVEL_OF_TWO = 0.05  # the same for two values: their own t quantile is 12.7, so a group must stand out more
-LEFT_OUT_LEVEL = 0.01  # above which it is left out of what the others pool, so that it does not widen theirs
+PROCESSES_FOR_INTERVAL = 5  # the range of five holds the median of all processes in 93.75 % of cases
+UNSTABLE_PP = 20.0  # of a 95 % interval over seeds; wider ones are shown seed by seed, and are in no ranking
+SEEDS_IN_DF = 2.0  # weight of the seeds' variance in the degrees of freedom; by 1, 3 seeds cover 91.6 %
+NEAR_BEST_PP = 5.0  # of unstable seeds it is told how many come this near to the best of them
 
 
 @dataclass(frozen=True)
@@ -33,7 +31,6 @@ class Interval:
     high: float
     n: int  # seeds, processes or images behind the estimate
     method: str
-    df: float | None = None  # degrees of freedom of a t interval; None for other methods
 
     @property
     def half_width(self) -> float:
@@ -42,25 +39,10 @@ class Interval:
 
 
 @dataclass(frozen=True)
-class Spread:
-    """A variance with its degrees of freedom, and the name of the pool that it was estimated from.
-
-    Two groups that name the same pool share one estimate: their errors are not independent. left_out: groups that
-    scatter far more than the rest, which are not in it.
-    """
-
-    variance: float
-    df: int
-    pool: str
-    left_out: frozenset[tuple[float, ...]] = frozenset()
-
-
-@dataclass(frozen=True)
 class SeedGroup:
-    """The runs of one model in one regime: accuracy of each seed, and what is known of their spread."""
+    """The runs of one model in one regime: the accuracy of each seed (or draw)."""
 
     values_pct: tuple[float, ...]
-    spread: Spread | None  # of single runs around their model's mean; None when no model has two seeds
     test_images: int
     correctness: Correctness | None = None
 
@@ -68,6 +50,35 @@ class SeedGroup:
     def mean_pct(self) -> float:
         """Mean accuracy over seeds."""
         return float(np.mean(self.values_pct))
+
+    @property
+    def median_pct(self) -> float:
+        """Median accuracy over seeds."""
+        return float(np.median(self.values_pct))
+
+    @property
+    def has_spread(self) -> bool:
+        """Whether there are two seeds or more, so that something says how far runs differ."""
+        return len(self.values_pct) > 1
+
+    @property
+    def is_unstable(self) -> bool:
+        """Whether the 95 % interval over seeds is wider than UNSTABLE_PP, or one seed further than half of it from
+        their median: the mean then says little."""
+        n = len(self.values_pct)
+        if n < 2:
+            return False
+        error = float(np.std(self.values_pct, ddof=1)) / math.sqrt(n)
+        farthest = max(abs(value - self.median_pct) for value in self.values_pct)
+        return 2 * t_quantile(n - 1) * error > UNSTABLE_PP or farthest > UNSTABLE_PP / 2
+
+    @property
+    def near_best(self) -> int:
+        """How many seeds come within NEAR_BEST_PP points of the best of them, itself included."""
+        return sum(value >= max(self.values_pct) - NEAR_BEST_PP for value in self.values_pct)
+
+
+Parts = Sequence[tuple[float, SeedGroup]]  # weight of each group in a weighted sum
 
 
 @dataclass(frozen=True)
@@ -81,16 +92,17 @@ class Contrast:
     method: str
 
     def interval(self, level: float = LEVEL) -> Interval:
-        """The two-sided t interval."""
+        """The two-sided t interval, cut where no sum of accuracies can be: at -100 and 100 points."""
         half = t_quantile(self.df, level) * self.standard_error
-        return Interval(self.estimate, self.estimate - half, self.estimate + half, self.seeds, self.method, self.df)
+        low, high = max(-100.0, self.estimate - half), min(100.0, self.estimate + half)
+        return Interval(self.estimate, low, high, self.seeds, self.method)
 
     @property
     def p_value(self) -> float:
-        """Two-sided p of a true sum of zero: the level at which the interval would end at zero is 1 - p."""
+        """Two-sided p of a true sum of zero."""
         if self.standard_error == 0.0:
             return 1.0 if self.estimate == 0.0 else 0.0
-        return float(2 * stats.t.sf(abs(self.estimate) / self.standard_error, self.df))
+        return float(2 * special.stdtr(self.df, -abs(self.estimate) / self.standard_error))
 
 
 def wilson_interval(correct: float, images: int, level: float = LEVEL) -> Interval:
@@ -113,97 +125,37 @@ def _score_ends(p: float, images: float, quantile: float) -> tuple[float, float]
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
-def pooled_spread(groups: Sequence[Sequence[float]], pool: str) -> Spread | None:
-    """Variance within groups, each around its own mean, with as many degrees of freedom; None if there are none.
-
-    The group that scatters most is left out while its variance stands out from the rest's (F test, LEFT_OUT_LEVEL
-    over all groups that it was picked from).
-    """
-    parts = sorted((_squares(group), len(group) - 1, tuple(group)) for group in groups if len(group) > 1)
-    parts.sort(key=lambda part: part[0] / part[1])
-    left_out = []
-    while len(parts) > 1 and _stands_out(parts[-1], parts[:-1], LEFT_OUT_LEVEL / len(parts)):
-        left_out.append(parts.pop()[2])
-    df = sum(own for _, own, _ in parts)
-    if df == 0:
-        return None
-    return Spread(sum(squares for squares, _, _ in parts) / df, df, pool, frozenset(left_out))
-
-
-_Part = tuple[float, int, tuple[float, ...]]  # sum of squares around the mean, degrees of freedom, values
-
-
-def _squares(values: Sequence[float]) -> float:
-    return float(np.var(values)) * len(values)
-
-
-def _stands_out(part: _Part, rest: Sequence[_Part], level: float) -> bool:
-    """Whether the variance is larger than that of the rest together, by an F test; not where the rest has none."""
-    squares, df = sum(one[0] for one in rest), sum(one[1] for one in rest)
-    if squares <= 0.0:
-        return False
-    return part[0] / part[1] > squares / df * _f_quantile(part[1], df, level)
-
-
 @lru_cache(maxsize=4096)
-def _f_quantile(own: int, others: int, level: float) -> float:
-    return float(stats.f.isf(level, own, others))
-
-
-def spread_of(values: Sequence[float], pooled: Spread | None, name: str) -> Spread | None:
-    """The spread to use for a group: its own with enough values, the pooled one with few.
-
-    With few values and a variance above what the rest of the pool allows (F test, OWN_SPREAD_LEVEL) also its own:
-    the pooled one would be too small for it. values: as they were given to `pooled_spread`.
-    """
-    if pooled is None or len(values) >= SAMPLES_FOR_OWN_VARIANCE or tuple(values) in pooled.left_out:
-        return pooled_spread([values], name)
-    own = (_squares(values), len(values) - 1, tuple(values))
-    rest = (pooled.variance * pooled.df - own[0], pooled.df - own[1], ())
-    level = OWN_SPREAD_LEVEL if len(values) > 2 else OWN_SPREAD_LEVEL_OF_TWO
-    if len(values) > 1 and rest[1] > 0 and _stands_out(own, [rest], level):
-        return pooled_spread([values], name)
-    return pooled
-
-
-def t_interval(values: Sequence[float], spread: Spread | None = None, level: float = LEVEL) -> Interval | None:
-    """Interval of the mean of independent values, in their unit, by t; None if nothing says their spread.
-
-    spread: a pooled variance to use instead of the values' own.
-    """
-    spread = spread or pooled_spread([values], "own")
-    if not values or spread is None:
-        return None
-    mean = float(np.mean(values))
-    half = t_quantile(spread.df, level) * math.sqrt(spread.variance / len(values))
-    return Interval(mean, mean - half, mean + half, len(values), f"t, {spread.df} degrees of freedom", spread.df)
-
-
-def process_interval(rates: Sequence[float], relative: Spread | None = None, level: float = LEVEL) -> Interval | None:
-    """Interval of a rate or a time over fresh processes, in its unit, by t on its logarithm's scale.
-
-    rates: one per process. relative: pooled variance of the logarithms, used when the processes are few;
-    a common relative spread is what models timed in turn on one machine share.
-    """
-    if not rates or min(rates) <= 0:
-        return None
-    inner = t_interval([math.log(rate) for rate in rates], relative, level)
-    if inner is None:
-        return None
-    return Interval(
-        math.exp(inner.estimate),
-        math.exp(inner.low),
-        math.exp(inner.high),
-        inner.n,
-        f"{inner.method}, of logarithms",
-        inner.df,
-    )
-
-
-@lru_cache(maxsize=4096)  # groups of one pool ask for the same one
 def t_quantile(df: float, level: float = LEVEL) -> float:
     """The two-sided t quantile; df may be fractional."""
-    return float(stats.t.ppf((1 + level) / 2, df))
+    return float(special.stdtrit(df, (1 + level) / 2))
+
+
+def t_interval(values: Sequence[float], level: float = LEVEL) -> Interval | None:
+    """Interval of the mean of independent values, in their unit, by t; None with fewer than two."""
+    n = len(values)
+    if n < 2:
+        return None
+    mean = float(np.mean(values))
+    half = t_quantile(n - 1, level) * float(np.std(values, ddof=1)) / math.sqrt(n)
+    return Interval(mean, mean - half, mean + half, n, f"t, {n - 1} degrees of freedom")
+
+
+def median_interval(rates: Sequence[float]) -> Interval | None:
+    """The median of fresh processes, in their unit, with the range that holds the median of all such processes.
+
+    The range is between the k-th smallest and k-th largest, k the largest that keeps 93 %: of five processes the whole
+    range (93.75 %). It supposes nothing of their distribution, so heavy tails and two modes do not break it.
+    None with fewer than five. Source: the sign test's interval, Conover 1999, section 3.2.
+    """
+    n = len(rates)
+    if n < PROCESSES_FOR_INTERVAL:
+        return None
+    k = max(k for k in range(1, n // 2 + 1) if k == 1 or 1 - 2 * stats.binom.cdf(k - 1, n, 0.5) >= 0.93)
+    ordered = sorted(rates)
+    coverage = 1 - 2 * float(stats.binom.cdf(k - 1, n, 0.5))
+    method = f"order statistics of {n} processes, {100 * coverage:.1f} %"
+    return Interval(float(np.median(ordered)), ordered[k - 1], ordered[n - k], n, method)
 
 
 def accuracy_interval(group: SeedGroup, level: float = LEVEL) -> Interval:
@@ -211,15 +163,15 @@ def accuracy_interval(group: SeedGroup, level: float = LEVEL) -> Interval:
 
     Seeds reach t standard errors to both sides. Test images reach as far as Wilson's ends for as many independent
     images as have their variance, with the same t: near 100 % that is further down than up. Both reaches are put
-    together by their squares (Zou and Donner 2008); a plain t interval covers 91 to 94 % near 100 %. With one
-    seed and nothing to pool, it is the Wilson interval of that run, and its method says that seeds are left out.
+    together by their squares (Zou and Donner 2008). With one seed it is the Wilson interval of that run, and its
+    method says that seeds are left out.
     """
-    found = None if group.spread is None else contrast([(1.0, group)])
+    found = contrast([(1.0, group)])
     p, runs = group.mean_pct / 100, len(group.values_pct)
     if found is None or p in (0.0, 1.0):
         wilson = wilson_interval(p * group.test_images, group.test_images, level)
         return Interval(wilson.estimate, wilson.low, wilson.high, runs, "test images alone")
-    image_variance = sum(variance for variance, _ in _image_terms([(1.0, group)])[0].values())
+    image_variance = sum(variance for variance, _ in _image_terms([(1.0, group)])[0])
     independent = float(group.test_images * runs)  # at most: every run answers for itself
     if image_variance > 0.0:
         independent = min(independent, 1e4 * p * (1 - p) / image_variance)
@@ -227,47 +179,55 @@ def accuracy_interval(group: SeedGroup, level: float = LEVEL) -> Interval:
     seeds = t * math.sqrt(max(0.0, found.standard_error**2 - image_variance)) / 100
     low, high = _score_ends(p, independent, t)
     low, high = max(0.0, p - math.hypot(seeds, p - low)), min(1.0, p + math.hypot(seeds, high - p))
-    return Interval(100 * p, 100 * low, 100 * high, runs, f"{found.method}, Wilson for the images", found.df)
+    return Interval(100 * p, 100 * low, 100 * high, runs, f"{found.method}, Wilson for the images")
 
 
-def contrast_interval(parts: Sequence[tuple[float, SeedGroup]], level: float = LEVEL) -> Interval | None:
+def contrast_interval(parts: Parts, level: float = LEVEL) -> Interval | None:
     """Interval of a weighted sum of trained models' accuracies, in percentage points; see `contrast`."""
     found = contrast(parts)
     return None if found is None else found.interval(level)
 
 
-def contrast(parts: Sequence[tuple[float, SeedGroup]]) -> Contrast | None:
-    """A weighted sum of trained models' accuracies, such as a difference, in percentage points.
+def contrast(parts: Parts) -> Contrast | None:
+    """A weighted sum of trained models' accuracies, such as a difference, in percentage points: Welch's t.
 
-    Seeds: sum of weight^2 x seed variance / seeds, every model's seeds drawn independently.
+    Seeds: sum of weight^2 x own seed variance / seeds, every model's seeds drawn independently.
     Test images: the images of a set are drawn once for all seeds and models, so with per-image predictions the
     variance is that of c_i = sum of weight x (share of the seeds that got image i right), over the images, divided
     by their number, less the part that the seeds' own disagreement on single images puts into it and that the seed
     variance already holds (two-way random effects, seeds x images; not below zero). Different sets of images are
     independent, so their variances add. Without predictions each model's images are taken as drawn anew,
     p(1 - p) / images, which is too wide for a difference.
-    The degrees of freedom are Welch-Satterthwaite's; groups of one pool count as one estimate. Where by chance all
-    seeds got equally many images right, their disagreement on single images stands for the seed variance of 0.
-
-    Returns None when some group has no known seed spread.
+    The degrees of freedom are Welch-Satterthwaite's, with the seeds' part of the variance doubled: where few seeds
+    scatter little by chance, the images and their many degrees of freedom would otherwise seem to be all. Where by
+    chance all seeds got equally many images right, their disagreement on single images stands for the seed variance
+    of 0. None when some group has one seed.
     """
-    terms: dict[str, tuple[float, float]] = {}
-    for weight, group in parts:
-        if group.spread is None:
-            return None
-        variance, _ = terms.get(group.spread.pool, (0.0, 0.0))
-        variance += weight**2 * (group.spread.variance / len(group.values_pct) or _disagreement(group))
-        terms[group.spread.pool] = (variance, float(group.spread.df))
+    if not all(group.has_spread for _, group in parts):
+        return None
+    seed_terms = [
+        (weight**2 * (float(np.var(group.values_pct, ddof=1)) / n or _disagreement(group)), n - 1.0)
+        for weight, group in parts
+        if (n := len(group.values_pct))
+    ]
     image_terms, how = _image_terms(parts)
-    terms.update(image_terms)
-    total = sum(variance for variance, _ in terms.values())
+    total = float(sum(variance for variance, _ in seed_terms + image_terms))
+    df = min(own for _, own in seed_terms)
+    if total > 0.0:
+        df = _welch_df([(SEEDS_IN_DF * variance, own) for variance, own in seed_terms] + image_terms)
     estimate = sum(weight * group.mean_pct for weight, group in parts)
-    if total == 0.0:
-        df = min(df for _, df in terms.values())
-    else:
-        df = total**2 / sum(variance**2 / df for variance, df in terms.values())
     seeds = min(len(group.values_pct) for _, group in parts)
-    return Contrast(estimate, math.sqrt(total), df, seeds, f"seeds and test images ({how}), t")
+    return Contrast(estimate, math.sqrt(total), df, seeds, f"Welch's t over seeds and test images ({how})")
+
+
+def _welch_df(terms: Sequence[tuple[float, float]]) -> float:
+    """Degrees of freedom of a sum of variances that have so many each: Welch and Satterthwaite's."""
+    return float(sum(variance for variance, _ in terms) ** 2 / sum(variance**2 / own for variance, own in terms))
+
+
+def difference(first: SeedGroup, second: SeedGroup) -> Contrast | None:
+    """First minus second in percentage points; see `contrast`."""
+    return contrast([(1.0, first), (-1.0, second)])
 
 
 def _disagreement(group: SeedGroup) -> float:
@@ -276,20 +236,19 @@ def _disagreement(group: SeedGroup) -> float:
     return 0.0 if known is None else 1e4 * known.residual_variance() / len(known.images)
 
 
-def _image_terms(parts: Sequence[tuple[float, SeedGroup]]) -> tuple[dict[str, tuple[float, float]], str]:
-    """What drawing test images adds to the variance of the weighted sum: name -> (squared points, df); and how."""
+def _image_terms(parts: Parts) -> tuple[list[tuple[float, float]], str]:
+    """What drawing test images adds to the variance of the weighted sum: (squared points, df) of each; and how."""
     by_images: dict[tuple[str, ...], list[tuple[float, Correctness]]] = {}
-    terms: dict[str, tuple[float, float]] = {}
-    for index, (weight, group) in enumerate(parts):
+    terms: list[tuple[float, float]] = []
+    for weight, group in parts:
         if group.correctness is not None:
             by_images.setdefault(group.correctness.images, []).append((weight, group.correctness))
         else:
             p, images = group.mean_pct / 100, group.test_images
-            terms[f"test images of part {index}"] = (1e4 * weight**2 * p * (1 - p) / images, float(max(images - 1, 1)))
+            terms.append((1e4 * weight**2 * p * (1 - p) / images, float(max(images - 1, 1))))
     alone = len(terms)
-    for index, known in enumerate(by_images.values()):
-        images = len(known[0][1].images)
-        terms[f"test images of set {index}"] = (_joint_variance(known), float(max(images - 1, 1)))
+    for known in by_images.values():
+        terms.append((_joint_variance(known), float(max(len(known[0][1].images) - 1, 1))))
     if len(parts) == 1:
         return terms, "joint" if by_images else "binomial"
     if not by_images:

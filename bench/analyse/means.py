@@ -1,16 +1,34 @@
-"""Means over data sets and VTAB's score: unweighted, on identical sets for every model, or not at all."""
+"""Means over data sets and VTAB's score: on identical sets for every model, or none."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
-from bench.analyse.intervals import Interval, contrast_interval
-from bench.analyse.leads import Scored
-from bench.analyse.task_sets import VTAB_GROUPS, VTAB_TASKS, averaged_sets, vtab_group, vtab_tasks
+from bench.analyse.intervals import Interval, SeedGroup, contrast_interval
 from bench.analyse.weights import Subject
+from bench.catalog.identity import ModelIdentity
+from bench.catalog.task_sets import VTAB_GROUPS, VTAB_TASKS, averaged_sets, vtab_group, vtab_tasks
+
+
+class Scored(Protocol):
+    """Anything with an accuracy of one subject on one data set."""
+
+    @property
+    def subject(self) -> Subject: ...
+    @property
+    def identity(self) -> ModelIdentity: ...
+    @property
+    def dataset(self) -> str: ...
+    @property
+    def group(self) -> SeedGroup: ...
+    @property
+    def macs(self) -> float | None: ...
+    @property
+    def cell_ids(self) -> tuple[str, ...]: ...
+
 
 S = TypeVar("S", bound=Scored)
 

@@ -14,14 +14,14 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
-from bench.analyse.compare import Verdict
 from bench.analyse.contenders import PROTOCOLS, UNKNOWN, Contender
-from bench.analyse.intervals import LEVEL, Interval, contrast
+from bench.analyse.intervals import LEVEL, Interval, difference
 from bench.analyse.proportions import counts_of_runs, mcnemar_p, paired_interval, unpaired_interval
 from bench.holm import holm, holm_levels
 
 Place = tuple[str, str, str]
 IntervalAt = Callable[[float], Interval]  # of a level
+Verdict = Literal["ahead", "behind", "not decided"]
 Basis = Literal["seeds", "draws", "one run each", "one run each, not paired", ""]
 
 
@@ -173,7 +173,7 @@ def _compare(first: Contender, second: Contender) -> tuple[PairedComparison, Int
     checkpoints = tuple(_checkpoint_pairs(first, second))
     delta = first.group.mean_pct - second.group.mean_pct
     blank = replace(blank, delta_pp=delta, checkpoints=checkpoints)
-    found = contrast([(1.0, first.group), (-1.0, second.group)])
+    found = difference(first.group, second.group)
     if found is not None:
         basis: Basis = "draws" if first.of_draws else "seeds"
         return replace(blank, p_value=found.p_value, basis=basis), found.interval

@@ -1,29 +1,113 @@
 """What models were worth after pretraining: points of pretraining compute and images, and accuracy after transfer.
 
 A point is one model pretrained on so many images to one budget, by every seed. Its transfers are the fine-tunings and
-few-shot fits that started from its weights. One seed of a point is one pretraining, whose accuracies on several sets
-stand or fall together: the mean over sets is taken for each seed first, and its spread over seeds is that of the means.
+few-shot fits that started from its weights. Means are over the sets out of the pretraining's domain, for each seed
+first: sets of the same kind of images as the pretraining's stand by themselves.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
-from typing import Literal
+from typing import Any, Literal
 
-from bench.analyse.correctness import Predictions
-from bench.analyse.frame import latest_records
-from bench.analyse.identity import ModelIdentity, family_rank, identify_model
+from bench.analyse.fewshots import FIXED, LEAVE_ONE_OUT
 from bench.analyse.intervals import Interval, SeedGroup, accuracy_interval
-from bench.analyse.task_sets import in_order
-from bench.analyse.transfers import FINETUNED, Accuracies, Accuracy, Spreads, Way, accuracies, way_rank
+from bench.catalog.datasets import is_in_domain
+from bench.catalog.identity import ModelIdentity, family_rank, identify_model
+from bench.catalog.task_sets import in_order
+from bench.store.correctness import Predictions, read_correctness
+from bench.store.frame import latest_records
 from bench.store.record import Record
 
-ControlKind = Literal["from scratch", "random features", "pixels"]
+ControlKind = Literal["from scratch", "equal compute", "random features", "pixels"]
 TRANSFERS = ("finetune", "fewshot")  # tasks
 SECONDS_PER_HOUR = 3600.0
+Way = str  # FINETUNED, or `5-shot`, `25-shot`, ...
+FINETUNED: Way = "fine-tuned"
+_Place = tuple[Way, str, str]  # way, weights (or `random <model>`, `budget <GFLOP> <model>`, `pixels`), data set
+Accuracies = Mapping[_Place, Sequence["Accuracy"]]
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """One accuracy of one seed: a final fine-tuning, the mean over draws of a few-shot fit, or a fit of pixels."""
+
+    seed: int
+    top1_pct: float
+    images: int
+    cell_id: str
+
+
+def accuracies(records: Iterable[Record], weights: set[str]) -> dict[_Place, list[Accuracy]]:
+    """Everything that started from these weights or is a control."""
+    found: dict[_Place, list[Accuracy]] = defaultdict(list)
+    # of two results of one seed (a recipe that another sweep chose), the newer one comes later and counts
+    records = sorted((record for record in records if record.status == "ok"), key=lambda record: record.started_at)
+    rule = _rule(records)
+    for record in records:
+        cell, values = record.cell, record.values
+        start = str(cell.get("weights", ""))
+        start = f"random {cell['model']}" if start == "random" else start
+        dataset = str(cell.get("dataset"))
+        if not (start in weights or start.startswith("random ")) and cell["task"] not in ("pixels", "train"):
+            continue
+        if cell["task"] == "fewshot":
+            for shots, top1 in _by_shots(values["results"], rule).items():
+                own = Accuracy(0, top1, int(values["test_images"]), record.cell_id)
+                found[f"{shots}-shot", start, dataset].append(own)
+        elif cell["task"] == "pixels" or (cell["task"] in ("finetune", "train") and cell["scored_part"] == "test"):
+            images = int(values["test_images" if cell["task"] == "train" else "scored_images"])
+            own = Accuracy(int(cell["seed"]), float(values["top1_pct"]), images, record.cell_id)
+            place = {
+                "pixels": ("", "pixels"),
+                "finetune": (FINETUNED, start),
+                "train": (FINETUNED, f"budget {cell.get('budget_gflop', 0):g} {cell.get('model')}"),
+            }[str(cell["task"])]
+            found[*place, dataset].append(own)
+    return found
+
+
+def _rule(records: Iterable[Record]) -> str:
+    """Leave-one-out where it is there: one fixed lambda acts differently on features of different width."""
+    rules = {row["rule"] for r in records if r.cell.get("task") == "fewshot" for row in r.values.get("results") or ()}
+    return LEAVE_ONE_OUT if LEAVE_ONE_OUT in rules else FIXED
+
+
+def _by_shots(results: Iterable[Mapping[str, Any]], rule: str) -> dict[int, float]:
+    """Shots -> mean over draws."""
+    draws: dict[int, list[float]] = defaultdict(list)
+    for row in results:
+        if row["rule"] == rule:
+            draws[int(row["shots"])].append(float(row["top1_pct"]))
+    return {shots: fmean(values) for shots, values in sorted(draws.items())}
+
+
+def way_rank(way: Way) -> tuple[int, int]:
+    return (0, 0) if way == FINETUNED else (1, int(way.removesuffix("-shot")))
+
+
+def seed_group(found: Sequence[Accuracy], predictions: Predictions) -> SeedGroup:
+    """The accuracies of the seeds on one set."""
+    right = read_correctness([one.cell_id for one in found], predictions)
+    return SeedGroup(tuple(one.top1_pct for one in found), min(one.images for one in found), right)
+
+
+def mean_group(own: Mapping[str, Sequence[Accuracy]]) -> SeedGroup:
+    """The means over sets, one for each seed: one pretraining's accuracies on several sets stand or fall together.
+
+    test_images: so many independent images as have the variance of the mean over the sets' own.
+    """
+    values = tuple(fmean(one.top1_pct for one in of_seed) for of_seed in zip(*own.values(), strict=True))
+    shares = {dataset: fmean(one.top1_pct for one in found) / 100 for dataset, found in own.items()}
+    images = {dataset: min(one.images for one in found) for dataset, found in own.items()}
+    variance = sum(p * (1 - p) / images[dataset] for dataset, p in shares.items()) / len(own) ** 2
+    p = fmean(shares.values())
+    equivalent = round(p * (1 - p) / variance) if variance > 0 else sum(images.values())
+    return SeedGroup(values, max(1, equivalent))
 
 
 @dataclass(frozen=True, order=True)
@@ -59,54 +143,53 @@ class PretrainedPoint:
     macs_note: str = ""  # why the MACs, on which the budget rests, are not certified
 
 
-@dataclass(frozen=True)
-class Transfer:
-    """A point after transfer one way. groups: data set -> accuracies over seeds; mean: of the sets together."""
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """Accuracies after transfer one way. groups: data set -> over seeds; mean: over the sets out of domain."""
 
     way: Way
-    point: PretrainedPoint
     groups: Mapping[str, SeedGroup]
     mean: SeedGroup
     interval: Interval
     cell_ids: Mapping[str, tuple[str, ...]]
-
-    @property
-    def all_ids(self) -> tuple[str, ...]:
-        """The records of all sets."""
-        return tuple(cell_id for ids in self.cell_ids.values() for cell_id in ids)
+    mean_ids: tuple[str, ...]  # the records behind the mean
 
 
-@dataclass(frozen=True)
-class Control:
-    """What a transfer has to be better than. model: empty for the regression on pixels."""
+@dataclass(frozen=True, kw_only=True)
+class Transfer(Outcome):
+    """A point after transfer one way."""
+
+    point: PretrainedPoint
+
+
+@dataclass(frozen=True, kw_only=True)
+class Control(Outcome):
+    """What a transfer has to be better than. identity: None for the regression on pixels, which is of every way.
+
+    budget_gflop: training compute of an `equal compute` control: that of a pretraining and its fine-tuning.
+    """
 
     kind: ControlKind
-    way: Way  # that it is the control of; pixels are of every way
     identity: ModelIdentity | None
-    groups: Mapping[str, SeedGroup]
-    mean: SeedGroup
-    interval: Interval
-    cell_ids: Mapping[str, tuple[str, ...]]
-
-    @property
-    def all_ids(self) -> tuple[str, ...]:
-        """The records of all sets."""
-        return tuple(cell_id for ids in self.cell_ids.values() for cell_id in ids)
+    budget_gflop: float | None = None
 
 
 @dataclass(frozen=True)
 class PretrainStudy:
-    """Everything that was pretrained and transferred in one suite. datasets: those that every transfer has."""
+    """Everything that was pretrained and transferred in one suite. datasets: those that every transfer has.
+
+    averaged: those of them that are out of the domain of pretraining (all, where none is): behind every mean.
+    """
 
     points: tuple[PretrainedPoint, ...]
     datasets: tuple[str, ...]
+    averaged: tuple[str, ...]
     transfers: tuple[Transfer, ...]
     controls: tuple[Control, ...]
     trials: int  # pretrainings that only chose a learning rate
     trial_device_hours: float
     edges: tuple[str, ...]  # models whose best learning rate is at the edge of what was tried
     transfer_device_hours: float
-    tuning_steps: tuple[int, ...]  # of the fine-tunings, pretrained or from scratch
 
     @property
     def ways(self) -> tuple[Way, ...]:
@@ -145,32 +228,35 @@ def pretrain_study(records: Sequence[Record], predictions: Predictions) -> Pretr
     used = {str(r.cell.get("weights")) for r in latest if r.cell.get("task") in ("finetune", "fewshot")}
     points, trials = _points(runs, used, identities)
     known = accuracies(latest, {weights for point in points for weights in point.weights})
-    starts = {point.key: point.weights for point in points}
-    datasets = _shared_sets(known, starts)
-    transfers = _transfers(points, known, datasets, predictions)
+    datasets = _shared_sets(known, points)
+    corpora = {point.key.corpus for point in points}
+    outside = tuple(name for name in datasets if not any(is_in_domain(name, corpus) for corpus in corpora))
+    averaged = outside or datasets
+    transfers = _transfers(points, known, datasets, averaged, predictions)
     is_own = started_from(latest)
     tuned = [r for r in latest if r.cell.get("task") == "finetune" and r.status == "ok" and is_own(r)]
     return PretrainStudy(
         points=tuple(points),
         datasets=datasets,
+        averaged=averaged,
         transfers=tuple(transfers),
-        controls=tuple(_controls(known, datasets, identities, predictions)),
+        controls=tuple(_controls(known, datasets, averaged, identities, predictions)),
         trials=len(trials),
         trial_device_hours=sum(_hours(record) for record in trials),
         edges=_edges(runs, points, identities),
         transfer_device_hours=sum(_hours(record) for record in tuned),
-        tuning_steps=tuple(sorted({int(record.cell["recipe"]["steps"]) for record in tuned})),
     )
 
 
 def started_from(records: Iterable[Record]) -> Callable[[Record], bool]:
-    """Tells a transfer of a pretraining among these records, or of its model from scratch, from any other record."""
+    """Tells a transfer of a pretraining among these records, or its model from scratch, from any other record."""
     ended = [record for record in records if record.cell.get("task") == "pretrain" and record.status == "ok"]
     starts = {(str(r.cell["model"]), start) for r in ended for start in (str(r.values["weights_sha256"]), "random")}
 
     def is_own(record: Record) -> bool:
         cell = record.cell
-        return cell.get("task") in TRANSFERS and (str(cell.get("model")), str(cell.get("weights"))) in starts
+        start = "random" if cell.get("task") == "train" else str(cell.get("weights"))
+        return cell.get("task") in (*TRANSFERS, "train") and (str(cell.get("model")), start) in starts
 
     return is_own
 
@@ -180,15 +266,10 @@ def _hours(record: Record) -> float:
 
 
 def _key(record: Record) -> PointKey:
-    cell = record.cell
-    return PointKey(
-        str(cell["model"]),
-        str(cell["dataset"]),
-        str(cell["budget"]["unit"]),
-        float(cell["budget"]["amount"]),
-        int(cell["train_images"]),
-        float(cell["recipe"]["learning_rate"]),
-    )
+    cell, budget = record.cell, record.cell["budget"]
+    model, corpus, unit = str(cell["model"]), str(cell["dataset"]), str(budget["unit"])
+    rate = float(cell["recipe"]["learning_rate"])
+    return PointKey(model, corpus, unit, float(budget["amount"]), int(cell["train_images"]), rate)
 
 
 def _points(
@@ -245,82 +326,83 @@ def _edges(
     return tuple(dict.fromkeys(found))
 
 
-def _shared_sets(known: Accuracies, starts: Mapping[PointKey, Mapping[str, int]]) -> tuple[str, ...]:
+def _shared_sets(known: Accuracies, points: Iterable[PretrainedPoint]) -> tuple[str, ...]:
     """The sets that everything which was transferred at all has a result on, one way or another."""
     by_way: dict[tuple[Way, PointKey], set[str]] = defaultdict(set)
-    for way, start, dataset in known:
-        for key, weights in starts.items():
-            if start in weights:
-                by_way[way, key].add(dataset)
-    shared = set.intersection(*by_way.values()) if by_way else set()
-    return in_order(shared)
+    for (way, start, dataset), point in itertools.product(known, points):
+        if start in point.weights:
+            by_way[way, point.key].add(dataset)
+    return in_order(set.intersection(*by_way.values()) if by_way else ())
 
 
 def _transfers(
-    points: Sequence[PretrainedPoint], known: Accuracies, datasets: Sequence[str], predictions: Predictions
+    points: Sequence[PretrainedPoint],
+    known: Accuracies,
+    datasets: Sequence[str],
+    averaged: Sequence[str],
+    predictions: Predictions,
 ) -> list[Transfer]:
-    ways = sorted({way for way, *_ in known if way}, key=way_rank)
-    raw: dict[tuple[Way, PointKey], dict[str, list[Accuracy]]] = {}
-    for way in ways:
-        for point in points:
-            own = {name: _of_seeds(known, way, point, name) for name in datasets}
-            if datasets and all(own.values()) and len({_seeds_of(found) for found in own.values()}) == 1:
-                raw[way, point.key] = own
-    by_key = {point.key: point for point in points}
-    spreads = Spreads((way, by_key[key].identity.family, own) for (way, key), own in raw.items())
     found = []
-    for (way, key), own in raw.items():
-        family = by_key[key].identity.family
-        groups = {name: spreads.group(way, family, name, own[name], f"{key}", predictions) for name in datasets}
-        mean = spreads.mean(way, family, own, f"{key}")
-        ids = {name: tuple(one.cell_id for one in own[name]) for name in datasets}
-        found.append(Transfer(way, by_key[key], groups, mean, accuracy_interval(mean), ids))
+    for way in sorted({way for way, *_ in known if way}, key=way_rank):
+        for point in points:
+            own = {name: _of_seeds(known, way, point.weights, name) for name in datasets}
+            if _is_whole(own):
+                found.append(Transfer(way=way, point=point, **_grouped(own, averaged, predictions)))
     return found
 
 
-def _of_seeds(known: Accuracies, way: Way, point: PretrainedPoint, dataset: str) -> list[Accuracy]:
-    """One accuracy for each seed, its newest, in the order of seeds."""
+def _is_whole(own: Mapping[str, Sequence[Accuracy]]) -> bool:
+    """Whether every set has the same seeds, and there is one of each."""
+    seeds = {tuple(one.seed for one in found) for found in own.values()}
+    return len(seeds) == 1 and () not in seeds
+
+
+def _grouped(
+    own: Mapping[str, Sequence[Accuracy]], averaged: Sequence[str], predictions: Predictions
+) -> dict[str, Any]:
+    """The fields of an Outcome but its way."""
+    mean = mean_group({name: own[name] for name in averaged})
+    return {
+        "groups": {name: seed_group(found, predictions) for name, found in own.items()},
+        "mean": mean,
+        "interval": accuracy_interval(mean),
+        "cell_ids": {name: tuple(one.cell_id for one in found) for name, found in own.items()},
+        "mean_ids": tuple(one.cell_id for name in averaged for one in own[name]),
+    }
+
+
+def _of_seeds(known: Accuracies, way: Way, starts: Mapping[str, int | None], dataset: str) -> list[Accuracy]:
+    """The newest accuracy of each seed, in order. starts: weights -> their seed, None where each has its own."""
     found = {}
-    for weights, seed in point.weights.items():
-        for one in known.get((way, weights, dataset), ()):
-            found[seed] = Accuracy(seed, one.top1_pct, one.images, one.cell_id, one.has_predictions)
+    for start, seed in starts.items():
+        for one in known.get((way, start, dataset), ()):
+            one = one if seed is None else replace(one, seed=seed)
+            found[one.seed] = one
     return [found[seed] for seed in sorted(found)]
 
 
-def _seeds_of(found: Sequence[Accuracy]) -> tuple[int, ...]:
-    return tuple(one.seed for one in found)
-
-
 def _controls(
-    known: Accuracies, datasets: Sequence[str], identities: Mapping[str, ModelIdentity], predictions: Predictions
+    known: Accuracies,
+    datasets: Sequence[str],
+    averaged: Sequence[str],
+    identities: Mapping[str, ModelIdentity],
+    predictions: Predictions,
 ) -> list[Control]:
-    """From scratch and random features of every model, and pixels, where all sets have them."""
-    raw: dict[tuple[ControlKind, Way, str], dict[str, list[Accuracy]]] = {}
-    for way, start, _ in known:
-        kind: ControlKind = "pixels" if start == "pixels" else "from scratch" if way == FINETUNED else "random features"
-        if start != "pixels" and not start.startswith("random "):
-            continue
-        model = start.removeprefix("random ") if kind != "pixels" else ""
-        own = {name: _by_seed(known.get((way, start, name), ())) for name in datasets}
-        if datasets and all(own.values()) and len({_seeds_of(found) for found in own.values()}) == 1:
-            raw[kind, way, model] = own
-    families = {model: identity.family for model, identity in identities.items()}
-    spreads = Spreads((f"{kind} {way}", families.get(model, ""), own) for (kind, way, model), own in raw.items())
+    """From scratch (same steps, or equal compute), random features and pixels, where all sets have them."""
+    kinds: dict[str, ControlKind] = {"pixels": "pixels", "budget": "equal compute"}
     found = []
-    for (kind, way, model), own in raw.items():
-        family, name = families.get(model, ""), f"{kind} {model}"
-        pooled = f"{kind} {way}"
-        groups = {d: spreads.group(pooled, family, d, own[d], name, predictions) for d in datasets}
-        mean = spreads.mean(pooled, family, own, name)
-        ids = {d: tuple(one.cell_id for one in own[d]) for d in datasets}
-        found.append(Control(kind, way, identities.get(model), groups, mean, accuracy_interval(mean), ids))
-    ranks = {"from scratch": 0, "random features": 1, "pixels": 2}
-    return sorted(found, key=lambda one: (ranks[one.kind], way_rank(one.way) if one.way else (2, 0), _title(one)))
+    for way, start in dict.fromkeys((way, start) for way, start, _ in known):
+        word, *rest = start.split()
+        kinds["random"] = "from scratch" if way == FINETUNED else "random features"
+        own = {name: _of_seeds(known, way, {start: None}, name) for name in datasets}
+        if word in kinds and _is_whole(own):
+            identity = identities.get(rest[-1]) if rest else None
+            budget = float(rest[0]) if word == "budget" else None
+            told = _grouped(own, averaged, predictions)
+            found.append(Control(kind=kinds[word], way=way, identity=identity, budget_gflop=budget, **told))
 
+    def name_of(one: Control) -> tuple[tuple[int, str], str]:
+        return (family_rank(one.identity.family), one.identity.title) if one.identity else ((0, ""), "")
 
-def _by_seed(found: Sequence[Accuracy]) -> list[Accuracy]:
-    return [one for _, one in sorted({one.seed: one for one in found}.items())]
-
-
-def _title(control: Control) -> tuple[tuple[int, str], str]:
-    return (family_rank(control.identity.family), control.identity.title) if control.identity else ((9, ""), "")
+    ranks = {"from scratch": 0, "equal compute": 1, "random features": 2, "pixels": 3}
+    return sorted(found, key=lambda one: (ranks[one.kind], way_rank(one.way) if one.way else (2, 0), name_of(one)))

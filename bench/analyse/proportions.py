@@ -11,8 +11,8 @@ import math
 import numpy as np
 from scipy import optimize, stats
 
-from bench.analyse.correctness import Correctness
-from bench.analyse.intervals import LEVEL, Interval, wilson_interval
+from bench.analyse.intervals import LEVEL, Interval, SeedGroup, wilson_interval
+from bench.store.correctness import Correctness
 
 
 def mcnemar_p(only_first: int, only_second: int) -> float:
@@ -38,6 +38,18 @@ def counts_of_runs(first: Correctness, first_run: int, second: Correctness, seco
     """The same for one run of each of several; both must be on the same images."""
     a, b = first.right[first_run], second.right[second_run]
     return int(np.sum(a & ~b)), int(np.sum(b & ~a))
+
+
+def checkpoint_difference(first: SeedGroup, second: SeedGroup) -> tuple[Interval, float]:
+    """Interval of first minus second of one run each, in percentage points, and the two-sided p that they are equal.
+
+    Tango's score and exact McNemar; of independent proportions where nothing says which images were right.
+    """
+    counts = discordant(first.correctness, second.correctness)
+    if counts is not None:
+        return paired_interval(*counts, first.test_images), mcnemar_p(*counts)
+    one, other = ((g.mean_pct / 100 * g.test_images, g.test_images) for g in (first, second))
+    return unpaired_interval(one, other)
 
 
 def paired_interval(only_first: int, only_second: int, images: int, level: float = LEVEL) -> Interval:

@@ -7,27 +7,26 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from bench.analyse.correctness import Predictions
 from bench.analyse.evaluated import Evaluation, evaluations
-from bench.analyse.fewshots import FewshotScore, fewshot_scores, headline_setting
+from bench.analyse.fewshots import FewshotScore, fewshot_scores, headline_scores
 from bench.analyse.finetuned import (
     FinetuneScore,
     PretrainingGain,
     RecipeSweep,
-    failed_recipe_trials,
     finetune_scores,
     pretraining_gains,
     recipe_sweeps,
 )
-from bench.analyse.frame import evaluate_frame, fewshot_frame, finetune_frame, preflight_frame
-from bench.analyse.identity import family_rank
-from bench.analyse.leads import Lead, Scored, leads, mean_leads
-from bench.analyse.means import Vtab, by_subject, sets_to_average, vtab_of
-from bench.analyse.preflights import Checked, preflights
-from bench.analyse.public_scaling import PublicScaling, public_scaling
-from bench.analyse.stand_ins import TableTwoRow, table_two
-from bench.analyse.task_sets import vtab_group
+from bench.analyse.means import Scored, Vtab, by_subject, sets_to_average, vtab_of
+from bench.analyse.public_weights import PublicScaling, TableTwoRow, public_scaling, table_two
+from bench.analyse.strata import Stratum, mean_strata, strata
 from bench.analyse.weights import PUBLIC, Subject, identify_weights, weights_labels
+from bench.catalog.identity import family_rank
+from bench.catalog.task_sets import vtab_group
+from bench.store.correctness import Predictions
+from bench.store.current import failed_trials
+from bench.store.frame import evaluate_frame, fewshot_frame, finetune_frame, preflight_frame
+from bench.store.preflights import Checked, preflights
 from bench.store.record import Record
 
 PROTOCOL_TASKS = ("evaluate", "fewshot", "finetune", "preflight")
@@ -46,9 +45,7 @@ class Protocols:
     vtab: Vtab[FinetuneScore] | None
     averaged: tuple[str, ...]  # sets behind the mean of the fine-tuned models
     checked: tuple[Checked, ...]
-    evaluated_leads: tuple[Lead, ...]
-    fewshot_leads: tuple[Lead, ...]
-    finetuned_leads: tuple[Lead, ...]
+    strata: Mapping[str, tuple[Stratum, ...]]  # protocol (fine-tuned, evaluated, few-shot) -> who is best, on what
     table_two: tuple[TableTwoRow, ...]  # empty unless a row of it was measured
     public: PublicScaling
     subjects: tuple[Subject, ...]  # in the order of rows
@@ -76,7 +73,7 @@ def protocol_study(
     evaluated = evaluations(frames[0], identities, predictions)
     fewshot = fewshot_scores(frames[1], identities)
     finetuned = finetune_scores(frames[2], identities, predictions)
-    sweeps = recipe_sweeps(frames[2], identities, failed_recipe_trials(records, shown))
+    sweeps = recipe_sweeps(frames[2], failed_trials("finetune", records, shown))
     apart = [score for score in finetuned if vtab_group(score.dataset) is None]
     averaged = sets_to_average(apart)
     vtab = vtab_of(finetuned)
@@ -84,7 +81,6 @@ def protocol_study(
     scores: list[Scored] = [*evaluated, *fewshot, *finetuned]
     scored = {score.subject for score in scores} | {sweep.subject for sweep in sweeps}
     macs = {score.subject: score.macs or 0.0 for score in scores}
-    headline = headline_setting(fewshot) if fewshot else (0, "")
     return Protocols(
         records=tuple(record for record in records if record.cell.get("task") in PROTOCOL_TASKS),
         evaluated=tuple(evaluated),
@@ -95,9 +91,11 @@ def protocol_study(
         vtab=vtab,
         averaged=averaged,
         checked=tuple(preflights(preflight_frame(shown))),
-        evaluated_leads=tuple(leads(evaluated)),
-        fewshot_leads=tuple(leads(one for one in fewshot if (one.shots, one.rule) == headline)),
-        finetuned_leads=(*(mean_leads(apart, averaged) if averaged else ()), *leads(apart)),
+        strata={
+            "fine-tuned": (*(mean_strata(apart, averaged) if averaged else ()), *strata(apart)),
+            "evaluated": tuple(strata(evaluated)),
+            "few-shot": tuple(strata(headline_scores(fewshot))),
+        },
         table_two=tuple(rows) if any(row.measured is not None for row in rows) else (),
         public=public_scaling(complexity, finetuned, fewshot, evaluated),
         subjects=tuple(

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+import itertools
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
 import pandas as pd
 
-from bench.analyse.correctness import Predictions, read_correctness
-from bench.analyse.identity import ModelIdentity
-from bench.analyse.intervals import Interval, SeedGroup, Spread, accuracy_interval, pooled_spread, spread_of
+from bench.analyse.differences import Difference, alike
+from bench.analyse.intervals import Interval, SeedGroup, accuracy_interval
+from bench.catalog.identity import ModelIdentity
+from bench.store.correctness import Predictions, read_correctness
+from bench.store.frame import Rows, rows_of
 
 
 @dataclass(frozen=True, order=True)
@@ -42,9 +45,7 @@ class Score:
     batch_size: int
     group: SeedGroup
     interval: Interval
-    validation_pct: float | None
     train_flop: float
-    images_seen: float
     train_img_per_s: float
     params: float
     macs: float
@@ -54,22 +55,28 @@ class Score:
     macs_note: str = ""  # why the MACs, on which the budget rests, are not certified
 
 
-_REGIME = ["dataset", "train_images", "budget_gflop"]
+_REGIME = ["dataset", "train_images", "budget_gflop", "recipe"]
 _KIND = ["definition", "fingerprint", "num_classes"]
-KEY_COLUMNS = ["model", "resolution_px", "device", "precision", "memory_format", "compile", "fold"]
 
 
 def run_key(row: Mapping[str, Any]) -> RunKey:
     """The key of a row of a training, speed or memory frame."""
-    return RunKey(
-        str(row["model"]),
-        int(row["resolution_px"]),
-        str(row["device"]),
-        str(row["precision"]),
-        str(row["memory_format"]),
-        bool(row["compile"]),
-        bool(row["fold"]),
-    )
+    model, device, precision, layout = (str(row[name]) for name in ("model", "device", "precision", "memory_format"))
+    return RunKey(model, int(row["resolution_px"]), device, precision, layout, bool(row["compile"]), bool(row["fold"]))
+
+
+def distinguishing(key: RunKey, siblings: Iterable[RunKey]) -> list[str]:
+    """In words, what of the resolution and the settings is not the same for all of these keys."""
+    words = {
+        "resolution_px": f"@{key.resolution_px}",
+        "device": key.device,
+        "precision": key.precision,
+        "memory_format": key.memory_format,
+        "compile": "compiled" if key.compile else "eager",
+        "fold": "folded" if key.fold else "unfolded",
+    }
+    siblings = list(siblings)
+    return [word for name, word in words.items() if word and len({getattr(one, name) for one in siblings}) > 1]
 
 
 def kind_of(row: Mapping[Any, Any]) -> tuple[str, str, str]:
@@ -85,28 +92,28 @@ def trained_scores(
 
     Runs of another definition of the model or of other data are groups of their own (see `current_records`).
     Where one regime was run with several recipes, the one with the best mean validation accuracy counts.
-    The seed variance of few seeds is pooled within the family: models of one family on the same set, training
-    images and rank of budget share it (three seeds alone would need a t quantile of 4.3).
     """
-    by_recipe: dict[tuple[Any, ...], list[dict[str, Any]]] = defaultdict(list)
-    for row in frame[frame["scored_part"] == "test"].to_dict("records"):
-        by_recipe[(*(row[column] for column in (*KEY_COLUMNS, *_REGIME, "recipe")), kind_of(row))].append(
-            {str(column): value for column, value in row.items()}
-        )
+    by_recipe: dict[tuple[Any, ...], Rows] = defaultdict(list)
+    for row in rows_of(frame[frame["scored_part"] == "test"]):
+        by_recipe[(run_key(row), *(row[column] for column in _REGIME), kind_of(row))].append(row)
     groups = [_Group.of(by_recipe[key]) for key in sorted(by_recipe)]
     chosen = _best_recipes(groups)
     ranks = _budget_ranks(chosen, identities)
-    spreads = _pooled_spreads(chosen, ranks, identities)
-    return [_score(group, ranks[group.regime], spreads, identities, predictions) for group in chosen]
+    return [_score(group, ranks[group.regime], identities, predictions) for group in chosen]
 
 
 def main_scores(scores: Iterable[Score]) -> list[Score]:
     """The scores at the largest training set of each data set and the largest budget of each size class."""
+    return [score for score in at_largest_set(scores) if score.budget_rank == 0]
+
+
+def at_largest_set(scores: Iterable[Score]) -> list[Score]:
+    """The scores at the largest training set of each data set."""
     scores = list(scores)
     largest: dict[str, int] = {}
     for score in scores:
         largest[score.dataset] = max(largest.get(score.dataset, 0), score.train_images)
-    return [s for s in scores if s.budget_rank == 0 and s.train_images == largest[s.dataset]]
+    return [score for score in scores if score.train_images == largest[score.dataset]]
 
 
 @dataclass(frozen=True)
@@ -152,53 +159,24 @@ def _best_recipes(groups: Sequence[_Group]) -> list[_Group]:
     return [best[regime] for regime in sorted(best)]
 
 
-def _size_class(group: _Group, identities: Mapping[str, ModelIdentity]) -> str:
-    return identities[group.key.model].size_class or group.key.model
-
-
 def _budget_ranks(
     groups: Sequence[_Group], identities: Mapping[str, ModelIdentity]
 ) -> dict[tuple[RunKey, str, int, float], int]:
     """Position of each budget among those of the model's size class, the largest being 0."""
+
+    def place(group: _Group) -> tuple[str, str, int]:
+        return identities[group.key.model].size_class or group.key.model, group.dataset, group.train_images
+
     budgets: dict[tuple[str, str, int], set[float]] = defaultdict(set)
     for group in groups:
-        budgets[_size_class(group, identities), group.dataset, group.train_images].add(group.budget_gflop)
-    ranks = {}
-    for group in groups:
-        known = budgets[_size_class(group, identities), group.dataset, group.train_images]
-        ranks[group.regime] = sorted(known, reverse=True).index(group.budget_gflop)
-    return ranks
+        budgets[place(group)].add(group.budget_gflop)
+    return {group.regime: sum(b > group.budget_gflop for b in budgets[place(group)]) for group in groups}
 
 
-def _pool_name(group: _Group, rank: int, identities: Mapping[str, ModelIdentity]) -> str:
-    family, setting = identities[group.key.model].family, replace(group.key, model="")
-    data = kind_of(group.rows[0])[1:]  # the definition differs between the models that share a spread
-    return f"{family} {group.dataset} {data} {group.train_images} {rank} {setting}"
-
-
-def _pooled_spreads(
-    groups: Sequence[_Group],
-    ranks: Mapping[tuple[RunKey, str, int, float], int],
-    identities: Mapping[str, ModelIdentity],
-) -> dict[str, Spread | None]:
-    values: dict[str, list[tuple[float, ...]]] = defaultdict(list)
-    for group in groups:
-        values[_pool_name(group, ranks[group.regime], identities)].append(group.values)
-    return {pool: pooled_spread(of_pool, pool) for pool, of_pool in values.items()}
-
-
-def _score(
-    group: _Group,
-    rank: int,
-    spreads: Mapping[str, Spread | None],
-    identities: Mapping[str, ModelIdentity],
-    predictions: Predictions,
-) -> Score:
+def _score(group: _Group, rank: int, identities: Mapping[str, ModelIdentity], predictions: Predictions) -> Score:
     cell_ids = tuple(str(row["cell_id"]) for row in group.rows)
-    pooled = spreads[_pool_name(group, rank, identities)]
     seeds = SeedGroup(
         values_pct=group.values,
-        spread=spread_of(group.values, pooled, f"{group.regime}"),
         test_images=min(int(row["test_images"]) for row in group.rows),
         correctness=read_correctness(cell_ids, predictions),
     )
@@ -214,9 +192,7 @@ def _score(
         batch_size=int(first["batch_size"]),
         group=seeds,
         interval=accuracy_interval(seeds),
-        validation_pct=group.validation_pct,
         train_flop=group.mean("train_flop"),
-        images_seen=group.mean("images_seen"),
         train_img_per_s=group.mean("train_img_per_s"),
         params=group.mean("params"),
         macs=group.mean("macs"),
@@ -225,3 +201,45 @@ def _score(
         kind=kind_of(first),
         macs_note="" if pd.isna(first["certificate_note"]) else str(first["certificate_note"]),
     )
+
+
+def of_one_setting(scores: Sequence[Score]) -> list[Score]:
+    """The scores of the device, precision, resolution and version of the data that most have."""
+
+    def setting(score: Score) -> tuple[object, ...]:
+        key = score.key
+        return key.resolution_px, key.device, key.precision, key.memory_format, key.compile, *score.kind[1:]
+
+    counts = Counter(setting(score) for score in scores)
+    most = min(counts, key=lambda key: (-counts[key], str(key)), default=None)
+    return [score for score in scores if setting(score) == most]
+
+
+FAMILY_PAIRS = (("vit", "cnn"), ("hybrid", "cnn"), ("vit", "hybrid"))
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where two models meet: on one data set, trained on as many images with as much compute."""
+
+    first: RunKey
+    second: RunKey
+    dataset: str
+    train_images: int
+    budget_gflop: float
+
+
+def score_differences(scores: Iterable[Score]) -> dict[Place, Difference]:
+    """Every two models of one size and of different families, at every place that both have; FAMILY_PAIRS in order."""
+    by_place: dict[tuple[str, int, float], list[Score]] = defaultdict(list)
+    for score in scores:
+        by_place[score.dataset, score.train_images, score.budget_gflop].append(score)
+    met = {}
+    for (dataset, images, budget), found in sorted(by_place.items()):
+        own = of_one_setting(found)
+        for families in FAMILY_PAIRS:
+            first, second = ([s for s in own if s.identity.family == family] for family in families)
+            for a, b in itertools.product(first, second):
+                if alike((a.identity.size_class, b.identity.size_class), (a.macs, b.macs)):
+                    met[Place(a.key, b.key, dataset, images, budget)] = Difference.of(a.group, b.group)
+    return met

@@ -1,28 +1,227 @@
 """Speed, memory and largest batch along batch sizes and resolutions, and training steps: computed once for a report.
 
-Of one machine alone; those of others are in the report's table of timings and in no curve.
+Of one machine alone; those of others are in the report's table of timings and in no curve. A memory budget on a CPU
+and a GPU's memory are never one ranking.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
-from bench.analyse.batch_curves import BatchCurve, batch_curves, resolutions_of, series_of
-from bench.analyse.frame import (
+import pandas as pd
+
+from bench.analyse.scores import RunKey, run_key
+from bench.analyse.speeds import Conditions, Memory, Speed, Timed, conditions_of, memories, speeds
+from bench.store.frame import (
     largest_batch_frame,
     memory_frame,
+    number,
+    rows_of,
     speed_frame,
     training_memory_frame,
     training_step_frame,
+    whole,
 )
-from bench.analyse.intervals import Interval
-from bench.analyse.largest_batches import LargestBatch, largest_batches
-from bench.analyse.scores import RunKey, run_key
-from bench.analyse.speeds import Memory, Speed, memories, speeds
-from bench.analyse.training_steps import TrainingStep, training_steps
 from bench.store.record import Record
+
+NEAR_PEAK = 0.95
+
+
+@dataclass(frozen=True)
+class BatchPoint:
+    """One model at one batch size."""
+
+    batch_size: int
+    rate: Timed  # images per second
+    cell_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class BatchCurve:
+    """One model on one machine at several batch sizes."""
+
+    key: RunKey
+    points: tuple[BatchPoint, ...]  # rising batch size
+
+    @property
+    def peak(self) -> BatchPoint:
+        """The batch size with the highest median; the best of several is a little too high by choice alone."""
+        return max(self.points, key=lambda point: (point.rate.median, -point.batch_size))
+
+    @property
+    def near_from(self) -> int:
+        """The smallest batch size whose median is within 5 % of the peak's."""
+        return next(p.batch_size for p in self.points if p.rate.median >= NEAR_PEAK * self.peak.rate.median)
+
+    @property
+    def is_open_ended(self) -> bool:
+        """Whether the peak lies at the largest batch that was timed, so that a larger one may be faster yet."""
+        return self.peak is self.points[-1]
+
+    @property
+    def processes(self) -> int:
+        """Fewest behind any point."""
+        return min(len(point.rate.values) for point in self.points)
+
+    @property
+    def cell_ids(self) -> tuple[str, ...]:
+        """The records behind all points."""
+        return tuple(cell_id for point in self.points for cell_id in point.cell_ids)
+
+
+def batch_curves(
+    frame: pd.DataFrame, machine: str, batches: Mapping[RunKey, Collection[int]] | None = None
+) -> list[BatchCurve]:
+    """Every model that was timed on the machine, in order of key; one batch size makes a curve of one point.
+
+    batches: the batch sizes to look at for each key; all of them by default.
+    """
+    found: dict[tuple[RunKey, Conditions], dict[int, list[tuple[float, str]]]] = defaultdict(lambda: defaultdict(list))
+    for row in rows_of(frame[frame["throughput_img_per_s"].notna() & (frame["machine"] == machine)]):
+        key, batch = run_key(row), int(row["batch_size"])
+        if batches is None or batch in batches.get(key, ()):
+            found[key, conditions_of(row)][batch].append((float(row["throughput_img_per_s"]), str(row["cell_id"])))
+    return [BatchCurve(key, _points(by_batch)) for (key, _), by_batch in sorted(found.items(), key=lambda one: one[0])]
+
+
+def _points(by_batch: Mapping[int, list[tuple[float, str]]]) -> tuple[BatchPoint, ...]:
+    points = []
+    for batch, timed in sorted(by_batch.items()):
+        rate = Timed.of(value for value, _ in timed)
+        if rate is not None:
+            points.append(BatchPoint(batch, rate, tuple(cell_id for _, cell_id in timed)))
+    return tuple(points)
+
+
+def series_of(key: RunKey) -> RunKey:
+    """The key without its resolution: what one line along a resolution axis has in common."""
+    return replace(key, resolution_px=0)
+
+
+def resolutions_of(keys: Iterable[RunKey]) -> dict[RunKey, set[int]]:
+    """Series -> the resolutions at which it was measured."""
+    found: dict[RunKey, set[int]] = defaultdict(set)
+    for key in keys:
+        found[series_of(key)].add(key.resolution_px)
+    return found
+
+
+@dataclass(frozen=True)
+class LargestBatch:
+    """What one search found. budget_mib: the CPU's, None where the device's own memory is the limit."""
+
+    key: RunKey
+    largest: int  # 0: not even one image
+    smallest_refused: int | None
+    stopped_by: str  # memory, cap or error
+    reason: str  # of the smallest batch that was refused
+    cap: int
+    budget_mib: int | None
+    limit_mib: float | None  # the budget, or what was free on the device
+    peak_mib: float | None  # at the largest batch
+    tries: int
+    cell_id: str
+
+    @property
+    def limit(self) -> tuple[str, int | None]:
+        """What the batches of one ranking must share."""
+        return self.key.device, self.budget_mib
+
+
+def largest_batches(frame: pd.DataFrame, machine: str) -> list[LargestBatch]:
+    """Every search of the machine, in order of key and budget."""
+    found = [_largest(row) for row in rows_of(frame[frame["machine"] == machine])]
+    return sorted(found, key=lambda one: (one.key, one.budget_mib or 0, one.cap))
+
+
+def _largest(row: Mapping[str, Any]) -> LargestBatch:
+    refused = whole(row, "smallest_refused")
+    reasons = {int(one["batch_size"]): one.get("reason") for one in row["tries"] or ()}
+    return LargestBatch(
+        key=run_key(row),
+        largest=int(row["largest_batch"]),
+        smallest_refused=refused,
+        stopped_by=str(row["stopped_by"]),
+        reason=str(reasons.get(refused) or "") if refused is not None else "",
+        cap=int(row["cap"]),
+        budget_mib=whole(row, "memory_limit_mib"),
+        limit_mib=number(row, "limit_mib"),
+        peak_mib=number(row, "peak_mib"),
+        tries=len(reasons),
+        cell_id=str(row["cell_id"]),
+    )
+
+
+_Site = tuple[RunKey, int, Conditions]
+
+
+@dataclass(frozen=True)
+class TrainingStep:
+    """One model at one batch size. times: how many times as long a training step takes as an inference, per image."""
+
+    key: RunKey
+    batch_size: int
+    rate: Timed | None  # images per second; None where only memory was measured
+    inference: Timed | None
+    times: Timed | None
+    memory: Memory | None
+    inference_memory: Memory | None
+    processes: int
+    is_settled: bool
+    cell_ids: tuple[str, ...]
+    inference_ids: tuple[str, ...]
+
+
+def training_steps(
+    training: pd.DataFrame, timing: pd.DataFrame, training_memory: pd.DataFrame, memory: pd.DataFrame, machine: str
+) -> list[TrainingStep]:
+    """Every model and batch size whose training step was measured on the machine, in order of key.
+
+    Training and inference are paired by process round.
+    """
+    steps = _by_site(training, "training_img_per_s", machine)
+    passes = _by_site(timing, "throughput_img_per_s", machine)
+    settled = {(run_key(row), int(row["batch_size"])): True for row in rows_of(training)}
+    for row in rows_of(training):
+        settled[run_key(row), int(row["batch_size"])] &= row["warmup_settled"] in (None, True)
+    held = _weighed(training_memory, machine)
+    inference_held = _weighed(memory, machine)
+    sites = {(key, batch): (key, batch, conditions) for key, batch, conditions in steps}
+    found = []
+    for place in sorted({*sites, *held}):
+        site = sites.get(place)
+        own, inference = (steps[site], passes.get(site, {})) if site else ({}, {})
+        found.append(
+            TrainingStep(
+                key=place[0],
+                batch_size=place[1],
+                rate=Timed.of(rate for rate, _ in own.values()),
+                inference=Timed.of(rate for rate, _ in inference.values()),
+                times=Timed.of(inference[r][0] / own[r][0] for r in sorted(set(own) & set(inference))),
+                memory=held.get(place),
+                inference_memory=inference_held.get(place),
+                processes=len(own),
+                is_settled=settled.get(place, True),
+                cell_ids=tuple(cell_id for _, cell_id in own.values()),
+                inference_ids=tuple(cell_id for _, cell_id in inference.values()),
+            )
+        )
+    return found
+
+
+def _by_site(frame: pd.DataFrame, column: str, machine: str) -> dict[_Site, dict[int, tuple[float, str]]]:
+    found: dict[_Site, dict[int, tuple[float, str]]] = defaultdict(dict)
+    for row in rows_of(frame[frame[column].notna() & (frame["machine"] == machine)]):
+        site = (run_key(row), int(row["batch_size"]), conditions_of(row))
+        found[site][int(row["repeat"])] = (float(row[column]), str(row["cell_id"]))
+    return found
+
+
+def _weighed(frame: pd.DataFrame, machine: str) -> dict[tuple[RunKey, int], Memory]:
+    return {(one.key, one.batch_size): one for one in memories(frame) if one.machine == machine}
 
 
 @dataclass(frozen=True)
@@ -38,13 +237,12 @@ class ResolutionPoint:
 
 @dataclass(frozen=True)
 class Fall:
-    """By which factor the throughput of one model falls from its lowest to its highest resolution."""
+    """By which factor the throughput of one model falls from its lowest to its highest resolution, by the medians."""
 
     series: RunKey
     low_px: int
     high_px: int
-    factor_mean: float
-    factor: Interval | None
+    factor: float
     cell_ids: tuple[str, ...]
 
 
@@ -83,18 +281,9 @@ class SpeedStudy:
             timed = [(point.key.resolution_px, point.best) for point in points if point.best is not None]
             if len(timed) > 1:
                 (low_px, low), (high_px, high) = timed[0], timed[-1]
-                factor = quotient(low.peak, high.peak) if low.peak and high.peak else None
-                ids = (*low.cell_ids, *high.cell_ids)
-                found.append(Fall(series, low_px, high_px, low.peak_mean / high.peak_mean, factor, ids))
+                factor = low.peak.rate.median / high.peak.rate.median
+                found.append(Fall(series, low_px, high_px, factor, (*low.cell_ids, *high.cell_ids)))
         return found
-
-
-def quotient(one: Interval, other: Interval) -> Interval:
-    """One rate over another, measured by other processes; both intervals by t on logarithms, with one spread."""
-    reach = math.hypot(math.log(one.high / one.estimate), math.log(other.high / other.estimate))
-    estimate = one.estimate / other.estimate
-    n = min(one.n, other.n)
-    return Interval(estimate, estimate * math.exp(-reach), estimate * math.exp(reach), n, one.method)
 
 
 def speed_study(shown: Sequence[Record], failures: Sequence[Record], machine: str) -> SpeedStudy:
@@ -160,7 +349,7 @@ def _latencies(timed: Sequence[Speed]) -> dict[RunKey, Speed]:
     found: dict[RunKey, Speed] = {}
     for one in timed:
         other = found.get(one.key)
-        if one.latency_p50_median is not None and (other is None or one.processes > other.processes):
+        if one.latency is not None and (other is None or one.processes > other.processes):
             found[one.key] = one
     return found
 

@@ -2,38 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import pandas as pd
 
-from bench.analyse.batch_curves import series_of
 from bench.analyse.best_settings import Tuned, tuned_models
-from bench.analyse.candidates import Candidate, Cost, trained_candidates, weights_candidates
-from bench.analyse.compare import Comparison, compare_families
-from bench.analyse.correctness import Predictions
-from bench.analyse.crossings import Crossover, crossovers
-from bench.analyse.current import current_records
-from bench.analyse.frame import (
-    complexity_frame,
-    largest_batch_frame,
-    memory_frame,
-    speed_frame,
-    training_frame,
-    training_step_frame,
-    unfinished_records,
-)
-from bench.analyse.front import Front, fronts
-from bench.analyse.identity import (
-    DatasetIdentity,
-    ModelIdentity,
-    dataset_rank,
-    family_rank,
-    identify_dataset,
-    identify_model,
-)
+from bench.analyse.choose import Candidate, Cost, trained_candidates, weights_candidates
+from bench.analyse.differences import BestSet, Difference, not_separable
 from bench.analyse.pretrained import PretrainStudy, pretrain_study, started_from
 from bench.analyse.protocols import Protocols, protocol_study
 from bench.analyse.published import (
@@ -44,11 +23,41 @@ from bench.analyse.published import (
     compare_sota,
     compare_timm,
 )
-from bench.analyse.scores import RunKey, Score, main_scores, trained_scores
-from bench.analyse.speed_study import SpeedStudy, speed_study
+from bench.analyse.scores import (
+    Place,
+    RunKey,
+    Score,
+    at_largest_set,
+    distinguishing,
+    main_scores,
+    score_differences,
+    trained_scores,
+)
+from bench.analyse.speed_study import SpeedStudy, series_of, speed_study
 from bench.analyse.speeds import Memory, Speed, SpeedRatio, home_machine, memories, speed_ratios, speeds
 from bench.analyse.stability import Doubt, doubts
-from bench.analyse.trials import SweptModel, failed_trials, swept_models
+from bench.analyse.trials import SweptModel, swept_models
+from bench.catalog.identity import (
+    DatasetIdentity,
+    ModelIdentity,
+    dataset_rank,
+    family_rank,
+    identify_dataset,
+    identify_model,
+)
+from bench.store.correctness import Predictions
+from bench.store.current import current_records, failed_trials
+from bench.store.frame import (
+    complexity_frame,
+    largest_batch_frame,
+    memory_frame,
+    rows_of,
+    speed_frame,
+    training_frame,
+    training_step_frame,
+    unfinished_records,
+    whole,
+)
 from bench.store.record import Record
 
 T = TypeVar("T", Speed, Memory)
@@ -111,7 +120,8 @@ class Study:
     datasets: tuple[DatasetIdentity, ...]  # those scored on the test part, findings first
     rows: tuple[Row, ...]  # families grouped, rising MACs
     scores: tuple[Score, ...]  # every regime
-    comparisons: tuple[Comparison, ...]
+    differences: Mapping[Place, Difference]  # models of one size and of different families, wherever they met
+    best: Mapping[str, BestSet[RunKey]]  # data set -> who cannot be told from the best of the rows
     speeds: tuple[Speed, ...]  # every batch size and machine
     ratios: tuple[SpeedRatio, ...]
     memories: tuple[Memory, ...]
@@ -131,9 +141,12 @@ class Study:
     series_labels: Mapping[RunKey, str]  # of keys without their resolution
     protocols: Protocols  # evaluated, few-shot and fine-tuned weights, and checked data
     candidates: tuple[Candidate, ...]  # what a reader may choose from, at the largest training sets
-    fronts: tuple[Front, ...]
-    crossovers: tuple[Crossover, ...]
     pretraining: PretrainStudy | None = None  # `protocols` holds none of what started from its weights
+
+    @property
+    def families(self) -> dict[str, str]:
+        """Family of every trained model, by its name."""
+        return {score.key.model: score.identity.family for score in self.scores}
 
     @property
     def main(self) -> list[Score]:
@@ -144,7 +157,10 @@ class Study:
 def study(suite: str, records: Sequence[Record], predictions: Predictions) -> Study:
     """Analyse the records of one suite. predictions: cell id -> per-image predictions, None where there are none."""
     shown, left_out = current_records(records)
-    training, timing = training_frame(shown), speed_frame(shown)
+    # What started from a pretraining, and its controls, are told by points of pretraining.
+    is_told = started_from(records)
+    others, others_shown = ([r for r in side if not is_told(r)] for side in (records, shown))
+    training, timing = training_frame(others_shown), speed_frame(shown)
     counted, memory = complexity_frame(shown), memory_frame(shown)
     families = {str(model): str(family) for model, family in zip(counted["model"], counted["family"], strict=True)}
     timed = (timing, memory, training_step_frame(shown), largest_batch_frame(shown))
@@ -164,9 +180,6 @@ def study(suite: str, records: Sequence[Record], predictions: Predictions) -> St
         **{row.key: row.label for row in rows},
     }
     pretraining = pretrain_study(shown, predictions)
-    # Transfers of a pretraining are told by points of pretraining, not by hundreds of weight files.
-    is_told = started_from(records)
-    others, others_shown = ([r for r in side if not is_told(r)] for side in (records, shown))
     protocols = protocol_study(others, others_shown, counted, predictions)
     candidates = [
         replace(one, macs_note=_macs_note(one, shown)) for one in _candidates(rows, scores, labels, protocols)
@@ -178,14 +191,20 @@ def study(suite: str, records: Sequence[Record], predictions: Predictions) -> St
         datasets=tuple(datasets),
         rows=tuple(rows),
         scores=tuple(scores),
-        comparisons=tuple(compare_families(scores)),
+        differences=score_differences(scores),
+        best={
+            dataset.name: not_separable(
+                {row.key: row.scores[dataset.name].group for row in rows if dataset.name in row.scores}
+            )
+            for dataset in datasets
+        },
         speeds=tuple(speeds(timing)),
         ratios=tuple(speed_ratios(timing, references)),
         memories=tuple(memories(memory)),
         tuned=tuple(tuned_models(shown, records, families)),
         doubts=tuple(doubts(shown)),
         home=home,
-        swept=tuple(swept_models(training, identities, failed_trials(records, shown))),
+        swept=tuple(swept_models(training, identities, failed_trials("train", records, shown))),
         scaling=tuple(compare_scaling(counted)),
         sota=tuple(compare_sota(counted)),
         timm=tuple(compare_timm(counted)),
@@ -198,8 +217,6 @@ def study(suite: str, records: Sequence[Record], predictions: Predictions) -> St
         series_labels=_labels({series_of(key) for key in curves.keys}, identities),
         protocols=protocols,
         candidates=tuple(candidates),
-        fronts=tuple(fronts(candidates)),
-        crossovers=tuple(crossovers(scores, datasets)),
         pretraining=pretraining,
     )
 
@@ -208,16 +225,12 @@ def _candidates(
     rows: Sequence[Row], scores: Sequence[Score], labels: Mapping[RunKey, str], protocols: Protocols
 ) -> list[Candidate]:
     """Trained models at the largest training set of each data set, and weights under each protocol."""
-    largest: dict[str, int] = {}
-    for score in scores:
-        largest[score.dataset] = max(largest.get(score.dataset, 0), score.train_images)
     counts = {row.key: row.count for row in rows if row.count is not None}
     macs = {key: Cost(float(count.macs), None, "", (count.cell_id,)) for key, count in counts.items()}
     speed = {row.key: row.speed for row in rows if row.speed is not None}
     memory = {row.key: row.memory for row in rows if row.memory is not None}
-    trained = [score for score in scores if score.train_images == largest[score.dataset]]
     return [
-        *trained_candidates(trained, labels, macs, speed, memory),
+        *trained_candidates(at_largest_set(scores), labels, macs, speed, memory),
         *weights_candidates(protocols, speed, memory),
     ]
 
@@ -233,29 +246,19 @@ def _counts(frame: pd.DataFrame) -> dict[tuple[str, int], Count]:
     """(model, resolution) -> count; of several class counts, the smallest head."""
     counts: dict[tuple[str, int], Count] = {}
     ordered = frame[frame["macs"].notna()].sort_values(["model", "resolution_px", "params", "cell_id"], kind="stable")
-    for row in ordered.to_dict("records"):
-        counts.setdefault(
-            (str(row["model"]), int(row["resolution_px"])),
-            Count(
-                params=_whole(row["params"]),
-                macs=_whole(row["macs"]),
-                norm_macs=_whole_or_none(row["norm_macs"]),
-                activations=_whole_or_none(row["activations"]),
-                attention_macs=_whole_or_none(row["attention_macs"]),
-                certificate=str(row["certificate"]),
-                certificate_note=str(row["certificate_note"] or ""),
-                cell_id=str(row["cell_id"]),
-            ),
+    for row in rows_of(ordered):
+        count = Count(
+            params=whole(row, "params") or 0,
+            macs=whole(row, "macs") or 0,
+            norm_macs=whole(row, "norm_macs"),
+            activations=whole(row, "activations"),
+            attention_macs=whole(row, "attention_macs"),
+            certificate=str(row["certificate"]),
+            certificate_note=str(row["certificate_note"] or ""),
+            cell_id=str(row["cell_id"]),
         )
+        counts.setdefault((str(row["model"]), int(row["resolution_px"])), count)
     return counts
-
-
-def _whole(value: Any) -> int:
-    return _whole_or_none(value) or 0
-
-
-def _whole_or_none(value: Any) -> int | None:
-    return None if pd.isna(value) else int(value)
 
 
 def _rows(
@@ -306,7 +309,7 @@ def _at_common_batch(found: Sequence[T]) -> dict[RunKey, T]:
 def _labels(keys: Iterable[RunKey], identities: Mapping[str, ModelIdentity]) -> dict[RunKey, str]:
     """Titles; the model's own name where two models share a title, and the settings where one model has several."""
     keys = sorted(keys)
-    titles = Counter(title for title in {k.model: identities[k.model].title for k in keys}.values())
+    titles = Counter({k.model: identities[k.model].title for k in keys}.values())
     by_model: dict[str, list[RunKey]] = defaultdict(list)
     for key in keys:
         by_model[key.model].append(key)
@@ -314,23 +317,8 @@ def _labels(keys: Iterable[RunKey], identities: Mapping[str, ModelIdentity]) -> 
     for key in keys:
         title = identities[key.model].title
         name = title if titles[title] == 1 else key.model
-        labels[key] = " ".join([name, *_distinguishing(key, by_model[key.model])])
+        labels[key] = " ".join([name, *distinguishing(key, by_model[key.model])])
     return labels
-
-
-def _distinguishing(key: RunKey, siblings: Sequence[RunKey]) -> list[str]:
-    words = []
-    for field, word in (
-        ("resolution_px", f"@{key.resolution_px}"),
-        ("device", key.device),
-        ("precision", key.precision),
-        ("memory_format", key.memory_format),
-        ("compile", "compiled" if key.compile else "eager"),
-        ("fold", "folded" if key.fold else "unfolded"),
-    ):
-        if len({getattr(sibling, field) for sibling in siblings}) > 1 and word:
-            words.append(word)
-    return words
 
 
 def _references(rows: Sequence[Row]) -> dict[RunKey, RunKey]:
@@ -342,10 +330,6 @@ def _references(rows: Sequence[Row]) -> dict[RunKey, RunKey]:
         if row.speed is None or not same or not row.macs:
             continue
         sized = [vit for vit in same if vit.identity.size_class == row.identity.size_class] or same
-        references[row.key] = min(sized, key=lambda vit: (abs(_ratio(vit, row) - 1), vit.key)).key
+        macs = row.macs
+        references[row.key] = min(sized, key=lambda vit: (abs(math.log((vit.macs or 1.0) / macs)), vit.key)).key
     return references
-
-
-def _ratio(vit: Row, row: Row) -> float:
-    a, b = vit.macs or 1.0, row.macs or 1.0
-    return max(a, b) / min(a, b)

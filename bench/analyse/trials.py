@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
-from bench.analyse.current import is_of_same_kind
-from bench.analyse.identity import ModelIdentity
+from bench.catalog.identity import ModelIdentity
 from bench.store.record import Record
 
 Regime = tuple[str, str, int, float]  # model, data set, training images, budget in GFLOP
@@ -47,16 +46,6 @@ class SweptModel:
         values = [self.top1_pct[rate] for rate in sorted(self.top1_pct)]
         dips = [min(a, c) - b for a, b, c in zip(values, values[1:], values[2:], strict=False)]
         return max([0.0, *dips])
-
-
-def failed_trials(records: Iterable[Record], shown: Sequence[Record]) -> list[Record]:
-    """Failed trainings to be scored on validation, of the models and data that are shown."""
-    trials = [record for record in shown if _is_trial(record)]
-    return [r for r in records if r.status == "failed" and _is_trial(r) and is_of_same_kind(r, trials)]
-
-
-def _is_trial(record: Record) -> bool:
-    return record.cell.get("task") == "train" and record.cell.get("scored_part") == "validation"
 
 
 def swept_models(

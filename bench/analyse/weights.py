@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench.analyse.identity import ModelIdentity, identify_dataset, identify_model
-from bench.analyse.scores import RunKey, run_key
+from bench.analyse.scores import RunKey, distinguishing, run_key
+from bench.catalog.identity import ModelIdentity, identify_dataset, identify_model
 from bench.catalog.models import find_model
 from bench.catalog.public_pretraining import find_public_pretraining
 from bench.catalog.tags import known_pretraining, pretraining_of_tag
@@ -93,15 +93,7 @@ def weights_labels(subjects: Iterable[Subject], identities: Mapping[str, ModelId
         tag = subject.key.model.partition(".")[2] or subject.key.model
         if len({other.key.model for other in siblings}) > 1 and tag != titles[subject]:
             words.append(tag)
-        for values, own in (
-            ([other.key.resolution_px for other in siblings], f"@{subject.key.resolution_px}"),
-            ([other.key.device for other in siblings], subject.key.device),
-            ([other.key.precision for other in siblings], subject.key.precision),
-            ([other.key.memory_format for other in siblings], subject.key.memory_format),
-            ([str(other.key.compile) for other in siblings], "compiled" if subject.key.compile else "eager"),
-        ):
-            if len(set(values)) > 1:
-                words.append(own)
+        words += distinguishing(subject.key, (other.key for other in siblings))
         if subject.is_from_scratch:
             words.append("from scratch")
         elif subject.trained_on:

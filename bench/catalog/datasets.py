@@ -30,6 +30,7 @@ class DatasetRow:
     caution: str  # what a reader of results on it must know; empty if nothing
     how_to_get: str
     fingerprint: str
+    in_domain_of: tuple[str, ...] = ()  # corpora (without their number of classes) whose images are of the same kind
 
 
 @functools.cache
@@ -39,8 +40,15 @@ def dataset_rows() -> dict[str, DatasetRow]:
     rows = {}
     for name, fields in tomllib.loads(text).items():
         classes = tuple(fields.pop("class_names"))
-        rows[name] = DatasetRow(name=name, num_classes=len(classes), class_names=classes, **fields)
+        near = tuple(fields.pop("in_domain_of", ()))
+        rows[name] = DatasetRow(name=name, num_classes=len(classes), class_names=classes, in_domain_of=near, **fields)
     return rows
+
+
+def is_in_domain(dataset: str, corpus: str) -> bool:
+    """Whether a set's images are of the kind that a corpus such as `mix-64` is made of, or the set is the corpus."""
+    row = dataset_rows().get(dataset)
+    return dataset == corpus or (row is not None and corpus.partition("-")[0] in row.in_domain_of)
 
 
 def find_dataset(name: str) -> DatasetRow:

@@ -1,4 +1,4 @@
-"""`choose`: which stored models meet a budget on a data set, best first, and how sure that order is."""
+"""`choose`: which stored models meet a budget on a data set, and which of them cannot be told from the best."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from bench.analyse.candidates import Candidate
-    from bench.analyse.choose import Choices
+    from bench.analyse.choose import Candidate, Choices
     from bench.analyse.study import Study
 
 JsonOption = Annotated[bool, typer.Option("--json", help="A JSON list, one object a suite and protocol.")]
@@ -30,7 +29,7 @@ def choose(
     shipped: Annotated[bool, typer.Option("--shipped", help="The committed results instead of yours.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """List the models that meet a budget on a data set, best first, with the chance that each is really the best.
+    """List the models that meet a budget on a data set, best first, and which cannot be told from the best of them.
 
     Results of different suites, protocols, machines and devices are told apart, never ranked together.
     """
@@ -95,31 +94,33 @@ def _left_out(suite: str, dataset: str) -> str:
 def _print(analysed: Study, protocol: str, condition: Sequence[str], found: Choices) -> None:
     from bench.cli.words import table
     from bench.plain_text import printable
-    from bench.report.formats import counted, plus_minus
-    from bench.report.fronts_section import chance_words
+    from bench.report.formats import counted
 
     where = f" Measured on {'; '.join(dict.fromkeys(filter(None, condition)))}." if any(condition) else ""
     qualify = f"{counted(len(found.choices), 'model')} qualif{'ies' if len(found.choices) == 1 else 'y'}"
     lines = [f"{analysed.suite}, {protocol}: {qualify}.{where}"]
     if found.choices:
-        header = ["Model", "Family", "Top-1 [%]", "Best [%]", *_COSTS.values()]
+        header = ["Model", "Family", "Top-1 [%]", "Is", *_COSTS.values()]
         rows = [
-            [_line(one.candidate.label), one.candidate.identity.family, plus_minus(one.candidate.interval, 1),
-             "n/a" if one.chance_of_best is None else chance_words(one.chance_of_best), *_cost_words(one.candidate)]
+            [_line(one.label), one.identity.family, _top1(one), _standing(one, found), *_cost_words(one)]
             for one in found.choices
-        ]  # fmt: skip
-        lines.append(table(header, rows, right=range(2, len(header))))
-    if any(one.chance_of_best is None for one in found.choices):
-        lines.append("No chance of being best is told: some model has one run, and nothing says how far runs differ.")
-    elif found.chance_of_others and found.chance_of_others >= 0.01:
-        chance = chance_words(found.chance_of_others)
-        lines.append(f"Chance that a model just outside the budget is inside and the best: {chance} %.")
+        ]
+        lines.append(table(header, rows, right=(2, *range(4, len(header)))))
+    if len(found.best) > 1:
+        cheapest = found.cheapest("macs")
+        told = f" The cheapest of them in MACs: {_line(cheapest.label)}." if cheapest is not None else ""
+        lines.append(
+            f"{counted(len(found.best), 'model')} cannot be told apart at the top (95 %, Holm over all that "
+            f"qualify).{told}"
+        )
+    if found.on_the_limit:
+        lines.append(f"Perhaps outside the budget, by their range over processes: {_names(found.on_the_limit)}.")
     lines += [
         f"Not certified: the MACs of {_line(one.label)}, and the compute that rests on them ({_line(one.macs_note)})."
-        for one in (choice.candidate for choice in found.choices)
+        for one in found.choices
         if one.macs_note
     ]
-    if any(one.candidate.costs[name].is_rough for one in found.choices for name in found.limits):
+    if any(one.costs[name].is_rough for one in found.choices for name in found.limits):
         lines.append("Memory is one reading of a process's growth, which scatters by some tens of percent.")
     if found.too_costly:
         lines.append(f"Outside the budget: {_names(found.too_costly)}.")
@@ -127,6 +128,21 @@ def _print(analysed: Study, protocol: str, condition: Sequence[str], found: Choi
         missing = sorted({_COSTS[name] for _, names in found.unknown for name in names})
         lines.append(f"Not measured there ({', '.join(missing)}): {_names([one for one, _ in found.unknown])}.")
     typer.echo(printable("\n".join(lines)))
+
+
+def _top1(one: Candidate) -> str:
+    from bench.report.accuracy_cells import seeds_words
+    from bench.report.formats import plus_minus
+
+    return seeds_words(one.group) if one.group.is_unstable else plus_minus(one.interval, 1)
+
+
+def _standing(one: Candidate, found: Choices) -> str:
+    if one in found.unranked:
+        return "unstable" if one.group.is_unstable else "not ranked: one run"
+    if one not in found.best:
+        return "behind the best"
+    return "best" if one is found.best[0] else "not separable from it"
 
 
 def _line(text: str) -> str:
@@ -165,12 +181,8 @@ def _as_json(analysed: Study, protocol: str, condition: Sequence[str], found: Ch
         "protocol": protocol,
         "measured_on": list(condition),
         "limits": found.limits,
-        "draws": found.draws,
-        "choices": [
-            {**_candidate(one.candidate), "chance_of_best": one.chance_of_best, "chance_within": one.chance_within}
-            for one in found.choices
-        ],
-        "chance_of_others": found.chance_of_others,
+        "choices": [{**_candidate(one), "is": _standing(one, found)} for one in found.choices],
+        "on_the_limit": [one.key.model for one in found.on_the_limit],
         "too_costly": [_candidate(one) for one in found.too_costly],
         "not_measured": [{"missing": list(missing), **_candidate(one)} for one, missing in found.unknown],
     }

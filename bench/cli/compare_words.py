@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from bench.analyse.contenders import Contender
-from bench.analyse.identity import identify_dataset
 from bench.analyse.intervals import Interval
 from bench.analyse.paired import Basis, CheckpointPair, PairedComparison
+from bench.catalog.identity import identify_dataset
 from bench.cli.words import table
 from bench.plain_text import printable
 from bench.shown import counted, fixed, listed, signed, significant

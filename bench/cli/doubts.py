@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 
 from bench.analyse.stability import SPREAD_CHECKS, doubts_of, measurement_of
+from bench.catalog.tasks import TIMED_TASKS
 from bench.store.record import Record
-from bench.suite.cell import TIMED_TASKS
 
 
 class TimingWarnings:

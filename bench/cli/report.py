@@ -116,8 +116,7 @@ def _write_one(
 
 def _held_against(stored: StoredSuite, roots: list[Path], run: str, *, local: bool) -> Against:
     """What moved between the run that is named and the rest."""
-    from bench.analyse.against import compare_runs
-    from bench.analyse.run_figures import run_figures
+    from bench.analyse.against import compare_runs, run_figures
     from bench.store.runs import runs_to_compare
 
     two = runs_to_compare(stored, roots, run, local=local)

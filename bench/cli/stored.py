@@ -59,7 +59,7 @@ def studied_suites(roots: Sequence[Path], shipped: bool, made: Mapping[str, Stud
 
 def meant_dataset(dataset: str, names: Collection[str]) -> str:
     """The data set of this name or title among those that have results. Raises UnknownNameError."""
-    from bench.analyse.identity import identify_dataset
+    from bench.catalog.identity import identify_dataset
     from bench.errors import UnknownNameError
 
     meant = [name for name in sorted(names) if dataset in (name, identify_dataset(name).title)]

@@ -19,9 +19,9 @@ import psutil
 import torch
 
 import bench
+from bench.catalog.tasks import TIMED_TASKS
 from bench.measure.allocator import allocator_of
 from bench.measure.settings import has_amx
-from bench.suite.cell import TIMED_TASKS
 from bench.suite.model_source import edited_code
 
 GIB = 1024**3

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
+from bench.catalog.tasks import TIMED_TASKS
 from bench.execute.supplies import Supplies
 from bench.measure.allocator import allocator_of_timings
 from bench.store.record import Record
-from bench.suite.cell import TIMED_TASKS
 from bench.suite.model_source import changed_files
 
 Mode = Literal["resume", "rerun", "retry-failed"]

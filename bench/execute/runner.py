@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
+from bench.catalog.tasks import TIMED_TASKS
 from bench.execute.pool import Group, Worker, wait_for_any
 from bench.execute.supplies import Supplies
 from bench.learn.checkpoint import discard
@@ -17,7 +18,7 @@ from bench.measure.allocator import allocator_of, kept_memory
 from bench.places import checkpoint_folder
 from bench.store.files import RunWriter
 from bench.store.record import Record, Status
-from bench.suite.cell import TIMED_TASKS, Cell, EvaluateCell, FinetuneCell, PretrainCell, TimingCell
+from bench.suite.cell import Cell, EvaluateCell, FinetuneCell, PretrainCell, TimingCell
 
 Identity = tuple[str, ...]
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from bench.analyse.against import Against, Drift, Move
-from bench.analyse.run_figures import Figure, Kind
+from bench.analyse.against import Against, Figure, Kind, Move
 from bench.report.formats import bracketed, counted, ends, fixed, listed, signed, significant
 from bench.report.markdown import Cell, Column, Notes, Table, bullets, escape, joined
 from bench.report.section import Section
@@ -50,20 +49,13 @@ def _text(against: Against) -> str:
     )
     if any(move.before.kind == "rate" for move in against.moves):
         words.append(_SITTINGS)
-    return joined([" ".join(words), bullets(_drift_words(drift) for drift in against.drifts)]).strip()
+    return " ".join(words)
 
 
 def _summary(moves: Sequence[Move]) -> str:
     counts = Counter(move.verdict for move in moves)
     told = [f"{fixed(count, 0)} {verdict}" for verdict, count in counts.items()]
     return f"Of {counted(len(moves), 'figure')} in both: {listed(told)}." if moves else "No figure is in both."
-
-
-def _drift_words(drift: Drift) -> str:
-    return (
-        f"All {drift.figures} figures of {drift.metric} on machine {escape(drift.machine)} together: × "
-        f"{fixed(drift.ratio.estimate, 3)} {bracketed(drift.ratio, 3)}."
-    )
 
 
 def _table(against: Against) -> Table | None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from bench.analyse.batch_curves import NEAR_PEAK, BatchCurve, BatchPoint
+from bench.analyse.intervals import PROCESSES_FOR_INTERVAL
+from bench.analyse.speed_study import NEAR_PEAK, BatchCurve, BatchPoint
 from bench.analyse.study import Study
 from bench.report.figures import FigureSpec
-from bench.report.formats import bare_rate, ends, fixed, rate, span
+from bench.report.formats import ends, fixed, span, timed_words
 from bench.report.markdown import Cell, Column, Notes, Table
 from bench.report.panels import MOST_PANELS, Line, Panel, Point
 from bench.report.section import Section
@@ -28,26 +29,12 @@ def batch_section(study: Study) -> Section | None:
         return None
     processes = span({curve.processes for curve in curves})
     text = (
-        f"Measured here: {conditions_words(study, [curve.key for curve in curves])}, inputs on the device, {processes} "
-        "fresh processes for each model and batch size. ± the longer arm of the 95 % interval over processes, their "
-        "relative spread pooled over models and batch sizes that scatter alike. The peak is the best of the batch "
-        f"sizes tried: {_split_words(study)} "
-        f"Within {_WITHIN} of the peak: the smallest batch whose interval lies above "
-        f"{fixed(100 * NEAR_PEAK, 0)} % of it; two numbers: the intervals leave open which of them, or one between."
+        f"Measured here: {conditions_words(study, [curve.key for curve in curves])}, inputs on the device; medians of "
+        f"{processes} fresh processes for each model and batch size, with their range where five or more ran. The "
+        "peak is the best of the batch sizes tried, told where five or more processes timed each: the best of "
+        f"several is a little too high by choice alone. Within {_WITHIN} of the peak, by the medians."
     )
     return Section("Throughput against batch size", text, batch_table(study), (batch_figure(study),))
-
-
-def _split_words(study: Study) -> str:
-    if all(curve.is_split for curve in study.speed.curves):
-        return (
-            "each half of the processes chooses its batch for the other half, which gives its value, so that the "
-            "choice does not raise it."
-        )
-    return (
-        "where fewer than two processes timed every batch size, the same ones choose its batch and give its value, "
-        "which is then too high rather than too low."
-    )
 
 
 def batch_table(study: Study) -> Table:
@@ -65,12 +52,7 @@ def batch_table(study: Study) -> Table:
         for batch in shared:
             point = points.get(batch)
             row.append(_rate(point) if point else missing_cell(study, notes, "speed", curve.key, batch))
-        peak = Cell(bare_rate(curve.peak_mean), curve.peak_mean, curve.cell_ids)
-        row.append(
-            Cell(rate(curve.peak), curve.peak.estimate, curve.cell_ids, more=ends(curve.peak)) if curve.peak else peak
-        )
-        row.append(_peak_batch(curve, notes))
-        row.append(_near(curve, notes))
+        row += _peak_cells(curve, notes)
         rows.append(tuple(row))
     return Table("batch_sizes", tuple(heads), tuple(rows), tuple(notes.texts))
 
@@ -84,26 +66,20 @@ def _shared_batches(curves: list[BatchCurve]) -> list[int]:
 
 
 def _rate(point: BatchPoint) -> Cell:
-    if point.rate is None:
-        return Cell(bare_rate(point.rate_mean), point.rate_mean, point.cell_ids)
-    return Cell(rate(point.rate), point.rate.estimate, point.cell_ids, more=ends(point.rate))
+    return Cell(timed_words(point.rate), point.rate.median, point.cell_ids, more=ends(point.rate.interval))
 
 
-def _peak_batch(curve: BatchCurve, notes: Notes) -> Cell:
+def _peak_cells(curve: BatchCurve, notes: Notes) -> list[Cell]:
+    """Peak, its batch size, and from where on the model is near it; none of them with fewer than five processes."""
+    if curve.processes < PROCESSES_FOR_INTERVAL:
+        return [notes.missing("fewer than five processes at some batch size: no peak is told")] * 3
+    peak, ids = curve.peak, curve.cell_ids
     mark = notes.number("the largest that was timed: a larger one may be faster yet") if curve.is_open_ended else None
-    shown = " or ".join(fixed(batch, 0) for batch in curve.peak_batches)
-    return Cell(shown, curve.peak_batches[0], curve.cell_ids, mark=mark)
-
-
-def _near(curve: BatchCurve, notes: Notes) -> Cell:
-    first, sure = curve.near_from
-    falls = curve.falls_again
-    mark = None
-    if falls is not None:
-        share = fixed(100 * falls.share_mean, 0)
-        mark = notes.number(f"at batch {fixed(falls.batch_size, 0)} it is down again, to {share} % of the peak")
-    shown = fixed(sure, 0) if first == sure else f"{fixed(first, 0)}–{fixed(sure, 0)}"
-    return Cell(shown, sure, curve.cell_ids, mark=mark)
+    return [
+        Cell(timed_words(peak.rate), peak.rate.median, peak.cell_ids, more=ends(peak.rate.interval)),
+        Cell(fixed(peak.batch_size, 0), peak.batch_size, ids, mark=mark),
+        Cell(fixed(curve.near_from, 0), curve.near_from, ids),
+    ]
 
 
 def batch_figure(study: Study) -> FigureSpec:
@@ -123,7 +99,7 @@ def batch_figure(study: Study) -> FigureSpec:
         for device, pixels in sizes
     )
     caption = (
-        "**Throughput against batch size**, both axes logarithmic, one line per model; bars: 95 % intervals over "
+        "**Throughput against batch size**, both axes logarithmic, one line per model; bars: range over "
         f"processes. Measured here: {conditions_words(study, [curve.key for curve in curves])}."
     )
     return FigureSpec("throughput_vs_batch", "Images per second against batch size, a line per model", caption, panels)
@@ -134,6 +110,6 @@ def _curves_at(study: Study, device: str, pixels: int) -> tuple[Line, ...]:
     points = [(curve, point) for curve in found for point in curve.points]
 
     def drawn(pair: tuple[BatchCurve, BatchPoint], family: str) -> Point:
-        return Point(pair[1].batch_size, pair[1].rate_mean, family, "", bar(pair[1].rate))
+        return Point(pair[1].batch_size, pair[1].rate.median, family, "", bar(pair[1].rate))
 
     return lines(study, points, lambda pair: pair[0].key, drawn)

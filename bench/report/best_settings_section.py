@@ -1,15 +1,13 @@
-"""What a report says of fixed and best settings: a row per model, and whether the order of families changes."""
+"""What a report says of fixed and best settings: a row per model."""
 
 from __future__ import annotations
 
-from bench.analyse.best_settings import FamilyOrder, Tuned, family_orders, settings_of
-from bench.analyse.intervals import Interval
+from bench.analyse.best_settings import Tuned, settings_of
 from bench.analyse.study import Study
-from bench.report.formats import bracketed, counted, ends, fixed, listed, span
-from bench.report.markdown import Cell, Column, Notes, Table, bullets, escape
+from bench.report.formats import ends, listed, span, times_words
+from bench.report.markdown import Cell, Column, Notes, Table, escape
 from bench.report.section import Section
 from bench.report.speed_tables import throughput_cell
-from bench.report.wording import family_plural
 
 HEADING = "Fixed settings and best settings"
 _TEXT = (
@@ -32,8 +30,7 @@ def best_settings_section(study: Study) -> Section:
         fixed=escape("; ".join(sorted(settings.words for settings in fixed_settings))),
         precisions=listed(sorted({settings.precision for settings in fixed_settings})),
     )
-    orders = [f"{_order_words(order)}" for order in family_orders(study.tuned)]
-    return Section(HEADING, "\n\n".join([text, *([bullets(orders)] if orders else [])]), _table(study))
+    return Section(HEADING, text, _table(study))
 
 
 def _table(study: Study) -> Table:
@@ -51,7 +48,6 @@ def _table(study: Study) -> Table:
 
 def _row(one: Tuned, with_machine: bool, notes: Notes) -> tuple[Cell, ...]:
     ids = (*one.fixed.cell_ids, *one.best.cell_ids)
-    ratio = f"{fixed(one.ratio_mean, 2)} × {bracketed(one.ratio, 2) if one.ratio else ''}".strip()
     failed = notes.number("some trials gave no result: see what failed") if one.failed_trials else None
     won = notes.number("the fixed settings won; the two columns are two timings of the same") if _is_same(one) else None
     return (
@@ -61,8 +57,8 @@ def _row(one: Tuned, with_machine: bool, notes: Notes) -> tuple[Cell, ...]:
         Cell(str(one.batch_size), one.batch_size),
         throughput_cell(one.fixed, notes),
         throughput_cell(one.best, notes),
-        Cell(ratio, one.ratio_mean, ids, more=ends(one.ratio)),
-        Cell(str(len(one.log_rates)), len(one.log_rates), ids),
+        Cell(times_words(one.ratio), one.ratio.median, ids, more=ends(one.ratio.interval)),
+        Cell(str(len(one.ratio.values)), len(one.ratio.values), ids),
         Cell(one.settings.words, one.settings.words, one.best.cell_ids, mark=won),
         Cell(str(one.trials), one.trials, mark=failed),
     )
@@ -70,22 +66,3 @@ def _row(one: Tuned, with_machine: bool, notes: Notes) -> tuple[Cell, ...]:
 
 def _is_same(one: Tuned) -> bool:
     return settings_of(one.fixed.key) == one.settings
-
-
-def _order_words(order: FamilyOrder) -> str:
-    """One sentence on two families; Markdown."""
-    first, second = family_plural(order.first), family_plural(order.second)
-    verdict = {
-        "changes": "the order changes",
-        "stays": "the order stays",
-        "open": "whether the order changes is not decided",
-    }[order.verdict]
-    return (
-        f"{first} over {second} at batch {order.batch_size} (geometric mean of {counted(order.models, 'model')}): "
-        f"{_ratio_words(order.fixed)} with fixed settings, {_ratio_words(order.best)} with each model's best settings: "
-        f"{verdict}."
-    )
-
-
-def _ratio_words(ratio: Interval | None) -> str:
-    return "one round, no interval" if ratio is None else f"{fixed(ratio.estimate, 2)} × {bracketed(ratio, 2)}"

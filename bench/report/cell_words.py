@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.analyse.current import TIMING_TASKS
+from bench.catalog.tasks import TIMING_TASKS
 from bench.store.record import Record
 from bench.suite.cell import Settings
 

@@ -1,48 +1,41 @@
-"""Which model to take at a typical budget, and the chance that it is really the best of those that qualify."""
+"""Which models cannot be told from the best at a typical budget, and the cheapest of them."""
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from bench.analyse.candidates import COST_AXES, Candidate, CostAxis
-from bench.analyse.choose import Choice, Choices, at_one_budget, by_condition, choose
-from bench.analyse.draws import DRAWS
-from bench.analyse.identity import dataset_rank, identify_dataset
+from bench.analyse.choose import COST_AXES, Candidate, Choices, CostAxis, at_one_budget, by_condition, choose
 from bench.analyse.study import Study
-from bench.report.formats import fixed, flop_scale, mac_scale, plus_minus
-from bench.report.fronts_section import chance_words
+from bench.catalog.identity import dataset_rank, identify_dataset
+from bench.report.accuracy_cells import accuracy_cell
+from bench.report.formats import counted, fixed, flop_scale, listed, mac_scale
 from bench.report.markdown import Cell, Column, Notes, Table, escape
 from bench.report.section import Section
 
 _ROUND = (1.0, 2.0, 5.0)
 _BUDGETS_PER_AXIS = 2
+_MOST_NAMED = 5
 _AXES = ("latency_p50_ms", "peak_mib", "train_flop")  # what a budget is usually of
 
 
 def choices_section(study: Study) -> Section:
     """The decision table; empty where there is nothing to choose from."""
     table = choices_table(study)
-    names = " and ".join(sorted({f"`{escape(name)}`" for name in _sets(study)}))
+    names = listed(sorted({f"`{escape(one.dataset)}`" for one in study.candidates}))
     text = (
-        "The most accurate model within a budget, and the chance that it really is the best of those that qualify "
-        f"({fixed(DRAWS, 0)} draws of accuracies over seeds and test images, and of timings over processes). A chance "
-        "far below 100 % means that the choice is open; *next* is the likeliest of the others. The best of many by "
-        "their test accuracy looks a little better than it is, and the draws suppose no likeness of the models. Each "
-        "model stands at its largest training budget within the limit. Limits are round numbers inside the range that "
-        "was measured; "
-        f"`vitbench choose --dataset NAME --max-latency-ms X ...` takes yours (sets: {names})."
+        "The most accurate model within a budget, those not separable from it (Welch's t on common test images, "
+        "one run each: McNemar; Holm over all that qualify), and the one of fewest MACs among them. Each model stands "
+        "at its largest training budget within the limit; unstable seeds are not ranked. Limits are round numbers "
+        f"inside the range that was measured; `vitbench choose --dataset NAME --max-latency-ms X ...` takes yours "
+        f"(sets: {names})."
     )
     return Section("Which model for which budget", text if table is not None else "", table)
 
 
-def _sets(study: Study) -> list[str]:
-    return list(dict.fromkeys(one.dataset for one in study.candidates))
-
-
 def choices_table(study: Study) -> Table | None:
-    """One row per data set, protocol and budget: the best, its chance, and the next."""
+    """One row per data set, protocol and budget: the best, those like it, and the cheapest of these."""
     notes = Notes()
     places: dict[tuple[str, str], list[Candidate]] = {}
     for one in study.candidates:
@@ -54,17 +47,13 @@ def choices_table(study: Study) -> Table | None:
     ):
         for limits in ({}, *typical_limits(own)):
             found = choose(next(iter(by_condition(at_one_budget(own, limits), limits).values())), limits)
-            if (
-                len(found.choices) < 1
-                or len({c.candidate.key.model for c in found.choices}) + len(found.too_costly) < 2
-            ):
+            if not found.choices or len({c.key.model for c in found.choices}) + len(found.too_costly) < 2:
                 continue
             row = [Cell(identify_dataset(dataset).title, dataset)]
             if len(protocols) > 1:
                 row.append(Cell(protocol))
             row += [Cell(limits_words(limits), " ".join(f"{k}={v!r}" for k, v in limits.items()))]
-            row += [Cell(fixed(len(found.choices), 0), len(found.choices), _ids(found.choices))]
-            row += _choice_cells(found, found.choices[:1], notes) + _choice_cells(found, _runner_up(found), notes)
+            row += _choice_cells(found, notes)
             rows.append(tuple(row))
     if not rows:
         return None
@@ -72,40 +61,35 @@ def choices_table(study: Study) -> Table | None:
     if len(protocols) > 1:
         heads.append(Column("Protocol", is_number=False))
     heads += [Column("Budget", is_number=False), Column("Qualify")]
-    for which in ("Best", "Next"):
-        heads += [Column(which, is_number=False), Column(f"{which}: top-1 [%]"), Column(f"{which}: chance of best [%]")]
+    heads += [Column("Best", is_number=False), Column("Best: top-1 [%]")]
+    heads += [Column("Not separable from it", is_number=False), Column("Cheapest of these", is_number=False)]
     return Table("choices", tuple(heads), tuple(rows), tuple(notes.texts))
 
 
-def _ids(choices: Sequence[Choice]) -> tuple[str, ...]:
-    return tuple(cell_id for choice in choices for cell_id in choice.candidate.cell_ids)
-
-
-def _runner_up(found: Choices) -> Sequence[Choice]:
-    """Of the others, the likeliest to be the best; empty without others."""
-    return sorted(found.choices[1:], key=lambda choice: -(choice.chance_of_best or 0.0))[:1]
-
-
-def _choice_cells(found: Choices, chosen: Sequence[Choice], notes: Notes) -> list[Cell]:
-    if not chosen:
-        nobody = notes.missing("no other model qualifies")
-        return [nobody, nobody, nobody]
-    choice = chosen[0]
-    one = choice.candidate
-    ids = (*one.cell_ids, *(i for name in found.limits for i in one.costs[name].cell_ids))
+def _choice_cells(found: Choices, notes: Notes) -> list[Cell]:
+    ids = tuple(cell_id for one in found.choices for cell_id in one.cell_ids)
+    unranked = f"of these not ranked for unstable seeds or one run: {counted(len(found.unranked), 'model')}"
+    count = Cell(fixed(len(found.choices), 0), len(found.choices), ids,
+                 mark=notes.number(unranked) if found.unranked else None)  # fmt: skip
+    if not found.best:
+        return [count, *[notes.missing("none is ranked: unstable seeds, or one run")] * 4]
+    best, *others = found.best
+    more = [f"{len(others) - _MOST_NAMED} more"] if len(others) > _MOST_NAMED else []
+    names = listed([*(one.label for one in others[:_MOST_NAMED]), *more])
     mark = None
-    if choice is found.choices[0] and (found.chance_of_others or 0.0) >= 0.05:
-        mark = notes.number("another, whose cost is just outside the budget, may be inside and better")
+    if best in found.on_the_limit:
+        mark = notes.number("its range over processes goes beyond the limit: it may be outside")
+    cheapest = found.cheapest("macs")
     return [
-        Cell(one.label, one.key.model),
-        Cell(plus_minus(one.interval, 1), one.interval.estimate, one.cell_ids),
-        notes.missing("some model has one run, and nothing says how far runs differ")
-        if choice.chance_of_best is None
-        else Cell(chance_words(choice.chance_of_best), choice.chance_of_best, ids, mark=mark),
+        count,
+        Cell(best.label, best.key.model, mark=mark),
+        accuracy_cell(best.group, best.interval, best.cell_ids, notes),
+        Cell(names or "none", " ".join(one.key.model for one in others), ids),
+        Cell("–") if cheapest is None else Cell(cheapest.label, cheapest.key.model, cheapest.costs["macs"].cell_ids),
     ]
 
 
-def limits_words(limits: dict[str, float]) -> str:
+def limits_words(limits: Mapping[str, float]) -> str:
     """`latency at most 2 ms`; `none`. Plain text."""
     return " and ".join(_limit_words(COST_AXES[name], limit) for name, limit in limits.items()) or "none"
 

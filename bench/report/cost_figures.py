@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 
-from bench.analyse.identity import DatasetIdentity
 from bench.analyse.study import Row, Study
+from bench.catalog.identity import DatasetIdentity
 from bench.report.figure_parts import (
+    FRONT_WORDS,
     FigureSpec,
-    chances_on,
-    front_words,
-    interval_bar,
+    accuracy_point,
     per_dataset,
     scored_rows,
     set_title,
     thinned,
+    unstable_words,
 )
 from bench.report.formats import listed, mac_scale
-from bench.report.panels import Panel, Point
+from bench.report.panels import Panel
+from bench.report.speed_series import bar
 from bench.report.wording import accuracy_conditions, speed_conditions
 
 
@@ -27,17 +29,9 @@ def accuracy_against_macs(study: Study) -> FigureSpec | None:
     scale = mac_scale(row.macs or 0.0 for row in study.rows if row.scores)
 
     def panel(dataset: DatasetIdentity) -> Panel | None:
-        chances = chances_on(study.fronts, dataset.name, "macs")
         points = tuple(
-            Point(
-                row.macs / scale.factor,
-                s.interval.estimate,
-                row.identity.family,
-                row.label,
-                interval_bar(s.interval),
-                chance=chances.get(s.cell_ids),
-            )
-            for row, s in scored_rows(study, dataset)
+            accuracy_point(row.macs / scale.factor, score.group, score.interval, row.identity.family, row.label)
+            for row, score in scored_rows(study, dataset)
             if row.macs
         )
         axis = f"MACs of one image [{scale.unit}], log"
@@ -48,24 +42,23 @@ def accuracy_against_macs(study: Study) -> FigureSpec | None:
         return None
     caption = (
         f"**Accuracy against inference compute.** Top-1 on the test part by multiply-adds of one image; bars: 95 % "
-        f"intervals over seeds and test images; {front_words(panels)}. Measured here: "
+        f"intervals over seeds and test images{unstable_words(panels)}; {FRONT_WORDS}. Measured here: "
         f"{accuracy_conditions(study)}.{thinned(panels)}"
     )
     return FigureSpec("accuracy_vs_macs", "Top-1 against inference MACs, one panel per data set", caption, panels)
 
 
-_Measure = Callable[[Row], tuple[float, tuple[float, float] | None] | None]  # a row's cost and its interval
+_Measure = Callable[[Row], tuple[float, tuple[float, float] | None] | None]  # a row's cost and its range
 
 
-def _against_cost(study: Study, cost: str, axis: str, front: str, measure: _Measure) -> tuple[Panel, ...]:
+def _against_cost(study: Study, axis: str, front: str, measure: _Measure) -> tuple[Panel, ...]:
     def panel(dataset: DatasetIdentity) -> Panel | None:
-        chances = chances_on(study.fronts, dataset.name, cost)
         points = []
         for row, score in scored_rows(study, dataset):
             found = measure(row)
             if found is not None:
-                bars = (interval_bar(score.interval), found[1], chances.get(score.cell_ids))
-                points.append(Point(found[0], score.interval.estimate, row.identity.family, row.label, *bars))
+                point = accuracy_point(found[0], score.group, score.interval, row.identity.family, row.label)
+                points.append(replace(point, x_bar=found[1]))
         return Panel(set_title(dataset), axis, "Top-1 [%]", tuple(points), front=front) if points else None
 
     return per_dataset(study, panel)
@@ -75,18 +68,17 @@ def accuracy_against_throughput(study: Study) -> FigureSpec | None:
     """Top-1 against images per second, with the Pareto front."""
 
     def measure(row: Row) -> tuple[float, tuple[float, float] | None] | None:
-        if row.speed is None or not row.speed.throughput_median:
-            return None
-        interval = row.speed.throughput_img_per_s
-        return (interval.estimate if interval else row.speed.throughput_median), interval_bar(interval)
+        timed = row.speed.throughput if row.speed is not None else None
+        return None if timed is None else (timed.median, bar(timed))
 
     batches = listed(sorted({str(row.speed.batch_size) for row in study.rows if row.speed is not None}))
     axis = f"Throughput at batch {batches} [img/s], log"
-    panels = _against_cost(study, "throughput_img_per_s", axis, "high x", measure)
+    panels = _against_cost(study, axis, "high x", measure)
     if not panels:
         return None
     caption = (
-        f"**Accuracy against throughput.** Right and up is better; {front_words(panels)}; bars: 95 % intervals. "
+        f"**Accuracy against throughput.** Right and up is better; {FRONT_WORDS}; bars: 95 % intervals, and along "
+        "the axis the range over processes. "
         f"Measured here: {speed_conditions(study)}; accuracies as in the first figure.{thinned(panels)}"
     )
     return FigureSpec("accuracy_vs_throughput", "Top-1 against throughput with the Pareto front", caption, panels)
@@ -96,16 +88,15 @@ def accuracy_against_latency(study: Study) -> FigureSpec | None:
     """Top-1 against the median latency at batch 1, with the Pareto front."""
 
     def measure(row: Row) -> tuple[float, tuple[float, float] | None] | None:
-        if row.speed is None or not row.speed.latency_p50_median:
-            return None
-        interval = row.speed.latency_p50_ms
-        return (interval.estimate if interval else row.speed.latency_p50_median), interval_bar(interval)
+        timed = row.speed.latency if row.speed is not None else None
+        return None if timed is None else (timed.median, bar(timed))
 
-    panels = _against_cost(study, "latency_p50_ms", "Latency p50 at batch 1 [ms], log", "low x", measure)
+    panels = _against_cost(study, "Latency p50 at batch 1 [ms], log", "low x", measure)
     if not panels:
         return None
     caption = (
-        f"**Accuracy against latency.** Left and up is better; {front_words(panels)}; bars: 95 % intervals. "
+        f"**Accuracy against latency.** Left and up is better; {FRONT_WORDS}; bars: 95 % intervals, and along the "
+        "axis the range over processes. "
         f"Measured here: {speed_conditions(study)}; accuracies as in the first figure.{thinned(panels)}"
     )
     return FigureSpec("accuracy_vs_latency", "Top-1 against latency with the Pareto front", caption, panels)
@@ -127,13 +118,13 @@ def accuracy_against_memory(study: Study) -> FigureSpec | None:
             return None
         return memory.peak_mib, None
 
-    panels = _against_cost(study, "peak_mib", f"Peak memory at batch {batch} [MiB], log", "low x", measure)
+    panels = _against_cost(study, f"Peak memory at batch {batch} [MiB], log", "low x", measure)
     if not panels:
         return None
     what = "growth of the process's resident memory" if kind == "process" else "memory allocated on the device"
     caption = (
         f"**Accuracy against memory.** Left and up is better; memory is the {what}, of one measurement; "
-        f"{front_words(panels)}; bars: 95 % intervals. {_ROUGH if kind == 'process' else ''}Accuracies as in the first "
+        f"{FRONT_WORDS}; bars: 95 % intervals. {_ROUGH if kind == 'process' else ''}Accuracies as in the first "
         f"figure.{thinned(panels)}"
     )
     return FigureSpec("accuracy_vs_memory", "Top-1 against peak memory with the Pareto front", caption, panels)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from bench.analyse.current import TIMING_TASKS
-from bench.analyse.frame import machine_of
 from bench.analyse.study import Study
+from bench.catalog.tasks import TIMING_TASKS
 from bench.report.formats import counted
 from bench.report.markdown import escape
+from bench.store.frame import machine_of
 
 
 def device_words(study: Study) -> str:

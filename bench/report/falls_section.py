@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench.analyse.speed_study import Fall
 from bench.analyse.study import Study
-from bench.report.formats import bracketed, ends, fixed
+from bench.report.formats import fixed
 from bench.report.markdown import Cell, Column, Notes, Table
 from bench.report.section import Section
 from bench.report.speed_series import conditions_words, macs_growth, model_order, resolution_label, short_batches_words
@@ -18,8 +18,7 @@ def falls_section(study: Study) -> Section | None:
     keys = [point.key for point in study.speed.resolutions]
     text = (
         f"Measured here: {conditions_words(study, keys)}, {short_batches_words(study)}: "
-        "throughput at the lowest over throughput at the highest resolution of each model; 95 % t interval over "
-        "processes, on logarithms."
+        "throughput at the lowest over throughput at the highest resolution of each model, medians over processes."
     )
     heads = (
         Column("Model", is_number=False),
@@ -37,12 +36,11 @@ def falls_section(study: Study) -> Section | None:
 def _cells(study: Study, fall: Fall, notes: Notes) -> tuple[Cell, ...]:
     pixels = (fall.high_px / fall.low_px) ** 2
     grown = macs_growth(study, fall)
-    factor = f"{fixed(fall.factor_mean, 1)} ×{f' {bracketed(fall.factor)}' if fall.factor else ''}"
     return (
         resolution_label(study, fall.series),
         Cell(str(fall.low_px), fall.low_px),
         Cell(str(fall.high_px), fall.high_px),
         Cell(f"{fixed(pixels, 0 if fall.high_px % fall.low_px == 0 else 1)} ×", pixels, fall.cell_ids),
-        Cell(factor, fall.factor_mean, fall.cell_ids, more=ends(fall.factor)),
+        Cell(f"{fixed(fall.factor, 1)} ×", fall.factor, fall.cell_ids),
         notes.missing("not counted at both") if grown is None else Cell(f"{fixed(grown[0], 1)} ×", *grown),
     )

@@ -1,16 +1,15 @@
-"""What figures are made of: their spec, panels by data set, and the chance of each point to be on the front."""
+"""What figures are made of: their spec, panels by data set, and points of accuracies."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from bench.analyse.front import Front
-from bench.analyse.identity import DatasetIdentity
-from bench.analyse.intervals import Interval
+from bench.analyse.intervals import Interval, SeedGroup
 from bench.analyse.scores import Score
 from bench.analyse.study import Row, Study
-from bench.report.panels import MOST_LABELS, MOST_LINE_LABELS, MOST_PANELS, Panel
+from bench.catalog.identity import DatasetIdentity
+from bench.report.panels import MOST_LABELS, MOST_LINE_LABELS, MOST_PANELS, Panel, Point
 
 
 @dataclass(frozen=True)
@@ -44,26 +43,23 @@ def set_title(dataset: DatasetIdentity) -> str:
     return f"{dataset.title} ({dataset.kind})"
 
 
-_LINE_WORDS = "grey line: Pareto front of the estimates"
-_DISC_WORDS = "grey discs: the chance of being on it, by draws of both axes, the darker the likelier"
+FRONT_WORDS = "grey line: Pareto front of the estimates"
+SEEDS_WORDS = "crosses: every seed where seeds are unstable (table), with the marker at their median"
 
 
-def front_words(panels: Sequence[Panel]) -> str:
-    """What the caption says of the front: the line, and the discs where there are any."""
+def accuracy_point(x: float, group: SeedGroup, interval: Interval | None, family: str, label: str = "") -> Point:
+    """Mean with its interval bar, if any; where seeds are unstable their median and every seed, without a bar."""
+    if group.is_unstable:
+        return Point(x, group.median_pct, family, label, seeds=group.values_pct)
+    return Point(x, group.mean_pct, family, label, interval_bar(interval))
+
+
+def unstable_words(panels: Sequence[Panel]) -> str:
+    """What the caption says of seeds that are drawn one by one; empty where none are."""
     points = [point for panel in panels for point in (*panel.points, *(p for line in panel.lines for p in line.points))]
-    return f"{_LINE_WORDS}; {_DISC_WORDS}" if any(point.chance is not None for point in points) else _LINE_WORDS
-
-
-def chances_on(
-    fronts: Iterable[Front], dataset: str, axis: str, protocol: str = "trained from scratch"
-) -> dict[object, float | None]:
-    """How likely each candidate of a data set is on the front along an axis, by the records of its accuracy."""
-    return {
-        point.candidate.cell_ids: point.chance
-        for front in fronts
-        if (front.dataset, front.axis.name, front.protocol) == (dataset, axis, protocol)
-        for point in front.points
-    }
+    if not any(point.seeds for point in points):
+        return ""
+    return f"; {SEEDS_WORDS}{', on no front' if any(panel.front for panel in panels) else ''}"
 
 
 def thinned(panels: Sequence[Panel]) -> str:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import itertools
 import math
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from bench.analyse.identity import DatasetIdentity, family_rank, identify_dataset
 from bench.analyse.intervals import contrast_interval
 from bench.analyse.scores import Score
-from bench.analyse.study import Study
+from bench.analyse.study import Row, Study
+from bench.catalog.identity import DatasetIdentity, family_rank, identify_dataset
 from bench.catalog.papers import ScalingRow, paper_scaling
 from bench.report.cost_figures import (
     accuracy_against_latency,
@@ -19,18 +19,18 @@ from bench.report.cost_figures import (
     accuracy_against_memory,
     accuracy_against_throughput,
 )
-from bench.report.figure_parts import FigureSpec as FigureSpec
 from bench.report.figure_parts import (
-    chances_on,
-    front_words,
+    FRONT_WORDS,
+    accuracy_point,
     interval_bar,
     per_dataset,
     set_title,
     thinned,
+    unstable_words,
 )
+from bench.report.figure_parts import FigureSpec as FigureSpec
 from bench.report.formats import Scale, fixed, flop_scale, learning_rate, listed
 from bench.report.panels import MOST_PANELS, Line, Panel, Point
-from bench.report.style import family_style
 from bench.report.wording import (
     accuracy_conditions,
     dataset_words,
@@ -39,8 +39,6 @@ from bench.report.wording import (
     sweep_conditions,
 )
 from bench.units import EXA
-
-_MOST_CURVES = 8  # models per panel of training sizes; with more, each family's mean is drawn instead
 
 
 def all_figures(study: Study) -> list[FigureSpec]:
@@ -67,13 +65,12 @@ def accuracy_against_training(study: Study) -> FigureSpec | None:
     scale = flop_scale(score.train_flop for score in scores)
 
     def panel(dataset: DatasetIdentity) -> Panel | None:
-        chances = chances_on(study.fronts, dataset.name, "train_flop")
         by_model: dict[str, list[Score]] = defaultdict(list)
         for score in scores:
             if score.dataset == dataset.name and score.key in study.labels:
                 by_model[study.labels[score.key]].append(score)
         lines = [
-            Line(_training_points(found, scale, chances), found[0].identity.family, label)
+            Line(_training_points(found, scale), found[0].identity.family, label)
             for label, found in sorted(
                 by_model.items(), key=lambda item: (family_rank(item[1][0].identity.family), item[0])
             )
@@ -88,7 +85,7 @@ def accuracy_against_training(study: Study) -> FigureSpec | None:
     panels = per_dataset(study, panel)
     caption = (
         "**Accuracy against training compute** (3 × FLOPs × images seen, no sweeps included). Each point is a run of "
-        f"its own whose schedule decays to that budget; {front_words(panels)}. Measured here: "
+        f"its own whose schedule decays to that budget; {FRONT_WORDS}{unstable_words(panels)}. Measured here: "
         f"{accuracy_conditions(study)}.{thinned(panels)}"
     )
     return FigureSpec("accuracy_vs_training", "Top-1 against training compute, one panel per data set", caption, panels)
@@ -98,21 +95,9 @@ def _training_axis(scale: Scale) -> str:
     return f"Training compute of one run [{scale.unit}], log"
 
 
-def _training_points(
-    scores: Sequence[Score], scale: Scale, chances: Mapping[object, float | None]
-) -> tuple[Point, ...]:
+def _training_points(scores: Sequence[Score], scale: Scale) -> tuple[Point, ...]:
     ordered = sorted(scores, key=lambda score: score.train_flop)
-    return tuple(
-        Point(
-            s.train_flop / scale.factor,
-            s.interval.estimate,
-            s.identity.family,
-            "",
-            interval_bar(s.interval),
-            chance=chances.get(s.cell_ids),
-        )
-        for s in ordered
-    )
+    return tuple(accuracy_point(s.train_flop / scale.factor, s.group, s.interval, s.identity.family) for s in ordered)
 
 
 def accuracy_against_training_images(study: Study) -> FigureSpec | None:
@@ -127,10 +112,7 @@ def accuracy_against_training_images(study: Study) -> FigureSpec | None:
         if not curves:
             return None
         ordered = sorted(curves.items(), key=lambda item: (family_rank(item[1][0].identity.family), item[0]))
-        if len(ordered) > _MOST_CURVES:
-            lines = _family_means([found for _, found in ordered])
-        else:
-            lines = _labelled_apart([_size_line(label, found) for label, found in ordered])
+        lines = _labelled_apart([_size_line(label, found) for label, found in ordered])
         return Panel(set_title(dataset), "Training images, log", "Top-1 [%]", lines=tuple(lines), log_base=2)
 
     panels = per_dataset(study, panel)
@@ -138,8 +120,8 @@ def accuracy_against_training_images(study: Study) -> FigureSpec | None:
         return None
     caption = (
         f"**Accuracy against training-set size**, {sizes_compute_words(study)}. Bars: 95 % intervals over seeds (each "
-        f"draws its own subset) and test images; with more than {_MOST_CURVES} models, "
-        f"family means without bars. Measured here: {accuracy_conditions(study, sizes=False)}."
+        f"draws its own subset) and test images{unstable_words(panels)}. Measured here: "
+        f"{accuracy_conditions(study, sizes=False)}."
     )
     return FigureSpec("accuracy_vs_training_images", "Top-1 against training images, by family", caption, panels)
 
@@ -159,26 +141,8 @@ def _labelled_apart(lines: Sequence[Line]) -> list[Line]:
 
 def _size_line(label: str, scores: Sequence[Score]) -> Line:
     ordered = sorted(scores, key=lambda score: score.train_images)
-    points = tuple(
-        Point(s.train_images, s.interval.estimate, s.identity.family, "", interval_bar(s.interval)) for s in ordered
-    )
+    points = tuple(accuracy_point(s.train_images, s.group, s.interval, s.identity.family) for s in ordered)
     return Line(points, scores[0].identity.family, label)
-
-
-def _family_means(curves: Sequence[Sequence[Score]]) -> list[Line]:
-    """The mean curve of each family, over its models that were trained at every size that any of them was."""
-    by_family: dict[str, list[dict[int, float]]] = defaultdict(list)
-    for scores in curves:
-        by_family[scores[0].identity.family].append({s.train_images: s.interval.estimate for s in scores})
-    lines = []
-    for family in sorted(by_family, key=family_rank):
-        sizes = sorted({size for curve in by_family[family] for size in curve})
-        whole = [curve for curve in by_family[family] if len(curve) == len(sizes)]
-        points = tuple(Point(size, sum(curve[size] for curve in whole) / len(whole), family, "") for size in sizes
-                       if whole)  # fmt: skip
-        if points:
-            lines.append(Line(points, family, f"{family_style(family).name}: mean of {len(whole)}"))
-    return lines
 
 
 def learning_rates(study: Study) -> FigureSpec | None:
@@ -230,7 +194,8 @@ def paper_figure_5(study: Study) -> FigureSpec | None:
         caption += (
             f" **Last panel: measured here**, mean over {dataset_words(finding_sets(study))}, trained from scratch: "
             f"another regime, some {_orders_apart(study)} orders of magnitude below in compute; shapes may be "
-            f"compared, values may not. {seeds_words(study.main).capitalize()}, 95 % intervals."
+            f"compared, values may not. {seeds_words(study.main).capitalize()}, 95 % intervals; models with unstable "
+            "seeds on one of the sets have no mean."
         )
     elif study.main:
         caption += " No panel of our own: all runs here had one training budget, so there is no compute axis."
@@ -260,7 +225,7 @@ def finding_sets(study: Study) -> list[str]:
 
 def _our_figure_5(study: Study) -> Panel | None:
     names = finding_sets(study)
-    rows = [row for row in study.rows if row.scores and all(name in row.scores for name in names)]
+    rows = [row for row in study.rows if row.scores and all(is_stable(row, name) for name in names)]
     if not rows or len({round(row.scores[names[0]].budget_gflop, 6) for row in rows}) < 2:
         return None
     scale = flop_scale(row.scores[names[0]].train_flop for row in rows)
@@ -270,10 +235,15 @@ def _our_figure_5(study: Study) -> Panel | None:
         interval = contrast_interval([(1 / len(scores), score.group) for score in scores])
         mean = sum(score.interval.estimate for score in scores) / len(scores)
         compute = sum(score.train_flop for score in scores) / len(scores) / scale.factor
-        bar = None if interval is None else (max(0.0, interval.low), min(100.0, interval.high))
-        points.append(Point(compute, mean, row.identity.family, row.label, bar))
+        bar = interval_bar(interval)
+        points.append(Point(compute, mean, row.identity.family, row.label, bar and (max(0.0, bar[0]), bar[1])))
     title = f"Measured here: {'mean of ' if len(names) > 1 else ''}{listed(identify_dataset(n).title for n in names)}"
     return Panel(title, _training_axis(scale), "Top-1 [%]", tuple(points))
+
+
+def is_stable(row: Row, dataset: str) -> bool:
+    """Whether a row was scored on a set, with stable seeds."""
+    return dataset in row.scores and not row.scores[dataset].group.is_unstable
 
 
 def _orders_apart(study: Study) -> str:

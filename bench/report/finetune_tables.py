@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from bench.analyse.finetuned import FinetuneScore, PretrainingGain, RecipeSweep
-from bench.analyse.identity import identify_dataset
 from bench.analyse.means import set_mean
 from bench.analyse.protocols import Protocols, finetuned_by_subject
-from bench.analyse.task_sets import in_order, is_five_set_mean, set_order
+from bench.catalog.identity import identify_dataset
+from bench.catalog.task_sets import in_order, is_five_set_mean, set_order
+from bench.report.accuracy_cells import accuracy_cell, difference_cell
 from bench.report.formats import (
     bare_rate,
-    bracketed,
     counted,
     ends,
     fixed,
@@ -18,14 +18,12 @@ from bench.report.formats import (
     mac_scale,
     percent,
     plus_minus,
-    signed,
     span,
 )
 from bench.report.markdown import Cell, Column, Notes, Table
 from bench.report.style import family_style
 from bench.report.weights_tables import macs_cell, percent_cell, row_order, subject_cells, subject_columns
 
-ALONE = "one seed and no other to pool with: the interval is over test images alone"
 _RECIPES = {"vit": "ViT paper", "bit": "BiT HyperRule"}
 
 
@@ -71,10 +69,7 @@ def score_cell(score: FinetuneScore | None, notes: Notes) -> Cell:
     """Mean over seeds with its interval."""
     if score is None:
         return notes.missing("not fine-tuned on this set, or every run failed (see below)")
-    mark = notes.number(ALONE) if score.group.spread is None else None
-    return Cell(
-        plus_minus(score.interval, 1), score.interval.estimate, score.cell_ids, mark=mark, more=ends(score.interval)
-    )
+    return accuracy_cell(score.group, score.interval, score.cell_ids, notes)
 
 
 def _mean_cell(scores: dict[str, FinetuneScore], averaged: tuple[str, ...], notes: Notes) -> Cell:
@@ -187,7 +182,7 @@ def gains_table(protocols: Protocols) -> Table | None:
     notes, order = Notes(), row_order(protocols)
     heads = [Column("Model", is_number=False), Column("Data set", is_number=False)]
     heads += [Column("Pretrained [%]"), Column("From scratch [%]"), Column("Difference [points]")]
-    heads += [Column("95 % interval"), Column("Learning rates (pretrained, scratch)"), Column("Pretraining", False)]
+    heads += [Column("Learning rates (pretrained, scratch)"), Column("Pretraining", False)]
     ordered = sorted(protocols.gains, key=lambda g: (set_order(g.pretrained.dataset), order[g.pretrained.subject]))
     rows = tuple(_gain_cells(gain, protocols, notes) for gain in ordered)
     return Table("pretraining_gain", tuple(heads), rows, tuple(notes.texts))
@@ -196,25 +191,20 @@ def gains_table(protocols: Protocols) -> Table | None:
 def _gain_cells(gain: PretrainingGain, protocols: Protocols, notes: Notes) -> tuple[Cell, ...]:
     ours, theirs = gain.pretrained, gain.scratch
     ids = (*ours.cell_ids, *theirs.cell_ids)
-    if gain.interval is None:
-        interval = notes.missing("one seed: nothing says how far seeds differ")
-    else:
-        interval = Cell(bracketed(gain.interval), f"{gain.interval.low} {gain.interval.high}", ids)
     untuned = [name for name, one in (("pretrained", ours), ("from scratch", theirs)) if one.trials < 2]
     mark = notes.number(f"not swept: {listed(untuned)}") if untuned else None
     if ours.steps != theirs.steps:
         mark = notes.number(f"steps differ: {fixed(ours.steps, 0)} and {fixed(theirs.steps, 0)}")
     rates = f"{learning_rate(ours.learning_rate)}, {learning_rate(theirs.learning_rate)}"
-    verdict = {"ahead": "helps", "behind": "hurts"}.get(gain.verdict, gain.verdict)
+    verdict = {"ahead": "helps", "behind": "hurts"}.get(gain.difference.verdict, gain.difference.verdict)
     return (
         Cell(protocols.labels[ours.subject], ours.subject.key.model),
         Cell(identify_dataset(ours.dataset).title, ours.dataset),
-        Cell(percent(ours.group.mean_pct), ours.group.mean_pct, ours.cell_ids),
-        Cell(percent(theirs.group.mean_pct), theirs.group.mean_pct, theirs.cell_ids),
-        Cell(signed(gain.delta_pp, 1), gain.delta_pp, ids),
-        interval,
+        score_cell(ours, notes),
+        score_cell(theirs, notes),
+        difference_cell(gain.difference, ids, notes),
         Cell(rates, None, ids, mark=mark),
-        Cell(verdict, gain.verdict, ids),
+        Cell(verdict, gain.difference.verdict, ids),
     )
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from bench.analyse.intervals import Interval
+from bench.analyse.speeds import Timed
 
 # Pages have one module for all their figures.
 from bench.shown import THIN as THIN
@@ -93,15 +94,22 @@ def points(value: float) -> str:
     return f"{fixed(abs(value), 1)} point{'' if fixed(abs(value), 1) == '1.0' else 's'}"
 
 
-def rate(interval: Interval) -> str:
-    """Images per second with its half width, both to three or four significant digits of the rate."""
-    decimals = 0 if interval.estimate >= 100 else 1
-    return plus_minus(interval, decimals)
-
-
 def bare_rate(value: float) -> str:
     """Images per second without an interval."""
     return fixed(value, 0 if value >= 100 else 1)
+
+
+def timed_words(timed: Timed, shown: Callable[[float], str] = bare_rate) -> str:
+    """The median over processes, with its range where it has one: `12 639 [12 300, 12 911]`."""
+    if timed.interval is None:
+        return shown(timed.median)
+    return f"{shown(timed.median)} [{shown(timed.interval.low)}, {shown(timed.interval.high)}]"
+
+
+def times_words(timed: Timed, decimals: int = 2) -> str:
+    """A ratio over processes: `1.52 × [1.40, 1.61]`."""
+    words = f"{fixed(timed.median, decimals)} ×"
+    return words if timed.interval is None else f"{words} {bracketed(timed.interval, decimals)}"
 
 
 def learning_rate(value: float) -> str:

@@ -7,7 +7,6 @@ import hashlib
 import re
 from collections.abc import Iterable, Sequence
 
-from bench.analyse.inspected import Seen, picture_words, weights_label
 from bench.markdown_text import code
 from bench.report.formats import listed, span
 from bench.report.inspect_figures import (
@@ -19,6 +18,8 @@ from bench.report.inspect_figures import (
     draw_positions,
     draw_rollout,
 )
+from bench.report.inspect_words import picture_words, weights_label
+from bench.report.inspected import Seen
 from bench.report.markdown import escape
 from bench.report.pictures import Picture
 from bench.store.inspections import IMAGE, Facts, Inspection

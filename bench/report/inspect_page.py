@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.analyse.inspected import seen_models
 from bench.errors import StoreError
 from bench.report.formats import listed
 from bench.report.inspect_section import inspect_section
+from bench.report.inspected import seen_models
 from bench.report.markdown import bullets, escape, fenced, joined, render_table
 from bench.report.markdown_page import pictures_markdown
 from bench.report.page import write_folder, write_whole

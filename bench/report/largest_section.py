@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.analyse.largest_batches import LargestBatch
+from bench.analyse.speed_study import LargestBatch
 from bench.analyse.study import Study
 from bench.report.formats import bare_rate, fixed, significant
 from bench.report.markdown import Cell, Column, Notes, Table, escape

@@ -12,7 +12,6 @@ from typing import Any
 
 from bench.analyse.against import Against
 from bench.analyse.claim_verdicts import JudgedClaim
-from bench.analyse.correctness import Predictions
 from bench.analyse.study import Study, study
 from bench.errors import StoreError
 from bench.report.claims_page import HEADING as CLAIMS_HEADING
@@ -24,6 +23,7 @@ from bench.report.pictures import picture_files
 from bench.report.sections import report_document
 from bench.report.sidecar import TABLES, table_csv
 from bench.report.web.html_page import html_page
+from bench.store.correctness import Predictions
 from bench.store.inspections import Inspection
 from bench.store.record import Record
 

@@ -12,8 +12,8 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bench.analyse.front import pareto_front
-from bench.analyse.identity import family_rank
+from bench.analyse.choose import pareto_front
+from bench.catalog.identity import family_rank
 from bench.markdown_text import one_line
 from bench.report.axes import set_limits, set_log_y_ticks, set_ticks
 from bench.report.labels import Box, Surroundings, place_labels
@@ -25,8 +25,7 @@ MOST_PANELS = 6
 _LABEL_POINTS = 8.0
 _BARS_BEYOND = 1.5  # a longer bar of x leaves the panel: it would squeeze the points together
 _MARKER_POINTS = 6.5
-_DISC_POINTS = 15.0  # behind a marker, the darker the likelier the point is on the front
-_LEAST_CHANCE = 0.02  # a fainter disc would not be seen
+_SEED_POINTS = 4.5
 _WIDE, _NARROW, _HEIGHT, _LEGEND_STRIP = 475.0, 320.0, 255.0, 18.0  # of a panel, points
 _MARGIN, _WIDE_MARGIN = 46.0, 58.0  # left of the axes: percentages; differences, and numbers of up to six digits
 _LEGEND_ENTRIES = 5  # beside one another above a single panel; two panels have room for all
@@ -42,7 +41,7 @@ class Point:
     label: str
     y_bar: tuple[float, float] | None = None
     x_bar: tuple[float, float] | None = None
-    chance: float | None = None  # of being on the Pareto front, in [0, 1]; None shades nothing
+    seeds: tuple[float, ...] = ()  # y of every seed, where they are shown one by one
 
 
 @dataclass(frozen=True)
@@ -88,10 +87,11 @@ def labelled_points(points: Sequence[Point], front: str = "") -> list[Point]:
 
 
 def front_points(points: Sequence[Point], front: str) -> list[Point]:
-    """The Pareto front over all families, in rising x."""
+    """The Pareto front over all families, in rising x; unstable seeds are in no ranking, so not on it."""
     sign = -1.0 if front == "high x" else 1.0
-    is_on_front = pareto_front([sign * point.x for point in points], [point.y for point in points])
-    return sorted((p for p, is_on in zip(points, is_on_front, strict=True) if is_on), key=lambda p: (p.x, p.y))
+    ranked = [point for point in points if not point.seeds]
+    is_on_front = pareto_front([sign * point.x for point in ranked], [point.y for point in ranked])
+    return sorted((p for p, is_on in zip(ranked, is_on_front, strict=True) if is_on), key=lambda p: (p.x, p.y))
 
 
 def draw_panels(panels: Sequence[Panel]) -> Figure:
@@ -121,24 +121,15 @@ def _legend_handles(panels: Sequence[Panel]) -> list[Line2D]:
     handles = [
         _legend_handle(family, any(panel.lines for panel in panels)) for family in sorted(families, key=family_rank)
     ]
-    if any(panel.front for panel in panels):
+    if any(_corners(panel) for panel in panels):
         handles.append(Line2D([], [], color=GREY, linewidth=1.0, label="Pareto front"))
-    if any(point.chance is not None for panel in panels for point in _points_of(panel)):
-        handles += [
-            Line2D([], [], linestyle="none", label=f"{name} {chance:.0%}".replace("%", " %"), **_disc(chance))
-            for name, chance in (("on it:", 0.95), ("", 0.5), ("", 0.1))
-        ]
+    if any(point.seeds for panel in panels for point in _points_of(panel)):
+        handles.append(Line2D([], [], linestyle="none", **_cross(GREY), label="one seed (unstable)"))
     return handles
 
 
 def _points_of(panel: Panel) -> list[Point]:
     return [*panel.points, *(point for line in panel.lines for point in line.points)]
-
-
-def _disc(chance: float) -> dict[str, Any]:
-    """A grey disc, from white for no chance to middle grey for certainty: ink on it stays readable."""
-    shade = 1.0 - 0.42 * chance
-    return {"marker": "o", "markersize": _DISC_POINTS, "color": (shade, shade, shade), "markeredgewidth": 0.0}
 
 
 def _legend_handle(family: str, has_lines: bool) -> Line2D:
@@ -158,6 +149,10 @@ def _marker(family: str) -> dict[str, Any]:
     }
 
 
+def _cross(colour: str) -> dict[str, Any]:
+    return {"marker": "x", "color": colour, "markersize": _SEED_POINTS, "markeredgewidth": 1.1}
+
+
 def _draw_panel(axes: Any, panel: Panel) -> None:
     everything = _points_of(panel)
     axes.set_title(one_line(panel.title), loc="left")
@@ -173,14 +168,13 @@ def _draw_panel(axes: Any, panel: Panel) -> None:
     set_ticks(axes, [point.x for point in everything], panel.log_base)
     if panel.log_y:
         set_log_y_ticks(axes)
-    if panel.front and len(panel.points) > 1:
-        corners = front_corners(panel.points, panel.front)
+    if corners := _corners(panel):
         axes.plot([x for x, _ in corners], [y for _, y in corners], color=GREY, linewidth=1.0, zorder=1.5)
     if panel.level is not None:
         axes.axhline(panel.level, color=INK, linewidth=0.8, zorder=1.4)
-    for point in sorted(everything, key=lambda point: point.chance or 0.0):
-        if (point.chance or 0.0) >= _LEAST_CHANCE:
-            axes.plot([point.x], [point.y], linestyle="none", zorder=1.2, **_disc(point.chance or 0.0))
+    for point in (point for point in everything if point.seeds):
+        cross = _cross(family_style(point.family).colour)
+        axes.plot([point.x] * len(point.seeds), point.seeds, linestyle="none", zorder=2.5, **cross)
     for line in panel.lines:
         _draw_line(axes, line)
     _draw_points(axes, panel.points)
@@ -221,6 +215,7 @@ def _ends(points: Sequence[Point], axis: str) -> tuple[float, float]:
     values = [getattr(point, axis) for point in points]
     low, high = min(values), max(values)
     ends = [end for point in points for end in getattr(point, f"{axis}_bar") or ()]
+    ends += [seed for point in points for seed in point.seeds] if axis == "y" else []
     if axis == "x":
         ends = [min(max(end, low / _BARS_BEYOND), high * _BARS_BEYOND) for end in ends]
     return min(low, *ends, low), max(high, *ends, high)
@@ -279,21 +274,28 @@ def _surroundings(axes: Any, panel: Panel, bounds: Box) -> Surroundings:
     for point in everything:
         x, y = _position(axes, point.x, point.y)
         blocked.append(Box(x, y, x, y).grown(_MARKER_POINTS / 2 + 0.5))
+        crosses = [_position(axes, point.x, seed) for seed in point.seeds]
+        blocked += [Box(*cross, *cross).grown(_SEED_POINTS / 2 + 0.5) for cross in crosses]
         for bar, is_vertical in ((point.y_bar, True), (point.x_bar, False)):
             if bar is not None:
                 ends = [_position(axes, point.x, end) if is_vertical else _position(axes, end, point.y) for end in bar]
                 blocked.append(Box(*ends[0], *ends[1]).grown(0.8))
     lines = [[_position(axes, point.x, point.y) for point in line.points] for line in panel.lines]
-    if panel.front and len(panel.points) > 1:
-        lines.append([_position(axes, *corner) for corner in front_corners(panel.points, panel.front)])
+    lines.append([_position(axes, *corner) for corner in _corners(panel)])
     beads = [bead for line in lines for start, end in itertools.pairwise(line) for bead in _beads(start, end)]
     return Surroundings(bounds, blocked, beads, [_position(axes, point.x, point.y) for point in everything])
+
+
+def _corners(panel: Panel) -> list[tuple[float, float]]:
+    """The front that a panel draws: none where it is one point."""
+    corners = front_corners(panel.points, panel.front) if panel.front else []
+    return corners if len(corners) > 1 else []
 
 
 def front_corners(points: Sequence[Point], front: str) -> list[tuple[float, float]]:
     """The Pareto front as a line of steps: what accuracy is to be had at each cost, in rising x."""
     best = front_points(points, front)
-    corners = [(best[0].x, best[0].y)]
+    corners = [(point.x, point.y) for point in best[:1]]
     for before, after in itertools.pairwise(best):
         corners.append((after.x, before.y) if front == "low x" else (before.x, after.y))
         corners.append((after.x, after.y))

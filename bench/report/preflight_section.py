@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from bench.analyse.identity import identify_dataset
-from bench.analyse.preflights import Checked, Duplicates
 from bench.analyse.protocols import Protocols
+from bench.catalog.identity import identify_dataset
 from bench.report.formats import bare_rate, counted, fixed, listed, significant
 from bench.report.markdown import Cell, Column, Table, bullets, escape
 from bench.report.section import Section
+from bench.store.preflights import Checked, Duplicates
 
 _QUANTILES = {"min": "least", "p05": "5 %", "p50": "median", "p95": "95 %", "max": "most"}
 _MOST_NAMED = 20  # bad files, classes or groups of doubles named in the text

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.analyse.identity import family_rank, identify_dataset
-from bench.analyse.pretrained import Control, PretrainStudy, Transfer
+from bench.analyse.pretrained import FINETUNED, Control, PretrainStudy, Transfer, Way
 from bench.analyse.pretraining_contrasts import Axis, curves, place_of
-from bench.analyse.transfers import FINETUNED, Way
-from bench.report.figure_parts import FigureSpec, interval_bar, thinned
+from bench.catalog.identity import family_rank, identify_dataset
+from bench.report.figure_parts import FigureSpec, accuracy_point, thinned, unstable_words
 from bench.report.figures import paper_mean_panel
 from bench.report.formats import Scale, flop_scale
 from bench.report.panels import MOST_PANELS, Line, Panel, Point
-from bench.report.pretraining_words import way_words
+from bench.report.pretraining_words import mean_words, way_words
 
 _CONTROL_WORDS = "Dotted levels, in the colour of a model's family: {kind}; grey: logistic regression on pixels"
 _SIZES = ("S", "M", "L")
@@ -45,8 +44,9 @@ def along_compute(study: PretrainStudy, way: Way) -> FigureSpec | None:
     caption = (
         f"**Accuracy after transfer ({way_words(way)}) against pretraining compute.** Each point is a pretraining of "
         "its "
-        "own whose schedule ends at that budget. Mean over the transfer sets; bars: 95 % intervals over seeds and test "
-        f"images. {_CONTROL_WORDS.format(kind=kind)}.{beside if way == FINETUNED else ''}{thinned(panels)}"
+        f"own whose schedule ends at that budget. The {mean_words(study)}; bars: 95 % intervals over seeds and test "
+        f"images{unstable_words(panels)}. {_CONTROL_WORDS.format(kind=kind)}.{beside if way == FINETUNED else ''}"
+        f"{thinned(panels)}"
     )
     return FigureSpec(f"{_name(way)}_vs_pretraining", f"Mean top-1 {way_words(way)} against pretraining compute",
                       caption, tuple(panels[:MOST_PANELS]))  # fmt: skip
@@ -66,7 +66,8 @@ def along_images(study: PretrainStudy, way: Way) -> FigureSpec | None:
         f"**Accuracy after transfer ({way_words(way)}) against the number of pretraining images**, at equal "
         "pretraining "
         "compute: fewer images are seen more often, and the weights of the best look at validation count (the shape of "
-        f"the paper's Figure 4). Bars: 95 % intervals. {_CONTROL_WORDS.format(kind=kind)}.{thinned(panels)}"
+        f"the paper's Figure 4). Bars: 95 % intervals{unstable_words(panels)}. {_CONTROL_WORDS.format(kind=kind)}."
+        f"{thinned(panels)}"
     )
     return FigureSpec(f"{_name(way)}_vs_pretraining_images",
                       f"Mean top-1 {way_words(way)} against pretraining images", caption,
@@ -93,8 +94,9 @@ def set_by_set(study: PretrainStudy) -> FigureSpec | None:
         for name in study.datasets[:MOST_PANELS]
     ]
     caption = (
-        f"**Fine-tuned accuracy set by set{_size_words(size)}**, against pretraining compute; estimates without bars. "
-        f"{_CONTROL_WORDS.format(kind='the same recipe from random weights')}.{thinned(panels)}"
+        f"**Fine-tuned accuracy set by set{_size_words(size)}**, against pretraining compute; estimates without bars"
+        f"{unstable_words(panels)}. {_CONTROL_WORDS.format(kind='the same recipe from random weights')}."
+        f"{thinned(panels)}"
     )
     return FigureSpec("transfer_by_set", "Fine-tuned top-1 on each set against pretraining compute", caption,
                       tuple(panels))  # fmt: skip
@@ -141,17 +143,15 @@ def _axis_words(axis: Axis, scale: Scale) -> str:
 def _line(transfers: Sequence[Transfer], axis: Axis, scale: Scale, dataset: str) -> Line:
     """A model's curve: of the mean with its intervals, or of one set."""
     identity = transfers[0].point.identity
-    points = tuple(
-        Point(
-            place_of(one, axis) / scale.factor,
-            one.groups[dataset].mean_pct if dataset else one.mean.mean_pct,
-            identity.family,
-            "",
-            None if dataset else interval_bar(one.interval),
-        )
-        for one in transfers
-    )
+    points = tuple(_point(one, place_of(one, axis) / scale.factor, dataset) for one in transfers)
     return Line(points, identity.family, identity.title)
+
+
+def _point(one: Transfer, x: float, dataset: str) -> Point:
+    family = one.point.identity.family
+    if dataset:
+        return accuracy_point(x, one.groups[dataset], None, family)
+    return accuracy_point(x, one.mean, one.interval, family)
 
 
 def _levels(

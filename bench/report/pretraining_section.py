@@ -2,44 +2,30 @@
 
 from __future__ import annotations
 
-from bench.analyse.identity import identify_dataset
-from bench.analyse.pretrained import PretrainStudy
-from bench.analyse.transfers import FINETUNED, Way
+from bench.analyse.pretrained import FINETUNED, PretrainStudy, Way
+from bench.catalog.identity import identify_dataset
 from bench.report.figures import FigureSpec
 from bench.report.formats import counted, listed, significant, span
 from bench.report.markdown import escape
 from bench.report.pretraining_figures import pretraining_figures
 from bench.report.pretraining_tables import (
-    catching_up_table,
+    meetings_table,
     pretraining_gains_table,
     pretraining_sizes_table,
     pretraining_table,
-    set_crossings_table,
+    set_meetings_table,
     transfer_table,
 )
-from bench.report.pretraining_words import corpus_words, way_words
+from bench.report.pretraining_words import corpus_words, mean_words, way_words
 from bench.report.section import Section
 
-_CATCHING_UP = (
-    "How many times the compute of the stronger model the weaker one took for the mean accuracy that it has at its "
-    "largest "
-    "budget in common, and where the first passes the second. Ratios: the stronger model's curve is a line in the "
-    "logarithm of compute; the interval holds 95 % of 1,000 draws of all accuracies (seeds and test images). *At "
-    "least*: "
-    "the stronger one is there at its smallest budget already. An end that lies beyond the budgets is open; nothing is "
-    "drawn out beyond them. Crossovers as in other reports: *none seen; not below X* is behind wherever measured, "
-    "decided up "
-    "to X."
-)
-_BY_SET = (
-    "Where the first passes the second along pretraining compute on each set by itself, {way}; words and intervals as "
-    "above, each cell at 95 % by itself."
+_MEETINGS = (
+    "First minus second, in points, at the same pretraining compute and images, with its own 95 % interval (Welch's t "
+    "over seeds and test images). Bold: it leaves zero out; of many, one in twenty does so by chance alone."
 )
 _GAINS = (
-    "After the largest pretraining minus without any, in points; bold where the 95 % interval leaves zero out. "
-    "Fine-tuned: "
-    "against the same recipe from random weights. Linear: against features of random weights. Sets one by one are as "
-    "many tests at 95 % each."
+    "After the largest pretraining minus a control, in points, each with its own 95 % interval; bold: it leaves "
+    "zero out. Linear fits are held against features of random weights."
 )
 
 
@@ -56,11 +42,13 @@ def pretraining_sections(study: PretrainStudy | None) -> list[Section]:
     sections = [
         Section("Accuracy after transfer and pretraining compute", _points_text(study), pretraining_table(study),
                 drawn("finetuned_vs_pretraining", *(f"{way}_vs_pretraining" for way in linear))),
-        Section("Who catches up, and for how much more compute?", _CATCHING_UP, catching_up_table(study)),
-        Section("Who catches up on which set?", _BY_SET.format(way=way_words(study.ways[0]) if study.ways else ""),
-                set_crossings_table(study, study.ways[0]) if study.ways else None),
+        Section("Models of one size along pretraining compute", _MEETINGS,
+                meetings_table(study, "pretraining compute")),
+        Section("The same on each set", f"{_MEETINGS} {way_words(study.ways[0]).capitalize()}." if study.ways else "",
+                set_meetings_table(study)),
         Section("Accuracy and the number of pretraining images", _sizes_text(study), pretraining_sizes_table(study),
                 drawn("finetuned_vs_pretraining_images", *(f"{way}_vs_pretraining_images" for way in linear))),
+        Section("Models of one size along pretraining images", _MEETINGS, meetings_table(study, "pretraining images")),
         Section("What pretraining added", _GAINS, pretraining_gains_table(study)),
     ]  # fmt: skip
     for way in study.ways:
@@ -82,7 +70,7 @@ def _points_text(study: PretrainStudy) -> str:
     )
     if ratios:
         words += f" (a step computes {span(ratios, 2)} of that: the pixels need no gradient)"
-    words += f". Transfer sets: {sets}; their mean is taken for each seed first. "
+    words += f". Transfer sets: {sets}. The {mean_words(study)} is taken for each seed first. "
     words += (
         f"Device-hours, {counted(len({i for p in study.points for i in p.cell_ids}), 'pretraining')} together: "
         f"{significant(hours, 3)}; {counted(study.trials, 'further trial')} of learning rates took "
@@ -90,13 +78,6 @@ def _points_text(study: PretrainStudy) -> str:
         f"{significant(study.transfer_device_hours, 2)}; "
         "these are in no column."
     )
-    if study.trials:
-        words += (
-            " Rates were swept with one seed at the smallest and the largest budget; runs in between have that of the "
-            "nearer end, which need not be their best."
-        )
-    if study.edges:
-        words += f" The best rate lay at an end of what was tried for {listed(map(escape, study.edges))}."
     return words
 
 

@@ -1,23 +1,16 @@
-"""Words for a pretraining study: what its points, ratios and crossovers are called, and what leads its page."""
+"""Words for a pretraining study: what its points are called, what leads its page, and what it cannot show."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
 
-from bench.analyse.identity import identify_dataset
-from bench.analyse.pretrained import PretrainStudy, Transfer
-from bench.analyse.pretraining_contrasts import (
-    ComputeRatio,
-    PretrainCrossing,
-    compute_ratios,
-    gains,
-    pretrain_crossings,
-    set_crossings,
-)
-from bench.analyse.transfers import FINETUNED, Way
-from bench.report.crossing_words import crossing_words
-from bench.report.formats import counted, fixed, flop_scale, listed, percent, signed, significant, span
+from bench.analyse.differences import not_separable
+from bench.analyse.pretrained import FINETUNED, PretrainStudy, Transfer, Way
+from bench.analyse.pretraining_contrasts import Meeting, at_largest, gains, meetings
+from bench.catalog.identity import identify_dataset
+from bench.report.accuracy_cells import rivals_words, unranked_words, verdicts_words
+from bench.report.formats import bracketed, counted, flop_scale, listed, percent, signed, significant, span
 from bench.report.markdown import escape
 from bench.units import EXA
 
@@ -48,159 +41,134 @@ def budget_words(transfers: Sequence[Transfer]) -> str:
     return f"{ends[0]} {scale.unit}" if ends[0] == ends[1] else f"{ends[0]} to {ends[1]} {scale.unit}"
 
 
-def ratio_words(ratio: ComputeRatio) -> str:
-    """`5.2 [3.1, 9.0]`, `at least 32`, `12 [8.0, open)`: how many times the compute."""
-    if ratio.estimate is None:
-        return (
-            f"at least {significant(ratio.at_least, 2)}"
-            if ratio.low is not None
-            else (f"at least {significant(ratio.at_least, 2)} (not decided)")
-        )
-    if ratio.low is None and ratio.high is None:
-        return f"{significant(ratio.estimate, 2)} (open, open)"
-    low = "(open" if ratio.low is None else f"[{significant(ratio.low, 2)}"
-    high = "open)" if ratio.high is None else f"{significant(ratio.high, 2)}]"
-    return f"{significant(ratio.estimate, 2)} {low}, {high}"
+def mean_words(study: PretrainStudy) -> str:
+    """`mean of 4 sets out of domain`, or `mean of 5 sets` where none is in the domain of pretraining."""
+    out = " out of domain" if len(study.averaged) < len(study.datasets) else ""
+    return f"mean of {counted(len(study.averaged), 'set')}{out}"
 
 
 def pretraining_finding(study: PretrainStudy) -> str:
-    """What the study found, in a few sentences of Markdown: who leads, whether anyone catches up, what was added."""
+    """ViT against CNN at the same compute, who is best, and what pretraining added; Markdown."""
     way = leading_way(study)
     if way is None:
         return (
             f"{counted(sum(len(point.seeds) for point in study.points), 'pretraining')} ended, and nothing was "
             "transferred from their weights yet: no accuracy on another set follows."
         )
+    return " ".join([*_meeting_sentences(study, way), _best_sentence(study, way), *_gain_sentences(study, way)])
+
+
+def _best_sentence(study: PretrainStudy, way: Way) -> str:
     along = study.along_compute(way)
-    sentences = [_lead_sentence(study, way, along)]
-    sentences += _catching_up(study, way)
-    sentences += _gain_sentence(study, way)
-    return " ".join(sentences)
-
-
-def _lead_sentence(study: PretrainStudy, way: Way, along: Sequence[Transfer]) -> str:
     models: dict[float, int] = Counter(one.point.key.budget for one in along)
     most = max(models, key=lambda budget: (models[budget], budget))  # the largest that most models have
-    top = sorted((one for one in along if one.point.key.budget == most), key=lambda one: -one.mean.mean_pct)
-    families = list(dict.fromkeys(one.point.identity.family for one in top))
-    best = [next(one for one in top if one.point.identity.family == family) for family in families]
-    named = listed(
-        f"{escape(one.point.identity.title)} {percent(one.mean.mean_pct)} % "
-        f"[{fixed(one.interval.low, 1)}, {fixed(one.interval.high, 1)}]"
-        for one in best
-    )
+    top = {one.point.key.model: one for one in along if one.point.key.budget == most}
+    best = not_separable({model: one.mean for model, one in top.items()})
     where = f"{counted(study.most_images, 'image')} of {corpus_words(along[0].point.key.corpus)}"
-    seeds = span({len(one.point.seeds) for one in top})
-    return (
-        f"Pretrained on {where} with {budget_words(top)} each ({seeds} seeds), then {way_words(way)} on "
-        f"{len(study.datasets)} other sets, the best of each family reach on the mean: {named} (95 % over seeds and "
-        f"test images).{_further(along, most)}"
-    )
+    seeds = span({len(one.point.seeds) for one in top.values()})
+    words = f"Pretrained with {budget_words(list(top.values()))} on {where}, {way_words(way)}, {seeds} seeds: "
+    why = unranked_words(top[model].mean for model in best.unranked)
+    if not best.members:
+        return f"{words}no model is ranked on the {mean_words(study)}: {why}."
+    first, *others = (top[model] for model in best.members)
+    words += f"{_title(first)} has {percent(first.mean.mean_pct)} % {bracketed(first.interval)} on the "
+    words += mean_words(study) + rivals_words([_title(one) for one in others], best.compared)
+    if best.unranked:
+        words += f"; not ranked for {why}: {listed(_title(top[model]) for model in best.unranked)}"
+    return f"{words}."
 
 
-def _further(along: Sequence[Transfer], budget: float) -> str:
-    """What the few models reach that have a larger budget."""
-    more = [one for one in along if one.point.key.budget > budget]
-    if not more:
-        return ""
-    largest = max(one.point.key.budget for one in more)
-    named = listed(
-        f"{escape(one.point.identity.title)} {percent(one.mean.mean_pct)} % "
-        f"[{fixed(one.interval.low, 1)}, {fixed(one.interval.high, 1)}]"
-        for one in sorted(more, key=lambda one: -one.mean.mean_pct)
-        if one.point.key.budget == largest
-    )
-    return f" With {budget_words([one for one in more if one.point.key.budget == largest])}: {named}."
+def _title(one: Transfer) -> str:
+    return escape(one.point.identity.title)
 
 
-def _catching_up(study: PretrainStudy, way: Way) -> list[str]:
-    """Whether the ViTs pass the CNNs within the budgets, and how much more compute they took."""
-    found = [one for one in pretrain_crossings(study, way) if one.axis == "pretraining compute"]
-    vits = [
-        one for one in found if (one.first.point.identity.family, one.second.point.identity.family) == ("vit", "cnn")
+def _meeting_sentences(study: PretrainStudy, way: Way) -> list[str]:
+    """At how many budgets a ViT is ahead of or behind a CNN of its size on the mean, and by how much at the largest."""
+    found = [
+        one
+        for one in meetings(study, way, "pretraining compute")
+        if (one.first.point.identity.family, one.second.point.identity.family) == ("vit", "cnn")
+        and one.difference.verdict != "one seed"
     ]
-    if not vits:
+    if not found:
         return []
-    sentences = []
-    behind = [one for one in vits if one.crossing.state == "behind throughout"]
-    passing = [one for one in vits if one.crossing.state == "passes"]
-    if len(behind) == len(vits):
-        sentences.append(
-            f"On the mean, no ViT catches up with a CNN of its size within these budgets{_gap_words(vits)}."
-        )
-    elif passing:
-        sentences.append(f"On the mean, within these budgets, {listed(map(_passing_words, passing))}.")
-    sentences += _single_sets(study, way)
-    ratios = [r for r in compute_ratios(study, way) if r.slower.point.identity.family == "vit"
-              and r.faster.point.identity.family == "cnn"]  # fmt: skip
-    if ratios:
-        named = listed(
-            f"{escape(r.slower.point.identity.title)} {ratio_words(r)} times that of "
-            f"{escape(r.faster.point.identity.title)}"
-            for r in ratios
-        )
-        sentences.append(
-            "For the accuracy that it has at its largest budget, a ViT took the compute of a CNN's so many times over: "
-            f"{named}."
-        )
+    last: dict[tuple[str, str], Meeting] = {(_title(one.first), _title(one.second)): one for one in found}
+    told = [
+        f"{first} − {second} {signed(one.difference.delta_pp, 1)} {bracketed(one.difference.interval)}"
+        f" ({budget_words([one.first])})"
+        for (first, second), one in last.items()
+        if one.difference.is_decided and one.difference.interval is not None
+    ]
+    sentences = [
+        f"{counted(len(found), 'comparison')} of a ViT with a CNN of its size after the same pretraining compute "
+        f"({budget_words([one.first for one in found])}), on the {mean_words(study)}: the ViT is "
+        f"{verdicts_words(one.difference for one in found)}."
+    ]
+    if told:
+        sentences.append(f"Decided at the largest budget of a pair, in points: {listed(told)}.")
     return sentences
 
 
-def _single_sets(study: PretrainStudy, way: Way) -> list[str]:
-    """Where a ViT passes a CNN of its size on one set by itself."""
-    passing = [
-        one
-        for one in set_crossings(study, way)
-        if one.crossing.state == "passes"
-        and (one.first.point.identity.family, one.second.point.identity.family) == ("vit", "cnn")
+def _gain_sentences(study: PretrainStudy, way: Way) -> list[str]:
+    """For whom pretraining is decided to help or to hurt, against each kind of control, out of and in domain."""
+    found = [gain for gain in gains(study, way) if gain.difference.verdict != "one seed"]
+    inside = [name for name in study.datasets if name not in study.averaged]
+    sentences = []
+    for kind in dict.fromkeys(gain.control.kind for gain in found):
+        over = f"Pretraining over {control_words(kind)}, on the {mean_words(study)}"
+        for name in ("", *inside):
+            own = [gain for gain in found if gain.control.kind == kind and gain.dataset == name]
+            told = [
+                f"{word} {listed(_title(gain.transfer) for gain in own if gain.difference.verdict == verdict)}"
+                for verdict, word in (("ahead", "raises"), ("behind", "lowers"), ("not decided", "undecided for"),
+                                      ("unstable", "unstable seeds:"))
+                if any(gain.difference.verdict == verdict for gain in own)
+            ]  # fmt: skip
+            if told:
+                sentences.append(f"{f'In domain ({_set_title(name)})' if name else over}: {'; '.join(told)}.")
+    return sentences
+
+
+def _set_title(name: str) -> str:
+    return escape(identify_dataset(name).title)
+
+
+def control_words(kind: str) -> str:
+    """What a control is, for a sentence."""
+    return {
+        "from scratch": "the same fine-tuning steps from random weights",
+        "equal compute": "training from random weights at equal total compute",
+        "random features": "features of random weights",
+        "pixels": "logistic regression on pixels",
+    }[kind]
+
+
+def pretraining_limits(study: PretrainStudy | None) -> list[str]:
+    """What a reader might conclude from a pretraining study and must not; Markdown."""
+    if study is None or not study.transfers:
+        return []
+    models = at_largest(study, study.ways[0])
+    items = [
+        "A corpus of generated images and models of at most "
+        f"{significant(max(one.point.flop / one.point.images_seen for one in models) / 6e6, 2)} million multiply-adds "
+        "stand in for the paper's JFT-300M and ViT-H: shapes of curves compare with its figures, values do not.",
+        "All seeds pretrain on the same images: intervals hold nothing of drawing another corpus.",
     ]
-    if not passing:
-        return []
-    named = listed(f"{_passing_words(one)} on {escape(identify_dataset(one.dataset).title)}" for one in passing)
-    return [f"On single sets, by the estimates, {named}."]
-
-
-def _gap_words(crossings: Sequence[PretrainCrossing]) -> str:
-    """How the differences move from the smallest to the largest budget: said, and not drawn out beyond."""
-    gaps = [(one.crossing.differences[0][1], one.crossing.differences[-1][1]) for one in crossings]
-    first, last = (sorted(gap[i] for gap in gaps) for i in (0, 1))
-    return (
-        f" (differences of {signed(first[0], 1)} to {signed(first[-1], 1)} points at the smallest and "
-        f"{signed(last[0], 1)} to {signed(last[-1], 1)} at the largest)"
-    )
-
-
-def _passing_words(one: PretrainCrossing) -> str:
-    """`ViT S passes ResNet S at 860 [510, 1 100] GFLOP`."""
-    scale = flop_scale([one.crossing.low_x, one.crossing.high_x])
-    titles = [escape(side.point.identity.title) for side in (one.first, one.second)]
-    return f"{titles[0]} passes {titles[1]} {crossing_words(one.crossing, scale)} {scale.unit}"
-
-
-def _gain_sentence(study: PretrainStudy, way: Way) -> list[str]:
-    """What pretraining added to the mean over sets, and where it took something away."""
-    found = gains(study, way)
-    means = [gain for gain in found if not gain.dataset]
-    if not means:
-        return []
-    against = "features of random weights"
-    if way == FINETUNED:
-        against = f"the same {span(study.tuning_steps)} steps of fine-tuning from random weights"
-    named = listed(
-        f"{escape(gain.transfer.point.identity.title)} {signed(gain.delta_pp, 1)}"
-        f"{'' if gain.verdict != 'not decided' else ' (not decided)'}"
-        for gain in means
-    )
-    sentence = f"Over {against}, the largest pretraining of each changes the mean by, in points: {named}."
-    lost = [gain for gain in found if gain.dataset and gain.verdict == "behind"]
-    if lost:
-        worst = listed(
-            f"{escape(gain.transfer.point.identity.title)} on {escape(identify_dataset(gain.dataset).title)} "
-            f"({signed(gain.delta_pp, 1)})"
-            for gain in lost
+    inside = [name for name in study.datasets if name not in study.averaged]
+    if inside:
+        items.append(
+            f"{listed(map(_set_title, inside))} holds images of the kind that was pretrained on: it is in no mean."
         )
-        sentence += f" It takes accuracy away from {worst}."
-    return [sentence]
+    if not any(control.kind == "equal compute" for control in study.controls):
+        items.append(
+            "From scratch means the same few fine-tuning steps from random weights: what the compute of pretraining "
+            "would give on the set itself was not measured."
+        )
+    if study.trials:
+        items.append("Learning rates were chosen at the smallest and largest budget; others have the nearer one's.")
+    if study.edges:
+        items.append(f"The chosen rate is at an end of what was tried for {listed(map(escape, study.edges))}.")
+    return items
 
 
 def exaflops(flop: float) -> str:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from bench.analyse.identity import identify_dataset
 from bench.analyse.means import SetMean
 from bench.analyse.protocols import Protocols
-from bench.analyse.public_scaling import PublicPoint, PublicScaling
-from bench.analyse.stand_ins import TableTwoRow
+from bench.analyse.public_weights import PublicPoint, PublicScaling, TableTwoRow
+from bench.catalog.identity import identify_dataset
 from bench.report.finetune_tables import mean_words
 from bench.report.formats import counted, ends, fixed, listed, percent, plus_minus, significant
 from bench.report.markdown import Cell, Column, Notes, Table, escape

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.analyse.frame import training_frame
 from bench.analyse.published import ScalingComparison
 from bench.analyse.scores import Score
 from bench.analyse.study import Row, Study
@@ -13,6 +12,7 @@ from bench.report.formats import Scale, ends, fixed, mac_scale, percent, plus_mi
 from bench.report.markdown import Cell, Column, Notes, Table, escape
 from bench.report.style import family_style
 from bench.report.tables import certificate_cell, significant_millions
+from bench.store.frame import training_frame
 from bench.store.record import Record
 from bench.units import GIGA, MEGA
 

@@ -6,10 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from bench.analyse.compare import Comparison
-from bench.analyse.current import data_of, definition_of
-from bench.analyse.frame import machine_of
-from bench.analyse.intervals import SAMPLES_FOR_OWN_VARIANCE
+from bench.analyse.intervals import PROCESSES_FOR_INTERVAL
 from bench.analyse.scores import Score
 from bench.analyse.study import Study
 from bench.analyse.trials import SweptModel
@@ -17,10 +14,13 @@ from bench.catalog.tuned import tuned_rates
 from bench.report.cell_words import cell_words
 from bench.report.formats import counted, fixed, listed, points, seconds, signed, span
 from bench.report.markdown import Cell, Column, Table, bullets, escape
+from bench.report.pretraining_words import pretraining_limits
 from bench.report.section import Section
 from bench.report.weights_limits import weights_limits
 from bench.report.weights_sections import weights_conditions
-from bench.report.wording import accuracy_conditions, headline_pair, speed_conditions
+from bench.report.wording import accuracy_conditions, speed_conditions
+from bench.store.current import data_of, definition_of
+from bench.store.frame import machine_of
 from bench.store.record import Record
 
 _SHOWN_CONDITIONS = (
@@ -219,6 +219,7 @@ def limits_section(study: Study) -> Section:
         *_tied_scores(study),
         *_accuracy_limits(study),
         *weights_limits(study.protocols),
+        *pretraining_limits(study.pretraining),
         *_speed_limits(study),
         *_count_limits(study),
         *_sweep_limits(study),
@@ -263,8 +264,6 @@ def _accuracy_limits(study: Study) -> list[str]:
             "Some runs have no per-image predictions, so test images count as drawn anew for each model: "
             "intervals of differences are too wide there."
         )
-    pair = headline_pair(study)
-    items += _comparison_limits([c for c in study.comparisons if (c.first.family, c.second.family) == pair])
     items += _tuning_limits(study)
     together = {int(n) for n in study.training["side_by_side"].dropna() if int(n) > 1}
     if together:
@@ -276,29 +275,18 @@ def _accuracy_limits(study: Study) -> list[str]:
 
 
 def _seed_limits(scores: Sequence[Score]) -> list[str]:
-    counts = sorted(len(score.seeds) for score in scores)
+    fewest = min(len(score.seeds) for score in scores)
     items = []
-    if any(score.group.spread is None for score in scores):
+    if fewest == 1:
         items.append("One seed for some models: their intervals are over test images alone, not over seeds.")
-    if any(score.group.spread is not None and len(score.seeds) < SAMPLES_FOR_OWN_VARIANCE for score in scores):
-        few = f"{counted(counts[0], 'seed')} per model where five are wanted for a headline: " if counts[0] < 5 else ""
-        pooled = (
-            f"with fewer than {SAMPLES_FOR_OWN_VARIANCE} seeds the seed variance is pooled within each family; a "
-            "model that plainly varies more has its own, and a wide interval."
-        )
-        items.append(few + (pooled if few else pooled.capitalize()))
-    return items
-
-
-def _comparison_limits(comparisons: Sequence[Comparison]) -> list[str]:
-    items = []
-    if len(comparisons) > 1:
-        items.append(f"{len(comparisons)} comparisons at 95 % each: by chance alone one in twenty would seem decided.")
-    if any(c.first.candidates != c.second.candidates for c in comparisons):
+    if 1 < fewest < 5:
         items.append(
-            "The families have different numbers of models. The larger one is represented by the expected result of "
-            "choosing, on validation, among as many candidates as the smaller one has."
+            f"{counted(fewest, 'seed')} per model: no interval knows of a training that collapses once in ten. Five "
+            "are wanted for a headline."
         )
+    unstable = sum(score.group.is_unstable for score in scores)
+    if unstable:
+        items.append(f"{counted(unstable, 'accuracy', 'accuracies')} with unstable seeds: in no ranking.")
     return items
 
 
@@ -331,15 +319,11 @@ def _speed_limits(study: Study) -> list[str]:
         return []
     items = []
     counts = sorted(speed.processes for speed in timed)
-    few = f"{counted(counts[0], 'process', 'processes')} per model where five are wanted: " if counts[0] < 5 else ""
-    if counts[0] < SAMPLES_FOR_OWN_VARIANCE and counts[-1] > 1:
+    if counts[0] < PROCESSES_FOR_INTERVAL:
         items.append(
-            f"{few}{'with' if few else 'With'} fewer than {SAMPLES_FOR_OWN_VARIANCE} processes the relative spread is "
-            "pooled over all models timed on the machine at the batch size; a model that plainly varies more has its "
-            "own."
+            f"{counted(counts[0], 'process', 'processes')} for some models: with fewer than {PROCESSES_FOR_INTERVAL} "
+            "nothing is said of how far processes differ."
         )
-    elif few:
-        items.append(f"{few}nothing says how far processes differ.")
     items.append(
         "Throughput is with inputs already on the device, without loading or decoding images; on another processor, "
         "batch size or precision the order may be another."

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from bench.analyse.largest_batches import LargestBatch
 from bench.analyse.scores import RunKey
-from bench.analyse.speed_study import ResolutionPoint
+from bench.analyse.speed_study import LargestBatch, ResolutionPoint
 from bench.analyse.study import Study
 from bench.report.figures import FigureSpec
-from bench.report.formats import bare_rate, ends, fixed, rate, significant, span
+from bench.report.formats import ends, fixed, significant, span, timed_words
 from bench.report.markdown import Cell, Column, Notes, Table
 from bench.report.panels import Panel, Point
 from bench.report.section import Section
@@ -34,8 +33,8 @@ def resolution_section(study: Study) -> Section | None:
         return None
     text = (
         f"Measured here: {conditions_words(study, [point.key for point in points])}. Throughput "
-        f"{batches_words(study)}; latency at batch 1, medians over processes; ± the longer arm of the 95 % interval "
-        "over processes. The paper's Figure 12 shows the same quantities for TPUv3 cores; its values are not published "
+        f"{batches_words(study)}; latency at batch 1; medians over processes, with their range where five or more "
+        "ran. The paper's Figure 12 shows the same quantities for TPUv3 cores; its values are not published "
         "as numbers."
     )
     figures = tuple(figure for figure in (figure_12(study), cost_figure(study)) if figure is not None)
@@ -66,15 +65,14 @@ def resolution_table(study: Study) -> Table:
 def _throughput(study: Study, point: ResolutionPoint, notes: Notes) -> Cell:
     if point.best is None:
         return missing_cell(study, notes, "speed", point.key)
-    if point.best.peak is None:
-        return Cell(bare_rate(point.best.peak_mean), point.best.peak_mean, point.best.cell_ids)
-    return Cell(rate(point.best.peak), point.best.peak.estimate, point.best.cell_ids, more=ends(point.best.peak))
+    rate = point.best.peak.rate
+    return Cell(timed_words(rate), rate.median, point.best.cell_ids, more=ends(rate.interval))
 
 
 def _at_batch(point: ResolutionPoint) -> Cell:
     if point.best is None:
         return Cell("–")
-    return Cell(" or ".join(fixed(batch, 0) for batch in point.best.peak_batches), point.best.peak_batches[0])
+    return Cell(fixed(point.best.peak.batch_size, 0), point.best.peak.batch_size)
 
 
 def _latency(study: Study, point: ResolutionPoint, notes: Notes) -> Cell:
@@ -125,7 +123,7 @@ def figure_12(study: Study) -> FigureSpec | None:
     caption = (
         f"**The paper's Figure 12 on this machine.** Throughput {batches}"
         f"{', and the largest batch that fits' if len(drawn) > 1 else ''}, against input size; all axes logarithmic; "
-        f"bars: 95 % intervals over processes.{_left_out(points)} Measured here: "
+        f"bars: range over processes.{_left_out(points)} Measured here: "
         f"{conditions_words(study, [point.key for point in points])}."
     )
     alternative = "Images per second and largest batch against input size, a line per model"
@@ -147,7 +145,7 @@ def cost_figure(study: Study) -> FigureSpec | None:
     if not drawn:
         return None
     caption = (
-        "**Latency and memory against resolution**, all axes logarithmic; bars: 95 % intervals over processes (memory: "
+        "**Latency and memory against resolution**, all axes logarithmic; bars: range over processes (memory: "
         f"one process, no interval). Measured here: {conditions_words(study, [point.key for point in points])}."
     )
     alternative = "Latency and peak memory against input size, a line per model"
@@ -168,7 +166,8 @@ def _panel(
 def _speed_point(point: ResolutionPoint, family: str) -> Point | None:
     if point.best is None:
         return None
-    return Point(point.key.resolution_px, point.best.peak_mean, family, "", bar(point.best.peak))
+    rate = point.best.peak.rate
+    return Point(point.key.resolution_px, rate.median, family, "", bar(rate))
 
 
 def _largest_point(point: ResolutionPoint, family: str) -> Point | None:
@@ -178,11 +177,10 @@ def _largest_point(point: ResolutionPoint, family: str) -> Point | None:
 
 
 def _latency_point(point: ResolutionPoint, family: str) -> Point | None:
-    if point.latency is None or point.latency.latency_p50_median is None:
+    if point.latency is None or point.latency.latency is None:
         return None
-    interval = point.latency.latency_p50_ms
-    shown = interval.estimate if interval else point.latency.latency_p50_median
-    return Point(point.key.resolution_px, shown, family, "", bar(interval))
+    timed = point.latency.latency
+    return Point(point.key.resolution_px, timed.median, family, "", bar(timed))
 
 
 def _memory_point(point: ResolutionPoint, family: str) -> Point | None:

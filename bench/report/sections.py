@@ -13,10 +13,8 @@ from bench.report.against_section import against_section
 from bench.report.best_settings_section import best_settings_section
 from bench.report.choices_section import choices_section
 from bench.report.claims_page import claims_section
-from bench.report.crossovers_section import crossovers_section
 from bench.report.figures import FigureSpec, all_figures
 from bench.report.formats import span
-from bench.report.fronts_section import fronts_section
 from bench.report.inspect_section import inspect_section
 from bench.report.markdown import Table, escape
 from bench.report.preflight_section import preflight_warnings
@@ -34,11 +32,13 @@ from bench.report.speed_sections import speed_sections
 from bench.report.speed_tables import speed_table
 from bench.report.stability_section import stability_section
 from bench.report.tables import (
+    budget_differences_table,
     budgets_table,
-    families_table,
+    differences_table,
     learning_rates_table,
     main_table,
     main_table_caption,
+    size_differences_table,
     training_sizes_table,
 )
 from bench.report.weights_sections import weights_sections
@@ -90,7 +90,7 @@ def _sections(analysed: Study, shipped: Sequence[Record]) -> list[Section]:
         return tuple(figures[name] for name in names if name in figures)
 
     trained = f"Measured here: {accuracy_conditions(analysed)}." if analysed.main else ""
-    about_weights = weights_sections(analysed.protocols, analysed.fronts)
+    about_weights = weights_sections(analysed.protocols)
     counted_only = not (analysed.datasets or analysed.speeds or analysed.memories or analysed.swept)
     about_pretraining = pretraining_sections(analysed.pretraining)
     leading = about_pretraining or about_weights
@@ -104,16 +104,16 @@ def _sections(analysed: Study, shipped: Sequence[Record]) -> list[Section]:
     about_weights = [*about_pretraining, *about_weights]
     candidates = [
         *about_weights,
-        Section("Families compared", f"{_FAMILIES_TEXT} {trained}", families_table(analysed)),
+        Section("Models of one size compared", f"{_DIFFERENCES_TEXT} {trained}", differences_table(analysed)),
         choices_section(analysed),
         Section("Accuracy and training compute", trained, budgets_table(analysed), drawn("accuracy_vs_training")),
+        Section("Models of one size along training compute", _DIFFERENCES_TEXT, budget_differences_table(analysed)),
         Section("Accuracy and training-set size", _sizes_text(analysed), training_sizes_table(analysed),
                  drawn("accuracy_vs_training_images")),
-        crossovers_section(analysed),
+        Section("Models of one size along training images", _DIFFERENCES_TEXT, size_differences_table(analysed)),
         *speed,
         Section(timings, _speed_text(analysed), speed_table(analysed),
                  drawn("accuracy_vs_throughput", "accuracy_vs_latency", "accuracy_vs_memory")),
-        fronts_section(analysed),
         best_settings_section(analysed),
         stability_section(analysed),
         Section("Learning rates", _sweep_text(analysed), learning_rates_table(analysed), drawn("learning_rates")),
@@ -178,14 +178,14 @@ def _under(table: Table | None, words: str, figures: tuple[FigureSpec, ...] = ()
 
 
 _FIGURE_HEADINGS = {"paper_figure_5": "The paper's Figure 5 beside ours"}
-_FAMILIES_TEXT = (
-    "Measured here. The best of each family by validation accuracy, among equally many candidates of one training "
-    "budget (the largest that both families have; its column says which), scored on the test part. Interval: t "
-    "(Welch–Satterthwaite) over seeds and test images drawn once for all; every difference is first minus second."
+_DIFFERENCES_TEXT = (
+    "Measured here. First minus second, in points, at the same training images, training compute and setting, with its "
+    "own 95 % interval (Welch's t over seeds and test images that both saw). Bold: it leaves zero out; of many such "
+    "intervals one in twenty does so by chance alone."
 )
 _SPEED_TEXT = (
     "Measured here, in fresh processes with no other cell beside them. The factor compares a model with the ViT of "
-    "its size process by process, on one machine, batch size, precision and software (95 % t interval on logarithms)."
+    "its size process by process, on one machine, batch size, precision and software."
 )
 _SWEEP_TEXT = (
     "Measured here, on the validation part. Bold: the best rate of a model; –: not tried for it; failed: tried "

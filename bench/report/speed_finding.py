@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.analyse.batch_curves import BatchCurve, series_of
-from bench.analyse.speed_study import Fall, ResolutionPoint
+from bench.analyse.intervals import PROCESSES_FOR_INTERVAL
+from bench.analyse.speed_study import BatchCurve, Fall, ResolutionPoint, series_of
 from bench.analyse.study import Study
 from bench.report.devices import device_words
-from bench.report.formats import bracketed, counted, fixed, listed, span
+from bench.report.formats import counted, fixed, listed, span
 from bench.report.markdown import escape
 from bench.report.speed_series import macs_growth, model_order, series_label, short_batches_words
 
@@ -49,7 +49,10 @@ def _leaders_words(study: Study) -> str:
     words = words if told else []
     if _NOBODY in leaders:
         sizes = listed(fixed(px, 0) for px in leaders[_NOBODY])
-        words.append(f"at {sizes} px the intervals do not say which model is the fastest")
+        timed = [point.best.peak.rate for point in study.speed.resolutions if point.best is not None]
+        few = any(rate.interval is None for rate in timed)
+        why = f"fewer than {PROCESSES_FOR_INTERVAL} processes" if few else "ranges over processes overlap"
+        words.append(f"no model is told to be the fastest at {sizes} px ({why})")
     return ", and ".join(words)
 
 
@@ -57,14 +60,11 @@ _NOBODY = ""
 
 
 def _leader(study: Study, points: Sequence[ResolutionPoint]) -> str:
-    """The model whose interval lies above all others'; _NOBODY where there is none."""
-    ranked = sorted(points, key=lambda point: point.best.peak_mean if point.best else 0.0)
-    best = ranked[-1].best
-    if best is None or best.peak is None:
+    """The model whose range over processes lies above all others'; _NOBODY where there is none."""
+    timed = [point.best for point in points if point.best is not None]
+    best, *others = sorted(timed, key=lambda curve: -curve.peak.rate.median)
+    if len(timed) < len(points) or not all(best.peak.rate.surely_exceeds(one.peak.rate) for one in others):
         return _NOBODY
-    for point in ranked[:-1]:
-        if point.best is None or point.best.peak is None or point.best.peak.high >= best.peak.low:
-            return _NOBODY
     return escape(series_label(study, best.key))
 
 
@@ -83,10 +83,9 @@ def _falls_words(study: Study) -> str:
 
 def _factors(study: Study, falls: Sequence[Fall]) -> str:
     if len(falls) > _MOST_NAMED:
-        return f"{span((fall.factor_mean for fall in falls), 1)}"
+        return f"{span((fall.factor for fall in falls), 1)}"
     return listed(
-        f"{fixed(fall.factor_mean, 1)}{f' {bracketed(fall.factor)}' if fall.factor else ''} for "
-        f"{escape(study.series_labels[fall.series])}{_macs_words(study, fall)}"
+        f"{fixed(fall.factor, 1)} for {escape(study.series_labels[fall.series])}{_macs_words(study, fall)}"
         for fall in falls
     )
 
@@ -99,7 +98,7 @@ def _macs_words(study: Study, fall: Fall) -> str:
 
 def _near_words(study: Study) -> str:
     ordered = sorted(study.speed.curves, key=lambda curve: model_order(study, curve.key))
-    if not ordered or len(ordered) > _MOST_NAMED:
+    if not ordered or len(ordered) > _MOST_NAMED or any(c.processes < PROCESSES_FOR_INTERVAL for c in ordered):
         return ""
     named = listed(
         f"batch {_from_words(curve)} for {escape(series_label(study, curve.key))}"
@@ -111,21 +110,20 @@ def _near_words(study: Study) -> str:
 
 
 def _from_words(curve: BatchCurve) -> str:
-    first, sure = curve.near_from
-    words = fixed(sure, 0) if first == sure else f"{fixed(first, 0)} to {fixed(sure, 0)}"
-    return f"{words} (the peak itself, at the largest batch tried)" if sure == curve.points[-1].batch_size else words
+    words = fixed(curve.near_from, 0)
+    is_last = curve.near_from == curve.points[-1].batch_size
+    return f"{words} (the peak itself, at the largest batch tried)" if is_last else words
 
 
 def _training_words(study: Study) -> str:
-    steps = [step for step in study.speed.training if step.times_mean is not None]
+    steps = [(step, step.times) for step in study.speed.training if step.times is not None]
     if not steps:
         return ""
     if len(steps) > _MOST_NAMED:
-        return f"a training step takes {span((step.times_mean or 0.0 for step in steps), 1)} times as long as inference"
+        return f"a training step takes {span((times.median for _, times in steps), 1)} times as long as inference"
     named = listed(
-        f"{fixed(step.times_mean or 0.0, 1)}{f' {bracketed(step.times)}' if step.times else ''} "
-        f"({escape(series_label(study, step.key))})"
-        for step in sorted(steps, key=lambda step: model_order(study, step.key))
+        f"{fixed(times.median, 1)} ({escape(series_label(study, step.key))})"
+        for step, times in sorted(steps, key=lambda one: model_order(study, one[0].key))
     )
     return f"a training step takes {named} times as long as inference"
 

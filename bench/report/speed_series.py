@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
-from bench.analyse.batch_curves import series_of
-from bench.analyse.identity import ModelIdentity, family_rank, identify_model
-from bench.analyse.intervals import Interval
 from bench.analyse.scores import RunKey
-from bench.analyse.speed_study import Fall
+from bench.analyse.speed_study import Fall, series_of
+from bench.analyse.speeds import Timed
 from bench.analyse.study import Row, Study
+from bench.catalog.identity import ModelIdentity, family_rank, identify_model
 from bench.report.devices import device_words
 from bench.report.formats import fixed, listed, span
 from bench.report.markdown import Cell, Notes, escape
@@ -56,9 +55,9 @@ def lines(
     return tuple(drawn)
 
 
-def bar(interval: Interval | None) -> tuple[float, float] | None:
-    """The ends of an interval bar."""
-    return None if interval is None else (interval.low, interval.high)
+def bar(timed: Timed | None) -> tuple[float, float] | None:
+    """The ends of the range over processes."""
+    return None if timed is None or timed.interval is None else (timed.interval.low, timed.interval.high)
 
 
 def missing_cell(study: Study, notes: Notes, task: str, key: RunKey, batch_size: int | None = None) -> Cell:
@@ -94,7 +93,7 @@ def batches_words(study: Study) -> str:
         sizes.append("the largest that fits")
     if len(sizes) == 1:
         return f"at batch {sizes[0]}"
-    return f"at the best of batch {listed(sizes)}, chosen by one half of the processes and measured by the other"
+    return f"at the best of batch {listed(sizes)}"
 
 
 def short_batches_words(study: Study) -> str:

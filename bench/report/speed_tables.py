@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from bench.analyse.intervals import Interval
 from bench.analyse.speeds import Speed
 from bench.analyse.study import Row, Study
-from bench.report.formats import bare_rate, bracketed, ends, fixed, rate, significant, span
+from bench.report.formats import ends, fixed, significant, span, timed_words, times_words
 from bench.report.markdown import Cell, Column, Notes, Table
 
 Maker = Callable[[Row, Notes], Cell]  # one entry of the main table
@@ -17,55 +16,52 @@ def speed_columns(study: Study) -> list[tuple[Column, Maker]]:
     timed = [row.speed for row in study.rows if row.speed is not None]
     batches = span({speed.batch_size for speed in timed}) if timed else ""
     columns: list[tuple[Column, Maker]] = []
-    if any(speed.throughput_median is not None for speed in timed):
-        fastest = _clear_best([s for s in timed if s.throughput_img_per_s])
+    if any(speed.throughput for speed in timed):
+        fastest = clear_best([s for s in timed if s.throughput])
 
         def throughput(row: Row, notes: Notes) -> Cell:
             return throughput_cell(row.speed, notes, is_bold=row.speed is not None and row.speed is fastest)
 
         columns.append((Column(f"Throughput, batch {batches} [img/s]"), throughput))
-    if any(speed.latency_p50_median is not None for speed in timed):
+    if any(speed.latency for speed in timed):
         columns.append((Column("Latency p50 / p99 [ms]"), lambda row, notes: latency_cell(row.speed, notes)))
     if any(row.memory for row in study.rows):
         columns.append((Column("Peak memory [MiB]"), _memory_cell))
     return columns
 
 
-def _clear_best(timed: Sequence[Speed]) -> Speed | None:
-    def interval(speed: Speed) -> Interval:
-        assert speed.throughput_img_per_s is not None  # the caller passes no others
-        return speed.throughput_img_per_s
-
-    # one device, one ranking; a batch of its own is a condition of its own
+def clear_best(timed: Sequence[Speed]) -> Speed | None:
+    """The one whose range over processes lies above all others', of one device, batch and software; None without."""
     if len(timed) < 2 or len({(s.key.device, s.machine, s.batch_size, s.conditions[1:]) for s in timed}) > 1:
         return None
-    best = max(timed, key=lambda speed: (interval(speed).estimate, speed.key))
-    return best if all(s is best or interval(best).low > interval(s).high for s in timed) else None
+    best, *others = sorted(timed, key=lambda s: -s.throughput.median if s.throughput else 0.0)
+    is_clear = all(best.throughput and s.throughput and best.throughput.surely_exceeds(s.throughput) for s in others)
+    return best if is_clear else None
+
+
+FEW = "fewer than five processes: no interval"
 
 
 def throughput_cell(speed: Speed | None, notes: Notes, *, is_bold: bool = False) -> Cell:
-    """Images per second with its interval; without one where a single process was run."""
-    if speed is None or speed.throughput_median is None:
+    """Images per second: the median over processes, with its range where five or more ran."""
+    if speed is None or speed.throughput is None:
         return notes.missing("not timed on this machine")
-    if speed.throughput_img_per_s is None:
-        alone = notes.number("one process: no interval")
-        return Cell(bare_rate(speed.throughput_median), speed.throughput_median, speed.cell_ids, mark=alone)
-    mark = None if speed.is_settled else notes.number("a process had not reached its steady state when it was timed")
-    interval = speed.throughput_img_per_s
-    return Cell(rate(interval), interval.estimate, speed.cell_ids, is_bold=is_bold, mark=mark, more=ends(interval))
+    timed = speed.throughput
+    remarks = [] if timed.interval is not None else [FEW]
+    remarks += [] if speed.is_settled else ["a process had not reached its steady state when it was timed"]
+    mark = notes.number("; ".join(remarks)) if remarks else None
+    return Cell(timed_words(timed), timed.median, speed.cell_ids, is_bold=is_bold, mark=mark, more=ends(timed.interval))
 
 
 def latency_cell(speed: Speed | None, notes: Notes) -> Cell:
-    """p50 and p99 at batch 1: the mean over processes (geometric, of the interval) and the median of theirs."""
-    if speed is None or speed.latency_p50_median is None:
+    """p50 and p99 at batch 1: medians over processes."""
+    if speed is None or speed.latency is None:
         return notes.missing("not timed on this machine")
-    interval = speed.latency_p50_ms
-    value = speed.latency_p50_median if interval is None else interval.estimate
-    median, more = significant(value, 3), ends(interval) if interval is not None else ()
+    value, more = speed.latency.median, ends(speed.latency.interval)
     if speed.latency_p99_median is None:
         mark = notes.number("p99 needs 1,000 iterations in every process")
-        return Cell(f"{median} / n/a", value, speed.cell_ids, mark=mark, more=more)
-    shown = f"{median} / {significant(speed.latency_p99_median, 3)}"
+        return Cell(f"{significant(value, 3)} / n/a", value, speed.cell_ids, mark=mark, more=more)
+    shown = f"{significant(value, 3)} / {significant(speed.latency_p99_median, 3)}"
     return Cell(shown, value, speed.cell_ids, more=(*more, ("p99", speed.latency_p99_median)))
 
 
@@ -113,9 +109,9 @@ def speed_table(study: Study) -> Table | None:
         if ratio is None:
             row += [Cell("–"), Cell("–")]
         else:
-            words = f"{fixed(ratio.ratio_mean, 2)} × {bracketed(ratio.ratio, 2) if ratio.ratio else ''}".strip()
+            timed = ratio.ratio
             row += [
-                Cell(words, ratio.ratio_mean, ratio.cell_ids, more=ends(ratio.ratio)),
+                Cell(times_words(timed), timed.median, ratio.cell_ids, more=ends(timed.interval)),
                 Cell(study.labels[ratio.reference]),
             ]
         row += [latency_cell(one, notes), Cell(fixed(one.latency_samples, 0), one.latency_samples, one.cell_ids)]

@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any
 
-from bench.analyse.compare import difference, verdict_of
-from bench.analyse.identity import DatasetIdentity, family_rank, identify_dataset
-from bench.analyse.scores import Score
+from bench.analyse.differences import Difference
+from bench.analyse.scores import FAMILY_PAIRS, Place, RunKey, Score
 from bench.analyse.study import Row, Study
+from bench.catalog.identity import DatasetIdentity, family_rank, identify_dataset
+from bench.report.accuracy_cells import accuracy_cell, difference_cell
 from bench.report.formats import (
     Scale,
     bare_rate,
-    bracketed,
     counted,
-    ends,
     fixed,
     flop_scale,
     learning_rate,
     mac_scale,
     percent,
-    plus_minus,
-    signed,
     significant,
     span,
 )
 from bench.report.markdown import Cell, Column, Notes, Table, escape
 from bench.report.speed_tables import Maker, speed_columns
 from bench.report.style import family_style
-from bench.report.wording import accuracy_conditions, best_words, speed_conditions
+from bench.report.wording import accuracy_conditions, speed_conditions
 from bench.units import GIGA, MEGA
 
 
@@ -39,8 +38,7 @@ def main_table(study: Study) -> Table:
         (Column("Family", is_number=False), lambda row, _: Cell(family_style(row.identity.family).name)),
     ]
     columns += _count_columns(study)
-    best = _best_beyond_noise(study)
-    columns += [_accuracy_column(study, dataset, best) for dataset in study.datasets]
+    columns += [_accuracy_column(study, dataset) for dataset in study.datasets]
     if study.datasets:
         columns += _training_columns(study)
     columns += speed_columns(study)
@@ -59,8 +57,8 @@ def main_table_caption(study: Study) -> str:
     if study.datasets:
         seeds = span({len(score.seeds) for score in study.main})
         words.append(
-            f"Top-1 on the test part, {_interval_words(seeds)}; bold: ahead of every other model of its "
-            f"training budget beyond noise (pairwise, uncorrected). Accuracies: {accuracy_conditions(study)}."
+            f"Top-1 on the test part, {_interval_words(seeds)}; bold: the best and those that "
+            f"cannot be told from it (Welch's t, Holm over the models shown). Accuracies: {accuracy_conditions(study)}."
         )
         together = {int(n) for n in study.training["side_by_side"].dropna()}
         if any(n > 1 for n in together):
@@ -69,8 +67,8 @@ def main_table_caption(study: Study) -> str:
             )
     if any(row.speed for row in study.rows):
         words.append(
-            "Throughput ± the longer arm of the 95 % interval over fresh processes; bold: its interval above all "
-            f"others. Timings: {speed_conditions(study)}."
+            "Throughput: median over fresh processes, with their range where five or more ran; bold: its range "
+            f"above all others. Timings: {speed_conditions(study)}."
         )
     return " ".join(words)
 
@@ -127,7 +125,7 @@ def _count_ids(row: Row) -> tuple[str, ...]:
     return next((score.cell_ids for score in row.scores.values()), ())
 
 
-def _accuracy_column(study: Study, dataset: DatasetIdentity, best: Sequence[Score]) -> tuple[Column, Maker]:
+def _accuracy_column(study: Study, dataset: DatasetIdentity) -> tuple[Column, Maker]:
     usual = max((len(row.scores[dataset.name].seeds) for row in study.rows if dataset.name in row.scores), default=0)
 
     def cell(row: Row, notes: Notes) -> Cell:
@@ -137,30 +135,10 @@ def _accuracy_column(study: Study, dataset: DatasetIdentity, best: Sequence[Scor
         mark = None
         if len(score.seeds) < usual:
             mark = notes.number(f"{counted(len(score.seeds), 'seed')} finished, not {usual}")
-        text = plus_minus(score.interval, 1)
-        return Cell(
-            text,
-            score.interval.estimate,
-            score.cell_ids,
-            is_bold=any(score is one for one in best),
-            mark=mark,
-            more=ends(score.interval),
-        )
+        is_best = row.key in study.best[dataset.name].members
+        return accuracy_cell(score.group, score.interval, score.cell_ids, notes, is_bold=is_best, mark=mark)
 
     return Column(f"{dataset.title}: top-1 [%]"), cell
-
-
-def _best_beyond_noise(study: Study) -> list[Score]:
-    """On each data set and training budget, the score that is ahead of every other, where there is one."""
-    rivals: dict[tuple[str, float], list[Score]] = {}
-    for score in study.main:
-        rivals.setdefault((score.dataset, score.budget_gflop), []).append(score)
-    found = []
-    for scores in rivals.values():
-        best = max(scores, key=lambda score: (score.interval.estimate, score.key))
-        if len(scores) > 1 and all(o is best or verdict_of(difference(best, o)) == "ahead" for o in scores):
-            found.append(best)
-    return found
 
 
 def _training_columns(study: Study) -> list[tuple[Column, Maker]]:
@@ -187,47 +165,88 @@ def _score_ids(row: Row) -> tuple[str, ...]:
     return tuple(cell_id for score in row.scores.values() for cell_id in score.cell_ids)
 
 
-def families_table(study: Study) -> Table | None:
-    """Every pair of families on every data set, with who stood for each."""
-    if not study.comparisons:
-        return None
-    scale = flop_scale(one.budget_gflop * GIGA for one in study.comparisons)
-    heads = (
-        Column("Data set", is_number=False),
-        Column("First", is_number=False),
-        Column("Second", is_number=False),
-        Column(f"Training [{scale.unit}]"),
-        Column("First [%]"),
-        Column("Second [%]"),
-        Column("Difference [points]"),
-        Column("95 % interval"),
-        Column("First is", is_number=False),
+def differences_table(study: Study) -> Table | None:
+    """One row per two models of one size and of different families, a column per data set, at full size and budget."""
+    main = {(s.key, s.dataset): (s.train_images, s.budget_gflop) for s in study.main}
+    found = {
+        place: one
+        for place, one in study.differences.items()
+        if main.get((place.first, place.dataset)) == (place.train_images, place.budget_gflop)
+    }
+    names = [dataset.name for dataset in study.datasets if any(place.dataset == dataset.name for place in found)]
+    columns = {name: f"{identify_dataset(name).title} [points]" for name in names}
+    return _differences("differences", study, found, lambda place: place.dataset, columns)
+
+
+def size_differences_table(study: Study) -> Table | None:
+    """The same on one set, a column per number of training images; of pairs with several."""
+    largest = {(s.key, s.dataset, s.train_images, s.budget_gflop) for s in study.scores if s.budget_rank == 0}
+    found = _with_several(
+        {
+            place: one
+            for place, one in study.differences.items()
+            if (place.first, place.dataset, place.train_images, place.budget_gflop) in largest
+        }
     )
+    sizes = sorted({place.train_images for place in found})
+    columns = {size: f"{fixed(size, 0)} images [points]" for size in sizes}
+    return _differences("size_differences", study, found, lambda p: p.train_images, columns, by_set=True)
+
+
+def budget_differences_table(study: Study) -> Table | None:
+    """The same at the largest training set, a column per training budget; of pairs with several."""
+    sizes = {score.dataset: score.train_images for score in study.main}
+    found = _with_several({p: one for p, one in study.differences.items() if sizes.get(p.dataset) == p.train_images})
+    scale = flop_scale(place.budget_gflop * GIGA for place in found)
+    columns = {b: f"{_budget(b, scale)} [points]" for b in sorted({place.budget_gflop for place in found})}
+    return _differences("budget_differences", study, found, lambda p: p.budget_gflop, columns, by_set=True)
+
+
+def _with_several(found: Mapping[Place, Difference]) -> dict[Place, Difference]:
+    """Of pairs that meet in several places on one data set."""
+    places = Counter((place.first, place.second, place.dataset) for place in found)
+    return {p: one for p, one in found.items() if places[p.first, p.second, p.dataset] > 1}
+
+
+def _differences(
+    name: str,
+    study: Study,
+    found: Mapping[Place, Difference],
+    column_of: Callable[[Place], object],
+    columns: Mapping[Any, str],
+    *,
+    by_set: bool = False,
+) -> Table | None:
+    """Differences by pair (and set) along the columns, each with the records of both models."""
+    if not found:
+        return None
+    ids = {(s.key, s.dataset, s.train_images, s.budget_gflop): s.cell_ids for s in study.scores}
+    rows: dict[tuple[RunKey, RunKey, str], dict[object, Place]] = {}
+    for place in found:
+        rows.setdefault((place.first, place.second, place.dataset if by_set else ""), {})[column_of(place)] = place
     notes = Notes()
-    rank = {dataset.name: index for index, dataset in enumerate(study.datasets)}
-    rows = []
-    for one in sorted(study.comparisons, key=lambda c: (rank[c.dataset], family_rank(c.second.family), c.first.family)):
-        ids = one.cell_ids
-        title = f"{family_style(one.first.family).name} – {family_style(one.second.family).name}"
-        interval = (
-            Cell(bracketed(one.interval), f"{one.interval.low} {one.interval.high}", ids)
-            if one.interval
-            else notes.missing("one seed: nothing says how far seeds differ")
-        )
-        rows.append(
-            (
-                Cell(f"{identify_dataset(one.dataset).title}, {title}", one.dataset),
-                Cell(best_words(one.first)),
-                Cell(best_words(one.second)),
-                Cell(fixed(one.budget_gflop * GIGA / scale.factor, 2), one.budget_gflop * GIGA, ids),
-                Cell(percent(one.first.mean_pct), one.first.mean_pct, ids),
-                Cell(percent(one.second.mean_pct), one.second.mean_pct, ids),
-                Cell(signed(one.delta_pp, 1), one.delta_pp, ids),
-                interval,
-                Cell(one.verdict, one.verdict, ids),
-            )
-        )
-    return Table("families", heads, tuple(rows), tuple(notes.texts))
+    heads = [Column("First minus second", is_number=False)]
+    heads += [Column("Data set", is_number=False)] if by_set else []
+    heads += [Column(title) for title in columns.values()]
+    order = {row.key: index for index, row in enumerate(study.rows)}
+    cells = []
+    for (first, second, dataset), by_column in sorted(rows.items(), key=lambda r: _pair_order(r[0], study, order)):
+        row = [Cell(f"{study.labels[first]} − {study.labels[second]}", f"{first.model} {second.model}")]
+        row += [Cell(identify_dataset(dataset).title, dataset)] if by_set else []
+        for column in columns:
+            if column not in by_column:
+                row.append(notes.missing("the two were not trained alike there"))
+                continue
+            met = by_column[column]
+            where = met.dataset, met.train_images, met.budget_gflop
+            row.append(difference_cell(found[met], ids[(first, *where)] + ids[(second, *where)], notes))
+        cells.append(tuple(row))
+    return Table(name, tuple(heads), tuple(cells), tuple(notes.texts))
+
+
+def _pair_order(pair: tuple[RunKey, RunKey, str], study: Study, order: Mapping[RunKey, int]) -> tuple[object, ...]:
+    families = study.families[pair[0].model], study.families[pair[1].model]
+    return FAMILY_PAIRS.index(families), order.get(pair[0], len(order)), order.get(pair[1], len(order)), pair[2]
 
 
 def training_sizes_table(study: Study) -> Table | None:
@@ -247,16 +266,9 @@ def training_sizes_table(study: Study) -> Table | None:
     rows = []
     for (dataset, label), by_size in sorted(curves.items(), key=lambda item: (item[0][0], order[item[0][1]])):
         row = [Cell(label), Cell(identify_dataset(dataset).title, dataset)]
-        for size in sizes:
-            row.append(_size_cell(by_size.get(size), notes))
+        row += [_score_cell(by_size.get(size), "no run at this size", notes) for size in sizes]
         rows.append(tuple(row))
     return Table("training_sizes", tuple(heads), tuple(rows), tuple(notes.texts))
-
-
-def _size_cell(score: Score | None, notes: Notes) -> Cell:
-    if score is None:
-        return notes.missing("no run at this size")
-    return Cell(plus_minus(score.interval, 1), score.interval.estimate, score.cell_ids, more=ends(score.interval))
 
 
 def budgets_table(study: Study) -> Table | None:
@@ -277,7 +289,7 @@ def budgets_table(study: Study) -> Table | None:
     rows = []
     for (dataset, label), scores in sorted(by_line.items(), key=lambda item: (item[0][0], order[item[0][1]])):
         by_budget = {score.budget_gflop: score for score in scores}
-        cells = [_budget_cell(by_budget.get(budget), notes) for budget in budgets]
+        cells = [_score_cell(by_budget.get(budget), "no run at this budget", notes) for budget in budgets]
         rows.append((Cell(label), Cell(identify_dataset(dataset).title, dataset), *cells))
     return Table("training_budgets", tuple(heads), tuple(rows), tuple(notes.texts))
 
@@ -286,10 +298,10 @@ def _budget(gflop: float, scale: Scale) -> str:
     return f"{significant(gflop * GIGA / scale.factor, 3)} {scale.unit}"
 
 
-def _budget_cell(score: Score | None, notes: Notes) -> Cell:
+def _score_cell(score: Score | None, missing: str, notes: Notes) -> Cell:
     if score is None:
-        return notes.missing("no run at this budget")
-    return Cell(plus_minus(score.interval, 1), score.interval.estimate, score.cell_ids, more=ends(score.interval))
+        return notes.missing(missing)
+    return accuracy_cell(score.group, score.interval, score.cell_ids, notes)
 
 
 def learning_rates_table(study: Study) -> Table | None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from bench.analyse.speed_study import TrainingStep
 from bench.analyse.speeds import Memory
 from bench.analyse.study import Study
-from bench.analyse.training_steps import TrainingStep
 from bench.report.figures import FigureSpec
-from bench.report.formats import bare_rate, bracketed, ends, fixed, rate, significant, span
+from bench.report.formats import ends, fixed, significant, span, timed_words, times_words
 from bench.report.markdown import Cell, Column, Notes, Table
 from bench.report.panels import Panel, Point
 from bench.report.section import Section
@@ -26,14 +26,14 @@ def training_section(study: Study) -> Section | None:
     steps = study.speed.training
     if not steps:
         return None
-    timed = [step for step in steps if step.rate_mean is not None]
+    timed = [step for step in steps if step.rate is not None]
     processes = f"{span({step.processes for step in timed})} fresh processes for each model, " if timed else ""
     text = (
         f"Measured here: {conditions_words(study, [step.key for step in steps])}; {processes}one step being forward, "
         "backward and SGD with momentum on images that are on the device already, without data loading or "
-        "augmentation. ± the longer arm of the 95 % interval over processes. Times the inference: time of a training "
-        "step over that of an inference at the same batch size, process by process; training compute is counted as 3 "
-        "times the forward pass's, which time need not follow."
+        "augmentation. Medians over processes, with their range where five or more ran. Times the inference: time of a "
+        "training step over that of an inference at the same batch size, process by process; training compute is "
+        "counted as 3 times the forward pass's, which time need not follow."
     )
     figure = training_figure(study)
     return Section("Training steps", text, training_table(study), (figure,) if figure else ())
@@ -72,27 +72,25 @@ def training_table(study: Study) -> Table:
 
 
 def _training_rate(study: Study, step: TrainingStep, notes: Notes) -> Cell:
-    if step.rate_mean is None:
+    if step.rate is None:
         return missing_cell(study, notes, "training_step", step.key, step.batch_size)
     unsettled = "a process had not reached its steady state when it was timed"
     mark = None if step.is_settled else notes.number(unsettled)
-    shown = rate(step.rate) if step.rate else bare_rate(step.rate_mean)
-    return Cell(shown, step.rate_mean, step.cell_ids, mark=mark, more=ends(step.rate))
+    return Cell(timed_words(step.rate), step.rate.median, step.cell_ids, mark=mark, more=ends(step.rate.interval))
 
 
 def _inference_rate(study: Study, step: TrainingStep, notes: Notes) -> Cell:
-    if step.inference_mean is None:
+    if step.inference is None:
         return missing_cell(study, notes, "speed", step.key, step.batch_size)
-    shown = rate(step.inference) if step.inference else bare_rate(step.inference_mean)
-    return Cell(shown, step.inference_mean, step.inference_ids, more=ends(step.inference))
+    timed = step.inference
+    return Cell(timed_words(timed), timed.median, step.inference_ids, more=ends(timed.interval))
 
 
 def _times(step: TrainingStep) -> Cell:
-    if step.times_mean is None:
+    if step.times is None:
         return Cell("–")
-    interval = f" {bracketed(step.times, 2)}" if step.times else ""
     ids = (*step.cell_ids, *step.inference_ids)
-    return Cell(f"{fixed(step.times_mean, 2)} ×{interval}", step.times_mean, ids, more=ends(step.times))
+    return Cell(times_words(step.times), step.times.median, ids, more=ends(step.times.interval))
 
 
 def _memory(study: Study, step: TrainingStep, memory: Memory | None, task: str, notes: Notes) -> Cell:
@@ -107,7 +105,7 @@ def _memory(study: Study, step: TrainingStep, memory: Memory | None, task: str, 
 
 def training_figure(study: Study) -> FigureSpec | None:
     """Training steps against inference, images per second on both axes; a panel for each device."""
-    steps = [step for step in study.speed.training if step.rate_mean and step.inference_mean]
+    steps = [step for step in study.speed.training if step.rate and step.inference]
     if not steps:
         return None
     several = len({(step.key.resolution_px, step.batch_size) for step in steps}) > 1
@@ -116,9 +114,10 @@ def training_figure(study: Study) -> FigureSpec | None:
         where = f" {step.key.resolution_px} px, batch {step.batch_size}" if several else ""
         label = f"{series_label(study, step.key)}{where}"
         family = identity_of(study, step.key).family
-        assert step.inference_mean is not None  # the others were left out
-        assert step.rate_mean is not None
-        return Point(step.inference_mean, step.rate_mean, family, label, bar(step.rate), x_bar=bar(step.inference))
+        assert step.inference is not None  # the others were left out
+        assert step.rate is not None
+        x, y = step.inference.median, step.rate.median
+        return Point(x, y, family, label, bar(step.rate), x_bar=bar(step.inference))
 
     devices = sorted({step.key.device for step in steps})
     panels = tuple(
@@ -133,7 +132,7 @@ def training_figure(study: Study) -> FigureSpec | None:
     )
     caption = (
         "**Training steps against inference** at the same batch size, both axes logarithmic; right and up is better; "
-        f"bars: 95 % intervals over processes. Measured here: {conditions_words(study, [s.key for s in steps])}, batch "
+        f"bars: range over processes. Measured here: {conditions_words(study, [s.key for s in steps])}, batch "
         f"{span({step.batch_size for step in steps})}."
     )
     return FigureSpec("training_vs_inference", "Training images per second against inference", caption, panels)

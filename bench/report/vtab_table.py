@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.analyse.finetuned import FinetuneScore
-from bench.analyse.identity import identify_dataset
+from bench.analyse.many_tasks import ManyTasks, many_tasks
 from bench.analyse.means import SetMean, Vtab
 from bench.analyse.protocols import Protocols
-from bench.analyse.task_sets import VTAB_GROUPS, VTAB_TASKS, vtab_group, vtab_tasks
 from bench.analyse.weights import Subject
+from bench.catalog.identity import identify_dataset
+from bench.catalog.task_sets import VTAB_GROUPS, VTAB_TASKS, vtab_group, vtab_tasks
 from bench.report.finetune_tables import score_cell
-from bench.report.formats import ends, percent, plus_minus
+from bench.report.formats import bracketed, ends, fixed, percent, plus_minus
 from bench.report.markdown import Cell, Column, Notes, Table, escape
 from bench.report.weights_tables import row_order
 
@@ -38,7 +39,7 @@ def vtab_table(protocols: Protocols) -> Table | None:
             why = f"not all {whole} tasks of the group"
             means = [_mean_cell(vtab.group_mean(subject, group), why, notes) for subject in subjects]
             rows.append((Cell(f"Mean of the {whole} {group} tasks"), Cell(group), *means))
-    rows += _mean_rows(vtab, subjects, notes)
+    rows += [*_mean_rows(vtab, subjects, notes), *_many_tasks_rows(vtab, subjects, notes)]
     return Table("vtab", tuple(heads), tuple(rows), tuple(notes.texts))
 
 
@@ -53,6 +54,33 @@ def _mean_rows(vtab: Vtab[FinetuneScore], subjects: Sequence[Subject], notes: No
         cells = [_mean_cell(vtab.common_mean(subject), "", notes) for subject in subjects]
         rows.append((Cell(f"Mean of {len(vtab.common)} tasks that all models have"), Cell("All"), *cells))
     return rows
+
+
+def across_tasks(vtab: Vtab[FinetuneScore]) -> dict[Subject, ManyTasks]:
+    """Mean rank and interquartile mean of each model over the tasks that all models have, where these are many."""
+    return many_tasks(
+        {s: {task: own[task].group for task in vtab.common} for s, own in vtab.scores.items()}, vtab.common
+    )
+
+
+def _many_tasks_rows(vtab: Vtab[FinetuneScore], subjects: Sequence[Subject], notes: Notes) -> list[tuple[Cell, ...]]:
+    found = across_tasks(vtab)
+    if not found:
+        return []
+    ids = {s: tuple(i for task in vtab.common for i in vtab.scores[s][task].cell_ids) for s in found}
+    everyone = tuple(i for own in ids.values() for i in own)
+    why = "unstable seeds on some task"
+    ranks, means = [], []
+    for s in subjects:
+        one = found.get(s)
+        ranks.append(notes.missing(why) if one is None else Cell(fixed(one.mean_rank, 1), one.mean_rank, everyone))
+        means.append(
+            notes.missing(why)
+            if one is None
+            else Cell(f"{percent(one.iqm.estimate)} {bracketed(one.iqm)}", one.iqm.estimate, ids[s], more=ends(one.iqm))
+        )
+    over = f"over {len(vtab.common)} tasks"
+    return [(Cell(f"Mean rank {over}"), Cell("All"), *ranks), (Cell(f"Interquartile mean {over}"), Cell("All"), *means)]
 
 
 def _task_title(name: str) -> str:
@@ -86,4 +114,10 @@ def vtab_text(protocols: Protocols) -> str:
             words += " Fewer than two tasks were measured for every model, so there is no mean either."
     else:
         words += f" The VTAB score is the unweighted mean of all {VTAB_TASKS} tasks."
+    if across_tasks(vtab):
+        words += (
+            " Mean rank: 1 is the best of these models. The interquartile mean leaves out the best and the worst "
+            "quarter of a model's tasks; its 95 % interval is by bootstrap over tasks, so it says what other tasks "
+            "would change, not other seeds."
+        )
     return words

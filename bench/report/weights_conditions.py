@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from bench.analyse.finetuned import FinetuneScore
-from bench.analyse.identity import identify_dataset
-from bench.analyse.leads import Scored
+from bench.analyse.means import Scored
 from bench.analyse.protocols import Protocols
-from bench.analyse.task_sets import in_order, vtab_group
+from bench.catalog.identity import identify_dataset
+from bench.catalog.task_sets import in_order, vtab_group
 from bench.report.finetune_tables import recipe_words, seeds_words
 from bench.report.formats import (
     counted,

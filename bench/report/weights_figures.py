@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
+from bench.analyse.choose import pareto_front
 from bench.analyse.fewshots import FIXED, LEAVE_ONE_OUT, FewshotScore
-from bench.analyse.front import Front, pareto_front
-from bench.analyse.identity import identify_dataset
-from bench.analyse.intervals import Interval
-from bench.analyse.leads import Scored
-from bench.analyse.means import SetMean, set_mean
+from bench.analyse.intervals import Interval, SeedGroup
+from bench.analyse.means import Scored, SetMean, set_mean
 from bench.analyse.protocols import Protocols, finetuned_by_subject
-from bench.analyse.public_scaling import PublicPoint
-from bench.analyse.task_sets import in_order
+from bench.analyse.public_weights import PublicPoint
 from bench.analyse.weights import Subject, identify_weights
-from bench.report.figure_parts import FigureSpec, chances_on, front_words, thinned
+from bench.catalog.identity import identify_dataset
+from bench.catalog.task_sets import in_order
+from bench.report.figure_parts import FRONT_WORDS, FigureSpec, accuracy_point, interval_bar, thinned, unstable_words
 from bench.report.finetune_tables import mean_words
 from bench.report.formats import listed, mac_scale
 from bench.report.markdown import escape
@@ -25,20 +24,18 @@ from bench.report.weights_conditions import evaluate_conditions, fewshot_conditi
 from bench.report.weights_tables import row_order, rule_words
 
 
-def weights_figures(protocols: Protocols, fronts: Sequence[Front] = ()) -> list[FigureSpec]:
-    """The figures that there are data for. fronts: those of the study, for the chance of each point to be on one."""
+def weights_figures(protocols: Protocols) -> list[FigureSpec]:
+    """The figures that there are data for."""
     made = (
-        evaluated_against_macs(protocols, fronts),
-        finetuned_against_macs(protocols, fronts),
+        evaluated_against_macs(protocols),
+        finetuned_against_macs(protocols),
         accuracy_against_shots(protocols),
         public_figure_5(protocols),
     )
     return [figure for figure in made if figure is not None]
 
 
-_FROM_SCRATCH = (
-    " Models from scratch are in the table alone; the chances count them, so a point that one of them beats has none."
-)
+_FROM_SCRATCH = " Models from scratch are in the table alone."
 
 
 def _thinned(panels: Sequence[Panel]) -> str:
@@ -55,14 +52,13 @@ class _Shown:
     macs: float
     estimate: float
     interval: Interval | None
-    chance: float | None = None  # of being on the front of its data set
+    group: SeedGroup | None = None  # of one data set; None for a mean over several
 
 
-def _of(score: Scored, interval: Interval | None, chances: Mapping[object, float | None]) -> _Shown | None:
+def _of(score: Scored, interval: Interval) -> _Shown | None:
     if not score.macs:
         return None
-    chance = chances.get(score.cell_ids)
-    return _Shown(score.subject, score.identity.family, score.macs, score.group.mean_pct, interval, chance)
+    return _Shown(score.subject, score.identity.family, score.macs, score.group.mean_pct, interval, score.group)
 
 
 def _panel(title: str, shown: Sequence[_Shown], protocols: Protocols) -> Panel | None:
@@ -71,18 +67,14 @@ def _panel(title: str, shown: Sequence[_Shown], protocols: Protocols) -> Panel |
         return None
     scale = mac_scale(one.macs for one in shown)
     named = _named(shown, protocols)
-    points = tuple(
-        Point(
-            one.macs / scale.factor,
-            one.estimate,
-            one.family,
-            named[one.subject],
-            _bar(one.interval),
-            chance=one.chance,
-        )
-        for one in shown
-    )
+    points = tuple(_point(one, one.macs / scale.factor, named[one.subject]) for one in shown)
     return Panel(title, f"MACs of one image [{scale.unit}], log", "Top-1 [%]", points, front="low x")
+
+
+def _point(one: _Shown, x: float, label: str) -> Point:
+    if one.group is not None and one.interval is not None:
+        return accuracy_point(x, one.group, one.interval, one.family, label)
+    return Point(x, one.estimate, one.family, label, interval_bar(one.interval))
 
 
 def _named(shown: Sequence[_Shown], protocols: Protocols) -> dict[Subject, str]:
@@ -97,16 +89,11 @@ def _named(shown: Sequence[_Shown], protocols: Protocols) -> dict[Subject, str]:
     return labels
 
 
-def _bar(interval: Interval | None) -> tuple[float, float] | None:
-    return None if interval is None else (interval.low, interval.high)
-
-
-def evaluated_against_macs(protocols: Protocols, fronts: Sequence[Front] = ()) -> FigureSpec | None:
+def evaluated_against_macs(protocols: Protocols) -> FigureSpec | None:
     """Top-1 of public weights against multiply-adds of one image, one panel per data set."""
     panels = []
     for name in in_order(one.dataset for one in protocols.evaluated):
-        chances = chances_on(fronts, name, "macs", "evaluated")
-        shown = [_of(one, one.top1, chances) for one in protocols.evaluated if one.dataset == name]
+        shown = [_of(one, one.top1) for one in protocols.evaluated if one.dataset == name]
         panel = _panel(identify_dataset(name).title, [one for one in shown if one is not None], protocols)
         panels += [panel] if panel is not None else []
     if not panels:
@@ -114,13 +101,14 @@ def evaluated_against_macs(protocols: Protocols, fronts: Sequence[Front] = ()) -
     weights = "released weights" if protocols.evaluates_released_alone else "given weights"
     caption = (
         f"**Accuracy of {weights} against inference compute.** Top-1 with each checkpoint's own head and "
-        f"preprocessing; bars: 95 % Wilson intervals over test images; {front_words(panels)}. Pre-training data "
-        f"differ between points (table). Measured here: {evaluate_conditions(protocols)}.{_thinned(panels)}"
+        f"preprocessing; bars: 95 % Wilson intervals over test images; {FRONT_WORDS}{unstable_words(panels)}. "
+        f"Pre-training data differ between points (table). Measured here: {evaluate_conditions(protocols)}."
+        f"{_thinned(panels)}"
     )
     return FigureSpec("evaluate_vs_macs", f"Top-1 of {weights} against MACs", caption, tuple(panels[:MOST_PANELS]))
 
 
-def finetuned_against_macs(protocols: Protocols, fronts: Sequence[Front] = ()) -> FigureSpec | None:
+def finetuned_against_macs(protocols: Protocols) -> FigureSpec | None:
     """Fine-tuned top-1 against multiply-adds at the fine-tuning resolution: the mean first, then each set."""
     found = finetuned_by_subject(protocols)
     order = row_order(protocols)
@@ -130,29 +118,26 @@ def finetuned_against_macs(protocols: Protocols, fronts: Sequence[Front] = ()) -
     averaged = protocols.averaged
     if averaged:
         means = [(subject, set_mean(found[subject], averaged)) for subject in subjects]
-        shown = [_of_mean(found[subject], mean) for subject, mean in means if mean is not None]
+        shown = [_of_mean(found[subject][averaged[0]], mean) for subject, mean in means if mean is not None]
         panel = _panel(mean_words(averaged), [one for one in shown if one is not None], protocols)
         panels += [panel] if panel is not None else []
     for name in in_order(score.dataset for score in protocols.table_sets):
         own = [found[subject][name] for subject in subjects if name in found[subject]]
-        chances = chances_on(fronts, name, "macs", "fine-tuned")
-        points = [_of(score, score.interval, chances) for score in own]
+        points = [_of(score, score.interval) for score in own]
         panel = _panel(identify_dataset(name).title, [one for one in points if one is not None], protocols)
         panels += [panel] if panel is not None else []
     if not panels:
         return None
     caption = (
         "**Fine-tuned accuracy against inference compute** at the fine-tuning resolution; bars: 95 % intervals over "
-        f"seeds and test images; {front_words(panels)}. Pre-training data differ between points (table). Measured "
-        f"here: {finetune_conditions(protocols)}.{_thinned(panels)}"
+        f"seeds and test images; {FRONT_WORDS}{unstable_words(panels)}. Pre-training data differ between points "
+        f"(table). Measured here: {finetune_conditions(protocols)}.{_thinned(panels)}"
         f"{_FROM_SCRATCH if len(subjects) < len(everyone) else ''}"
     )
     return FigureSpec("finetune_vs_macs", "Fine-tuned top-1 against MACs", caption, tuple(panels[:MOST_PANELS]))
 
 
-def _of_mean(scores: object, mean: SetMean) -> _Shown | None:
-    assert isinstance(scores, dict)  # scores of one subject by data set
-    first: Scored = scores[mean.datasets[0]]
+def _of_mean(first: Scored, mean: SetMean) -> _Shown | None:
     if not first.macs:
         return None
     return _Shown(mean.subject, first.identity.family, first.macs, mean.mean_pct, mean.interval)
@@ -181,8 +166,8 @@ def accuracy_against_shots(protocols: Protocols) -> FigureSpec | None:
         return None
     caption = (
         f"**Few-shot accuracy against images a class**, {rule_words(rule)}, frozen features. Bars: 95 % intervals over "
-        f"draws of the support images and over test images. Measured here: {fewshot_conditions(protocols)}."
-        f"{thinned(panels)}"
+        f"draws of the support images and over test images{unstable_words(panels)}. "
+        f"Measured here: {fewshot_conditions(protocols)}.{thinned(panels)}"
     )
     return FigureSpec("fewshot_vs_shots", "Few-shot top-1 against images a class", caption, tuple(panels[:MOST_PANELS]))
 
@@ -190,7 +175,7 @@ def accuracy_against_shots(protocols: Protocols) -> FigureSpec | None:
 def _shots_panel(title: str, lines: tuple[Line, ...]) -> Panel:
     axis = "Training images a class, log"
     if all(len(line.points) == 1 for line in lines):
-        points = tuple(Point(p.x, p.y, line.family, line.label, p.y_bar) for line in lines for p in line.points)
+        points = tuple(replace(point, label=line.label) for line in lines for point in line.points)
         return Panel(title, axis, "Top-1 [%]", points, log_base=2)
     return Panel(title, axis, "Top-1 [%]", lines=lines, log_base=2)
 
@@ -198,7 +183,7 @@ def _shots_panel(title: str, lines: tuple[Line, ...]) -> Panel:
 def _shots_line(scores: Sequence[FewshotScore], label: str) -> Line:
     ordered = sorted(scores, key=lambda score: score.shots)
     family = ordered[0].identity.family
-    points = tuple(Point(s.shots, s.interval.estimate, family, "", _bar(s.interval)) for s in ordered)
+    points = tuple(accuracy_point(s.shots, s.group, s.interval, family) for s in ordered)
     return Line(points, family, label)
 
 
@@ -208,7 +193,7 @@ def public_figure_5(protocols: Protocols) -> FigureSpec | None:
 
     def panel(title: str, value: Callable[[PublicPoint], SetMean | None]) -> Panel | None:
         points = tuple(
-            Point(point.exaflops, mean.mean_pct, point.row.family, point.row.title, _bar(mean.interval))
+            Point(point.exaflops, mean.mean_pct, point.row.family, point.row.title, interval_bar(mean.interval))
             for point in public.points
             if point.exaflops is not None and (mean := value(point)) is not None
         )

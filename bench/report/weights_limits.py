@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 
-from bench.analyse.identity import DatasetIdentity, identify_dataset
-from bench.analyse.intervals import SAMPLES_FOR_OWN_VARIANCE
-from bench.analyse.leads import Scored
+from bench.analyse.means import Scored
 from bench.analyse.protocols import Protocols
-from bench.analyse.task_sets import in_order
 from bench.analyse.weights import NOT_STATED, UNKNOWN_PRETRAINING, pretraining_of
+from bench.catalog.identity import DatasetIdentity, identify_dataset
+from bench.catalog.task_sets import in_order
 from bench.report.formats import counted, listed
 from bench.report.markdown import escape
 
@@ -21,8 +20,8 @@ def weights_limits(protocols: Protocols) -> list[str]:
     scores: list[Scored] = [*protocols.evaluated, *protocols.fewshot, *protocols.finetuned]
     if scores:
         items.append(
-            "A lead is of one checkpoint over another, not of a family: their compute, resolution and training recipes "
-            "differ. Only weights pre-trained on the same data are compared."
+            "Comparisons are of one checkpoint with another, not of families: their compute, resolution and training "
+            "recipes differ. Only weights pre-trained on the same data are compared."
         )
         unknown = {s.subject for s in scores if pretraining_of(s.subject) == UNKNOWN_PRETRAINING}
         if unknown:
@@ -32,11 +31,10 @@ def weights_limits(protocols: Protocols) -> list[str]:
         if untold:
             names = listed(sorted(escape(protocols.labels[subject]) for subject in untold))
             items.append(f"What {names} saw before is not stated: such files are compared with one another alone.")
-    told = [*protocols.evaluated_leads, *protocols.fewshot_leads, *protocols.finetuned_leads]
-    if sum(lead.second is not None for lead in told) > 1:
+    sets = sum(len(one.means) > 1 for own in protocols.strata.values() for one in own)
+    if sets > 1:
         items.append(
-            f"{sum(lead.second is not None for lead in told)} leads are tested at 95 % each; every one is corrected "
-            "for the pairs of checkpoints on its own data set, not for the number of sets."
+            f"{sets} sets of checkpoints, each corrected for the checkpoints on its own data set, not for their number."
         )
     if protocols.evaluated:
         items.append(
@@ -85,16 +83,8 @@ def _caution_lines(datasets: Iterable[DatasetIdentity]) -> list[str]:
 def _finetune_limits(protocols: Protocols) -> list[str]:
     scores = protocols.finetuned
     items = []
-    if any(one.group.spread is None for one in scores):
+    if any(not one.group.has_spread for one in scores):
         items.append("One seed for some fine-tuned models: their intervals are over test images alone, not over seeds.")
-    few = [one for one in scores if one.group.spread is not None and len(one.seeds) < SAMPLES_FOR_OWN_VARIANCE]
-    if few:
-        items.append(
-            f"With fewer than {SAMPLES_FOR_OWN_VARIANCE} seeds the seed variance is pooled within each family, set and "
-            "start (pretrained or from scratch), which assumes that those models vary alike."
-        )
-    if len(protocols.gains) > 1:
-        items.append(f"{len(protocols.gains)} differences between pretrained and from scratch, each at 95 %.")
     if protocols.gains:
         items.append(
             "From scratch means the fine-tuning recipe on random weights: far fewer steps than a training from scratch "

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
-from bench.analyse.front import Front
 from bench.analyse.protocols import Protocols
 from bench.report.figures import FigureSpec
 from bench.report.finetune_tables import (
@@ -15,11 +14,11 @@ from bench.report.finetune_tables import (
     sweep_table,
     training_speed_table,
 )
-from bench.report.leads_table import leads_table
 from bench.report.markdown import bullets, escape, joined
 from bench.report.preflight_section import preflight_sections, preflight_table
 from bench.report.public_tables import public_scaling_table, public_scaling_text, table_two_table
 from bench.report.section import Section
+from bench.report.strata_table import strata_table
 from bench.report.vtab_table import vtab_table, vtab_text
 from bench.report.weights_conditions import evaluate_conditions, fewshot_conditions, finetune_conditions
 from bench.report.weights_figures import weights_figures
@@ -27,14 +26,11 @@ from bench.report.weights_tables import evaluate_table, fewshot_table, record_no
 from bench.report.weights_wording import gain_sentence
 
 
-def weights_sections(protocols: Protocols, fronts: Sequence[Front] = ()) -> list[Section]:
-    """All sections of these protocols, the one that may lead a page first; empty where nothing was asked for.
-
-    fronts: those of the study, which shade the figures.
-    """
+def weights_sections(protocols: Protocols) -> list[Section]:
+    """All sections of these protocols, the one that may lead a page first; empty where nothing was asked for."""
     if not protocols.records:
         return []
-    figures = {figure.name: figure for figure in weights_figures(protocols, fronts)}
+    figures = {figure.name: figure for figure in weights_figures(protocols)}
 
     def drawn(*names: str) -> tuple[FigureSpec, ...]:
         return tuple(figures[name] for name in names if name in figures)
@@ -47,7 +43,7 @@ def weights_sections(protocols: Protocols, fronts: Sequence[Front] = ()) -> list
         Section("Few-shot on frozen features", _fewshot_text(protocols), fewshot_table(protocols),
                 drawn("fewshot_vs_shots")),
         Section("Fine-tuned, set by set", _details_text(protocols), finetune_table(protocols)),
-        Section("Checkpoints compared", _LEADS_TEXT, leads_table(protocols)),
+        Section("Checkpoints compared", _STRATA_TEXT, strata_table(protocols)),
         Section("Does pretraining help?", _gains_text(protocols), gains_table(protocols)),
         Section("Learning rates of the fine-tuning", _SWEEP_TEXT, sweep_table(protocols)),
         Section("The public Figure 5", public_scaling_text(protocols), public_scaling_table(protocols),
@@ -121,17 +117,17 @@ def _gains_text(protocols: Protocols) -> str:
     if not protocols.gains:
         return ""
     return (
-        f"{gain_sentence(protocols)} Measured here: same model, resolution and set, each with its own recipe; t "
-        "interval over seeds and test images."
+        f"{gain_sentence(protocols)} Measured here: same model, resolution and set, each with its own recipe; Welch's "
+        "t over seeds and test images, each at 95 %."
     )
 
 
 _ORDER = "Sorted by data set, then family (ViT, hybrid, CNN), then MACs."
-_LEADS_TEXT = (
+_STRATA_TEXT = (
     "Measured here. On each set and among weights pre-trained on the same data: the checkpoint with the highest top-1, "
-    "and the best one of another family. Several seeds or draws: t interval; one run each: the exact McNemar test on "
-    "per-image predictions, or whether the Wilson intervals are apart. Each is corrected (Bonferroni) for all pairs of "
-    "checkpoints of different families that could have led."
+    "and those that cannot be told from it. Several seeds or draws: Welch's t; one run each: exact McNemar on "
+    "per-image predictions (Newcombe's unpaired score test without them). Holm's correction over all that the best is "
+    "compared with."
 )
 _SWEEP_TEXT = (
     "Measured here, on the validation part, trained without it. Bold: the best recipe of a row; –: not tried for it; "

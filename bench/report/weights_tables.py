@@ -7,11 +7,12 @@ from typing import Protocol
 
 from bench.analyse.evaluated import Evaluation
 from bench.analyse.fewshots import FIXED, LEAVE_ONE_OUT, FewshotScore
-from bench.analyse.identity import identify_dataset
-from bench.analyse.leads import Scored
+from bench.analyse.means import Scored
 from bench.analyse.protocols import Protocols
-from bench.analyse.task_sets import set_order
 from bench.analyse.weights import NOT_STATED, PUBLIC, UNKNOWN_PRETRAINING, Subject, pretraining_of
+from bench.catalog.identity import identify_dataset
+from bench.catalog.task_sets import set_order
+from bench.report.accuracy_cells import accuracy_cell
 from bench.report.formats import Scale, counted, ends, fixed, listed, mac_scale, plus_minus, signed, significant
 from bench.report.markdown import Cell, Column, Notes, Table, escape
 from bench.report.style import family_style
@@ -182,13 +183,8 @@ def _shots_cell(score: FewshotScore | None, setting: tuple[int, str], notes: Not
         return notes.missing("without the one image of a class nothing is left of it")
     if score is None:
         return notes.missing("not measured with so many images a class")
-    told = [score.short] if score.short else []
-    if score.group.spread is None:
-        told.append("one draw: the interval is over test images alone")
-    mark = notes.number("; ".join(told)) if told else None
-    return Cell(
-        plus_minus(score.interval, 1), score.interval.estimate, score.cell_ids, mark=mark, more=ends(score.interval)
-    )
+    mark = notes.number(score.short) if score.short else None
+    return accuracy_cell(score.group, score.interval, score.cell_ids, notes, mark=mark)
 
 
 def record_notes(scores: Iterable[Noted], labels: Sequence[str]) -> list[str]:

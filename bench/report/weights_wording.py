@@ -7,12 +7,14 @@ from collections.abc import Iterable, Sequence
 
 from bench.analyse.fewshots import FewshotScore, headline_setting
 from bench.analyse.finetuned import PretrainingGain
-from bench.analyse.identity import identify_dataset
-from bench.analyse.leads import Lead, Scored, Side
-from bench.analyse.preflights import Checked
+from bench.analyse.intervals import Interval
+from bench.analyse.means import Scored
 from bench.analyse.protocols import PROTOCOL_TASKS, Protocols
-from bench.analyse.task_sets import VTAB_TASKS, in_order
+from bench.analyse.strata import Stratum
 from bench.analyse.weights import NOT_STATED, OWNERS_WORDS
+from bench.catalog.identity import identify_dataset
+from bench.catalog.task_sets import VTAB_TASKS, in_order
+from bench.report.accuracy_cells import rivals_words, unranked_words
 from bench.report.finetune_tables import mean_words, seeds_words
 from bench.report.formats import (
     bracketed,
@@ -20,16 +22,15 @@ from bench.report.formats import (
     fixed,
     listed,
     percent,
-    points,
     signed,
-    significant,
 )
 from bench.report.markdown import escape
-from bench.report.style import family_style
-from bench.report.weights_tables import rule_words
+from bench.report.vtab_table import across_tasks
+from bench.report.weights_tables import row_order, rule_words
+from bench.store.preflights import Checked
 from bench.store.record import Record
 
-_MOST_LEADS = 4  # told in the finding; the tables hold the rest
+_MOST_TOLD = 4  # clauses in the finding; the tables hold the rest
 _MOST_REASON = 240  # characters of a reason that the first screen quotes
 _NAMES = {"evaluate": "evaluated", "fewshot": "measured few-shot", "finetune": "fine-tuned", "preflight": "checked"}
 _STATUSES = {"failed": "failed", "oom": "ran out of memory", "skipped": "skipped", "ok": "have an older result"}
@@ -83,14 +84,14 @@ def nothing_sentences(protocols: Protocols, failures: Sequence[Record]) -> list[
 def _sets_words(scores: Iterable[Scored]) -> str:
     names = in_order({score.dataset for score in scores})
     titles = [escape(identify_dataset(name).title) for name in names]
-    return listed(titles) if len(titles) <= _MOST_LEADS else counted(len(titles), "data set")
+    return listed(titles) if len(titles) <= _MOST_TOLD else counted(len(titles), "data set")
 
 
 def _evaluate_sentence(protocols: Protocols) -> str:
     ones = protocols.evaluated
     noun = "released checkpoint" if protocols.evaluates_released_alone else "checkpoint"
     count = counted(len({one.subject for one in ones}), noun)
-    words = f"Of {count} evaluated on {_sets_words(ones)}{_leads_words(protocols, protocols.evaluated_leads)}."
+    words = f"Evaluated on {_sets_words(ones)} ({count}). {_strata_words(protocols, 'evaluated')}"
     checked = [one for one in ones if one.self_check != "no reference"]
     if not checked:
         return f"{words} None has a published figure to be checked against."
@@ -104,14 +105,11 @@ def _evaluate_sentence(protocols: Protocols) -> str:
 
 
 def _fewshot_sentence(protocols: Protocols) -> str:
-    leads = protocols.fewshot_leads
     shots, rule = headline_setting(list(protocols.fewshot))
     told = [one for one in protocols.fewshot if (one.shots, one.rule) == (shots, rule)]
-    words = f"Linear {shots}-shot{shortage_sets(told)} on frozen features ({rule_words(rule)}): of "
-    words += (
-        f"{counted(len({one.subject for one in protocols.fewshot}), 'checkpoint')} on {_sets_words(protocols.fewshot)}"
-    )
-    words += f"{_leads_words(protocols, leads)}."
+    count = counted(len({one.subject for one in protocols.fewshot}), "checkpoint")
+    words = f"Linear {shots}-shot{shortage_sets(told)} on frozen features ({rule_words(rule)}; {count} on "
+    words += f"{_sets_words(protocols.fewshot)}). {_strata_words(protocols, 'few-shot')}"
     if any(one.overlap for one in protocols.fewshot):
         words += " Rows marked overlap have seen images or classes of the set before."
     return words
@@ -129,134 +127,123 @@ def _finetune_sentence(protocols: Protocols) -> str:
     words = ""
     if apart:
         models = counted(len({one.subject.key.model for one in apart}), "model")
-        words = f"Of {models} fine-tuned on {_sets_words(apart)} ({seeds_words(protocols)})"
-        words += f"{_leads_words(protocols, protocols.finetuned_leads)}."
+        words = f"Fine-tuned on {_sets_words(apart)} ({models}, {seeds_words(protocols)}). "
+        words += _strata_words(protocols, "fine-tuned")
     vtab = _vtab_sentence(protocols)
     return f"{words} {vtab}".strip()
 
 
 def _vtab_sentence(protocols: Protocols) -> str:
+    """Mean rank and interquartile mean of each model over many tasks, else its mean; in the order of rows."""
     vtab = protocols.vtab
     if vtab is None:
         return ""
-    scores = [mean for subject in vtab.subjects if (mean := vtab.score(subject)) is not None]
-    what = f"VTAB ({VTAB_TASKS} tasks)"
-    if not scores:
-        scores = [mean for subject in vtab.subjects if (mean := vtab.common_mean(subject)) is not None]
-        what = f"the mean of {counted(len(vtab.common), 'VTAB task')}, which is no VTAB score"
-    if not scores:
+    order, ranked = row_order(protocols), across_tasks(vtab)
+    if ranked:
+        what = f"VTAB, mean rank and interquartile mean over {len(vtab.common)} tasks (bootstrap over tasks)"
+        told = {s: f"{fixed(one.mean_rank, 1)} and {_with_interval(one.iqm)}" for s, one in ranked.items()}
+    else:
+        means = {s: vtab.score(s) for s in vtab.subjects}
+        what = f"VTAB ({VTAB_TASKS} tasks)"
+        if not any(means.values()):
+            means = {s: vtab.common_mean(s) for s in vtab.subjects}
+            what = f"The mean of {counted(len(vtab.common), 'VTAB task')}, which is no VTAB score"
+        told = {s: _with_interval(m.interval, m.mean_pct) for s, m in means.items() if m is not None}
+    if not told:
         return f"{counted(len(vtab.tasks), 'VTAB task')} measured, fewer than two of them for every model: no mean."
-    best = max(scores, key=lambda mean: (mean.mean_pct, mean.subject))
-    interval = f" {bracketed(best.interval)}" if best.interval is not None else ""
-    if len(scores) == 1:
-        return f"{escape(protocols.labels[best.subject])} alone has {what}: {percent(best.mean_pct)} %{interval}."
-    models = counted(len(scores), "model")
-    return (
-        f"Highest on {what}, of {models}: {escape(protocols.labels[best.subject])} with "
-        f"{percent(best.mean_pct)} %{interval}; the order is not tested."
-    )
+    named = sorted(told, key=lambda subject: order[subject])
+    clauses = [f"{escape(protocols.labels[subject])} {told[subject]}" for subject in named[:_MOST_TOLD]]
+    more = [f"{len(named) - _MOST_TOLD} more in the table"] if len(named) > _MOST_TOLD else []
+    return f"{what}: {'; '.join([*clauses, *more])}."
 
 
-def _leads_words(protocols: Protocols, leads: Sequence[Lead]) -> str:
-    """`, among weights pre-trained on X, A leads ...; ...`; says it where nothing can be compared."""
-    if not leads:
-        return ", none has pre-training data that the catalog knows, so nothing is compared"
-    told = [*(one for one in leads if one.second is not None), *(one for one in leads if one.second is None)]
-    by_pretraining: dict[str, dict[tuple[object, ...], list[Lead]]] = defaultdict(lambda: defaultdict(list))
-    for one in told[:_MOST_LEADS]:
-        rival = None if one.second is None else one.second.subject
-        by_pretraining[one.pretraining][one.first.subject, rival, one.verdict].append(one)
-    groups = []
-    for pretraining, pairs in by_pretraining.items():
-        clauses = "; ".join(lead_words(protocols, own) for own in pairs.values())
-        groups.append(f"{_stratum_words(pretraining)}, {clauses}")
-    more = (
-        f"; {fixed(len(told) - _MOST_LEADS, 0)} more comparisons are in the tables" if len(told) > _MOST_LEADS else ""
-    )
-    return ", " + "; ".join(groups) + more
+def _with_interval(interval: Interval | None, mean: float = 0.0) -> str:
+    return f"{percent(mean)} %" if interval is None else f"{percent(interval.estimate)} % {bracketed(interval)}"
 
 
-def _stratum_words(pretraining: str) -> str:
+def _strata_words(protocols: Protocols, protocol: str) -> str:
+    """`Among weights pre-trained on X: A has 90.1 % on S, not separable from B and C; ...`, a sentence for each X."""
+    found = protocols.strata[protocol]
+    if not found:
+        return "None has pre-training data that the catalog knows, so nothing is compared."
+    ordered = sorted(found, key=lambda one: len(one.means) < 2)
+    by_pretraining: dict[str, list[str]] = defaultdict(list)
+    for one in ordered[:_MOST_TOLD]:
+        by_pretraining[one.pretraining].append(stratum_words(protocols, one))
+    sentences = [f"Among {_pretraining_words(name)}: {'; '.join(clauses)}." for name, clauses in by_pretraining.items()]
+    more = [f"{len(found) - _MOST_TOLD} more are in the tables."] if len(found) > _MOST_TOLD else []
+    return " ".join([*sentences, *more])
+
+
+def _pretraining_words(pretraining: str) -> str:
     if pretraining.startswith("none"):
-        return "among models without pre-training"
+        return "models without pre-training"
     if pretraining == NOT_STATED:
-        return "among files whose pre-training data are not stated"
+        return "files whose pre-training data are not stated"
     if pretraining.startswith(OWNERS_WORDS):
-        return f"among files pre-trained, as their owner says, on {escape(pretraining.removeprefix(OWNERS_WORDS))}"
-    return f"among weights pre-trained on {escape(pretraining)}"
+        return f"files pre-trained, as their owner says, on {escape(pretraining.removeprefix(OWNERS_WORDS))}"
+    return f"weights pre-trained on {escape(pretraining)}"
 
 
-def lead_words(protocols: Protocols, leads: Sequence[Lead]) -> str:
-    """Leads of one pair of checkpoints as a clause of Markdown: who, on what, by how much, whether it is decided."""
-    one = leads[0]
-    first = _side_words(protocols, one.first)
-    if one.second is None:
-        values = listed(f"{percent(lead.first.mean_pct)} %{_bracket(lead.first)} on {_where(lead)}" for lead in leads)
-        if one.candidates == 1:
-            return f"{first} alone has {values}"
-        return f"{first} has the highest top-1 of {one.candidates} checkpoints of one family, {values}"
-    second = _side_words(protocols, one.second)
-    if one.verdict != "ahead":
-        values = listed(f"{_where(lead)} ({signed(lead.delta_pp, 1)} points{_why(lead)})" for lead in leads)
-        return f"the order of {first} and {second} is not decided on {values}"
-    values = listed(f"{points(lead.delta_pp)} on {_where(lead)} ({_why(lead).removeprefix(', ')})" for lead in leads)
-    return f"{first} is ahead of {second} by {values}"
+def stratum_words(protocols: Protocols, one: Stratum) -> str:
+    """Who is best among checkpoints of one pre-training on a set, and who cannot be told from it; Markdown."""
+    where = mean_words(one.datasets).replace("Mean", "the mean", 1)
+    if len(one.datasets) == 1:
+        where = escape(identify_dataset(one.datasets[0]).title)
+    unranked = listed(escape(protocols.labels[subject]) for subject in one.best.unranked)
+    if not one.best.members:
+        return f"none is ranked on {where} ({why_unranked(protocols, one)})"
+    best, *others = one.best.members
+    label, value = escape(protocols.labels[best]), f"{percent(one.means[best])} %"
+    if one.best.compared == 1 and unranked:
+        has = "has" if len(one.best.unranked) == 1 else "have"
+        return f"only {label} is ranked on {where} ({value}): {unranked} {has} {why_unranked(protocols, one)}"
+    words = f"{label}{' alone' if one.best.compared == 1 else ''} has {value} on {where}"
+    words += rivals_words([escape(protocols.labels[subject]) for subject in others], one.best.compared)
+    return f"{words} (not ranked for {why_unranked(protocols, one)}: {unranked})" if unranked else words
 
 
-def _side_words(protocols: Protocols, side: Side) -> str:
-    return f"{escape(protocols.labels[side.subject])} ({escape(family_style(side.family).name)})"
-
-
-def _where(lead: Lead) -> str:
-    if len(lead.datasets) > 1:
-        return mean_words(lead.datasets).replace("Mean", "the mean", 1)
-    return escape(identify_dataset(lead.datasets[0]).title)
-
-
-def _bracket(side: Side) -> str:
-    return f" {bracketed(side.interval)}" if side.interval is not None else ""
-
-
-def _why(lead: Lead) -> str:
-    """The statistic behind a verdict, with the number of pairs that it is corrected for."""
-    pairs = f", corrected for {counted(lead.pairs, 'pair')}" if lead.pairs > 1 else ""
-    if lead.interval is not None:
-        return f", {bracketed(lead.interval)}{pairs}"
-    if lead.p_value is not None:
-        p = "p &lt; 0.001" if lead.p_value < 0.001 else f"p = {significant(lead.p_value, 2)}"
-        return f", exact McNemar test, {p}{pairs}"
-    if lead.basis == "intervals apart":
-        return f", Wilson intervals apart{pairs}; no per-image predictions"
-    if lead.first.runs == 1:
-        return ", one run each and no paired predictions to test"
-    return ", nothing says how far runs differ"
+def why_unranked(protocols: Protocols, one: Stratum) -> str:
+    """`unstable seeds`, `one seed`, or both: of the checkpoints that are in no ranking."""
+    scores: list[Scored] = [*protocols.evaluated, *protocols.fewshot, *protocols.finetuned]
+    ids = {cell_id for subject in one.best.unranked for cell_id in one.cell_ids[subject]}
+    own = [score for score in scores if ids & set(score.cell_ids)]
+    return unranked_words((s.group for s in own), "draw" if isinstance(own[0], FewshotScore) else "seed")
 
 
 def gain_sentence(protocols: Protocols) -> str:
     """Whether pretraining helps, for each model and set that has both, as far as the intervals allow; Markdown."""
-    gains = protocols.gains
     by_verdict: dict[str, list[PretrainingGain]] = defaultdict(list)
-    for gain in gains:
-        by_verdict[gain.verdict].append(gain)
+    for gain in protocols.gains:
+        by_verdict[gain.difference.verdict].append(gain)
     clauses = []
     for verdict, words in (
-        ("ahead", "pretrained weights beat the same model from scratch"),
-        ("behind", "pretrained weights are behind the same model from scratch"),
-        ("not decided", "whether pretrained weights beat the same model from scratch is not decided"),
+        ("ahead", "ahead for"),
+        ("behind", "behind for"),
+        ("not decided", "undecided for"),
+        ("unstable", "unstable seeds for"),
+        ("one seed", "one seed for"),
     ):
         if by_verdict[verdict]:
-            clauses.append(f"{words} for {_gain_list(protocols, by_verdict[verdict])}")
-    return "; ".join(clauses)[:1].upper() + "; ".join(clauses)[1:] + "."
+            clauses.append(f"{words} {_gain_list(protocols, by_verdict[verdict])}")
+    return f"Pretrained weights against the same model from scratch: {'; '.join(clauses)}."
 
 
 def _gain_list(protocols: Protocols, gains: Sequence[PretrainingGain]) -> str:
     told = [
         f"{escape(protocols.labels[gain.pretrained.subject])} on "
-        f"{escape(identify_dataset(gain.pretrained.dataset).title)} "
-        f"({signed(gain.delta_pp, 1)} points{f' {bracketed(gain.interval)}' if gain.interval else ', one seed'})"
-        for gain in gains[:_MOST_LEADS]
+        f"{escape(identify_dataset(gain.pretrained.dataset).title)}"
+        f"{_points_words(gain)}"
+        for gain in gains[:_MOST_TOLD]
     ]
-    return listed([*told, *([f"{len(gains) - _MOST_LEADS} more"] if len(gains) > _MOST_LEADS else [])])
+    return listed([*told, *([f"{len(gains) - _MOST_TOLD} more"] if len(gains) > _MOST_TOLD else [])])
+
+
+def _points_words(gain: PretrainingGain) -> str:
+    one = gain.difference
+    if one.interval is None or one.verdict == "unstable":
+        return ""
+    return f" ({signed(one.delta_pp, 1)} points {bracketed(one.interval)})"
 
 
 def _preflight_sentence(checked: Sequence[Checked]) -> str:

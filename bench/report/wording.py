@@ -4,37 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from bench.analyse.compare import Comparison, FamilyBest, flipped
-from bench.analyse.identity import DatasetIdentity, identify_dataset
+from bench.analyse.differences import BestSet
 from bench.analyse.scores import RunKey, Score
 from bench.analyse.study import Study
 from bench.analyse.trials import SweptModel
+from bench.catalog.identity import DatasetIdentity, identify_dataset
+from bench.report.accuracy_cells import rivals_words, unranked_words, verdicts_words
 from bench.report.devices import device_words
 from bench.report.formats import (
     bracketed,
     counted,
-    fixed,
     flop_scale,
     learning_rate,
     listed,
     percent,
-    points,
     signed,
     span,
+    timed_words,
 )
 from bench.report.markdown import escape
 from bench.report.pretraining_words import pretraining_finding
 from bench.report.speed_finding import speed_finding
+from bench.report.speed_tables import clear_best
 from bench.report.weights_wording import weights_finding
 from bench.units import GIGA
-
-_MOST_NAMED = 4  # candidates named for one family
-_PLURALS = {"vit": "ViTs", "cnn": "CNNs", "hybrid": "hybrids"}
-
-
-def family_plural(family: str) -> str:
-    """`ViTs`, `CNNs`, `hybrids`, or the escaped name of another family."""
-    return _PLURALS.get(family, escape(family))
 
 
 def dataset_words(names: Iterable[str]) -> str:
@@ -133,10 +126,8 @@ def finding(study: Study) -> str:
 
 def _own_finding(study: Study) -> str:
     """The finding on models trained from scratch, timed or counted."""
-    if study.datasets and study.comparisons:
-        return _accuracy_finding(study)
     if study.datasets:
-        return _single_family_finding(study)
+        return _accuracy_finding(study)
     if study.swept:
         return _sweep_finding(study.swept)
     if study.speed.keys:
@@ -152,59 +143,48 @@ def _own_finding(study: Study) -> str:
     return "This suite has no results yet."
 
 
-def headline_pair(study: Study) -> tuple[str, str] | None:
-    """The two families that the finding is about: CNN and ViT where both were measured."""
-    pairs = [(c.first.family, c.second.family) for c in study.comparisons]
-    for wanted in (("cnn", "vit"), ("hybrid", "vit"), ("cnn", "hybrid")):
-        if wanted in pairs:
-            return wanted
-    return pairs[0] if pairs else None
-
-
 def _accuracy_finding(study: Study) -> str:
-    pair = headline_pair(study)
-    found = {c.dataset: c for c in study.comparisons if (c.first.family, c.second.family) == pair}
-    main = [d for d in study.datasets if d.name in found and d.carries_findings]
-    side = [d for d in study.datasets if d.name in found and not d.carries_findings]
-    if not main:
-        alone = [found[d.name] for d in side]
-        return f"{_regime(alone, side)}, {_clauses(alone)}; nothing follows from this alone ({_caution(side)})."
-    compared = [found[d.name] for d in (*main, *side)]
-    sentence = f"{_regime(compared, main)}, {_clauses([found[d.name] for d in main])}"
-    if side:
-        scores = [score for d in side for score in found[d.name].scores]
-        sentence += f"; a side result from {_images_words(scores, side)}: {_clauses([found[d.name] for d in side])}"
-        sentence += f" ({_caution(side)})"
-    return f"{sentence}. {_who_words(compared)}"
+    """What is decided between models of one size, then who cannot be told from the best on each set; Markdown."""
+    sentences = [*_decided_sentences(study), *(_best_sentence(study, dataset) for dataset in study.datasets)]
+    regime = f"{_images_words(study.main, study.datasets)}, {compute_words(study.main)}, {seeds_words(study.main)}"
+    return " ".join([*sentences, f"Trained from scratch on {regime}."])
 
 
-def _who_words(compared: Sequence[Comparison]) -> str:
-    """Which models stand for the two families; Markdown, a whole sentence."""
-    words = []
-    for sides in ([c.first for c in compared], [c.second for c in compared]):
-        models = sorted({score.identity.title for side in sides for weight, score in side.weights if weight > 0})
-        drawn, candidates = sides[0].drawn, sides[0].candidates
-        how = ""
-        if drawn < candidates:  # as many as the other family has; of one drawn at random, the mean is expected
-            how = "the mean of " if drawn == 1 else f"the expected best of {drawn} drawn from {candidates}, "
-        words.append(f"{family_plural(sides[0].family)} are {how}{listed(escape(model) for model in models)}")
-    return f"Here {words[0]}; {words[1]}."
+def _best_sentence(study: Study, dataset: DatasetIdentity) -> str:
+    """The best on a set, those that cannot be told from it, the cheapest of these, and who is not ranked; Markdown."""
+    best: BestSet[RunKey] = study.best[dataset.name]
+    scores = {row.key: row.scores[dataset.name] for row in study.rows if dataset.name in row.scores}
+    title, caution = escape(dataset.title), "" if dataset.carries_findings else f" {escape(dataset.caution)}"
+    why = unranked_words(scores[key].group for key in best.unranked)
+    if not best.members:
+        return f"On {title} no model is ranked: {why}.{caution}"
+    first, *others = best.members
+    words = f"On {title} {escape(study.labels[first])} has {percent(scores[first].interval.estimate)} % top-1"
+    words += f" {bracketed(scores[first].interval)}"
+    words += rivals_words([escape(study.labels[key]) for key in others], best.compared)
+    cheapest = best.cheapest({row.key: row.macs for row in study.rows if row.macs}) if others else None
+    words += f" (fewest MACs of these: {escape(study.labels[cheapest])})" if cheapest is not None else ""
+    if best.unranked:
+        words += f"; not ranked for {why}: {counted(len(best.unranked), 'model')}"
+    return f"{words}.{caution}"
 
 
-def _caution(datasets: Sequence[DatasetIdentity]) -> str:
-    texts = [dataset.caution.rstrip(".") for dataset in datasets]
-    return escape("; ".join(dict.fromkeys(text[:1].lower() + text[1:] for text in texts)))
-
-
-def _regime(compared: Sequence[Comparison], told: Sequence[DatasetIdentity]) -> str:
-    """`Trained from scratch on 8 190 generated images of 32 px with equal training compute (0.25 TFLOP, 3 seeds)`.
-
-    compared: every difference of the sentence. told: the sets whose images it names first.
-    """
-    names = {dataset.name for dataset in told}
-    scores = [score for comparison in compared for score in comparison.scores]
-    images = _images_words([score for score in scores if score.dataset in names], told)
-    return f"Trained from scratch on {images} with {_budgets_words(compared)}"
+def _decided_sentences(study: Study) -> list[str]:
+    """Of models of one size at the largest training set and budget: how often the ViT is ahead of or behind the CNN."""
+    main = {(score.key, score.dataset, score.train_images, score.budget_gflop) for score in study.main}
+    found = [
+        one
+        for place, one in study.differences.items()
+        if (place.first, place.dataset, place.train_images, place.budget_gflop) in main
+        and (study.families[place.first.model], study.families[place.second.model]) == ("vit", "cnn")
+        and one.verdict != "one seed"
+    ]
+    if not found:
+        return []
+    return [
+        f"{counted(len(found), 'comparison')} of a ViT with a CNN of its size on one set: the ViT is "
+        f"{verdicts_words(found)}."
+    ]
 
 
 def _images_words(scores: Sequence[Score], datasets: Sequence[DatasetIdentity]) -> str:
@@ -212,19 +192,6 @@ def _images_words(scores: Sequence[Score], datasets: Sequence[DatasetIdentity]) 
     images = span({score.train_images for score in scores})
     pixels = span({score.key.resolution_px for score in scores})
     return f"{images} {kinds} images of {pixels} px"
-
-
-def _budgets_words(compared: Sequence[Comparison]) -> str:
-    """One budget for all differences, or the budget on each set; only the first is called equal."""
-    scores = [score for comparison in compared for score in comparison.scores]
-    scale = flop_scale(c.budget_gflop * GIGA for c in compared)
-    sets: dict[float, list[str]] = {}
-    for comparison in compared:
-        sets.setdefault(comparison.budget_gflop * GIGA / scale.factor, []).append(comparison.dataset)
-    if len(sets) == 1:
-        return f"equal training compute ({span(sets, 2)} {scale.unit}, {seeds_words(scores)})"
-    each = listed(f"{fixed(budget, 2)} {scale.unit} on {dataset_words(names)}" for budget, names in sets.items())
-    return f"a training compute per run of {each} ({seeds_words(scores)})"
 
 
 def compute_words(scores: Sequence[Score]) -> str:
@@ -253,79 +220,30 @@ def sizes_compute_words(study: Study) -> str:
     return f"at {compute_words(scores)}"
 
 
-def _clauses(comparisons: Sequence[Comparison]) -> str:
-    """One clause per verdict, the leading family first: `CNNs are ahead of ViTs by ... on ...`."""
-    decided = [c if c.verdict == "ahead" else flipped(c) for c in comparisons if c.verdict != "not decided"]
-    clauses = []
-    for first in dict.fromkeys(c.first.family for c in decided):
-        mine = [c for c in decided if c.first.family == first]
-        amounts = listed(
-            f"{points(c.delta_pp)} {bracketed(c.interval)} on {dataset_words([c.dataset])}"
-            for c in mine
-            if c.interval is not None
-        )
-        clauses.append(f"{family_plural(first)} are ahead of {family_plural(mine[0].second.family)} by {amounts}")
-    open_ones = [c for c in comparisons if c.verdict == "not decided"]
-    if open_ones:
-        clauses.append(_open_clause(open_ones))
-    return "; ".join(clauses)
-
-
-def _open_clause(comparisons: Sequence[Comparison]) -> str:
-    first = comparisons[0]
-    names = f"{family_plural(first.first.family)} and {family_plural(first.second.family)}"
-    amounts = listed(
-        f"{dataset_words([c.dataset])} ({signed(c.delta_pp, 1)} {bracketed(c.interval)})"
-        if c.interval is not None
-        else f"{dataset_words([c.dataset])} ({signed(c.delta_pp, 1)}, one seed)"
-        for c in comparisons
-    )
-    return f"the order of {names} is not decided on {amounts}"
-
-
-def best_words(best: FamilyBest) -> str:
-    """Who stands for a family: a model, or the expectation over equally many candidates. Plain text."""
-    shown = [(weight, score) for weight, score in best.weights if weight >= 0.005]
-    if len(shown) == 1:
-        return f"{shown[0][1].identity.title} (of {best.candidates})"
-    names = ", ".join(f"{score.identity.title} {fixed(100 * weight, 0)} %" for weight, score in shown[:_MOST_NAMED])
-    if len(shown) > _MOST_NAMED:
-        names += f", others {fixed(100 * sum(weight for weight, _ in best.weights[_MOST_NAMED:]), 0)} %"
-    return f"best of {best.drawn} drawn from {best.candidates}: {names}"
-
-
-def _single_family_finding(study: Study) -> str:
-    best = max(study.main, key=lambda score: (score.validation_pct or 0.0, score.key))
-    alone = "" if identify_dataset(best.dataset).carries_findings else ", a set that carries nothing alone"
-    several = len({score.identity.family for score in study.main}) > 1
-    why = "no two families share a training budget" if several else "only one family was measured"
-    regime = f"{_images_words(study.main, study.datasets)} with {compute_words(study.main)}, {seeds_words(study.main)}"
-    return (
-        f"Trained from scratch on {regime}, the best on validation is {escape(study.labels[best.key])} with "
-        f"{percent(best.interval.estimate)} % top-1 {bracketed(best.interval)} on {dataset_words([best.dataset])}"
-        f"{alone}; {why}, so families are not compared."
-    )
-
-
 def _sweep_finding(swept: Sequence[SweptModel]) -> str:
     inside = [one for one in swept if not one.edge]
     rates = listed(f"{escape(one.identity.title)} {learning_rate(one.best_rate)}" for one in swept[:12])
     return (
-        f"By top-1 on the validation part of {dataset_words(sorted({one.dataset for one in swept}))}, the best peak "
-        f"learning rate lies inside the range tried for {len(inside)} of {counted(len(swept), 'model')} ({rates})."
+        f"The best peak learning rate lies inside the range tried for {len(inside)} of "
+        f"{counted(len(swept), 'model')}, by top-1 on the validation part of "
+        f"{dataset_words(sorted({one.dataset for one in swept}))}: {rates}."
     )
 
 
 def _speed_finding(study: Study) -> str:
+    """Who is the fastest, only where its range over processes lies above all others'; Markdown."""
     timed = [row.speed for row in study.rows if row.speed is not None]
-    rates = [(speed.throughput_median, speed) for speed in timed if speed.throughput_median is not None]
-    if not rates:
+    rated = [speed for speed in timed if speed.throughput is not None]
+    if not rated:
         return f"Timed without throughput: {counted(len(timed), 'model')}, and no accuracy."
-    best, speed = max(rates, key=lambda pair: (pair[0], pair[1].key))
-    return (
-        f"Of {counted(len(rates), 'model')} timed at batch {speed.batch_size} on {device_words(study)}, "
-        f"{escape(study.labels[speed.key])} has the highest throughput, {fixed(best, 0)} img/s; no accuracy was taken."
-    )
+    where = f"timed at batch {span({speed.batch_size for speed in rated})} on {device_words(study)}"
+    best = clear_best(rated) or (rated[0] if len(rated) == 1 else None)
+    if best is None or best.throughput is None:
+        return f"Of {counted(len(rated), 'model')} {where} none is told to be the fastest; no accuracy was taken."
+    rate = f"{escape(study.labels[best.key])} has {timed_words(best.throughput)} img/s"
+    if len(rated) == 1:
+        return f"{rate}, {where}; no accuracy was taken."
+    return f"Of {counted(len(rated), 'model')} {where}, {rate}, more than all others; no accuracy was taken."
 
 
 def _count_finding(study: Study) -> str:

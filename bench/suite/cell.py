@@ -34,8 +34,6 @@ METRIC_VERSION = {
     "pixels": 1,
 }
 
-TIMED_TASKS = ("speed", "training_step")  # whose numbers are times; of the other timing cells they are bytes
-
 
 class Frozen(BaseModel):
     """Base of everything that is parsed once and never changed.

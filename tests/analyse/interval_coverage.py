@@ -1,77 +1,223 @@
 """How often the intervals of reports hold the truth: simulated or enumerated with the project's own functions.
 
-`python -m tests.analyse.interval_coverage` prints the tables of docs/intervals.md (about 4 minutes on one core).
-Every draw comes from a fixed seed of its own scenario.
+`python tests/analyse/interval_coverage.py` prints the tables of docs/intervals.md. Every scenario draws from a seed of
+its own. Accuracies are in percent, differences in percentage points.
 """
 
 from __future__ import annotations
 
-import bisect
-import itertools
 import math
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import zlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 
-from bench.analyse.correctness import Correctness
-from bench.analyse.intervals import (
-    Interval,
-    SeedGroup,
-    Spread,
-    accuracy_interval,
-    contrast_interval,
-    pooled_spread,
-    process_interval,
-    spread_of,
-    t_interval,
-    wilson_interval,
-)
+from bench.analyse.differences import Difference, not_separable
+from bench.analyse.intervals import Interval, SeedGroup, accuracy_interval, median_interval, t_interval, wilson_interval
 from bench.analyse.proportions import mcnemar_p, paired_interval
+from bench.store.correctness import Correctness
 
-SpreadRule = Callable[[Sequence[Sequence[float]]], list[Spread | None]]  # groups -> the spread of each
+STUDIES = 2000  # a share near 95 % is known to half a point
+Groups = Sequence[SeedGroup]
+Rule = Callable[[np.random.Generator, Groups], Interval]
 
 
 @dataclass(frozen=True)
 class Coverage:
-    """Share of the draws whose interval held the truth, and the mean half width."""
+    """Share of the studies whose interval held the truth, and the mean half width."""
 
     covered: float
     half_width: float
-    draws: int
+
+    def __str__(self) -> str:
+        return f"{100 * self.covered:.1f} (±{self.half_width:.2f})"
 
 
-def coverage(intervals: Sequence[Interval], truth: float) -> Coverage:
+def coverage(intervals: Iterable[Interval], truth: float) -> Coverage:
     """Of these intervals, all of one truth."""
-    held = [one.low <= truth <= one.high for one in intervals]
-    return Coverage(float(np.mean(held)), float(np.mean([one.half_width for one in intervals])), len(held))
+    found = [(one.low <= truth <= one.high, one.half_width) for one in intervals]
+    return Coverage(*map(float, np.mean(found, axis=0)))
 
 
-def plainly_pooled(groups: Sequence[Sequence[float]]) -> list[Spread | None]:
-    """One variance for all groups, whatever they look like: the rule that was replaced."""
-    df = sum(len(group) - 1 for group in groups)
-    variance = sum(float(np.var(group)) * len(group) for group in groups) / df
-    return [Spread(variance, df, "all")] * len(groups)
+def generator(scenario: object) -> np.random.Generator:
+    """The random numbers of one scenario, always the same."""
+    return np.random.default_rng(zlib.crc32(repr(scenario).encode()))
 
 
-def each_its_own(groups: Sequence[Sequence[float]]) -> list[Spread | None]:
-    """Every group's own variance."""
-    return [pooled_spread([group], f"{index}") for index, group in enumerate(groups)]
+# What is drawn: models whose true accuracy is known
 
 
-def as_in_reports(groups: Sequence[Sequence[float]]) -> list[Spread | None]:
-    """What reports do."""
-    pool = pooled_spread(groups, "all")
-    return [spread_of(group, pool, f"{index}") for index, group in enumerate(groups)]
+@dataclass(frozen=True)
+class Normal:
+    """A model whose seeds scatter normally, images aside; one in `1 / collapses` falls by `drop` points."""
+
+    seeds: int
+    spread: float = 1.0
+    collapses: float = 0.0
+    drop: float = 20.0
+    mean: float = 70.0
+    images: int = 1
+
+    @property
+    def truth(self) -> float:
+        return self.mean - self.collapses * self.drop
+
+    def draw(self, rng: np.random.Generator, hardness: np.ndarray) -> SeedGroup:
+        values = rng.normal(self.mean, self.spread, self.seeds)
+        values -= self.drop * (rng.random(self.seeds) < self.collapses)
+        return SeedGroup(tuple(map(float, values)), 10**12)
 
 
-RULES: dict[str, SpreadRule] = {"pooled": plainly_pooled, "own": each_its_own, "as in reports": as_in_reports}
+@cache
+def image_names(count: int) -> tuple[str, ...]:
+    return tuple(map(str, range(count)))
 
 
-# One accuracy: Wilson, enumerated
+@dataclass(frozen=True)
+class World:
+    """A model on images: seed s gets image i right if hardness_i + shift_s + noise_si < threshold, all normal."""
+
+    truth: float
+    images: int
+    seeds: int
+    seed_spread: float = 0.15  # of shift; at 90 % it moves a seed by 2.2 points
+    noise: float = 0.6  # the hardness of images scatters by 1
+
+    def draw(self, rng: np.random.Generator, hardness: np.ndarray) -> SeedGroup:
+        threshold = special.ndtri(self.truth / 100) * math.sqrt(1 + self.seed_spread**2 + self.noise**2)
+        shift = rng.normal(0.0, self.seed_spread, (self.seeds, 1))
+        right = hardness + shift + rng.normal(0.0, self.noise, (self.seeds, self.images)) < threshold
+        values = tuple(map(float, 100 * right.mean(axis=1)))
+        return SeedGroup(values, self.images, Correctness(image_names(self.images), right))
+
+
+Model = Normal | World
+
+
+def studies(models: Sequence[Model], count: int) -> Iterable[tuple[np.random.Generator, list[SeedGroup]]]:
+    """So many studies of these models, all of one study tested on the same images."""
+    rng = generator(models)
+    for _ in range(count):
+        hardness = rng.normal(size=models[0].images)
+        yield rng, [one.draw(rng, hardness) for one in models]
+
+
+# How an interval is made: the project's rules, and others for comparison
+
+
+def ours(rng: np.random.Generator, groups: Groups) -> Interval:
+    """What reports print: of the one model, or of the first minus the second of several that are shown together."""
+    if len(groups) == 1:
+        return accuracy_interval(groups[0])
+    found = Difference.of(groups[0], groups[1]).interval
+    assert found is not None
+    return found
+
+
+def without_predictions(rng: np.random.Generator, groups: Groups) -> Interval:
+    """The same where nobody stored which images were right."""
+    return ours(rng, [replace(group, correctness=None) for group in groups])
+
+
+def bootstrap(rng: np.random.Generator, groups: Groups, resamples: int = 400) -> Interval:
+    """Percentile bootstrap of the seeds; crossed where there are images: they are drawn again too, once for all."""
+    total = 0.0
+    known = [group.correctness for group in groups if group.correctness]
+    if known:
+        rows = np.concatenate([one.right for one in known])
+        patterns, counts = np.unique(rows, axis=1, return_counts=True)
+        drawn = rng.multinomial(counts.sum(), counts / counts.sum(), resamples) / counts.sum()
+        of_seeds = 100 * drawn @ patterns.T.astype(float)
+    else:
+        of_seeds = np.tile(np.concatenate([group.values_pct for group in groups]), (resamples, 1))
+    start = 0
+    for sign, group in zip((1, -1), groups, strict=False):
+        picked = start + rng.integers(0, len(group.values_pct), (resamples, len(group.values_pct)))
+        total = total + sign * np.take_along_axis(of_seeds, picked, axis=1).mean(axis=1)
+        start += len(group.values_pct)
+    low, high = np.percentile(total, [2.5, 97.5])
+    return Interval(float(np.mean(total)), float(low), float(high), resamples, "bootstrap")
+
+
+def mean_coverage(model: Model, rule: Rule = ours, count: int = STUDIES) -> Coverage:
+    """The accuracy of one trained model."""
+    return coverage((rule(rng, groups) for rng, groups in studies([model], count)), model.truth)
+
+
+def difference_coverage(models: Sequence[Model], rule: Rule = ours, count: int = STUDIES) -> Coverage:
+    """The first minus the second of the models."""
+    found = (rule(rng, groups) for rng, groups in studies(models, count))
+    return coverage(found, models[0].truth - models[1].truth)
+
+
+# Throughput over processes: relative to the slower mode, in percent
+
+
+def normal_processes(rng: np.random.Generator, size: int) -> np.ndarray:
+    return 100 * np.exp(rng.normal(0.0, 0.03, size))
+
+
+def heavy_processes(rng: np.random.Generator, size: int) -> np.ndarray:
+    return 100 * np.exp(0.03 * rng.standard_t(2, size).clip(-30, 30))
+
+
+def two_modes(share: float) -> Callable[[np.random.Generator, int], np.ndarray]:
+    """Such a share of processes runs 1.5 times faster, all of their lives."""
+    return lambda rng, size: normal_processes(rng, size) * np.where(rng.random(size) < share, 1.5, 1.0)
+
+
+def rounds(rng: np.random.Generator, size: int) -> np.ndarray:
+    """The ratio of two models round by round: each scatters by 3 %, their rounds by 10 % in common, which cancels."""
+    machine = np.exp(rng.normal(0.0, 0.1, size))
+    return 100 * (normal_processes(rng, size) * machine) / (normal_processes(rng, size) * machine)
+
+
+PROCESSES = {
+    "normal, 3 %": normal_processes,
+    "heavy tails: t with 2 degrees of freedom, 3 %": heavy_processes,
+    "two modes: 20 % of processes 1.5 times faster": two_modes(0.2),
+    "two modes: 30 % of processes 1.5 times faster": two_modes(0.3),
+    "ratio of two models, round by round": rounds,
+}
+
+
+def median_coverage(kind: str, processes: int, rule: str = "median", count: int = STUDIES) -> Coverage:
+    """Rule median: the median of all processes, by order statistics. Rule t: their mean, by t on logarithms."""
+    draw = PROCESSES[kind]
+    population = draw(generator(kind), 10**6)
+    rng = generator((kind, processes))
+    if rule == "t":
+        logs = (t_interval(list(np.log(draw(rng, processes)))) for _ in range(count))
+        found = (replace(one, low=math.exp(one.low), high=math.exp(one.high)) for one in logs if one)
+        return coverage(found, math.exp(float(np.mean(np.log(population)))))
+    medians = (median_interval(list(draw(rng, processes))) for _ in range(count))
+    return coverage((one for one in medians if one), float(np.median(population)))
+
+
+# Sets and unstable seeds
+
+
+def best_set(models: Sequence[Model], count: int = STUDIES) -> tuple[float, float, float]:
+    """How often the first, truly the best, is left out of the set though ranked, and unranked; mean size of the set."""
+    sets = [not_separable(dict(enumerate(groups))) for _, groups in studies(models, count)]
+    unranked = [0 in one.unranked for one in sets]
+    left_out = [0 not in (*one.members, *one.unranked) for one in sets]
+    return float(np.mean(left_out)), float(np.mean(unranked)), float(np.mean([len(one.members) for one in sets]))
+
+
+def unstable_share(model: Normal, count: int = STUDIES) -> tuple[float, float]:
+    """How often the seeds are called unstable: of all studies, and of those that saw a collapse (nan without any)."""
+    low = model.mean - model.drop / 2 if model.collapses else -math.inf
+    found = [(group.is_unstable, min(group.values_pct) < low) for _, (group,) in studies([model], count)]
+    seen = [unstable for unstable, collapsed in found if collapsed]
+    return float(np.mean([unstable for unstable, _ in found])), float(np.mean(seen)) if seen else math.nan
+
+
+# One or two checkpoints
 
 
 def wilson_coverage(images: int, accuracies: Sequence[float]) -> list[float]:
@@ -82,281 +228,105 @@ def wilson_coverage(images: int, accuracies: Sequence[float]) -> list[float]:
     return [float(np.sum(stats.binom.pmf(right, images, p)[(low <= 100 * p) & (100 * p <= high)])) for p in accuracies]
 
 
-# The mean of a few seeds, test images aside
-
-
-def percentile_bootstrap(values: Sequence[float]) -> Interval:
-    """The percentile interval over all resamples with replacement (27 of 3 values), for comparison alone."""
-    means = [float(np.mean(picked)) for picked in itertools.product(values, repeat=len(values))]
-    low, high = np.percentile(means, [2.5, 97.5], method="inverted_cdf")
-    return Interval(float(np.mean(values)), float(low), float(high), len(values), "percentile bootstrap")
-
-
-def seeds_coverage(method: str, spreads: Sequence[float], seeds: int, draws: int, model: int = 0) -> Coverage:
-    """The mean of one model among a family whose seeds scatter normally. spreads: of each model of the family."""
-    rng = np.random.default_rng([1, seeds, len(spreads), model])
-    found = []
-    for _ in range(draws):
-        groups = [list(map(float, rng.normal(0.0, spread, seeds))) for spread in spreads]
-        if method == "percentile bootstrap":
-            found.append(percentile_bootstrap(groups[model]))
-        else:
-            interval = t_interval(groups[model], RULES[method](groups)[model])
-            assert interval is not None
-            found.append(interval)
-    return coverage(found, 0.0)
-
-
-def collapsing_seeds_coverage(
-    method: str, draws: int, models: int = 3, seeds: int = 3, chance: float = 0.1
-) -> Coverage:
-    """The same where now and then a training collapses by 20 points: seeds of a heavy lower tail."""
-    rng = np.random.default_rng(2)
-    found = []
-    for _ in range(draws):
-        table = rng.normal(0.0, 1.0, (models, seeds)) - 20.0 * (rng.random((models, seeds)) < chance)
-        groups = [list(map(float, row)) for row in table]
-        interval = t_interval(groups[0], RULES[method](groups)[0])
-        assert interval is not None
-        found.append(interval)
-    return coverage(found, -20.0 * chance)
-
-
-# Seeds x test images: a latent margin of difficulty of the image, luck of the seed, and luck of both
-
-
-@dataclass(frozen=True)
-class World:
-    """Image i is right under seed s if hardness_i + shift_s + noise_si < threshold, all normal with these spreads."""
-
-    accuracy: float
-    images: int
-    seeds: int
-    seed_spread: float = 0.15
-    noise: float = 0.6
-
-    @property
-    def threshold(self) -> float:
-        """Where the chance over images, seeds and noise is the accuracy."""
-        return float(stats.norm.ppf(self.accuracy)) * math.sqrt(1 + self.seed_spread**2 + self.noise**2)
-
-    def draw(self, rng: np.random.Generator, hardness: np.ndarray) -> np.ndarray:
-        """Which images each seed gets right; (seeds, images)."""
-        shift = rng.normal(0.0, self.seed_spread, (self.seeds, 1))
-        return hardness + shift + rng.normal(0.0, self.noise, (self.seeds, self.images)) < self.threshold
-
-
-def _groups(tables: Sequence[np.ndarray], rule: SpreadRule, with_predictions: bool = True) -> list[SeedGroup]:
-    keys = tuple(map(str, range(tables[0].shape[1])))
-    values = [tuple(map(float, 100 * table.mean(axis=1))) for table in tables]
-    return [
-        SeedGroup(own, spread, len(keys), Correctness(keys, table) if with_predictions else None)
-        for own, spread, table in zip(values, rule(values), tables, strict=True)
-    ]
-
-
-def accuracy_coverage(world: World, rule: str, draws: int, models: int = 3) -> Coverage:
-    """One trained model of a family of several of equal skill, over seeds and test images."""
-    rng = np.random.default_rng([3, world.images, world.seeds, int(1000 * world.accuracy)])
-    found = []
-    for _ in range(draws):
-        hardness = rng.normal(size=world.images)
-        tables = [world.draw(rng, hardness) for _ in range(models)]
-        found.append(accuracy_interval(_groups(tables, RULES[rule])[0]))
-    return coverage(found, 100 * world.accuracy)
-
-
-def difference_coverage(first: World, second: World, rule: str, draws: int, models: int = 3, *,
-                        with_predictions: bool = True) -> Coverage:  # fmt: skip
-    """First minus second, each of a family of its own, on the same test images."""
-    rng = np.random.default_rng([4, first.images, first.seeds, int(1000 * first.accuracy), int(1000 * second.accuracy)])
-    found = []
-    for _ in range(draws):
-        hardness = rng.normal(size=first.images)
-        sides = []
-        for sign, world in ((1.0, first), (-1.0, second)):
-            tables = [world.draw(rng, hardness) for _ in range(models)]
-            family = [SeedGroup(g.values_pct, _named(g.spread, f"{sign}"), g.test_images, g.correctness)
-                      for g in _groups(tables, RULES[rule], with_predictions)]  # fmt: skip
-            sides.append((sign, family[0]))
-        interval = contrast_interval(sides)
-        assert interval is not None
-        found.append(interval)
-    return coverage(found, 100 * (first.accuracy - second.accuracy))
-
-
-def _named(spread: Spread | None, family: str) -> Spread | None:
-    return None if spread is None else Spread(spread.variance, spread.df, f"{family} {spread.pool}")
-
-
-# Processes
-
-
-def process_coverage(rule: str, spreads: Sequence[float], processes: int, draws: int, model: int) -> Coverage:
-    """Throughput of one model among others timed in turn; spreads: relative, of each model. Half width in percent."""
-    rng = np.random.default_rng([5, processes, len(spreads), model])
-    found = []
-    for _ in range(draws):
-        logs = [list(map(float, rng.normal(0.0, spread, processes))) for spread in spreads]
-        interval = process_interval([math.exp(one) for one in logs[model]], RULES[rule](logs)[model])
-        assert interval is not None
-        logarithms = [100 * math.log(end) for end in (interval.estimate, interval.low, interval.high)]
-        found.append(Interval(*logarithms, interval.n, interval.method))
-    return coverage(found, 0.0)
-
-
-# Two checkpoints on the same images
-
-
-def mcnemar_rejections(images: int, only_first: float, only_second: float) -> float:
-    """Exact chance that exact McNemar has p below 0.05, given the chances that only one gets an image right."""
-    discordant = only_first + only_second
-    counts = np.arange(images + 1)
-    chances = stats.binom.pmf(counts, images, discordant)
-    total = 0.0
-    for count in counts[chances > 1e-12]:
-        most = _most_refused(int(count))  # refused where the rarer side has at most so many
-        share = only_first / discordant
-        refused = stats.binom.cdf(most, count, share) + stats.binom.sf(count - most - 1, count, share)
-        total += float(chances[count] * refused)
-    return total
-
-
-@cache
-def _most_refused(count: int) -> int:
-    """The largest b below half of the count with p below 0.05 for b against the rest; -1 if there is none."""
-    return bisect.bisect_left(range((count + 1) // 2), True, key=lambda b: mcnemar_p(b, count - b) >= 0.05) - 1
-
-
-def paired_coverage(images: int, only_first: float, only_second: float, method: Callable[[int, int, int], Interval],
-                    draws: int) -> Coverage:  # fmt: skip
-    """Intervals of the difference of two checkpoints from their discordant images."""
-    rng = np.random.default_rng([6, images, int(1000 * only_first), int(1000 * only_second)])
-    table = rng.multinomial(images, [only_first, only_second, 1 - only_first - only_second], size=draws)
-    known: dict[tuple[int, int], Interval] = {}
-    found = []
-    for b, c, _ in table:
-        key = int(b), int(c)
-        if key not in known:
-            known[key] = method(*key, images)
-        found.append(known[key])
-    return coverage(found, 100 * (only_first - only_second))
-
-
-def wald_interval(only_first: int, only_second: int, images: int) -> Interval:
-    """The textbook interval, for comparison alone."""
-    delta = (only_first - only_second) / images
-    error = math.sqrt(only_first + only_second - (only_first - only_second) ** 2 / images) / images
-    reach = 1.959964 * error
-    return Interval(100 * delta, 100 * (delta - reach), 100 * (delta + reach), images, "Wald")
+def paired(images: int, only_first: float, only_second: float, count: int = STUDIES) -> tuple[Coverage, float]:
+    """Tango's interval of two checkpoints, and how often McNemar has p < 0.05; given the chances to be right alone."""
+    rng = generator((images, only_first, only_second))
+    drawn = rng.multinomial(images, [only_first, only_second, 1 - only_first - only_second], size=count)
+    pairs = [(int(b), int(c)) for b, c, _ in drawn]
+    found = {pair: (paired_interval(*pair, images), mcnemar_p(*pair)) for pair in set(pairs)}
+    held = coverage((found[pair][0] for pair in pairs), 100 * (only_first - only_second))
+    return held, float(np.mean([found[pair][1] < 0.05 for pair in pairs]))
 
 
 # Tables
 
 
-def _write(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    rule = f"|:---|{'---:|' * (len(head) - 1)}"
-    lines = ["", f"### {title}", "", f"| {' | '.join(head)} |", rule, *(f"| {' | '.join(row)} |" for row in rows)]
-    sys.stdout.write("\n".join(lines) + "\n")
+def _write(head: str, rows: Iterable[Sequence[object]]) -> None:
+    """One table as Markdown. head: its columns, parted by |."""
+    sys.stdout.write(f"\n| {head} |\n|:---|{'---:|' * head.count('|')}\n")
+    for row in rows:
+        sys.stdout.write(f"| {' | '.join(map(str, row))} |\n")
+        sys.stdout.flush()
 
 
-def _percent(value: float) -> str:
-    return f"{100 * value:.1f}"
+def _percent(share: float) -> str:
+    return "none" if math.isnan(share) else f"{100 * share:.1f}"
 
 
-def _told(found: Coverage) -> str:
-    return f"{_percent(found.covered)} (±{found.half_width:.2f})"
+def write_means() -> None:
+    _write("Mean of a model | 3 seeds | 5 seeds | 10 seeds", [
+        ["normal seeds, no images", *(mean_coverage(Normal(seeds)) for seeds in (3, 5, 10))],
+        *([f"{images} images, {truth} %", *(mean_coverage(World(truth, images, seeds)) for seeds in (3, 5, 10))]
+          for images in (300, 2000) for truth in (70, 90, 98)),
+    ])  # fmt: skip
 
 
-def write_wilson() -> None:
-    shares = (0.5, 0.9, 0.98, 0.995, 0.999)
-    rows = []
-    for images in (50, 100, 500, 899, 2000):
-        grid = wilson_coverage(images, list(np.linspace(0.5, 0.999, 200)))
-        cells = wilson_coverage(images, shares)
-        rows.append([f"{images}", *map(_percent, cells), _percent(float(np.mean(grid))), _percent(min(grid))])
-    head = ["Test images", *(f"at {100 * p:g} %" for p in shares), "mean", "worst"]
-    _write("One checkpoint's accuracy: Wilson", head, rows)
+def write_differences() -> None:
+    spreads = {"alike": (1, 1), "second scatters 5 times as much": (1, 5), "second scatters 10 times as much": (1, 10),
+               "alike, a third of the table scatters 10 times as much": (1, 1, 10)}  # fmt: skip
+    rows = ([name, *(difference_coverage([Normal(n, one) for one in each]) for n in (3, 5, 10))]
+            for name, each in spreads.items())  # fmt: skip
+    _write("Difference of two, no images | 3 seeds | 5 seeds | 10 seeds", rows)
 
 
-def write_seeds(draws: int) -> None:
-    rows = []
-    for label, spreads, model in (
-        ("3 models alike", (1.0,) * 3, 0),
-        ("6 models alike", (1.0,) * 6, 0),
-        ("3 of 6 scatter 5 times as much: a quiet one", (1.0,) * 3 + (5.0,) * 3, 0),
-        ("3 of 6 scatter 5 times as much: a noisy one", (1.0,) * 3 + (5.0,) * 3, 5),
-        ("1 of 6 scatters 10 times as much: a quiet one", (1.0,) * 5 + (10.0,), 0),
-        ("1 of 6 scatters 10 times as much: the noisy one", (1.0,) * 5 + (10.0,), 5),
-    ):
-        methods = ("percentile bootstrap", "own", "pooled", "as in reports")
-        rows.append([label, *(_told(seeds_coverage(method, spreads, 3, draws, model)) for method in methods)])
-    found = [_told(collapsing_seeds_coverage(method, draws)) for method in ("own", "pooled", "as in reports")]
-    rows.append(["3 models, one training in ten collapses by 20 points", "", *found])
-    head = ["Family", "percentile bootstrap", "own t", "pooled t alone", "as in reports"]
-    _write("The mean over 3 seeds", head, rows)
+def write_shared() -> None:
+    def row(images: int, first: float, second: float, spread: float) -> list[object]:
+        three, five = ([World(first, images, n, spread), World(second, images, n)] for n in (3, 5))
+        noisy = "" if spread == 0.15 else ", second scatters 5 times as much"
+        found = difference_coverage(three), difference_coverage(five), difference_coverage(three, without_predictions)
+        return [f"{images} images, {first:g} and {second:g} %{noisy}", *found]
+
+    sides = ((90.0, 90.0, 0.15), (98.0, 95.0, 0.15), (90.0, 90.0, 0.03))
+    rows = (row(images, *each) for images in (300, 2000) for each in sides)
+    _write("Difference, the same images | 3 seeds | 5 seeds | 3 seeds, no predictions", rows)
 
 
-def write_accuracies(draws: int) -> None:
-    rows = []
-    for images, accuracy in itertools.product((50, 100, 300, 2000), (0.7, 0.9, 0.98, 0.995)):
-        ours = [accuracy_coverage(World(accuracy, images, seeds), "as in reports", draws) for seeds in (3, 5)]
-        rows.append([f"{images} images, {100 * accuracy:g} %", *map(_told, ours)])
-    _write("A trained model's accuracy over seeds and test images", ["World", "3 seeds", "5 seeds"], rows)
+def write_medians() -> None:
+    rows = ([kind, *(median_coverage(kind, n) for n in (5, 7, 10)), median_coverage(kind, 5, "t")]
+            for kind in PROCESSES)  # fmt: skip
+    _write("Median of processes | 5 | 7 | 10 | t on logarithms, 5", rows)
 
 
-def write_differences(draws: int) -> None:
-    rows = []
-    for images, (first, second) in itertools.product((100, 300, 2000), ((0.9, 0.9), (0.98, 0.95), (0.995, 0.98))):
-        cells = [
-            difference_coverage(World(first, images, seeds), World(second, images, seeds), "as in reports", draws,
-                                with_predictions=known)
-            for seeds, known in ((3, True), (5, True), (3, False))
-        ]  # fmt: skip
-        rows.append([f"{images} images, {100 * first:g} and {100 * second:g} %", *map(_told, cells)])
-    uneven = difference_coverage(
-        World(0.9, 2000, 3, seed_spread=0.02), World(0.9, 2000, 3, seed_spread=0.5), "as in reports", draws
-    )
-    rows.append(["2000 images, 90 and 90 %, seeds of one scatter 25 times as much", _told(uneven), "", ""])
-    head = ["World", "3 seeds", "5 seeds", "3 seeds, no predictions"]
-    _write("The difference of two trained models", head, rows)
+def write_sets() -> None:
+    def row(models: int, lead: float) -> list[object]:
+        best = World(90.0, 300, 3, 0.08)
+        left_out, unranked, size = best_set([best, *[replace(best, truth=90.0 - lead)] * (models - 1)])
+        return [f"{models} models, best by {lead:g} points", _percent(left_out), _percent(unranked), f"{size:.1f}"]
+
+    rows = (row(models, lead) for models in (4, 12) for lead in (0.0, 3.0, 5.0))
+    _write("Set not separable from the best | best left out | best unstable | mean size", rows)
 
 
-def write_processes(draws: int) -> None:
-    rows = []
-    for label, spreads, processes, model in (
-        ("12 models alike, 5 processes", (0.03,) * 12, 5, 0),
-        ("3 of 12 at 20 %, the rest at 3 %, 5 processes: a quiet one", (0.03,) * 9 + (0.2,) * 3, 5, 0),
-        ("3 of 12 at 20 %, the rest at 3 %, 5 processes: a noisy one", (0.03,) * 9 + (0.2,) * 3, 5, 11),
-        ("8 models alike, 2 processes", (0.03,) * 8, 2, 0),
-        ("2 of 8 at 20 %, the rest at 3 %, 2 processes: a quiet one", (0.03,) * 6 + (0.2,) * 2, 2, 0),
-        ("2 of 8 at 20 %, the rest at 3 %, 2 processes: a noisy one", (0.03,) * 6 + (0.2,) * 2, 2, 7),
-    ):
-        found = (process_coverage(rule, spreads, processes, draws, model) for rule in RULES)
-        rows.append([label, *map(_told, found)])
-    _write("Throughput over processes (half width in %)", ["Models", "pooled t alone", "own t", "as in reports"], rows)
+def write_unstable() -> None:
+    models = {"spread 3": Normal(0, 3.0), "spread 1, one in ten falls": Normal(0, collapses=0.1)}
+    made = ((f"{n} seeds, {name}", replace(one, seeds=n)) for n in (3, 5, 10) for name, one in models.items())
+    rows = ([name, mean_coverage(one), *map(_percent, unstable_share(one))] for name, one in made)
+    _write("Unstable seeds | mean held | called unstable | of those with a collapse", rows)
 
 
-def write_paired(draws: int) -> None:
-    rows = []
-    for images, share in itertools.product((50, 200, 899, 2000), (0.02, 0.1, 0.3)):
-        size = mcnemar_rejections(images, share / 2, share / 2)
-        powers = [mcnemar_rejections(images, share / 2 + d / 2, share / 2 - d / 2) if d < share else None
-                  for d in (0.01, 0.03, 0.05)]  # fmt: skip
-        cells = [_told(paired_coverage(images, share / 2, share / 2, method, draws))
-                 for method in (wald_interval, paired_interval)]  # fmt: skip
-        tilted = _told(paired_coverage(images, 0.8 * share, 0.2 * share, paired_interval, draws))
-        rows.append([f"{images} images, {100 * share:g} % decide", _percent(size),
-                     *("" if power is None else _percent(power) for power in powers), *cells, tilted])  # fmt: skip
-    head = ["Two checkpoints", "McNemar's false alarms", "found: 1 point", "3 points", "5 points", "Wald",
-            "Tango", "Tango, 4 to 1"]  # fmt: skip
-    _write("Two checkpoints on the same images", head, rows)
+def write_bootstraps() -> None:
+    both = (ours, bootstrap)
+    rows = ([f"mean of {n} normal seeds", *(mean_coverage(Normal(n), rule) for rule in both)] for n in (3, 5, 10))
+    _write("Mean | t | percentile bootstrap", rows)
+    rows = ([f"{images} images, {n} seeds", *(difference_coverage([World(90.0, images, n)] * 2, rule) for rule in both)]
+            for images in (300, 2000) for n in (5, 10))  # fmt: skip
+    _write("Difference | Welch | crossed bootstrap", rows)
 
+
+def write_checkpoints() -> None:
+    shares, grid = (0.5, 0.9, 0.98, 0.995), np.linspace(0.5, 0.999, 200)
+    found = ((n, wilson_coverage(n, shares), wilson_coverage(n, grid)) for n in (50, 300, 2000))
+    rows = ([n, *map(_percent, (*some, float(np.mean(many)), min(many)))] for n, some, many in found)
+    _write("Wilson: images | 50 % | 90 % | 98 % | 99.5 % | mean | worst", rows)
+    pairs = ((n, gap, paired(n, 0.05 + gap / 2, 0.05 - gap / 2)) for n in (50, 300, 2000) for gap in (0.0, 0.03))
+    rows = ([f"{n} images, one better by {100 * gap:g}", held, _percent(p)] for n, gap, (held, p) in pairs)
+    _write("Two checkpoints, 10 % of images decide | Tango | McNemar p < 0.05", rows)
+
+
+TABLES = (write_means, write_differences, write_shared, write_medians, write_sets, write_unstable, write_bootstraps,
+          write_checkpoints)  # fmt: skip
 
 if __name__ == "__main__":
-    write_wilson()
-    write_seeds(4000)
-    write_accuracies(1000)
-    write_differences(1000)
-    write_processes(4000)
-    write_paired(4000)
+    for table in TABLES:
+        if len(sys.argv) == 1 or table.__name__.removeprefix("write_") in sys.argv[1:]:
+            table()

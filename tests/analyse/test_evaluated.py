@@ -3,8 +3,8 @@ import pytest
 from records import evaluated
 
 from bench.analyse.evaluated import evaluations
-from bench.analyse.frame import evaluate_frame
 from bench.analyse.weights import identify_weights
+from bench.store.frame import evaluate_frame
 
 MODEL = "resnet50.a1_in1k"
 

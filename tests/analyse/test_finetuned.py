@@ -1,10 +1,12 @@
 import pandas as pd
 import pytest
 from records import finetuned
+from scipy import stats
 
-from bench.analyse.finetuned import failed_recipe_trials, finetune_scores, pretraining_gains, recipe_sweeps
-from bench.analyse.frame import finetune_frame
+from bench.analyse.finetuned import finetune_scores, pretraining_gains, recipe_sweeps
 from bench.analyse.weights import identify_weights
+from bench.store.current import failed_trials
+from bench.store.frame import finetune_frame
 
 VIT, CNN = "vit_base_patch16_224.augreg_in21k", "resnetv2_50x1_bit.goog_in21k"
 IDENTITIES = {name: identify_weights(name) for name in (VIT, CNN)}
@@ -20,13 +22,13 @@ def read(*records, predictions=none):
 
 
 def sweeps(*records, failed=()):
-    return recipe_sweeps(finetune_frame(records), IDENTITIES, failed)
+    return recipe_sweeps(finetune_frame(records), failed)
 
 
 def test_score_is_the_mean_over_seeds():
     (score,) = read(*(finetuned(VIT, seed, top1) for seed, top1 in enumerate((90.0, 91.0, 92.0))))
     assert (score.group.mean_pct, score.seeds, score.trials) == (91.0, (0, 1, 2), 0)
-    assert score.group.spread.variance == pytest.approx(1.0)
+    assert score.group.values_pct == (90.0, 91.0, 92.0)
 
 
 def test_validation_chooses_the_recipe_and_the_test_part_does_not():
@@ -59,43 +61,51 @@ def test_the_bit_recipe_competes_with_the_sweep_on_validation():
     assert sweeps(*records)[0].edge == ""
 
 
-def test_pretrained_and_scratch_do_not_share_a_spread():
-    records = [finetuned(VIT, seed, 90.0 + seed) for seed in range(2)]
-    records += [finetuned(VIT, seed, 60.0 + 4 * seed, cell=SCRATCH) for seed in range(2)]
-    assert [score.group.spread.variance for score in read(*records)] == [pytest.approx(0.5), pytest.approx(8.0)]
-
-
 def test_gain_is_pretrained_minus_scratch_and_decided_only_by_its_interval():
     records = [finetuned(VIT, seed, 90.0 + seed) for seed in range(3)]
     records += [finetuned(VIT, seed, 60.0 + seed, cell=SCRATCH) for seed in range(3)]
     (gain,) = pretraining_gains(read(*records))
-    assert (gain.delta_pp, gain.verdict) == (pytest.approx(30.0), "ahead")
+    assert (gain.difference.delta_pp, gain.difference.verdict) == (pytest.approx(30.0), "ahead")
     # seed variance 1 on either side, over 3 seeds; images 91 x 9 / 1000 and 61 x 39 / 1000
-    assert gain.interval.half_width == pytest.approx(1.97 * (2 / 3 + 0.819 + 2.379) ** 0.5, rel=0.02)
+    terms = [(1 / 3, 2), (1 / 3, 2), (0.819, 999), (2.379, 999)]
+    total = sum(variance for variance, _ in terms)
+    df = total**2 / sum(variance**2 / own for variance, own in terms)
+    assert gain.difference.interval.half_width == pytest.approx(stats.t.ppf(0.975, df) * total**0.5)
 
 
-def test_gain_of_single_seeds_is_not_decided():
+def test_gain_of_single_seeds_has_no_interval_and_no_verdict():
     (gain,) = pretraining_gains(read(finetuned(VIT, 0, 90.0), finetuned(VIT, 0, 60.0, cell=SCRATCH)))
-    assert (gain.delta_pp, gain.interval, gain.verdict) == (pytest.approx(30.0), None, "not decided")
+    found = gain.difference
+    assert (found.delta_pp, found.interval, found.verdict) == (pytest.approx(30.0), None, "one seed")
 
 
 def test_a_smaller_gain_than_the_noise_is_not_decided():
     records = [finetuned(VIT, seed, 90.0 + 3 * seed) for seed in range(3)]
     records += [finetuned(VIT, seed, 89.0 + 3 * seed, cell=SCRATCH) for seed in range(3)]
-    assert [gain.verdict for gain in pretraining_gains(read(*records))] == ["not decided"]
+    assert [gain.difference.verdict for gain in pretraining_gains(read(*records))] == ["not decided"]
+
+
+def test_weights_that_were_trained_on_the_very_set_gain_nothing_on_it():
+    after = {"weights": "sha256 0123456789abcdef"}
+    records = [finetuned(VIT, seed, 90.0 + seed, name, cell=after) for seed in range(2) for name in ("pets", "own")]
+    records += [finetuned(VIT, seed, 60.0, name, cell=SCRATCH) for seed in range(2) for name in ("pets", "own")]
+    found = finetune_frame(records)
+    found.loc[found["weights"] == after["weights"], "trained_on"] = "own"
+    gains = pretraining_gains(finetune_scores(found, IDENTITIES, none))
+    assert [gain.pretrained.dataset for gain in gains] == ["pets"]
 
 
 def test_sweep_at_its_edge_says_so():
     values = {0.003: 80.0, 0.01: 85.0, 0.03: 88.0}
     (sweep,) = sweeps(*(finetuned(VIT, 9, top1, rate=rate, part="validation") for rate, top1 in values.items()))
-    assert (sweep.best, sweep.edge, sweep.seeds) == (("vit", 0.03), "high", 1)
+    assert (sweep.best, sweep.edge) == (("vit", 0.03), "high")
 
 
 def test_a_failed_trial_counts_as_tried():
     fine = [finetuned(VIT, 9, top1, rate=rate, part="validation") for rate, top1 in ((0.003, 80.0), (0.01, 85.0))]
     lost = finetuned(VIT, 9, 0.0, rate=0.03, part="validation").model_copy(update={"status": "failed", "values": {}})
     assert sweeps(*fine)[0].edge == "high"
-    assert failed_recipe_trials([*fine, lost], fine) == [lost]
+    assert failed_trials("finetune", [*fine, lost], fine) == [lost]
     assert sweeps(*fine, failed=[lost])[0].edge == ""
 
 

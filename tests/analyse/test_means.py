@@ -4,10 +4,10 @@ import pytest
 from records import finetuned
 
 from bench.analyse.finetuned import finetune_scores
-from bench.analyse.frame import finetune_frame
 from bench.analyse.means import by_subject, set_mean, sets_to_average, vtab_of
-from bench.analyse.task_sets import vtab_tasks
 from bench.analyse.weights import identify_weights
+from bench.catalog.task_sets import vtab_tasks
+from bench.store.frame import finetune_frame
 
 VIT, CNN = "vit_base_patch16_224.augreg_in21k", "resnetv2_50x1_bit.goog_in21k"
 

@@ -7,7 +7,7 @@ from records import evaluated, fewshot, finetuned, trained
 from synthetic_pretraining import World
 
 from bench.analyse.contenders import contenders, of_models
-from bench.analyse.intervals import SeedGroup, contrast, pooled_spread
+from bench.analyse.intervals import SeedGroup, contrast
 from bench.analyse.paired import compare_models
 
 VIT = "vit_base_patch16_224.augreg_in21k_ft_in1k"
@@ -71,7 +71,7 @@ def test_seeds_are_compared_by_the_t_interval_and_mcnemar_stays_with_the_checkpo
 
 
 def test_p_of_seeds_is_the_level_at_which_the_interval_ends_at_zero():
-    groups = [SeedGroup(values, pooled_spread([values], "p"), 1000) for values in ((90.0, 91.0, 92.5), (88.0, 89.0))]
+    groups = [SeedGroup(values, 1000) for values in ((90.0, 91.0, 92.5), (88.0, 89.0))]
     found = contrast([(1.0, groups[0]), (-1.0, groups[1])])
     assert found.interval(1 - found.p_value).low == pytest.approx(0.0, abs=1e-9)
 

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 from analyse.synthetic_pretraining import SETS, World, linear, pretrained, times_the_compute, tuned
 
-from bench.analyse.pretrained import PretrainStudy, pretrain_study
+from bench.analyse.pretrained import FINETUNED, PretrainStudy, pretrain_study
 from bench.analyse.study import study
-from bench.analyse.transfers import FINETUNED
 from bench.store.record import Record
 
 
@@ -67,6 +66,27 @@ def test_the_mean_over_sets_is_taken_for_each_seed() -> None:
     assert transfer.mean.values_pct == pytest.approx(by_seed.mean(axis=0))
 
 
+def test_sets_of_the_corpus_own_kind_are_in_no_mean() -> None:
+    # unseen: other fractals and rings, of the kind that the corpus mix-64 is made of
+    sets = ("digits", "textures", "unseen")
+    study = studied(World(lambda model, budget, images: 50.0, sets=sets).records())
+    assert study.datasets == ("digits", "textures", "unseen")
+    assert study.averaged == ("digits", "textures")
+    (first, *_) = study.of(FINETUNED)
+    assert set(first.groups) == set(sets)
+    raised = [
+        r.model_copy(update={"values": {**r.values, "top1_pct": 90.0}})
+        if r.cell["task"] == "finetune" and r.cell["dataset"] == "unseen" else r
+        for r in World(lambda model, budget, images: 50.0, sets=sets).records()
+    ]  # fmt: skip
+    assert {one.mean.mean_pct for one in studied(raised).of(FINETUNED)} == {50.0}
+
+
+def test_where_every_set_is_of_the_corpus_kind_all_are_averaged() -> None:
+    study = studied(World(FLAT.truth, sets=("unseen",)).records())
+    assert study.averaged == study.datasets == ("unseen",)
+
+
 def test_images_behind_a_mean_are_those_that_have_its_variance() -> None:
     transfer = studied(FLAT.records()).of(FINETUNED)[0]
     assert transfer.mean.test_images == 3 * 2000, "three sets alike"
@@ -107,7 +127,7 @@ def test_controls_are_told_apart() -> None:
 
 def test_one_seed_gives_numbers_without_a_spread() -> None:
     study = studied(World(times_the_compute(3.0), seeds=(0,)).records())
-    assert all(t.mean.spread is None for t in study.transfers)
+    assert not any(t.mean.has_spread for t in study.transfers)
     assert all("test images alone" in t.interval.method for t in study.transfers)
 
 

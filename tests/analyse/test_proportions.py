@@ -2,8 +2,16 @@ import numpy as np
 import pytest
 from scipy import optimize, stats
 
-from bench.analyse.correctness import Correctness
-from bench.analyse.proportions import counts_of_runs, discordant, mcnemar_p, paired_interval, unpaired_interval
+from bench.analyse.intervals import SeedGroup
+from bench.analyse.proportions import (
+    checkpoint_difference,
+    counts_of_runs,
+    discordant,
+    mcnemar_p,
+    paired_interval,
+    unpaired_interval,
+)
+from bench.store.correctness import Correctness
 
 
 def correctness(*runs):
@@ -87,3 +95,21 @@ def test_unpaired_interval_is_newcombes():
 def test_unpaired_p_of_equal_accuracies_is_one_and_of_extremes_is_tiny():
     assert unpaired_interval((5, 10), (50, 100))[1] == 1.0
     assert unpaired_interval((10000, 10000), (0, 10000))[1] <= 1e-12
+
+
+def checkpoint(right, images=None):
+    """One run; images: so many of which nothing says which were right."""
+    known = Correctness(tuple(f"{i:03d}" for i in range(len(right))), np.array([right], dtype=bool))
+    return SeedGroup((100 * float(np.mean(right)),), images or len(right), known if images is None else None)
+
+
+def test_two_checkpoints_on_the_same_images_differ_by_those_that_one_alone_got_right():
+    first, second = np.ones(100, dtype=bool), np.arange(100) >= 6
+    interval, p_value = checkpoint_difference(checkpoint(first), checkpoint(second))
+    assert p_value == pytest.approx(2 / 2**6)
+    assert interval == paired_interval(6, 0, 100)
+
+
+def test_two_checkpoints_of_which_only_counts_are_known_are_compared_as_independent():
+    first, second = checkpoint(np.ones(100, dtype=bool), images=100), checkpoint(np.arange(100) >= 6, images=100)
+    assert checkpoint_difference(first, second) == unpaired_interval((100.0, 100), (94.0, 100))

@@ -3,10 +3,10 @@ from records import counted, fewshot, finetuned
 
 from bench.analyse.fewshots import fewshot_scores
 from bench.analyse.finetuned import finetune_scores
-from bench.analyse.frame import complexity_frame, fewshot_frame, finetune_frame
-from bench.analyse.public_scaling import public_scaling
+from bench.analyse.public_weights import public_scaling
 from bench.analyse.weights import identify_weights
 from bench.catalog.public_pretraining import public_pretraining
+from bench.store.frame import complexity_frame, fewshot_frame, finetune_frame
 
 VIT, CNN = "vit_base_patch16_224.augreg_in21k", "resnetv2_50x1_bit.goog_in21k"
 IDENTITIES = {name: identify_weights(name) for name in (VIT, CNN)}

@@ -1,8 +1,8 @@
 import pytest
 from records import counted
 
-from bench.analyse.frame import complexity_frame
 from bench.analyse.published import compare_scaling, compare_sota, compare_timm
+from bench.store.frame import complexity_frame
 
 
 def test_training_exaflops_of_table_6_are_six_macs_epochs_images():

@@ -1,11 +1,15 @@
+import math
+
+import numpy as np
 import pandas as pd
 import pytest
 from records import trained
+from scipy import stats
 
-from bench.analyse.correctness import read_correctness
-from bench.analyse.frame import training_frame
-from bench.analyse.identity import identify_model
-from bench.analyse.scores import main_scores, trained_scores
+from bench.analyse.scores import main_scores, score_differences, trained_scores
+from bench.catalog.identity import identify_model
+from bench.store.correctness import read_correctness
+from bench.store.frame import training_frame
 
 
 def scores_of(records, predictions=lambda cell_id: None):
@@ -17,16 +21,6 @@ def test_a_score_is_the_mean_over_its_seeds():
     (score,) = scores_of([trained("vit_32px_s", seed, top1) for seed, top1 in ((0, 80.0), (1, 82.0), (2, 87.0))])
     assert score.interval.estimate == pytest.approx(83.0)
     assert score.seeds == (0, 1, 2)
-
-
-def test_few_seeds_share_the_variance_of_their_family():
-    records = [trained("vit_32px_s", seed, top1) for seed, top1 in ((0, 80.0), (1, 82.0))]
-    records += [trained("vit_32px_m", seed, top1) for seed, top1 in ((0, 90.0), (1, 90.0))]
-    records += [trained("resnet_32px_s", seed, top1) for seed, top1 in ((0, 50.0), (1, 60.0))]
-    by_model = {score.key.model: score.group.spread for score in scores_of(records)}
-    assert by_model["vit_32px_s"] == by_model["vit_32px_m"]
-    assert (by_model["vit_32px_s"].variance, by_model["vit_32px_s"].df) == (1.0, 2)
-    assert by_model["resnet_32px_s"].variance == pytest.approx(50.0)
 
 
 def test_the_recipe_is_chosen_on_validation():
@@ -66,3 +60,55 @@ def test_correctness_is_unknown_when_seeds_scored_different_images():
     frames = {"a": predictions_frame(["x"], [True]), "b": predictions_frame(["y"], [True])}
     assert read_correctness(["a", "b"], frames.get) is None
     assert read_correctness(["a", "missing"], frames.get) is None
+
+
+FAMILIES = ("vit_32px_s", "hybrid_32px_s", "resnet_32px_s")
+
+
+def met(records):
+    found = score_differences(scores_of(records))
+    return {(p.first.model, p.second.model, p.dataset, p.train_images, p.budget_gflop): d for p, d in found.items()}
+
+
+def test_models_of_different_families_meet_wherever_both_were_run():
+    records = [trained(model, s, 80.0 + i + s, budget=budget, images=images)
+               for i, model in enumerate(FAMILIES) for s in (0, 1, 2)
+               for budget, images in ((1.0, 1000), (2.0, 1000), (1.0, 500))]  # fmt: skip
+    records += [trained("vit_32px_s", s, 90.0 + s, "shapes") for s in (0, 1, 2)]  # there it is alone
+    found = met(records)
+    places = [(500, 1.0), (1000, 1.0), (1000, 2.0)]
+    pairs = [("vit_32px_s", "resnet_32px_s"), ("hybrid_32px_s", "resnet_32px_s"), ("vit_32px_s", "hybrid_32px_s")]
+    assert list(found) == [(*pair, "textures", *place) for place in places for pair in pairs]
+    assert {round(found[*pairs[0], "textures", *place].delta_pp, 9) for place in places} == {-2.0}
+
+
+def test_a_difference_of_two_models_is_welchs_over_their_own_seeds():
+    ours, theirs = (80.0, 81.0, 82.0), (77.0, 81.0, 76.0)
+    records = [trained("vit_32px_s", s, v) for s, v in enumerate(ours)]
+    records += [trained("resnet_32px_s", s, v) for s, v in enumerate(theirs)]
+    (difference,) = met(records).values()
+    seeds = [np.var(values, ddof=1) / 3 for values in (ours, theirs)]
+    images = [1e4 * p * (1 - p) / 1000 for p in (0.81, 0.78)]  # no predictions: 1,000 images drawn anew for each
+    total = sum(seeds) + sum(images)
+    df = total**2 / (sum(s**2 for s in seeds) / 2 + sum(i**2 for i in images) / 999)
+    half = stats.t.ppf(0.975, df) * math.sqrt(total)
+    assert difference.delta_pp == pytest.approx(3.0)
+    assert (difference.interval.low, difference.interval.high) == pytest.approx((3.0 - half, 3.0 + half))
+    assert (difference.verdict, difference.is_decided) == ("not decided", False)
+    assert half > 3.0
+
+
+def test_models_of_another_size_or_setting_do_not_meet():
+    def pair(second, **cell):
+        one = [trained("vit_32px_s", s, 80.0 + s) for s in (0, 1)]
+        other = [trained(second, s, 70.0 + s) for s in (0, 1)]
+        for r in other:
+            r.cell.update(cell)
+        return met([*one, *other])
+
+    assert len(pair("resnet_32px_s")) == 1
+    assert pair("resnet_32px_m") == {}
+    assert pair("vit_32px_s") == {}
+    assert pair("resnet_32px_s", device="cuda") == {}
+    assert pair("resnet_32px_s", resolution_px=64) == {}
+    assert pair("resnet_32px_s", train_images=999) == {}

@@ -1,14 +1,10 @@
 """Speed against resolution, largest batches and training steps, put together without mixing what must stay apart."""
 
-import math
-
 import pytest
 from records import SETTINGS, record, timed
 
-from bench.analyse.frame import memory_frame, speed_frame, training_memory_frame, training_step_frame
-from bench.analyse.intervals import Interval
-from bench.analyse.speed_study import quotient, speed_study
-from bench.analyse.training_steps import training_steps
+from bench.analyse.speed_study import speed_study, training_steps
+from bench.store.frame import memory_frame, speed_frame, training_memory_frame, training_step_frame
 from bench.store.record import Record
 
 
@@ -37,9 +33,10 @@ def test_resolutions_are_compared_at_the_batch_sizes_that_all_have():
     records += [at(batch, 64, r, 100.0 * batch) for batch in (1, 8) for r in range(2)]
     study = speed_study(records, [], "m1")
     assert study.batches == (1, 8)
-    assert [point.best.peak_mean for point in study.resolutions if point.best] == pytest.approx([8000.0, 800.0])
+    assert [point.best.peak.rate.median for point in study.resolutions if point.best] == [8000.0, 800.0]
     (fall,) = study.falls()
-    assert fall.factor_mean == pytest.approx(10.0)
+    assert (fall.low_px, fall.high_px, fall.factor) == (32, 64, pytest.approx(10.0))
+    assert len(fall.cell_ids) == 8
     assert [len(curve.points) for curve in study.curves] == [3, 2]
 
 
@@ -49,7 +46,7 @@ def test_the_largest_batch_counts_as_one_choice_although_it_differs():
     records += [at(batch, pixels, r, 300.0) for pixels, batch in ((32, 500), (64, 100)) for r in range(2)]
     study = speed_study(records, [], "m1")
     assert (study.batches, study.has_largest) == ((8,), True)
-    assert [point.best.peak_batches for point in study.resolutions if point.best] == [(500,), (100,)]
+    assert [point.best.peak.batch_size for point in study.resolutions if point.best] == [500, 100]
 
 
 def test_a_budget_and_a_devices_memory_are_different_limits():
@@ -67,14 +64,6 @@ def test_a_size_at_which_nothing_ran_has_a_point_of_its_own():
 def test_one_size_and_one_batch_make_no_axis():
     study = speed_study([at(8, 32, r, 1.0) for r in range(3)], [], "m1")
     assert not study.keys
-
-
-def test_a_quotients_interval_holds_the_noise_of_both():
-    one = Interval(100.0, 100.0 / 1.03, 103.0, 2, "t")
-    other = Interval(50.0, 50.0 / 1.04, 52.0, 2, "t")
-    found = quotient(one, other)
-    assert found.estimate == pytest.approx(2.0)
-    assert math.log(found.high / 2) == pytest.approx(math.hypot(math.log(1.03), math.log(1.04)))
 
 
 def trained(repeat: int, rate: float) -> Record:
@@ -98,8 +87,28 @@ def test_a_training_step_is_told_against_the_inference_of_its_round():
     (one,) = training_steps(
         training_step_frame(records), speed_frame(records), training_memory_frame(records), memory_frame(records), "m1"
     )
-    assert one.times_mean == pytest.approx(4.0)
     assert one.times is not None
-    assert one.times.half_width == pytest.approx(0.0, abs=1e-9)
-    assert one.rate_mean == pytest.approx((100.0 * 50.0) ** 0.5)
-    assert one.memory is None
+    assert one.times.values == (4.0, 4.0)
+    assert one.rate is not None
+    assert one.inference is not None
+    assert (one.rate.median, one.inference.median) == (75.0, 300.0)
+    assert (one.processes, one.is_settled, one.memory) == (2, True, None)
+    assert set(one.cell_ids) == {record.cell_id for record in steps}
+    assert set(one.inference_ids) == {record.cell_id for record in timing}
+
+
+def test_a_training_step_without_an_inference_has_no_ratio():
+    records = [trained(0, 100.0), trained(1, 90.0)]
+    (one,) = training_steps(
+        training_step_frame(records), speed_frame(records), training_memory_frame(records), memory_frame(records), "m1"
+    )
+    assert (one.times, one.inference, one.inference_ids) == (None, None, ())
+
+
+def test_an_unsettled_warm_up_of_one_process_is_told_of_the_step():
+    records = [trained(0, 100.0), trained(1, 50.0)]
+    records[1] = records[1].model_copy(update={"values": {**records[1].values, "warmup_settled": False}})
+    (one,) = training_steps(
+        training_step_frame(records), speed_frame(records), training_memory_frame(records), memory_frame(records), "m1"
+    )
+    assert not one.is_settled

@@ -2,12 +2,13 @@ from records import evaluated, finetuned
 
 from bench.analyse.evaluated import evaluations
 from bench.analyse.finetuned import finetune_scores
-from bench.analyse.frame import evaluate_frame, finetune_frame
 from bench.analyse.means import vtab_of
-from bench.analyse.stand_ins import STAND_INS, table_two
-from bench.analyse.task_sets import vtab_tasks
+from bench.analyse.public_weights import table_two
 from bench.analyse.weights import identify_weights
 from bench.catalog.papers import paper_sota
+from bench.catalog.stand_ins import STAND_INS
+from bench.catalog.task_sets import vtab_tasks
+from bench.store.frame import evaluate_frame, finetune_frame
 
 AUGREG = "vit_large_patch16_384.augreg_in21k_ft_in1k"
 FEATURES = "vit_large_patch16_224.orig_in21k"

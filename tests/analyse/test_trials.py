@@ -1,8 +1,9 @@
 from records import trained
 
-from bench.analyse.frame import training_frame
-from bench.analyse.identity import identify_model
-from bench.analyse.trials import failed_trials, swept_models
+from bench.analyse.trials import swept_models
+from bench.catalog.identity import identify_model
+from bench.store.current import failed_trials
+from bench.store.frame import training_frame
 
 
 def sweep(*rates_and_scores):
@@ -30,7 +31,9 @@ def test_a_failed_trial_counts_as_tried_and_bounds_the_range():
     ]
     failed = trained("vit_32px_s", 0, 0.0, rate=0.009, part="validation", status="failed", reason="NaN")
     (swept,) = swept_models(
-        training_frame(done), {"vit_32px_s": identify_model("vit_32px_s")}, failed_trials([*done, failed], done)
+        training_frame(done),
+        {"vit_32px_s": identify_model("vit_32px_s")},
+        failed_trials("train", [*done, failed], done),
     )
     assert (swept.tried, swept.edge) == ((0.001, 0.003, 0.009), "")
 

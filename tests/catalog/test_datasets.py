@@ -3,10 +3,12 @@ from __future__ import annotations
 import dataclasses
 import subprocess
 import sys
+from typing import get_args
 
 import pytest
 
-from bench.catalog.datasets import dataset_rows, find_dataset
+from bench.catalog.datasets import dataset_rows, find_dataset, is_in_domain
+from bench.data.corpora import Family
 from bench.errors import UnknownNameError
 
 
@@ -24,6 +26,18 @@ def test_every_row_is_complete():
 
 def test_digits_says_that_its_parts_share_writers():
     assert "same writers" in find_dataset("digits").caution
+
+
+def test_a_set_is_in_the_domain_of_the_corpora_that_its_row_names_whatever_their_classes():
+    assert is_in_domain("unseen", "mix-64")
+    assert is_in_domain("unseen", "rings-1000")
+    assert not is_in_domain("digits", "mix-64")
+    assert is_in_domain("shapes", "shapes")
+    assert not is_in_domain("somebody's own", "mix-64")
+
+
+def test_every_corpus_that_a_set_is_near_to_is_one_that_is_made_here():
+    assert {name for row in dataset_rows().values() for name in row.in_domain_of} <= {*get_args(Family)}
 
 
 def test_an_unknown_data_set_comes_with_the_nearest_names():

@@ -72,7 +72,7 @@ def _cell(task: str, model: str, pixels: int = 32) -> dict[str, Any]:
     }
 
 
-def speed_desk_like(processes: int = 2, noise: float = 0.01) -> list[Record]:
+def speed_desk_like(processes: int = 5, noise: float = 0.01) -> list[Record]:
     """What the suite speed-desk gives, with one size that a model could not take and one batch that did not fit."""
     rng = np.random.default_rng(3)
     records = []

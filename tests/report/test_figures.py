@@ -63,6 +63,44 @@ def test_what_is_drawn_is_what_the_panel_holds():
     assert axes.get_xscale() == "log"
 
 
+def test_unstable_seeds_are_crosses_with_their_own_legend_and_on_no_front():
+    points = (
+        Point(1.0, 91.8, "vit", "a", seeds=(74.4, 91.8, 92.0)),
+        Point(2.0, 85.0, "cnn", "b"),
+        Point(3.0, 88.0, "cnn", "c"),
+    )
+    with figure_style():
+        figure = draw_panels([Panel("t", "x", "y", points, front="low x")])
+    (axes,) = figure.axes
+    (crosses,) = [line for line in axes.lines if line.get_marker() == "x"]
+    assert crosses.get_xydata().tolist() == [[1.0, 74.4], [1.0, 91.8], [1.0, 92.0]]
+    assert crosses.get_color() == family_style("vit").colour
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [
+        "ViT", "CNN", "Pareto front", "one seed (unstable)"]  # fmt: skip
+    assert front_corners(points, "low x") == [(2.0, 85.0), (3.0, 85.0), (3.0, 88.0)]
+    assert axes.get_ylim()[0] < 74.4
+
+
+def test_stable_seeds_alone_have_no_cross_in_the_legend_and_one_point_is_no_front():
+    panel = Panel("t", "x", "y", (Point(1.0, 90.0, "vit", "a"), Point(2.0, 85.0, "cnn", "b")), front="low x")
+    with figure_style():
+        figure = draw_panels([panel])
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["ViT", "CNN"]
+
+
+def test_an_unstable_model_stands_at_the_median_of_its_seeds_without_a_bar():
+    records = [
+        make_record(train_cell(model, seed=i), train_values(top1, macs=macs))
+        for model, macs, values in (("vit_32px_s", 2e6, (74.4, 92.0, 91.8)), ("resnet_32px_s", 3e6, (98.0, 98.2, 98.4)))
+        for i, top1 in enumerate(values)
+    ]
+    found = {figure.name: figure for figure in all_figures(study("s", records, none))}
+    vit, resnet = found["accuracy_vs_macs"].panels[0].points
+    assert (vit.y, vit.y_bar, sorted(vit.seeds)) == (91.8, None, [74.4, 91.8, 92.0])
+    assert (resnet.seeds, resnet.y_bar is None) == ((), False)
+    assert "crosses: every seed where seeds are unstable" in found["accuracy_vs_macs"].caption
+
+
 def test_front_of_throughput_steps_down_to_the_fast():
     points = [Point(100.0, 90.0, "vit", "a"), Point(200.0, 80.0, "cnn", "b"), Point(150.0, 70.0, "cnn", "c")]
     assert front_corners(points, "high x") == [(100.0, 90.0), (100.0, 80.0), (200.0, 80.0)]

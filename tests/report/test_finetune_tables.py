@@ -84,9 +84,8 @@ def test_details_table_whole():
             f"| BiT-M R50x1 | CNN | {BIT} | ImageNet-21k | Oxford-IIIT Pets | 80.0 ± 1.3¹ | n/a³ | 79.50 | 1 "
             "| 50\u202f000 | 500 | BiT HyperRule | 0.003⁴ | none |",
             "",
-            "¹ one seed and no other to pool with: the interval is over test images alone<br>² the best of 2 "
-            "recipes on "
-            "validation<br>³ fewer than five classes<br>⁴ given in the suite file, not chosen on validation in "
+            "¹ one run: the interval is over test images alone<br>² the best of 2 recipes on validation"
+            "<br>³ fewer than five classes<br>⁴ given in the suite file, not chosen on validation in "
             "this suite",
         ]
     )
@@ -128,10 +127,10 @@ def test_gains_table_whole():
     # 1.96 sqrt((0.9 x 0.1 + 0.5 x 0.5) / 3 669) = 1.9 points
     assert render_table(gains_table(protocols(*small()))) == "\n".join(
         [
-            "| Model | Data set | Pretrained [%] | From scratch [%] | Difference [points] | 95 % interval "
+            "| Model | Data set | Pretrained [%] | From scratch [%] | Difference [points] "
             "| Learning rates (pretrained, scratch) | Pretraining |",
-            "|:---|:---|---:|---:|---:|---:|---:|:---|",
-            "| ViT-B/16 | Oxford-IIIT Pets | 90.0 | 50.0 | +40.0 | [38.1, 41.9] | 0.01, 0.03¹ | helps |",
+            "|:---|:---|---:|---:|---:|---:|:---|",
+            "| ViT-B/16 | Oxford-IIIT Pets | 90.0 ± 1.0 | 50.0 ± 1.6 | **+40.0 [38.1, 41.9]** | 0.01, 0.03¹ | helps |",
             "",
             "¹ not swept: pretrained and from scratch",
         ]

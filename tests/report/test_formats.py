@@ -1,4 +1,5 @@
 from bench.analyse.intervals import Interval
+from bench.analyse.speeds import Timed
 from bench.report import formats
 
 
@@ -30,3 +31,10 @@ def test_an_interval_clipped_at_the_end_of_the_scale_holds_its_other_end():
 
 def test_an_interval_that_spans_a_factor_is_told_by_its_ends():
     assert formats.plus_minus(Interval(100.0, 25.0, 400.0, 2, "t"), 0) == "100 [25, 400]"
+
+
+def test_fewer_than_five_processes_are_told_without_a_range():
+    assert formats.timed_words(Timed.of((100.0, 104.0, 90.0))) == "100"
+    assert formats.timed_words(Timed.of((100.0, 104.0, 90.0, 101.0, 150.0))) == "101 [90.0, 150]"
+    assert formats.times_words(Timed.of((1.5, 1.7))) == "1.60 ×"
+    assert formats.times_words(Timed.of((1.5, 1.7, 1.6, 1.4, 1.6))) == "1.60 × [1.40, 1.70]"

@@ -58,13 +58,16 @@ def test_sections_come_in_the_order_of_the_style_guide(desk):
         for words in (
             "# ViT against CNNs: suite desk",
             "*Who wins?*",
-            "**Finding.** Trained from scratch",
+            "**Finding.** 18 comparisons of a ViT with a CNN of its size",
+            "Trained from scratch on",
             "| Model | Family | Params",
             "![Top-1 against inference MACs",
             "## Conditions",
-            "## Families compared",
+            "## Models of one size compared",
+            "## Which model for which budget",
             "## Accuracy and training compute",
             "## Accuracy and training-set size",
+            "## Models of one size along training images",
             "## Accuracy and speed",
             "## The paper's Figure 5 beside ours",
             "## What failed or was left out, and why",
@@ -78,7 +81,7 @@ def test_sections_come_in_the_order_of_the_style_guide(desk):
 def test_page_links_to_files_that_are_there(desk):
     path, text = desk
     names = {line.split("](")[1].split(")")[0] for line in text.splitlines() if line.startswith("![")}
-    assert len(names) == 8
+    assert len(names) == 7
     assert all((path.parent / name).stat().st_size < 1_000_000 for name in names)
     assert all((path.parent / name.replace(".png", ".svg")).exists() for name in names)
 
@@ -137,7 +140,7 @@ def test_the_same_records_give_the_same_bytes(tmp_path):
 
 def test_rebuilding_removes_what_no_longer_belongs(tmp_path):
     write(tiny("vit_32px_s", "resnet_32px_s"), tmp_path)
-    assert (tmp_path / "suite" / "tables" / "families.csv").exists()
+    assert (tmp_path / "suite" / "tables" / "differences.csv").exists()
     write([complexity_record("vit_32px_s", 1e6)], tmp_path)
     assert sorted(p.name for p in (tmp_path / "suite" / "tables").iterdir()) == ["complexity.csv"]
     assert not (tmp_path / "suite" / "figures").exists()
@@ -185,8 +188,8 @@ def test_every_kind_of_store_gives_a_page(records, tmp_path):
 def test_limits_are_made_of_what_is_there(tmp_path):
     records = [*tiny("vit_32px_s", "resnet_32px_s"), *(speed_record("vit_32px_s", r, 100.0 + r) for r in range(2))]
     text = write(records, tmp_path).read_text(encoding="utf-8")
-    assert "2 seeds per model where five are wanted" in text
-    assert "2 processes per model where five are wanted" in text
+    assert "2 seeds per model: no interval knows of a training that collapses once in ten." in text
+    assert "2 processes for some models: with fewer than 5 nothing is said of how far processes differ." in text
     assert "locality is expected to help" in text
     assert "Trainings ran 2 at a time" in text
     assert "writers" not in text

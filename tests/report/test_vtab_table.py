@@ -1,7 +1,7 @@
-from synthetic_protocols import BIT, VIT, finetune_record
+from synthetic_protocols import BIT, HYBRID, VIT, finetune_record
 
 from bench.analyse.study import study
-from bench.analyse.task_sets import vtab_tasks
+from bench.catalog.task_sets import vtab_tasks
 from bench.report.markdown import render_table
 from bench.report.vtab_table import vtab_table, vtab_text
 
@@ -40,9 +40,11 @@ def test_fewer_tasks_whole_table():
 
 def test_nineteen_tasks_make_a_score_and_eighteen_a_mean_on_identical_tasks():
     lines = render_table(vtab_table(protocols(*whole(VIT, 70.0), *whole(BIT, 60.0)[2:]))).splitlines()
-    assert lines[-4:-2] == [
+    assert lines[-6:-2] == [
         "| VTAB score (mean of 19) | All | **70.0 ± 0.7** | n/a³ |",
         "| Mean of 18 tasks that all models have | All | **70.0 ± 0.7** | **60.0 ± 0.7** |",
+        "| Mean rank over 18 tasks | All | 1.0 | 2.0 |",
+        "| Interquartile mean over 18 tasks | All | 70.0 [70.0, 70.0] | 60.0 [60.0, 60.0] |",
     ]
     assert "³ not all 19 tasks: no VTAB score" in lines[-1]
 
@@ -52,6 +54,23 @@ def test_where_every_model_has_all_tasks_there_is_the_score_alone():
     assert "| VTAB score (mean of 19) | All | **70.0 ± 0.7** |" in text
     assert "that all models have" not in text
     assert "No VTAB score" not in vtab_text(protocols(*whole(VIT, 70.0)))
+
+
+def test_ranks_and_interquartile_means_name_their_records_and_leave_unstable_seeds_out():
+    unstable = [finetune_record(HYBRID, top1, "vtab_dtd", seed) for seed, top1 in enumerate((30.0, 90.0))]
+    records = [*whole(VIT, 70.0), *whole(BIT, 60.0)]
+    records += [r for r in whole(HYBRID, 80.0) if r.cell["dataset"] != "vtab_dtd"] + unstable
+    table = vtab_table(protocols(*records))
+    ranks, means = table.rows[-2:]
+    assert [cell.text for cell in ranks[2:]] == ["1.0", "n/a", "2.0"]
+    assert [cell.text for cell in means[2:]] == ["70.0 [70.0, 70.0]", "n/a", "60.0 [60.0, 60.0]"]
+    assert table.notes[ranks[3].mark - 1] == "unstable seeds on some task"
+    of_vit = {r.cell_id for r in records if r.cell["model"] == VIT}
+    of_bit = {r.cell_id for r in records if r.cell["model"] == BIT}
+    assert set(means[2].records) == of_vit
+    assert set(ranks[2].records) == of_vit | of_bit
+    assert "bootstrap over tasks" in vtab_text(protocols(*records))
+    assert "bootstrap" not in vtab_text(protocols(*whole(VIT, 70.0)))
 
 
 def test_without_tasks_there_is_no_table():

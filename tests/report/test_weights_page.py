@@ -34,7 +34,7 @@ def test_sections_come_in_order(tmp_path):
     places = [
         text.index(words)
         for words in (
-            "**Finding.** Of 5 models fine-tuned",
+            "**Finding.** Fine-tuned on 5 data sets (5 models, 3 seeds).",
             "**Warning.** birds: the same pictures",
             "| Model | Family | Weights | Pre-training data | Res. [px]",
             "![Fine-tuned top-1 against MACs]",
@@ -88,8 +88,8 @@ def test_a_failed_preflight_is_named_by_its_set(tmp_path):
 def test_trained_and_fine_tuned_models_share_a_page(tmp_path):
     trained = [make_record(train_cell("vit_32px_s", seed=s), train_values(80.0 + s)) for s in range(2)]
     text = write([*trained, finetune_record(VIT, 90.0, "pets")], tmp_path)
-    assert "**Finding.** Trained from scratch" in text
-    assert "Of 1 model fine-tuned on Oxford-IIIT Pets (1 seed)" in text
+    assert "**Finding.** On Wave textures ViT S has" in text
+    assert "Fine-tuned on Oxford-IIIT Pets (1 model, 1 seed)." in text
     assert text.index("| Model | Family | Params") < text.index("| Model | Family | Weights")
     below_conditions = text.split("## Conditions")[1].split("\n## ")
     assert below_conditions[1].startswith("Fine-tuned\n\nMeasured here: mean over seeds")
@@ -104,7 +104,7 @@ def test_the_check_of_a_set_that_only_was_trained_on_has_its_heading(tmp_path):
 
 def test_weights_that_nobody_released_are_not_called_so(tmp_path):
     text = write([evaluate_record(), evaluate_record(weights="sha256 0123456789abcdef")], tmp_path)
-    assert "Of 2 checkpoints evaluated" in text
+    assert "Evaluated on ImageNet (ILSVRC-2012) (2 checkpoints)." in text
     assert "**Accuracy of given weights against inference compute.**" in text
     assert "released checkpoint" not in text.split("## What these numbers cannot show")[0]
 

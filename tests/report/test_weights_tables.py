@@ -1,8 +1,8 @@
-from synthetic_protocols import BIT, VIT, evaluate_record, fewshot_record, predictions_of
+from synthetic_protocols import BIT, VIT, evaluate_record, fewshot_record, finetune_record, predictions_of
 
 from bench.analyse.study import study
-from bench.report.leads_table import leads_table
 from bench.report.markdown import render_table
+from bench.report.strata_table import strata_table
 from bench.report.weights_tables import USUAL_CAUSES, evaluate_table, fewshot_table, record_notes
 
 AUGREG, GOOG = "vit_base_patch16_224.augreg_in21k_ft_in1k", "resnetv2_50x1_bit.goog_in21k_ft_in1k"
@@ -88,32 +88,50 @@ def test_fewshot_table_whole():
             f"| BiT-M R50x1 | CNN | {BIT} | ImageNet-21k | CIFAR-100 | 224 | pooled | 2048 | yes² | 50.0 ± 1.0³ "
             "| 51.0 ± 1.0³ | 55.0 ± 1.0³ | 56.0 ± 1.0³ |",
             "",
-            "¹ not measured with so many images a class<br>² has seen them<br>³ one draw: the interval is over test "
+            "¹ not measured with so many images a class<br>² has seen them<br>³ one run: the interval is over test "
             "images alone",
         ]
     )
 
 
-def test_leads_table_whole():
-    better, worse = evaluate_record(correct=800, images=1000), evaluate_record(GOOG, 780, 1000)
+def paired(better, worse):
+    """Two checkpoints of which the first gets 20 images right that the second does not, and none the other way."""
     frames = {
         better.cell_id: predictions_of([True] * 800 + [False] * 200),
         worse.cell_id: predictions_of([True] * 780 + [False] * 220),
     }
-    assert render_table(leads_table(protocols(better, worse, predictions=frames.get))) == "\n".join(
+    return protocols(better, worse, predictions=frames.get)
+
+
+def test_strata_table_whole():
+    # exact McNemar: 2 x 0.5^20 = 2e-6
+    better, worse = evaluate_record(correct=800, images=1000), evaluate_record(GOOG, 780, 1000)
+    table = strata_table(paired(better, worse))
+    assert render_table(table) == "\n".join(
         [
-            "| Data set | Protocol | Pre-training data | First | Second | First [%] | Second [%] | Difference [points] "
-            "| Interval or p | Pairs | First is |",
-            "|:---|:---|:---|:---|:---|---:|---:|---:|---:|---:|:---|",
-            "| ImageNet (ILSVRC-2012) | evaluated | ImageNet-21k then ImageNet-1k | ViT-B/16 | BiT-M R50x1 | 80.0 "
-            "| 78.0 | +2.0 | p &lt; 0.001¹ | 1 | ahead |",
-            "",
-            "¹ exact McNemar test, corrected for the pairs",
+            "| Data set | Protocol | Pre-training data | Compared | Best | Best [%] | Not separable from it |",
+            "|:---|:---|:---|---:|:---|---:|:---|",
+            "| ImageNet (ILSVRC-2012) | evaluated | ImageNet-21k then ImageNet-1k | 2 | ViT-B/16 | 80.0 | none |",
         ]
     )
-    alone = render_table(leads_table(protocols(better, worse)))
-    assert "n/a¹ | 1 | not decided |" in alone
-    assert "no paired predictions to test" in alone
+    assert set(table.rows[0][3].records) == {better.cell_id, worse.cell_id}
+    assert table.rows[0][5].records == (better.cell_id,)
+
+
+def test_without_paired_predictions_near_checkpoints_are_not_separable():
+    # unpaired: 2.0 points with a standard error of 1.8
+    alone = render_table(
+        strata_table(protocols(evaluate_record(correct=800, images=1000), evaluate_record(GOOG, 780, 1000)))
+    )
+    assert "| 2 | ViT-B/16 | 80.0 | BiT-M R50x1 |" in alone
+
+
+def test_an_unstable_checkpoint_is_in_no_ranking_and_named_at_the_foot():
+    seeds = [finetune_record(VIT, top1, "pets", i) for i, top1 in enumerate((70.0, 88.0, 89.0))]
+    seeds += [finetune_record(BIT, 80.0, "pets", i) for i in range(3)]
+    table = strata_table(protocols(*seeds))
+    assert [cell.text for cell in table.rows[0][3:]] == ["1", "BiT-M R50x1", "80.0", "none"]
+    assert table.notes == ("not ranked for unstable seeds: ViT-B/16",)
 
 
 def test_notes_of_records_are_told_once_with_their_rows():
@@ -130,4 +148,4 @@ def test_notes_of_records_are_told_once_with_their_rows():
 def test_nothing_measured_makes_no_table():
     assert evaluate_table(protocols()) is None
     assert fewshot_table(protocols()) is None
-    assert leads_table(protocols(evaluate_record())) is None
+    assert strata_table(protocols(evaluate_record())) is None

@@ -13,6 +13,7 @@ from synthetic_protocols import (
 )
 
 from bench.analyse.study import study
+from bench.catalog.task_sets import vtab_tasks
 from bench.report.wording import finding
 
 AUGREG, GOOG = "vit_base_patch16_224.augreg_in21k_ft_in1k", "resnetv2_50x1_bit.goog_in21k_ft_in1k"
@@ -42,41 +43,55 @@ def test_evaluated_checkpoints_are_compared_by_the_paired_test():
         worse.cell_id: predictions_of([True] * 780 + [False] * 220),
     }
     assert told(better, worse, predictions=frames.get) == (
-        f"Of 2 released checkpoints evaluated on {IMAGENET}, among weights pre-trained on ImageNet-21k then "
-        "ImageNet-1k, "
-        f"ViT-B/16 (ViT) is ahead of BiT-M R50x1 (CNN) by 2.0 points on {IMAGENET} (exact McNemar test, p &lt; 0.001). "
-        "None has a published figure to be checked against."
+        f"Evaluated on {IMAGENET} (2 released checkpoints). Among weights pre-trained on ImageNet-21k then "
+        f"ImageNet-1k: ViT-B/16 has 80.0 % on {IMAGENET}, ahead of the other one. None has a published figure to be "
+        "checked against."
     )
 
 
-def test_without_predictions_near_checkpoints_are_not_ranked():
-    assert (
-        f"the order of ViT-B/16 (ViT) and BiT-M R50x1 (CNN) is not decided on {IMAGENET} (+2.0 points, one run "
-        "each and "
-        "no paired predictions to test)"
-    ) in told(evaluate_record(AUGREG, 800, 1000), evaluate_record(GOOG, 780, 1000))
+def test_without_predictions_near_checkpoints_are_not_separable():
+    text = told(evaluate_record(AUGREG, 800, 1000), evaluate_record(GOOG, 780, 1000))
+    assert f"ViT-B/16 has 80.0 % on {IMAGENET}, not separable from BiT-M R50x1." in text
+    assert "ahead" not in text
 
 
 def test_other_pretraining_data_are_not_compared_in_the_finding():
     text = told(evaluate_record(AUGREG, 900, 1000), evaluate_record("resnet50.a1_in1k", 700, 1000))
     assert "ahead" not in text
-    assert (
-        f"among weights pre-trained on ImageNet-1k, ResNet-50 (CNN) alone has 70.0 % [67.1, 72.8] on {IMAGENET}" in text
+    assert f"Among weights pre-trained on ImageNet-1k: ResNet-50 alone has 70.0 % on {IMAGENET}." in text
+
+
+def test_where_one_of_two_is_unstable_the_other_alone_is_ranked():
+    unstable = [finetune_record(VIT, top1, "pets", i) for i, top1 in enumerate((70.0, 88.0, 89.0))]
+    assert "only BiT-M R50x1 is ranked on Oxford-IIIT Pets (80.0 %): ViT-B/16 has unstable seeds." in told(
+        *unstable, *seeds(BIT, 80.0)
     )
+    others = [finetune_record(VIT_LARGE, top1, "pets", i) for i, top1 in enumerate((70.0, 88.0, 89.0))]
+    assert "ViT-B/16 and ViT-L/16 have unstable seeds." in told(*unstable, *others, *seeds(BIT, 80.0))
+    assert "none is ranked on Oxford-IIIT Pets (unstable seeds)." in told(*unstable)
+    assert (
+        "BiT-M R50x1 has 80.0 % on Oxford-IIIT Pets, ahead of the other one (not ranked for unstable seeds: ViT-B/16)."
+        in told(*unstable, *seeds(BIT, 80.0), *seeds(VIT_LARGE, 60.0))
+    )
+
+
+def test_unstable_draws_of_few_shots_are_called_draws():
+    text = told(fewshot_record(VIT, 60.0, spread=9.0), fewshot_record(BIT, 60.0, spread=0.1))
+    assert "ViT-B/16 has unstable draws." in text
 
 
 def test_public_weights_of_unknown_origin_lead_nothing():
     text = told(evaluate_record("vit_base_patch16_224.robbyant", 900, 1000))
-    assert "none has pre-training data that the catalog knows, so nothing is compared" in text
+    assert "None has pre-training data that the catalog knows, so nothing is compared" in text
 
 
 def test_a_users_file_is_in_the_finding_with_its_owners_words_or_that_there_are_none():
     own = {"weights": "sha256 0123456789abcdef"}
-    assert "among files whose pre-training data are not stated, ViT-B/16 file 01234567 (ViT) alone has 90.0 %" in told(
+    assert "Among files whose pre-training data are not stated: ViT-B/16 file 01234567 alone has 90.0 %" in told(
         evaluate_record(AUGREG, 900, 1000, **own)
     )
     said = evaluate_record(AUGREG, 900, 1000, values={"pretraining": "our shop"}, **own)
-    assert "among files pre-trained, as their owner says, on our shop, ViT-B/16 file" in told(said)
+    assert "Among files pre-trained, as their owner says, on our shop: ViT-B/16 file" in told(said)
 
 
 def test_a_few_shot_line_says_which_sets_have_classes_with_fewer_images():
@@ -95,36 +110,59 @@ def test_a_self_check_that_differs_is_in_the_finding():
 def test_pretraining_helps_as_far_as_the_interval_allows():
     text = told(*seeds(VIT, 90.0), *seeds(VIT, 50.0, weights="random"))
     assert (
-        "Pretrained weights beat the same model from scratch for ViT-B/16 on Oxford-IIIT Pets (+40.0 points "
+        "Pretrained weights against the same model from scratch: ahead for ViT-B/16 on Oxford-IIIT Pets (+40.0 points "
         "[38.1, 41.9])."
     ) in text
 
 
 def test_pretraining_that_does_not_help_is_told_too():
-    behind = told(*seeds(VIT, 50.0), *seeds(VIT, 90.0, weights="random"))
-    assert "Pretrained weights are behind the same model from scratch for ViT-B/16" in behind
-    undecided = told(*seeds(VIT, 90.0, step=3.0), *seeds(VIT, 89.0, step=3.0, weights="random"))
-    assert "Whether pretrained weights beat the same model from scratch is not decided for ViT-B/16" in undecided
+    def scratch(pretrained, random, step=0.0):
+        return told(*seeds(VIT, pretrained, step=step), *seeds(VIT, random, step=step, weights="random"))
+
+    said = "Pretrained weights against the same model from scratch: "
+    assert f"{said}behind for ViT-B/16 on Oxford-IIIT Pets (−40.0 points" in scratch(50.0, 90.0)
+    assert f"{said}undecided for ViT-B/16 on Oxford-IIIT Pets (+1.0 points" in scratch(90.0, 89.0, step=3.0)
+    assert f"{said}unstable seeds for ViT-B/16 on Oxford-IIIT Pets." in scratch(60.0, 50.0, step=6.0)
     alone = told(finetune_record(VIT, 90.0, "pets"), finetune_record(VIT, 50.0, "pets", weights="random"))
-    assert "is not decided for ViT-B/16 on Oxford-IIIT Pets (+40.0 points, one seed)" in alone
+    assert f"{said}one seed for ViT-B/16 on Oxford-IIIT Pets." in alone
 
 
 def test_the_mean_of_the_five_sets_comes_first():
     text = told(*transfer_like())
     assert text.startswith(
-        "Of 5 models fine-tuned on 5 data sets (3 seeds), among weights pre-trained on ImageNet-21k, "
+        "Fine-tuned on 5 data sets (5 models, 3 seeds). Among weights pre-trained on ImageNet-21k: ViT-L/16 has "
     )
     assert text.index("on the mean of the five sets") < text.index("on CIFAR-10")
-    assert "corrected for 8 pairs" in text  # 2 ViTs, 1 hybrid and 2 CNNs: 2 + 4 + 2
 
 
 def test_few_shot_speaks_of_five_shots_and_overlap():
     text = told(fewshot_record(VIT, 80.0, spread=0.1), fewshot_record(BIT, 60.0, spread=0.1, values={"overlap": True}))
     assert text.startswith(
-        "Linear 5-shot on frozen features (λ by leave-one-out): of 2 checkpoints on CIFAR-100, among "
+        "Linear 5-shot on frozen features (λ by leave-one-out; 2 checkpoints on CIFAR-100). Among weights "
     )
-    assert "ViT-B/16 (ViT) is ahead of BiT-M R50x1 (CNN) by 20.0 points on CIFAR-100" in text
+    assert "ViT-B/16 has 81.0 % on CIFAR-100, ahead of the other one." in text
     assert text.endswith("Rows marked overlap have seen images or classes of the set before.")
+
+
+def vtab(model, top1, count=19):
+    return [finetune_record(model, top1, name, seed) for name in vtab_tasks()[:count] for seed in range(2)]
+
+
+def test_vtab_is_told_by_mean_rank_and_interquartile_mean_without_a_leader():
+    assert told(*vtab(BIT, 60.0), *vtab(VIT, 70.0)) == (
+        "VTAB, mean rank and interquartile mean over 19 tasks (bootstrap over tasks): ViT-B/16 1.0 and 70.0 % "
+        "[70.0, 70.0]; BiT-M R50x1 2.0 and 60.0 % [60.0, 60.0]."
+    )
+
+
+def test_fewer_than_eight_tasks_are_a_mean_that_is_no_vtab_score():
+    text = told(*vtab(BIT, 60.0, 7), *vtab(VIT, 70.0, 7))
+    assert text.startswith("The mean of 7 VTAB tasks, which is no VTAB score: ViT-B/16 70.0 % [")
+    assert "; BiT-M R50x1 60.0 % [" in text
+
+
+def test_one_model_on_all_tasks_has_its_vtab_score():
+    assert told(*vtab(VIT, 70.0)).startswith("VTAB (19 tasks): ViT-B/16 70.0 % [69.")
 
 
 def test_all_skipped_says_so_with_the_reason():

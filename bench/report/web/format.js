@@ -27,13 +27,6 @@ const FORMS = {
   },
 };
 
-// A share in percent; one of a thousand draws cannot tell rare from never.
-function chanceWords(share) {
-  const percent = 100 * share;
-  if (percent < 1) return "< 1 %";
-  return percent > 99 ? "> 99 %" : `${percent.toFixed(0)} %`;
-}
-
 function tickText(value, form) {
   const text = FORMS[form](value);
   return text.includes(".") ? text.replace(/(\.\d*?)0+(?=\D|$)/, "$1").replace(/\.(?=\D|$)/, "") : text;

@@ -7,7 +7,7 @@ import gzip
 import json
 import math
 
-from bench.analyse.identity import family_rank
+from bench.catalog.identity import family_rank
 from bench.report.style import BLUE, GREEN, GREY, VERMILION, family_style
 from bench.report.web.plot_data import LAYERS, Axis, Plot, PlotPoint, Value
 from bench.report.web.record_index import RecordIndex
@@ -72,7 +72,6 @@ def _point(point: PlotPoint, index: RecordIndex) -> dict[str, object]:
         "facts": point.facts,
         "values": {key: _value(value, index) for key, value in point.values.items()},
         "along": dict(point.along),
-        "onFront": {axes: _rounded(chance) for axes, chance in point.front_probability.items()},
     }
 
 

@@ -2,7 +2,6 @@
 
 const MOST_BARS = 300; // points; with more, bars would hide them
 const MOST_LINES = 60; // with more, none is told from another
-const LEAST_CHANCE = 0.02; // a fainter disc would not be seen
 const MOST_NAMES = 14; // points of fronts that are named on the plot
 const NARROW = 560; // px: below, the plot says less
 const HEIGHT = 520; // px
@@ -101,7 +100,7 @@ class Plot {
     this.ranges = { x: this.range(shown, "x"), y: this.range(shown, "y") };
     const fronts = this.fronts(shown);
     const traces = [
-      ...this.discs(shown), ...this.lines(shown), ...this.frontTraces(fronts), ...this.pointTraces(shown),
+      ...this.lines(shown), ...this.frontTraces(fronts), ...this.pointTraces(shown),
       ...this.ring(shown),
     ];
     const config = { responsive: true, displayModeBar: false, displaylogo: false, doubleClick: "reset" };
@@ -141,25 +140,6 @@ class Plot {
     return traces;
   }
 
-  // How likely a point is on the front of the two axes: a grey disc behind it, the darker the likelier.
-  discs(shown) {
-    const graded = shown.filter((one) => this.chance(one) >= LEAST_CHANCE);
-    if (!graded.length || !document.getElementById("show-front").checked) return [];
-    return [{
-      type: "scatter", mode: "markers", hoverinfo: "skip", name: "chance of being on the front",
-      x: graded.map((one) => one.x.value), y: graded.map((one) => one.y.value),
-      marker: {
-        size: 24, color: this.palette().muted, line: { width: 0 },
-        opacity: graded.map((one) => 0.55 * this.chance(one)),
-      },
-    }];
-  }
-
-  chance({ point }) {
-    const [x, y] = [this.axis("x").key, this.axis("y").key];
-    return point.onFront[`${x}|${y}`] ?? point.onFront[`${y}|${x}`];
-  }
-
   isMixed(shown) {
     return new Set(shown.map(({ point }) => point.layer)).size > 1;
   }
@@ -185,12 +165,13 @@ class Plot {
     });
   }
 
-  // One front for each kind of number and each set of conditions: values that were measured otherwise are not ranked.
+  // One front for each kind of number and each set of conditions: what was measured otherwise is not ranked with it,
+  // unstable seeds not at all.
   fronts(shown) {
     const [x, y] = [this.axis("x"), this.axis("y")];
     if (!document.getElementById("show-front").checked || !x.better || !y.better || x === y) return [];
     const groups = new Map();
-    for (const one of shown) {
+    for (const one of shown.filter((point) => point.x.rankedWith !== null && point.y.rankedWith !== null)) {
       const key = [one.point.layer, one.x.rankedWith, one.y.rankedWith].join(" ");
       groups.set(key, [...(groups.get(key) ?? []), one]);
     }

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from bench.analyse.intervals import Interval
+from bench.analyse.intervals import Interval, SeedGroup
+from bench.report.formats import percent
 
 Layer = Literal["measured", "paper", "timm"]
 Form = Literal["percent", "si", "number", "exponent"]  # how numbers along an axis are written
@@ -38,13 +39,16 @@ class Axis:
 
 @dataclass(frozen=True)
 class Value:
-    """Where a point lies on an axis, unrounded in the axis's unit, and where that number comes from."""
+    """Where a point lies on an axis, unrounded in the axis's unit, and where that number comes from.
+
+    ranked_with: values of another name (device, batch size) are on a front of their own; None is on no front.
+    """
 
     value: float
     bar: tuple[float, float] | None = None  # its 95 % interval; None draws none
     conditions: str = ""  # plain
     records: tuple[str, ...] = ()
-    ranked_with: str = ""  # values of another name (device, batch size) are on a front of their own
+    ranked_with: str | None = ""
 
 
 @dataclass(frozen=True)
@@ -53,8 +57,7 @@ class PlotPoint:
 
     values: by axis; a key `axis@other` is used instead of `axis` where the other coordinate is `other` (the training
     compute of a model differs between data sets). along: axis -> the line that joins this point with others of its
-    model; a point that is not main is shown along these axes alone. front_probability: by `x|y`, the chance that the
-    point is on the front of these two axes, in [0, 1].
+    model; a point that is not main is shown along these axes alone.
     """
 
     label: str
@@ -64,7 +67,6 @@ class PlotPoint:
     is_main: bool = True
     facts: tuple[tuple[str, str], ...] = ()
     along: Mapping[str, str] = field(default_factory=dict)
-    front_probability: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -127,6 +129,14 @@ def accuracy_axis(key: str, title: str, note: str = "") -> Axis:
 def bar_of(interval: Interval | None) -> tuple[float, float] | None:
     """The ends of an interval, for a bar."""
     return None if interval is None else (interval.low, interval.high)
+
+
+def accuracy_value(group: SeedGroup, interval: Interval, conditions: str, ids: tuple[str, ...]) -> Value:
+    """Mean with its bar; the median without one where seeds are unstable, which the conditions then say."""
+    if group.is_unstable:
+        seeds = ", ".join(percent(value) for value in sorted(group.values_pct))
+        return Value(group.median_pct, None, f"unstable seeds, their median: {seeds} %; {conditions}", ids, None)
+    return Value(interval.estimate, bar_of(interval), conditions, ids)
 
 
 def is_drawable(value: Value) -> bool:

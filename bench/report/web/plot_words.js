@@ -29,8 +29,6 @@ class PlotWords {
       const measured = this.records.summary(one[name].records);
       if (measured) rows.push(["", measured]);
     }
-    const chance = this.plot.chance(one);
-    if (chance !== undefined) rows.push(["Chance of being on the front", chanceWords(chance)]);
     return [...rows, ...one.point.facts];
   }
 

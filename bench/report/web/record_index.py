@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from bench.analyse.frame import machine_of
+from bench.store.frame import machine_of
 from bench.store.record import Record
 
 

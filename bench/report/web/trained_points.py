@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from bench.analyse.identity import identify_dataset
 from bench.analyse.intervals import contrast_interval
 from bench.analyse.scores import RunKey, Score
 from bench.analyse.speeds import Memory, Speed
 from bench.analyse.study import Row, Study
 from bench.analyse.trials import SweptModel
-from bench.report.figures import finding_sets
+from bench.catalog.identity import identify_dataset
+from bench.report.figures import finding_sets, is_stable
 from bench.report.formats import counted, fixed, learning_rate, listed, significant
-from bench.report.web.plot_data import Axis, PlotPoint, Value, accuracy_axis, bar_of
+from bench.report.web.plot_data import Axis, PlotPoint, Value, accuracy_axis, accuracy_value, bar_of
 from bench.units import GIGA
 
 _MEAN = "top1:mean"
@@ -64,19 +64,14 @@ def timing_values(speed: Speed | None, memory: Memory | None) -> dict[str, Value
         threads = f"{counted(int(speed.conditions[2]), 'thread')}, " if speed.conditions[2] else ""
         taken = f"{counted(speed.processes, 'process', 'processes')}, machine {speed.machine}, {threads}{software}"
         alike = " ".join((speed.key.device, speed.machine, *speed.conditions[1:]))
-        if speed.throughput_median is not None:
-            interval = speed.throughput_img_per_s
-            values["throughput"] = Value(
-                interval.estimate if interval else speed.throughput_median,
-                bar_of(interval),
-                f"batch {speed.batch_size}, {taken}",
-                speed.cell_ids,
-                f"batch {speed.batch_size}, {alike}",
-            )
-        if speed.latency_p50_median is not None:
-            interval = speed.latency_p50_ms
-            estimate = interval.estimate if interval else speed.latency_p50_median
-            values["latency_p50"] = Value(estimate, bar_of(interval), f"batch 1, {taken}", speed.cell_ids, alike)
+        batch = f"batch {speed.batch_size}"
+        for axis, timed, at, ranked in (
+            ("throughput", speed.throughput, batch, f"{batch}, {alike}"),
+            ("latency_p50", speed.latency, "batch 1", alike),
+        ):
+            if timed is not None:
+                bar = bar_of(timed.interval)
+                values[axis] = Value(timed.median, bar, f"{at}, {taken}", speed.cell_ids, ranked)
     if memory is not None:
         where = f"batch {memory.batch_size}, machine {memory.machine}"
         values[f"memory_{memory.kind}"] = Value(memory.peak_mib, None, where, memory.cell_ids, where)
@@ -88,7 +83,7 @@ def _row_point(row: Row, study: Study) -> PlotPoint:
     for dataset, score in row.scores.items():
         values |= _score_values(score, dataset)
     names = finding_sets(study)
-    if len(names) > 1 and all(name in row.scores for name in names):
+    if len(names) > 1 and all(is_stable(row, name) for name in names):
         values |= _mean_values([row.scores[name] for name in names])
     along = {axis: row.label for axis in ("train_images", "train_flop") if row.scores}
     return PlotPoint(row.label, row.identity.family, "measured", values, facts=key_facts(row.key), along=along)
@@ -120,7 +115,7 @@ def _score_values(score: Score, dataset: str) -> dict[str, Value]:
         f"interval: {score.interval.method}"
     )
     values = {
-        accuracy: Value(score.interval.estimate, bar_of(score.interval), conditions, ids),
+        accuracy: accuracy_value(score.group, score.interval, conditions, ids),
         f"train_flop@{accuracy}": Value(score.train_flop, None, "3 × FLOPs × images seen", ids),
         f"train_images@{accuracy}": Value(float(score.train_images)),
     }

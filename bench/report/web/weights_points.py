@@ -7,17 +7,16 @@ from collections.abc import Mapping
 from bench.analyse.evaluated import Evaluation
 from bench.analyse.fewshots import FewshotScore, headline_setting
 from bench.analyse.finetuned import FinetuneScore
-from bench.analyse.identity import identify_dataset
 from bench.analyse.intervals import Interval
-from bench.analyse.leads import Scored
-from bench.analyse.means import set_mean
+from bench.analyse.means import Scored, set_mean
 from bench.analyse.protocols import Protocols, finetuned_by_subject
 from bench.analyse.scores import RunKey
 from bench.analyse.study import Row, Study
-from bench.analyse.task_sets import in_order
 from bench.analyse.weights import PUBLIC, Subject, pretraining_of
+from bench.catalog.identity import identify_dataset
+from bench.catalog.task_sets import in_order
 from bench.report.formats import counted, fixed, learning_rate
-from bench.report.web.plot_data import Axis, PlotPoint, Value, accuracy_axis, bar_of
+from bench.report.web.plot_data import Axis, PlotPoint, Value, accuracy_axis, accuracy_value, bar_of
 from bench.report.web.trained_points import key_facts, timing_values
 from bench.report.weights_tables import rule_words
 from bench.units import EXA
@@ -134,7 +133,7 @@ def _finetuned_values(one: FinetuneScore) -> dict[str, Value]:
         f"{learning_rate(one.learning_rate)}, batch {one.batch_size}, {fixed(one.steps, 0)} steps"
     )
     key = f"finetuned:{one.dataset}"
-    values = {**_model_values(one, one.params), key: _accuracy(one.interval, conditions, one.cell_ids)}
+    values = {**_model_values(one, one.params), key: accuracy_value(one.group, one.interval, conditions, one.cell_ids)}
     if one.train_flop:
         values[f"train_flop@{key}"] = Value(one.train_flop, None, "3 × FLOPs × images seen", one.cell_ids)
     if one.train_img_per_s:
@@ -150,7 +149,7 @@ def _fewshot_values(one: FewshotScore) -> dict[str, Value]:
     key = f"fewshot:{one.dataset}"
     return {
         **_model_values(one, one.params),
-        key: _accuracy(one.interval, conditions, one.cell_ids),
+        key: accuracy_value(one.group, one.interval, conditions, one.cell_ids),
         f"shots@{key}": Value(float(one.shots), None, "", one.cell_ids),
     }
 

@@ -51,7 +51,7 @@ def test_records_tell_task_day_commit_and_machine_and_machines_may_share_an_id()
 
 def test_a_point_keeps_its_bar_conditions_and_records():
     value = Value(85.23333333333333, (82.7, 87.7), "3 seeds", ("x", "y"), "batch 64")
-    point = PlotPoint("ViT S", "vit", "measured", {"top1": value}, front_probability={"macs|top1": 0.93})
+    point = PlotPoint("ViT S", "vit", "measured", {"top1": value})
     plot = Plot((accuracy_axis("top1", "Top-1"),), (point,), "macs", "top1")
     drawn = plot_payload(plot, RecordIndex())
     assert drawn["points"] == [
@@ -71,7 +71,6 @@ def test_a_point_keeps_its_bar_conditions_and_records():
                 }
             },
             "along": {},
-            "onFront": {"macs|top1": 0.93},
         }
     ]
 

@@ -1,0 +1,56 @@
+from records import record
+
+from bench.store.frame import preflight_frame
+from bench.store.preflights import BadImage, preflights
+
+FOUND = {
+    "images": 10,
+    "parts": {"train": 8, "test": 2},
+    "missing_parts": ["validation"],
+    "split_made_here": True,
+    "bad": [{"key": "a.jpg", "part": "train", "reason": "truncated"}],
+    "bad_share": 0.1,
+    "converted": {"grey": 3, "CMYK": 0},
+    "wrong_extension": {"count": 60, "keys": ["b.png"]},
+    "tiny_classes": [{"class_name": "auk", "part": "test", "images": 1}],
+    "classes_missing": {"test": ["wren"], "train": []},
+    "exact_duplicates": {"count": 2, "images": 4, "across_parts": 1, "labels_differ": 1,
+                         "twins_in_other_parts": {"test": 1}, "complete": True,
+                         "groups": [{"keys": ["a", "b"], "across_parts": True, "labels_differ": True}]},
+    "near_duplicates": {"count": 0, "images": 0, "across_parts": 0, "labels_differ": 0, "twins_in_other_parts": {},
+                        "complete": False, "groups": []},
+    "width_px": {"min": 1, "max": 9},
+    "height_px": {"min": 2, "max": 8},
+    "img_per_s": 5.0,
+    "notes": ["one note"],
+}  # fmt: skip
+
+
+def checked(dataset="birds", fingerprint="f", started_at="2026-01-01T00:00:00Z", **values):
+    cell = {"task": "preflight", "metric_version": 1, "dataset": dataset, "fingerprint": fingerprint}
+    return record(cell, {**FOUND, **values}, started_at=started_at)
+
+
+def test_findings_are_read_as_they_were_stored():
+    (one,) = preflights(preflight_frame([checked()]))
+    assert (one.images, one.parts, one.bad) == (10, {"train": 8, "test": 2}, (BadImage("a.jpg", "train", "truncated"),))
+    assert (one.converted, one.wrong_extensions, one.wrong_extension_keys) == ({"grey": 3}, 60, ("b.png",))
+    assert (one.tiny_classes, one.classes_missing) == ((("auk", "test", 1),), {"test": ("wren",)})
+    assert (one.exact.count, one.exact.groups, one.exact.labels_differ) == (2, ((("a", "b"), True),), 1)
+    assert (one.near.is_complete, one.split_made_here, one.notes) == (False, True, ("one note",))
+
+
+def test_duplicates_across_parts_are_what_crosses():
+    assert preflights(preflight_frame([checked()]))[0].crosses_parts
+    inside = {**FOUND["exact_duplicates"], "across_parts": 0}
+    assert not preflights(preflight_frame([checked(exact_duplicates=inside)]))[0].crosses_parts
+
+
+def test_the_newest_check_of_a_set_counts():
+    old, new = checked(fingerprint="a", images=1), checked(fingerprint="b", started_at="2026-02-01T00:00:00Z")
+    assert [one.images for one in preflights(preflight_frame([new, old]))] == [10]
+
+
+def test_a_look_that_found_nothing_is_read_too():
+    (one,) = preflights(preflight_frame([record({"task": "preflight", "dataset": "empty", "fingerprint": ""}, {})]))
+    assert (one.images, one.bad, one.exact.count, one.exact.is_complete, one.crosses_parts) == (0, (), 0, True, False)
