@@ -166,7 +166,7 @@ def _strata_words(protocols: Protocols, protocol: str) -> str:
     found = protocols.strata[protocol]
     if not found:
         return "None has pre-training data that the catalog knows, so nothing is compared."
-    ordered = sorted(found, key=lambda one: len(one.means) < 2)
+    ordered = sorted(found, key=lambda one: one.best.compared < 2)  # what decides something comes first
     by_pretraining: dict[str, list[str]] = defaultdict(list)
     for one in ordered[:_MOST_TOLD]:
         by_pretraining[one.pretraining].append(stratum_words(protocols, one))

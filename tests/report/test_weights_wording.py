@@ -75,6 +75,12 @@ def test_where_one_of_two_is_unstable_the_other_alone_is_ranked():
     )
 
 
+def test_a_set_with_two_ranked_models_is_told_before_one_where_nothing_is_compared():
+    unstable = [finetune_record(VIT, top1, "cifar10", i) for i, top1 in enumerate((70.0, 88.0, 89.0))]
+    text = told(*unstable, *seeds(BIT, 80.0, "cifar10"), *seeds(VIT, 90.0), *seeds(BIT, 80.0))
+    assert text.index("ViT-B/16 has 90.0 % on Oxford-IIIT Pets") < text.index("only BiT-M R50x1 is ranked on CIFAR-10")
+
+
 def test_unstable_draws_of_few_shots_are_called_draws():
     text = told(fewshot_record(VIT, 60.0, spread=9.0), fewshot_record(BIT, 60.0, spread=0.1))
     assert "ViT-B/16 has unstable draws." in text
