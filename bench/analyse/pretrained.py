@@ -173,6 +173,11 @@ class Control(Outcome):
     identity: ModelIdentity | None
     budget_gflop: float | None = None
 
+    @property
+    def title(self) -> str:
+        """Its kind, and the compute where that is a training's own. Plain."""
+        return self.kind if self.budget_gflop is None else f"{self.kind}, {self.budget_gflop:g} GFLOP"
+
 
 @dataclass(frozen=True)
 class PretrainStudy:

@@ -157,12 +157,12 @@ def _point(one: Transfer, x: float, dataset: str) -> Point:
 def _levels(
     study: PretrainStudy, way: Way, own: dict[str, list[Transfer]], axis: Axis, scale: Scale, dataset: str
 ) -> list[Line]:
-    """The controls of the models in a panel, as levels across it."""
+    """The controls of the models in a panel, as levels across it; one of a budget of its own is in the table alone."""
     places = [place_of(one, axis) / scale.factor for found in own.values() for one in found]
     levels = []
     for control in study.controls:
         is_own = control.identity is not None and control.identity.name in own and control.way == way
-        if not is_own and control.kind != "pixels":
+        if control.budget_gflop is not None or not (is_own or control.kind == "pixels"):
             continue
         levels.append(_level(control, (min(places), max(places)), dataset))
     return levels

@@ -103,7 +103,7 @@ def transfer_table(study: PretrainStudy, way: Way) -> Table | None:
         if control.way in (way, ""):
             title = control.identity.title if control.identity else "logistic regression"
             rows.append(
-                _sets_row(title, "on pixels" if control.kind == "pixels" else control.kind, control, study, notes)
+                _sets_row(title, "on pixels" if control.kind == "pixels" else control.title, control, study, notes)
             )
     return Table(f"transfer_{way.replace('-', '_')}", tuple(heads), tuple(rows), tuple(notes.texts))
 
@@ -196,7 +196,7 @@ def pretraining_gains_table(study: PretrainStudy) -> Table | None:
     rows = []
     by_row: dict[tuple[str, str, str], dict[str, Gain]] = {}
     for gain in found:
-        place = gain.transfer.way, gain.transfer.point.key.model, gain.control.kind
+        place = gain.transfer.way, gain.transfer.point.key.model, gain.control.title
         by_row.setdefault(place, {})[gain.dataset] = gain
     for (way, _, kind), own in by_row.items():
         row = [Cell(own[""].transfer.point.identity.title), Cell(way_words(way)), Cell(kind)]

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from bench.analyse.differences import not_separable
-from bench.analyse.pretrained import FINETUNED, PretrainStudy, Transfer, Way
+from bench.analyse.pretrained import FINETUNED, Control, PretrainStudy, Transfer, Way
 from bench.analyse.pretraining_contrasts import Meeting, at_largest, gains, meetings
 from bench.catalog.identity import identify_dataset
 from bench.report.accuracy_cells import rivals_words, unranked_words, verdicts_words
@@ -114,10 +114,11 @@ def _gain_sentences(study: PretrainStudy, way: Way) -> list[str]:
     found = [gain for gain in gains(study, way) if gain.difference.verdict != "one seed"]
     inside = [name for name in study.datasets if name not in study.averaged]
     sentences = []
-    for kind in dict.fromkeys(gain.control.kind for gain in found):
-        over = f"Pretraining over {control_words(kind)}, on the {mean_words(study)}"
+    for title in dict.fromkeys(gain.control.title for gain in found):
+        own_kind = [gain for gain in found if gain.control.title == title]
+        over = f"Pretraining over {control_words(own_kind[0].control)}, on the {mean_words(study)}"
         for name in ("", *inside):
-            own = [gain for gain in found if gain.control.kind == kind and gain.dataset == name]
+            own = [gain for gain in own_kind if gain.dataset == name]
             told = [
                 f"{word} {listed(_title(gain.transfer) for gain in own if gain.difference.verdict == verdict)}"
                 for verdict, word in (("ahead", "raises"), ("behind", "lowers"), ("not decided", "undecided for"),
@@ -133,14 +134,15 @@ def _set_title(name: str) -> str:
     return escape(identify_dataset(name).title)
 
 
-def control_words(kind: str) -> str:
+def control_words(control: Control) -> str:
     """What a control is, for a sentence."""
+    if control.budget_gflop is not None:
+        return f"training from random weights at equal total compute ({control.budget_gflop:g} GFLOP)"
     return {
         "from scratch": "the same fine-tuning steps from random weights",
-        "equal compute": "training from random weights at equal total compute",
         "random features": "features of random weights",
         "pixels": "logistic regression on pixels",
-    }[kind]
+    }[control.kind]
 
 
 def pretraining_limits(study: PretrainStudy | None) -> list[str]:
