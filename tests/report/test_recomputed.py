@@ -29,17 +29,15 @@ def records(suite):
 
 @cache
 def pretraining_seeds(suite):
-    runs = (one for one in records(suite).values() if one["cell"]["task"] == "pretrain")
-    return {one["values"]["weights_sha256"]: one["cell"]["seed"] for one in runs}
+    cells = ((one["cell"], one["values"]) for one in records(suite).values())
+    return {values["weights_sha256"]: cell["seed"] for cell, values in cells if cell["task"] == "pretrain"}
 
 
 @cache
 def right_answers(suite, cell_id):
     path = ROOT / "results" / suite / "predictions" / f"{cell_id}.parquet"
-    if not path.exists():
-        return None
-    frame = pd.read_parquet(path).sort_values("key")
-    return (frame["label"] == frame["prediction"]).to_numpy(float)
+    frame = pd.read_parquet(path).sort_values("key") if path.exists() else None
+    return None if frame is None else (frame["label"] == frame["prediction"]).to_numpy(float)
 
 
 def entries(suite, table):
@@ -50,15 +48,14 @@ def entries(suite, table):
 def top1(record, shots):
     if record["cell"]["task"] != "fewshot":
         return record["values"]["top1_pct"]
-    rows = record["values"]["results"]
-    return float(np.mean([row["top1_pct"] for row in rows if row["shots"] == shots and row["rule"] == "loo"]))
+    loo = [row for row in record["values"]["results"] if row["shots"] == shots and row["rule"] == "loo"]
+    return float(np.mean([row["top1_pct"] for row in loo]))
 
 
 def side(suite, ids, shots):
     """Means of each seed over data sets, variance by test images drawn anew, right answers (seeds, images) on one."""
     runs = defaultdict(dict)
-    for cell_id in ids:
-        cell = records(suite)[cell_id]["cell"]
+    for cell_id, cell in ((one, records(suite)[one]["cell"]) for one in ids):
         if cell["task"] in ("train", "finetune", "fewshot"):
             seed = pretraining_seeds(suite).get(cell.get("weights"), cell.get("seed", 0))
             runs[cell["dataset"]][seed] = cell_id
@@ -66,17 +63,16 @@ def side(suite, ids, shots):
     table = np.array([[top1(records(suite)[cell_id], shots) for cell_id in of_set] for of_set in order])
     first = [records(suite)[of_set[0]]["values"] for of_set in order]
     images = np.array([values.get("test_images") or values.get("scored_images") for values in first])
-    p = table.mean(axis=1) / 100
-    answers = [right_answers(suite, cell_id) for cell_id in order[0]] if len(runs) == 1 else [None]
-    right = None if any(one is None for one in answers) else np.array(answers)
+    p, answers = table.mean(axis=1) / 100, [right_answers(suite, cell_id) for cell_id in order[0]]
+    right = None if len(runs) > 1 or any(one is None for one in answers) else np.array(answers)
     return table.mean(axis=0), 1e4 * sum(p * (1 - p) / images) / len(runs) ** 2, right
 
 
 def residual(right):
-    """What seeds' disagreement on single images adds to the variance of an image's mean over seeds."""
+    """What seeds' disagreement on single images adds to the variance of an image's mean."""
     seeds, images = right.shape
     rest = right - right.mean(0) - right.mean(1, keepdims=True) + right.mean()
-    return float((rest**2).sum() / ((seeds - 1) * (images - 1) * seeds))
+    return (rest**2).sum() / ((seeds - 1) * (images - 1) * seeds)
 
 
 def is_unstable(values):
@@ -100,8 +96,8 @@ def welch(suite, first, second, shots=0):
     told = [(2 * variance, own) for variance, own in terms[:2]] + terms[2:]  # seeds count twice: docs/intervals.md
     df = sum(variance for variance, _ in told) ** 2 / sum(variance**2 / own for variance, own in told)
     delta, half = ours.mean() - theirs.mean(), stats.t.ppf(0.975, df) * math.sqrt(total)
-    ends, p = (max(-100, delta - half), min(100, delta + half)), 2 * stats.t.sf(abs(delta) / math.sqrt(total), df)
-    return delta, *ends, p, is_unstable(ours) or is_unstable(theirs)
+    p = 2 * stats.t.sf(abs(delta) / math.sqrt(total), df)
+    return delta, max(-100, delta - half), min(100, delta + half), p, is_unstable(ours) or is_unstable(theirs)
 
 
 def parted(suite, entry):
@@ -120,10 +116,10 @@ def test_every_difference_and_whether_it_is_decided_follows_from_the_records(sui
     tables = [path.stem for path in sorted((ROOT / "reports" / suite / "tables").glob("*.csv"))]
     for table in (name for name in tables if name.endswith("differences") or name.startswith("pretraining_gain")):
         for entry in (one for one in entries(suite, table) if "[points]" in one["column"] and one["record_ids"]):
-            where, shots = (suite, table, entry["row"], entry["column"]), re.search(r"(\d+)-shot", entry["row"])
-            sides, shots = parted(suite, entry), int(shots[1]) if shots else 0
-            if min(len(side(suite, ids, shots)[0]) for ids in sides) == 1:
-                assert f"**{entry['shown']}**" not in text, where  # one seed decides nothing
+            where, found = (suite, table, entry["row"], entry["column"]), re.search(r"(\d+)-shot", entry["row"])
+            sides, shots = parted(suite, entry), int(found[1]) if found else 0
+            if min(len(side(suite, ids, shots)[0]) for ids in sides) == 1:  # one seed decides nothing
+                assert f"**{entry['shown']}**" not in text, where
                 continue
             delta, low, high, p, unstable = welch(suite, *sides, shots)
             assert unstable == (entry["shown"] == "unstable"), where
@@ -138,9 +134,8 @@ def test_every_difference_and_whether_it_is_decided_follows_from_the_records(sui
 def test_the_models_in_bold_are_those_that_cannot_be_told_from_the_best(suite):
     text = (ROOT / "reports" / suite / "report.md").read_text(encoding="utf-8")
     columns = defaultdict(dict)
-    for entry in entries(suite, "main"):
-        if entry["column"].endswith(": top-1 [%]") and entry["record_ids"]:
-            columns[entry["column"]][entry["row"]] = entry["record_ids"].split(), entry["shown"]
+    for entry in (one for one in entries(suite, "main") if one["column"].endswith(": top-1 [%]") and one["record_ids"]):
+        columns[entry["column"]][entry["row"]] = entry["record_ids"].split(), entry["shown"]
     for column, rows in columns.items():
         values = {row: side(suite, ids, 0)[0] for row, (ids, _) in rows.items()}
         ranked = [row for row, own in values.items() if len(own) > 1 and not is_unstable(own)]
