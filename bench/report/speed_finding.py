@@ -100,11 +100,12 @@ def _near_words(study: Study) -> str:
     ordered = sorted(study.speed.curves, key=lambda curve: model_order(study, curve.key))
     if not ordered or len(ordered) > _MOST_NAMED or any(c.processes < PROCESSES_FOR_INTERVAL for c in ordered):
         return ""
-    named = listed(
-        f"batch {_from_words(curve)} for {escape(series_label(study, curve.key))}"
-        + (f" at {curve.key.resolution_px} px" if len({c.key.resolution_px for c in ordered}) > 1 else "")
-        for curve in ordered
-    )
+    several = len({curve.key.resolution_px for curve in ordered}) > 1
+    models: dict[str, list[str]] = {}
+    for curve in ordered:
+        at = f" at {curve.key.resolution_px} px" if several else ""
+        models.setdefault(_from_words(curve), []).append(series_label(study, curve.key) + at)
+    named = listed(f"batch {batch} for {listed(own)}" for batch, own in models.items())
     tried = listed(fixed(batch, 0) for batch in sorted({p.batch_size for c in ordered for p in c.points}))
     return f"of the batch sizes {tried}, throughput is within 5 % of its peak from {named}"
 
@@ -112,7 +113,7 @@ def _near_words(study: Study) -> str:
 def _from_words(curve: BatchCurve) -> str:
     words = fixed(curve.near_from, 0)
     is_last = curve.near_from == curve.points[-1].batch_size
-    return f"{words} (the peak itself, at the largest batch tried)" if is_last else words
+    return f"{words} (the largest tried)" if is_last else words
 
 
 def _training_words(study: Study) -> str:

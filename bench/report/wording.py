@@ -222,7 +222,7 @@ def sizes_compute_words(study: Study) -> str:
 
 def _sweep_finding(swept: Sequence[SweptModel]) -> str:
     inside = [one for one in swept if not one.edge]
-    rates = listed(f"{escape(one.identity.title)} {learning_rate(one.best_rate)}" for one in swept[:12])
+    rates = listed(f"{escape(one.identity.title)} {learning_rate(one.best_rate)}" for one in swept)
     return (
         f"The best peak learning rate lies inside the range tried for {len(inside)} of "
         f"{counted(len(swept), 'model')}, by top-1 on the validation part of "

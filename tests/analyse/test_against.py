@@ -42,7 +42,8 @@ def test_a_change_of_accuracy_is_judged_over_seeds_with_a_spread_of_each_run():
     images = [1e4 * p * (1 - p) / 1000 for p in (0.81, 0.61)]  # no predictions: each run's images drawn anew
     seeds_of_run = 1.0 / 3
     total = 2 * seeds_of_run + sum(images)
-    df = total**2 / (2 * seeds_of_run**2 / 2 + sum(image**2 for image in images) / 999)
+    told = 2 * seeds_of_run  # seeds count twice in the degrees of freedom
+    df = (2 * told + sum(images)) ** 2 / (2 * told**2 / 2 + sum(image**2 for image in images) / 999)
     assert move.change == pytest.approx(-20.0)
     assert move.interval.half_width == pytest.approx(stats.t.ppf(0.975, df) * math.sqrt(total))
     assert move.verdict == "moved"

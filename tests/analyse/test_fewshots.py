@@ -19,10 +19,10 @@ def test_interval_is_over_draws_and_test_images():
     (score,) = read(fewshot(VIT, (58.0, 60.0, 62.0)))
     total = 4 / 3 + 2.4
     assert score.group.mean_pct == 60.0
-    df = total**2 / ((4 / 3) ** 2 / 2 + 2.4**2 / 999)
-    assert 15.0 < df < 16.0
-    # t quantile at 15.6; Wilson's reach for the images differs a little from the symmetric one
-    assert score.interval.half_width == pytest.approx(2.126 * math.sqrt(total), rel=3e-3)
+    df = (8 / 3 + 2.4) ** 2 / ((8 / 3) ** 2 / 2 + 2.4**2 / 999)  # draws count twice in the degrees of freedom
+    assert 7.2 < df < 7.3
+    # t quantile at 7.2; Wilson's reach for the images differs a little from the symmetric one
+    assert score.interval.half_width == pytest.approx(2.351 * math.sqrt(total), rel=3e-3)
 
 
 def test_one_draw_has_the_interval_of_the_test_images_alone():
