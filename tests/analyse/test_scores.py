@@ -90,7 +90,8 @@ def test_a_difference_of_two_models_is_welchs_over_their_own_seeds():
     seeds = [np.var(values, ddof=1) / 3 for values in (ours, theirs)]
     images = [1e4 * p * (1 - p) / 1000 for p in (0.81, 0.78)]  # no predictions: 1,000 images drawn anew for each
     total = sum(seeds) + sum(images)
-    df = total**2 / (sum(s**2 for s in seeds) / 2 + sum(i**2 for i in images) / 999)
+    told = [2 * s for s in seeds]  # seeds count twice in the degrees of freedom
+    df = sum(told + images) ** 2 / (sum(s**2 for s in told) / 2 + sum(i**2 for i in images) / 999)
     half = stats.t.ppf(0.975, df) * math.sqrt(total)
     assert difference.delta_pp == pytest.approx(3.0)
     assert (difference.interval.low, difference.interval.high) == pytest.approx((3.0 - half, 3.0 + half))

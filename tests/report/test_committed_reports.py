@@ -73,7 +73,10 @@ def _half_a_digit(number: str) -> float:
 
 
 def _counts(found: list[tuple[str, Entry]]) -> list[float]:
-    """How many rows each table has, and how many rows say the same in a column."""
+    """How many rows each table has, how many say the same in a column, and what became of pairs of a ViT and a CNN."""
     rows = Counter(table for table, _ in {(table, entry.row) for table, entry in found})
     same = Counter((table, entry.column, entry.shown) for table, entry in found)
-    return [float(count) for count in (*rows.values(), *same.values())]
+    pairs = [e for table, e in found if table == "differences" and re.match(r"ViT.* − (?!R\+ViT)", e.row)]
+    behind = sum("unstable" not in e.shown and re.search(r"high=-", str(e.more)) is not None for e in pairs)
+    unstable = sum("unstable" in e.shown for e in pairs)
+    return [float(count) for count in (*rows.values(), *same.values(), len(pairs), behind, unstable)]
