@@ -1,5 +1,5 @@
 import pytest
-from records import SETTINGS, evaluated, finetuned, record, timed, trained
+from analyse.records import SETTINGS, evaluated, finetuned, record, timed, trained
 
 from bench.analyse.scores import trained_scores
 from bench.analyse.speeds import speeds

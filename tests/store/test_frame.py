@@ -1,4 +1,4 @@
-from records import counted, fewshot, finetuned, record, timed, trained
+from analyse.records import counted, fewshot, finetuned, record, timed, trained
 
 from bench.store.frame import (
     COLUMNS,

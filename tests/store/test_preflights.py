@@ -1,4 +1,4 @@
-from records import record
+from analyse.records import record
 
 from bench.store.frame import preflight_frame
 from bench.store.preflights import BadImage, preflights
