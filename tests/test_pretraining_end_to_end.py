@@ -150,7 +150,13 @@ def test_the_page_shows_compute_images_controls_and_the_paper(place: Path) -> No
     figures = {path.stem for path in (folder / "figures").glob("*.png")}
     assert {"finetuned_vs_pretraining", "2_shot_vs_pretraining", "2_shot_vs_pretraining_images"} <= figures
     assert "on 256 images of generated fractals and rings (64 classes), fine-tuned, 2 seeds" in text
-    for words in ("Models of one size along pretraining compute", "What pretraining added", "Set by set: fine-tuned", "random features", "on pixels"):
+    for words in (
+        "Models of one size along pretraining compute",
+        "What pretraining added",
+        "Set by set: fine-tuned",
+        "random features",
+        "on pixels",
+    ):
         assert words in text
     ids = {record.cell_id for record in read_records(suite_folder(place / "results", "study", local=True)).records}
     with open(folder / "tables" / "pretraining.csv", newline="") as stream:
