@@ -60,7 +60,7 @@ def test_fewer_parts_list_tables_and_entries() -> None:
     assert "training_sizes" in explain("reports/desk").stdout
     rows = explain("reports/desk", "training_sizes").stdout
     assert "ViT M, Wave textures" in rows
-    assert json.loads(explain("reports/desk", "--json").stdout)["main"]["rows"] == 12
+    assert json.loads(explain("reports/desk", "--json").stdout)["main"]["rows"] == 15
 
 
 def test_records_that_are_elsewhere_are_asked_for(tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_records_that_are_elsewhere_are_asked_for(tmp_path: Path) -> None:
     [
         (["reports/nowhere"], "holds no report with tables"),
         (["reports/desk", "mian"], "Did you mean 'main'?"),
-        (["reports/desk", "main:vit:contours"], "3 answer to the entry"),
+        (["reports/desk", "main:vit:contours"], "6 answer to the entry"),
     ],
 )
 def test_a_wrong_place_is_one_line_and_exit_two(arguments: list[str], message: str) -> None:
