@@ -127,8 +127,8 @@ def test_numbers_sort_by_value_with_missing_ones_last_both_ways(tmp_path, visit)
     place = next(i for i, text in enumerate(heads.all_text_contents()) if text.startswith("Throughput"))
     stored = column(one.page, "main", place)
     expected = {
-        "ascending": ["9872", "2\u202f3452", "12\u202f3452", "n/a1"],  # the last digit is the footnote's
-        "descending": ["12\u202f3452", "2\u202f3452", "9872", "n/a1"],
+        "ascending": ["9873", "2\u202f3453", "12\u202f3453", "n/a2"],  # the last digit is the footnote's
+        "descending": ["12\u202f3453", "2\u202f3453", "9873", "n/a2"],
         "none": stored,
     }
     for order, shown in expected.items():
