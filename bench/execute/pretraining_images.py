@@ -19,7 +19,7 @@ from bench.data.open import is_embedded, open_images
 from bench.errors import DataError, StoppedError
 from bench.execute.supplies import Supplies
 from bench.learn.pretrain import PretrainImages
-from bench.learn.team import Team
+from bench.process_group import Team
 from bench.suite.cell import PretrainCell
 
 Look = Callable[[int, int], None]  # images done, and all

@@ -29,7 +29,6 @@ from bench.learn.fewshot import fewshot
 from bench.learn.finetune import finetune
 from bench.learn.pixels import classify_pixels
 from bench.learn.pretrain import pretrain
-from bench.learn.team import joined_team
 from bench.learn.train import train_from_scratch
 from bench.measure.build import build_model
 from bench.measure.complexity import measure_complexity
@@ -38,6 +37,7 @@ from bench.measure.user_model import files_beside_definition
 from bench.measure.weight_files import CLASS_NAMES_KEY, file_weights_id, save_weights
 from bench.measure.weights import LoadedModel, load_weights
 from bench.places import checkpoint_folder, weights_file
+from bench.process_group import joined_team
 from bench.suite.cell import (
     Cell,
     ComplexityCell,

@@ -15,8 +15,8 @@ from torch import nn
 
 from bench.data.randomness import Stream
 from bench.errors import RequestError, UnsupportedError
-from bench.learn.team import Team
 from bench.measure.settings import require_supported
+from bench.process_group import Team
 from bench.suite.cell import FinetuneCell, PretrainCell
 
 PACKAGES = ("torch", "torchvision", "timm", "numpy", "scipy", "accelerate", "pillow")  # that can move a number

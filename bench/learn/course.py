@@ -30,11 +30,11 @@ from bench.learn.micro_batch import even_share, find_micro_batch, model_rate
 from bench.learn.mixup import swapped
 from bench.learn.optimiser import restore_state, state_tensors, zero_state
 from bench.learn.pipeline import AHEAD, Batch, ScoringBatches, TrainingBatches, images_per_second
-from bench.learn.team import Team
 from bench.measure.accuracy import UNSTABLE, Columns, Predictions, require_finite
 from bench.measure.clock import Clock, clock_for
 from bench.measure.images import make_images
 from bench.measure.outputs import class_scores
+from bench.process_group import Team
 from bench.suite.cell import FinetuneCell, PretrainCell
 
 LOSSES_KEPT = 50  # points of the loss curve in a record

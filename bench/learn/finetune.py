@@ -25,11 +25,11 @@ from bench.learn.conditions import accelerated, require_trainable
 from bench.learn.course import Course
 from bench.learn.mixup import mixing_share
 from bench.learn.pipeline import TrainingBatches
-from bench.learn.team import Team
 from bench.measure.accuracy import Predictions, score
 from bench.measure.oom import memory_limit_named
 from bench.measure.settings import tf32_allowed
 from bench.measure.weights import LoadedModel, zero_head
+from bench.process_group import Team
 from bench.suite.cell import FinetuneCell
 from bench.suite.recipes import learning_rate_at
 

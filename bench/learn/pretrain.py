@@ -31,13 +31,13 @@ from bench.learn.course import Course
 from bench.learn.heads import shrink_head
 from bench.learn.mixup import mixing_share
 from bench.learn.pipeline import TrainingBatches
-from bench.learn.team import Team
 from bench.learn.train import steps_for_budget
 from bench.measure.accuracy import score
 from bench.measure.oom import memory_limit_named
 from bench.measure.settings import tf32_allowed
 from bench.measure.training_flops import count_training_flops
 from bench.measure.weights import data_config
+from bench.process_group import Team
 from bench.suite.cell import PretrainCell, PretrainRecipe
 from bench.suite.model_source import is_user_model
 

@@ -22,7 +22,6 @@ from torch.utils.data import DataLoader, Dataset
 from bench.data.collection import LabelledImages
 from bench.data.decode import decode
 from bench.errors import BenchError, CellFailedError, DataError, OutOfMemoryError, UnsupportedError
-from bench.learn.team import Team
 from bench.measure.accuracy import Columns, Predictions, require_finite, score
 from bench.measure.class_order import head_order, note_on_order
 from bench.measure.complexity import measure_complexity
@@ -33,6 +32,7 @@ from bench.measure.self_check import DATASET as REAL_DATASET
 from bench.measure.self_check import check_against_published
 from bench.measure.settings import INPUT_DTYPES, apply_settings
 from bench.measure.weights import LoadedModel
+from bench.process_group import Team
 from bench.suite.cell import EvaluateCell, Settings
 
 BATCH = {"cpu": 32, "mps": 32, "cuda": 64}  # images; halved where memory is short, which changes no prediction

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from bench.data.collection import ImageCollection, LabelledImages
 from bench.execute.environment import set_determinism
 from bench.learn.finetune import Finetuning, finetune
-from bench.learn.team import Team, alone, joined_team
 from bench.measure.weights import LoadedModel, load_weights
+from bench.process_group import Team, alone, joined_team
 from bench.suite.cell import METRIC_VERSION, FinetuneCell, FinetuneRecipe, Settings
 
 CLASSES = 4

@@ -17,8 +17,8 @@ from bench.data.decoded import StoredImages
 from bench.execute.environment import set_determinism
 from bench.learn.checkpoint import tensors_sha256
 from bench.learn.pretrain import PretrainImages, Pretraining, pretrain
-from bench.learn.team import Team, alone, joined_team
 from bench.measure.build import build_model
+from bench.process_group import Team, alone, joined_team
 from bench.suite.cell import METRIC_VERSION, Budget, PretrainCell, PretrainRecipe, Settings
 
 MACS = 1000

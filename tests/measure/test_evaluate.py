@@ -20,11 +20,11 @@ from torch import Tensor, nn
 
 from bench.data.collection import LabelledImages, RawImage
 from bench.errors import BenchError, CellFailedError, DataError, OutOfMemoryError, UnsupportedError
-from bench.learn.team import Team, alone
 from bench.measure.build import build_model
 from bench.measure.evaluate import Evaluation, evaluate
 from bench.measure.real_labels import real_labels
 from bench.measure.weights import LoadedModel
+from bench.process_group import Team, alone
 from bench.suite.cell import METRIC_VERSION, EvaluateCell, Settings
 
 CONFIG = {
@@ -357,7 +357,7 @@ import json, sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
 from test_evaluate import COUNTS, found_by
-from bench.learn.team import joined_team
+from bench.process_group import joined_team
 with joined_team("cpu") as team:
     found = [[found_by(team, count) for count in COUNTS], found_by(team, 4, is_bad=True)]
     Path(sys.argv[1]).joinpath(f"{{team.rank}}.json").write_text(json.dumps(found))

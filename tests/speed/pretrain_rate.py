@@ -29,10 +29,10 @@ from bench.data.corpora import find_corpus
 from bench.data.corpus_store import stored_corpus
 from bench.execute.environment import set_determinism
 from bench.learn.pretrain import PretrainImages, pretrain
-from bench.learn.team import alone
 from bench.measure.build import build_model
 from bench.measure.clock import clock_for
 from bench.measure.complexity import count_macs
+from bench.process_group import alone
 from bench.suite.cell import Budget, PretrainCell, PretrainRecipe, Settings
 
 CORPUS, IMAGES, CLASSES = "mix-64", 8192, 64

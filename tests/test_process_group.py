@@ -11,13 +11,13 @@ import pytest
 import torch.distributed
 
 from bench.errors import RequestError, UnsupportedError
-from bench.learn.team import MEMBER_VARIABLES, SIZE_VARIABLE, Team, alone, joined_team, team_size
+from bench.process_group import MEMBER_VARIABLES, SIZE_VARIABLE, Team, alone, joined_team, team_size
 
 MEMBER = """
 import json, sys
 from pathlib import Path
 import torch
-from bench.learn.team import joined_team
+from bench.process_group import joined_team
 with joined_team("cpu") as team:
     team.barrier()
     gathered = team.gather([f"{team.rank}:{i}" for i in range(team.rank)])  # rank 0 has nothing to give
