@@ -15,6 +15,7 @@ from accelerate import PartialState
 from accelerate.utils import gather_object
 
 from bench.errors import CellFailedError, RequestError, UnsupportedError
+from bench.machine import usable_cores
 
 T = TypeVar("T")
 
@@ -116,9 +117,8 @@ def _require_members(device: str, size: int) -> None:
 def _share_cores(device: str) -> None:
     """An equal share of the cores for each process of this machine, where nothing says otherwise."""
     if device == "cpu" and "OMP_NUM_THREADS" not in os.environ:
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         here = _number("LOCAL_WORLD_SIZE", at_least=1) if "LOCAL_WORLD_SIZE" in os.environ else team_size()
-        threads = max(1, cores // here)
+        threads = max(1, usable_cores() // here)
         torch.set_num_threads(threads)
         os.environ["OMP_NUM_THREADS"] = str(threads)  # accelerate would warn, and count cores that are not ours
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bench.machine import usable_cores
+
 if TYPE_CHECKING:
     from bench.data.collection import ImageCollection
     from bench.data.preflight import Duplicates, Preflight
@@ -51,7 +53,7 @@ def check(
     collection = open_collection(spec, download)
     progress = LookProgress(quiet=as_json)
     try:
-        found = check_images(collection, processes=processes or _cores(), progress=progress)
+        found = check_images(collection, processes=processes or usable_cores(), progress=progress)
     finally:
         progress.close()
     if as_json:
@@ -154,7 +156,3 @@ def open_collection(spec: str, download: bool) -> ImageCollection:
         return open_user(name, place, download=download)
     stem = os.path.basename(os.path.abspath(spec)).partition(".")[0]
     return open_user(re.sub(r"\W+", "_", stem) or "data", spec, download=download)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -37,6 +37,7 @@ from bench.data.fingerprints import fingerprint_of_collection
 from bench.data.image_set import Dataset, ImageSet
 from bench.data.pixel_file import disk_error, open_array, reserve, reserve_array, seal_array
 from bench.errors import DataError
+from bench.machine import usable_cores
 from bench.places import cache_root
 
 Resize = Literal["square", "shorter side, centre crop"]
@@ -161,7 +162,7 @@ def stored_images(
     found = []
     for name in names:
         wanted = _Wanted(collection, name, fingerprints[name], ToSquare(stored_px, resize))
-        found.append(_open_or_make(folders[name], wanted, processes or _cores(), progress))
+        found.append(_open_or_make(folders[name], wanted, processes or usable_cores(), progress))
     maps = tuple(pixels for stored in found for pixels in stored.maps)
     return StoredImages(maps, np.concatenate([stored.original_sizes for stored in found]))
 
@@ -288,10 +289,6 @@ def _limit(root: Path) -> int:
     while not root.exists():
         root = root.parent
     return min(MOST_BYTES, shutil.disk_usage(root).free // 2)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _opened(folder: Path, count: int, side: int) -> StoredImages | None:

@@ -26,9 +26,10 @@ from bench.data.collection import (
 from bench.data.image_set import FINGERPRINT_DIGITS
 from bench.data.safe_paths import FileReader, status_inside
 from bench.errors import DataError
+from bench.machine import usable_cores
 from bench.places import cache_root
 
-HASHING_THREADS = min(4, os.cpu_count() or 1)  # four of them hash faster than one thread can read
+HASHING_THREADS = min(4, usable_cores())  # four of them hash faster than one thread can read
 SMALL_BYTES = 1 << 15  # hashing this much takes about as long as handing it to a thread
 AHEAD = 32  # images read and not yet hashed, for each thread
 _VERSION = 2  # raise it when `content_fingerprint` or `file_stamp` change: what is remembered is then of no use

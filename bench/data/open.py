@@ -26,6 +26,7 @@ from bench.data.preflight import Preflight, check_images, without_bad
 from bench.data.splits import with_all_parts
 from bench.data.user import open_user
 from bench.errors import DataError, UnknownNameError
+from bench.machine import usable_cores
 from bench.places import cache_root
 
 Progress = Callable[[int, int], None]
@@ -78,7 +79,7 @@ def preflight_of(
 ) -> Preflight:
     """What a look at every image of a user's set found; remembered for as long as the images are the same."""
     found = _found(name, spec, download)
-    processes = processes or _cores()
+    processes = processes or usable_cores()
     fingerprint = stored_fingerprint(name, spec, download=download)
     if fingerprint.startswith(UNREADABLE):
         return check_images(found, processes=processes, progress=progress)
@@ -180,7 +181,3 @@ def _embedded(name: str) -> ImageCollection:
         class_names=dataset.class_names,
         parts={part: LabelledImages(ArrayReader(held.images), held.labels, held.keys) for part, held in parts.items()},
     )
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -14,6 +14,7 @@ from bench.catalog.tasks import TIMED_TASKS
 from bench.execute.pool import Group, Worker, wait_for_any
 from bench.execute.supplies import Supplies
 from bench.learn.checkpoint import discard
+from bench.machine import usable_cores
 from bench.measure.allocator import allocator_of, kept_memory
 from bench.places import checkpoint_folder
 from bench.store.files import RunWriter
@@ -239,18 +240,14 @@ def _obituary(worker: Worker | Group) -> dict[str, Any]:
 
 def default_workers(device: str) -> int:
     """Trainings side by side: one per core on a CPU machine, one at a time on an accelerator."""
-    return 1 if device != "cpu" else _usable_cores()
+    return 1 if device != "cpu" else usable_cores()
 
 
 def default_loader_workers(device: str, processes: int) -> int:
     """Processes that decode images for each process that computes: the cores that computing leaves, at most 16."""
-    return 0 if device == "cpu" else min(16, max(1, _usable_cores() // processes - 1))
+    return 0 if device == "cpu" else min(16, max(1, usable_cores() // processes - 1))
 
 
 def threads_each(processes: int) -> int:
     """Threads of each of the processes that share a cell; a lone one has a single thread, like every training."""
-    return 1 if processes == 1 else max(1, _usable_cores() // processes)
-
-
-def _usable_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return 1 if processes == 1 else max(1, usable_cores() // processes)
