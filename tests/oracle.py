@@ -29,8 +29,7 @@ REPORTS = sorted(path.parent.name for path in (ROOT / "reports").glob("*/report.
 LONG_PLANS = ["pretrain", "transfer", "vtab"]  # a minute each: they build large models
 COMMANDS = [
     "", "run", "plan", "report", "compare", "claims", "choose", "explain", "inspect", "models", "datasets", "suites",
-    "complexity", "doctor", "adopt", "check", "data", "data check", "data show", "baseline", "baseline save",
-    "baseline show",
+    "complexity", "doctor", "adopt", "check", "data", "data check", "data show",
 ]  # fmt: skip
 QUESTIONS = {
     "claims": ["claims --shipped"],
@@ -49,7 +48,6 @@ QUESTIONS = {
     "datasets": ["datasets cifar10 pets imagenet"],
     "suites": ["suites"],
     "complexity": ["complexity @small --processes 1", "complexity resnet50 --json --processes 1"],
-    "selftest": ["baseline show"],
     "wrong": [
         "run nosuch", "plan desk --data x", "choose --dataset nosuch --shipped", "compare vit_32px_m --shipped",
         "claims nosuch", "explain reports/desk nosuch", "report nosuch", "complexity vit_smal_patch16_224",

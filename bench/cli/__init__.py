@@ -15,7 +15,6 @@ from typing import Annotated
 import typer
 
 from bench import __version__
-from bench.cli.baseline import baseline_app
 from bench.cli.check import check
 from bench.cli.choose import choose
 from bench.cli.claims import claims
@@ -69,7 +68,6 @@ for command in (
     app.command()(command)
 data_app.command()(show)
 app.add_typer(data_app, name="data")
-app.add_typer(baseline_app, name="baseline")
 
 
 def _print_version(wanted: bool) -> None:

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from bench.gate.result import CheckResult
     from bench.gate.rule import Look, Verdict
     from bench.gate.session import Request
-    from bench.store.baselines import Baseline
 
 EXIT_CODES: dict[Verdict, int] = {"PASS": 0, "FAIL": 1, "INCONCLUSIVE": 3}
 
@@ -105,7 +104,6 @@ def check(
         device=here,
         threads=threads,
         exact=exact,
-        baselines=_baselines(results),
     )
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: workers and worktree are taken away
     result = _run(request)
@@ -123,16 +121,6 @@ def resolve_check_device(device: DeviceChoice) -> Literal["cpu", "cuda", "mps"]:
     from bench.measure.settings import resolve_device  # imports torch, which a check on the CPU need not
 
     return resolve_device(device)  # type: ignore[return-value]
-
-
-def _baselines(results: Path) -> tuple[Baseline, ...]:
-    """What is stored, the user's own and the project's; what cannot be read is said and left out."""
-    from bench.store.baselines import read_baselines
-
-    found = [read_baselines(results, local=local) for local in (False, True)]
-    for warning in [warning for one in found for warning in one.warnings]:
-        typer.echo(f"Warning: {warning}", err=True)
-    return tuple(baseline for one in found for baseline in one.baselines)
 
 
 def _run(request: Request) -> CheckResult:
@@ -214,8 +202,6 @@ def _describe(result: CheckResult) -> Iterator[str]:
     for exact in result.exact:
         if exact.changes or exact.verdict != "PASS":
             yield f"{tidy(exact.name)}, exact counts: {exact.verdict}: {tidy(exact.reason)}"
-    for note in result.baselines:
-        yield f"{tidy(note.name)}, stored baseline: {tidy(note.text)}"
     if result.noise:
         yield noise_floors(result)
     for problem in result.problems:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from bench.gate.rule import INTERVAL_LEVEL, RULE_VERSION, AgainstItself, SideName, Verdict, worst
 from bench.suite.cell import Device, Frozen
@@ -181,22 +181,6 @@ class ExactResult(Frozen):
     counts: dict[str, float] = Field(default_factory=dict)
 
 
-class BaselineNote(Frozen):
-    """A stored baseline beside today's base or head. Advisory: it never moves a verdict.
-
-    is_same_machine: False marks figures that are not comparable; ratio is then a calibrated estimate.
-    """
-
-    name: str
-    saved_at: str
-    is_same_machine: bool
-    stored_ms: float
-    now_ms: float
-    ratio: float  # now / stored, calibrated between machines
-    is_alarm: bool
-    text: str
-
-
 class CheckResult(Frozen):
     """Everything a check found. `conditions` are as in stored records; `problems` are sentences for the reader."""
 
@@ -218,9 +202,14 @@ class CheckResult(Frozen):
     noise: tuple[NoiseFloor, ...] = ()  # empty where the A/A arm was off, and in results of version 1
     has_head_copy: bool = False  # head against itself: in its tree against a worktree of its commit
     exact: tuple[ExactResult, ...] = ()
-    baselines: tuple[BaselineNote, ...] = ()
     problems: tuple[str, ...] = ()
     is_revision_check: bool = True  # False: two settings, models or interpreters were compared
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_stored_baselines(cls, data: Any) -> Any:
+        """Checks of before were laid beside stored baselines, which moved no verdict."""
+        return {key: value for key, value in data.items() if key != "baselines"} if isinstance(data, dict) else data
 
     @field_validator("noise", mode="before")
     @classmethod

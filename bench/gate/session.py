@@ -5,23 +5,21 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from bench.errors import CellFailedError, RequestError
+from bench.errors import RequestError
 from bench.gate.arms import Arm, ProcessArm, WorkerLostError
-from bench.gate.baseline import Here, Today, baselines_of, make_baselines, notes_for, time_baselines, time_kernels
 from bench.gate.check import Listener, Measured, Plan, inconclusive, measure
 from bench.gate.exact import count_exactly
 from bench.gate.pairs import ArmName, side_of
-from bench.gate.result import BaselineNote, CheckResult, Comparison, ExactResult, Side, Workload
+from bench.gate.result import CheckResult, Comparison, ExactResult, Side
 from bench.gate.rule import SideName
 from bench.gate.selftest import Recording, record_pairs
 from bench.gate.trees import SideBrokenError, SideCode, base_tree, is_one_environment, this_tree
-from bench.store.baselines import Baseline
 from bench.suite.cell import Device
 
 ExactMode = Literal["gate", "show", "off"]
@@ -38,7 +36,6 @@ class Request:
     device: Device = "cpu"
     threads: int = 1
     exact: ExactMode = "gate"
-    baselines: tuple[Baseline, ...] = ()  # stored ones, which are told of and move no verdict
 
 
 @dataclass
@@ -105,11 +102,10 @@ def run_check(request: Request, listener: Listener, cache: Path) -> CheckResult:
             measured = measure(request.comparisons, request.plan, launcher, listener)
         except SideBrokenError as error:
             measured = inconclusive(request.comparisons, error)
-        notes, problems = recall(request, launcher, measured)
-        problems = (*measured.problems, *_other_packages(request, launcher), *_notes(launcher), *problems)
+        problems = (*measured.problems, *_other_packages(request, launcher), *_notes(launcher))
         measured = replace(measured, problems=problems)
         wall_s = time.monotonic() - started
-        return _result(request, head, launcher, measured, exact, notes, cpus, started_at, wall_s)
+        return _result(request, head, launcher, measured, exact, cpus, started_at, wall_s)
 
 
 def _other_packages(request: Request, launcher: Launcher | None) -> tuple[str, ...]:
@@ -127,62 +123,6 @@ def _other_packages(request: Request, launcher: Launcher | None) -> tuple[str, .
 def _notes(launcher: Launcher | None) -> tuple[str, ...]:
     """What a reader should know of the sides' trees and of what their workers read."""
     return () if launcher is None else (*launcher.base.notes, *launcher.notes)
-
-
-def run_baselines(
-    workloads: Sequence[Workload],
-    *,
-    device: Device,
-    threads: int,
-    processes: int,
-    turns: int,
-    cache: Path,
-    progress: Callable[[int], None],
-) -> list[Baseline]:
-    """Measure this tree's workloads and the machine's own kernels in fresh processes of the gate's worker.
-
-    Raises RequestError if they cannot run. cache: as in run_check.
-    """
-    here = this_tree("this tree")
-    launcher = Launcher(here, here, device, threads, choose_cpus(threads))
-    saved_at = datetime.now(UTC).isoformat(timespec="seconds")
-    with _alone(cache):
-        try:
-            times = time_baselines(workloads, launcher, processes=processes, turns=turns, progress=progress)
-        except (WorkerLostError, SideBrokenError, CellFailedError) as error:
-            raise RequestError(f"No baseline was saved. {error}") from None
-    return make_baselines(workloads, times, launcher.conditions, device=device, threads=threads, saved_at=saved_at)
-
-
-def recall(
-    request: Request, launcher: Launcher | None, measured: Measured
-) -> tuple[tuple[BaselineNote, ...], tuple[str, ...]]:
-    """What stored baselines say of head's times, and sentences on what went wrong.
-
-    The machine's own kernels are timed only where there is a baseline of one of the models.
-    """
-    today = [
-        Today(one.name, one.comparison.head, one.head_ms, one.pairs[0].clock)
-        for one in measured.models
-        if one.head_ms is not None
-    ]
-    if launcher is None or not any(baselines_of(one.workload, request.baselines) for one in today):
-        return (), ()
-    kernels: dict[str, float] | None = None
-    problems: tuple[str, ...] = ()
-    try:
-        kernels = time_kernels(launcher)
-    except (WorkerLostError, SideBrokenError, CellFailedError) as error:
-        problems = (f"This machine could not be calibrated against the stored baselines: {error}",)
-    here = Here(
-        machine=str(launcher.conditions.get("machine")),
-        device=request.device,
-        threads=request.threads,
-        torch=launcher.conditions.get("torch"),
-        kernels_ms=kernels,
-        allocator=launcher.conditions.get("allocator"),
-    )
-    return notes_for(today, request.baselines, here), problems
 
 
 def run_selftest(
@@ -302,7 +242,6 @@ def _result(
     launcher: Launcher | None,
     measured: Measured,
     exact: tuple[ExactResult, ...],
-    baselines: tuple[BaselineNote, ...],
     cpus: tuple[int, ...] | None,
     started_at: str,
     wall_s: float,
@@ -325,7 +264,6 @@ def _result(
         noise=measured.noise,
         has_head_copy=launcher is not None and launcher.head_copy is not None,
         exact=exact,
-        baselines=baselines,
         problems=measured.problems,
         is_revision_check=request.base is not None,
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from bench.gate.result import (
-    BaselineNote,
     CheckResult,
     Comparison,
     CountChange,
@@ -105,19 +104,6 @@ def same_work(name: str = "resnet_s") -> ExactResult:
         verdict="PASS",
         reason="the same params, macs and the calls of 9 operators",
         counts={"params": 1, "macs": 2},
-    )
-
-
-def baseline(name: str = "vit_s", *, is_same_machine: bool = True) -> BaselineNote:
-    return BaselineNote(
-        name=name,
-        saved_at="2026-11-01",
-        is_same_machine=is_same_machine,
-        stored_ms=8.0,
-        now_ms=10.0,
-        ratio=1.25,
-        is_alarm=True,
-        text="Outside its band of 15 %; advisory.",
     )
 
 

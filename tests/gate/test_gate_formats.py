@@ -11,7 +11,6 @@ from synthetic_results import (
     BASE_COMMIT,
     HEAD_COMMIT,
     HOSTILE,
-    baseline,
     failed,
     make_model,
     make_result,
@@ -31,7 +30,6 @@ EVERYTHING = make_result(
     undecided(),
     make_model(HOSTILE, "INCONCLUSIVE", reason=HOSTILE),
     exact=(more_work(), same_work()),
-    baselines=(baseline(),),
     problems=(HOSTILE,),
 )
 
@@ -146,9 +144,7 @@ MORE = more_work().reason
 
 
 def test_annotations_are_whole():
-    result = make_result(
-        passed(), failed(), undecided(), exact=(more_work(),), baselines=(baseline(),), problems=("50 % lost,\nsorry",)
-    )
+    result = make_result(passed(), failed(), undecided(), exact=(more_work(),), problems=("50 % lost,\nsorry",))
     assert workflow_commands.render(result) == (
         "::error title=Slower%3A resnet_s::slowdown +8.1 %25 [+6.9, +9.2] over 16 pairs of processes: "
         "slower in two blocks of pairs one after the other\n"
@@ -158,8 +154,6 @@ def test_annotations_are_whole():
         "::notice title=vitbench check%3A FAIL::Head is slower than base on 1 of 3 models: resnet_s +8.1 %25 "
         "[+6.9, +9.2] (99 %25 interval). Exact counts of vit_s rose (" + MORE + "). "
         "Not decided on 1 of 3 models, which is not a pass: hybrid_s (its worker died: out of memory).\n"
-        "::notice title=Stored baseline (advisory)%3A vit_s::vit_s: ALARM, now 10.0 ms, stored 8.00 ms on 2026-11-01, "
-        "ratio 1.25 (same machine). Outside its band of 15 %25; advisory.\n"
     )
 
 

@@ -7,7 +7,6 @@ import pytest
 from markdown_it import MarkdownIt
 from synthetic_results import (
     HOSTILE,
-    baseline,
     failed,
     make_model,
     make_result,
@@ -27,7 +26,6 @@ def test_the_page_is_whole():
         passed(),
         failed(),
         exact=(more_work(), same_work()),
-        baselines=(baseline(),),
         problems=("A pair was thrown away.",),
     )
     assert markdown.render(result) == PAGE.read_text(encoding="utf-8")
@@ -126,7 +124,7 @@ class _Shown(HTMLParser):
 @pytest.mark.parametrize("render", [markdown.render, comment.render])
 def test_a_name_stays_text_wherever_it_is_shown(name, render):
     model = make_model(name, "FAIL", (8.1, 6.9, 9.2), reason=name)
-    result = make_result(model, exact=(more_work(name),), baselines=(baseline(name),), problems=(name,))
+    result = make_result(model, exact=(more_work(name),), problems=(name,))
     page = render(result)
     shown = _Shown()
     shown.feed(MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"]).render(page))

@@ -112,11 +112,6 @@ def _difference(base: float | None, head: float | None) -> str:
     return f"{absolute} ({signed((head / base - 1) * 100, 1)} %)" if base else absolute
 
 
-def baselines(result: CheckResult) -> str:
-    """Stored baselines, empty if there are none."""
-    return bullets(wording.baseline_note(note, name, text) for note in result.baselines)
-
-
 def problems(result: CheckResult) -> str:
     """What a reader must know of this run, empty if it went well."""
     return bullets(text(problem) for problem in result.problems)
@@ -189,7 +184,7 @@ def how_to_read(result: CheckResult) -> str:
             "**p (Holm)** is one-sided, against *head is no slower*, adjusted for the number of models.",
             "**Noise of this runner** is each side against itself in other processes: a slowdown no larger says "
             "nothing.",
-            "Counts are exact and need no statistics. Stored baselines are advisory: they move no verdict.",
+            "Counts are exact and need no statistics.",
             "`docs/gate.md` of vitbench has the rule and how often it is wrong.",
         ]
     )

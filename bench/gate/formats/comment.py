@@ -45,7 +45,6 @@ def _details(result: CheckResult) -> str:
             blocks.problems(result),
             blocks.models_table(result),
             blocks.exact(result.exact),
-            blocks.baselines(result),
             blocks.conditions(result),
             blocks.how_to_read(result),
         ]

@@ -17,7 +17,6 @@ def render(result: CheckResult) -> str:
             blocks.models_table(result),
             blocks.noise(result),
             _under("### Exact counts", blocks.exact(result.exact)),
-            _under("### Stored baselines (advisory)", blocks.baselines(result)),
             blocks.folded("Conditions", blocks.conditions(result)),
             blocks.folded("How to read this", blocks.how_to_read(result)),
         ]

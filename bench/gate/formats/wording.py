@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from bench.gate.result import (
-    BaselineNote,
     CheckResult,
     Comparison,
     CountChange,
@@ -194,18 +193,6 @@ def count(value: float | None) -> str:
 def count_change(change: CountChange, plain: Writer = tidy) -> str:
     """`aten.bmm: 24 → 36`."""
     return f"{plain(change.what)}: {count(change.base)} → {count(change.head)}"
-
-
-def baseline_note(note: BaselineNote, quote: Writer = tidy, plain: Writer = tidy) -> str:
-    """A stored baseline in one line; says itself that it is advisory."""
-    where = (
-        "same machine" if note.is_same_machine else "another machine, not comparable, ratio estimated by calibration"
-    )
-    alarm = "ALARM, " if note.is_alarm else ""
-    return (
-        f"{quote(note.name)}: {alarm}now {milliseconds(note.now_ms)} ms, stored {milliseconds(note.stored_ms)} ms on "
-        f"{plain(note.saved_at)}, ratio {fixed(note.ratio, 2)} ({where}). {plain(note.text)}"
-    ).strip()
 
 
 def side(one: Side, quote: Writer = tidy) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from bench.gate.formats.wording import baseline_note, because, headline
+from bench.gate.formats.wording import because, headline
 from bench.gate.result import CheckResult, ModelResult
 from bench.plain_text import printable
 
@@ -30,14 +30,7 @@ def render(result: CheckResult) -> str:
         *((f"Not counted: {one.name}", one.reason) for one in result.exact if one.verdict == "INCONCLUSIVE"),
         *(("Problem", problem) for problem in result.problems),
     ]
-    notices = [
-        (f"vitbench check: {result.verdict}", headline(result)),
-        *(
-            (f"Stored baseline (advisory): {note.name}", baseline_note(note))
-            for note in result.baselines
-            if note.is_alarm
-        ),
-    ]
+    notices = [(f"vitbench check: {result.verdict}", headline(result))]
     lines = [*_lines("error", slower + more), *_lines("warning", undecided), *_lines("notice", notices)]
     return "\n".join(lines) + "\n"
 
