@@ -28,8 +28,7 @@ def explain(
     """Say where a number of a report comes from: shown and unrounded value, and each record with file and line."""
     from bench.errors import RequestError
     from bench.plain_text import printable
-    from bench.report.sidecar import read_sidecars
-    from bench.report.trace import entries_at
+    from bench.report.sidecar import entries_at, read_sidecars
 
     folder = report.parent if report.name == "report.md" else report
     try:

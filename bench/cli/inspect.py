@@ -189,7 +189,7 @@ def _default_folder(models: Sequence[str]) -> Path:
 
 def _write_page(stored: Sequence[Path], folder: Path) -> Path:
     """Draw from what lies on the disk, so that a page rebuilt later has the same pixels."""
-    from bench.report.inspect_page import write_inspect_page
+    from bench.report.report_files import write_inspect_page
     from bench.store.inspections import read_inspection
 
     command = shlex.join(["vitbench", *sys.argv[1:]])
@@ -198,7 +198,7 @@ def _write_page(stored: Sequence[Path], folder: Path) -> Path:
 
 def _lines(facts: Facts) -> list[str]:
     """One inspection for a terminal."""
-    from bench.report.inspect_words import weights_words
+    from bench.report.inspected import weights_words
 
     lines = [
         f"{facts.model} ({facts.family}, {weights_words(facts)}) on {facts.picture.name} at {facts.resolution_px} px"

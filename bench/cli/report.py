@@ -31,7 +31,7 @@ def report(
 ) -> None:
     """Rebuild the reports of suites from the stored records alone."""
     from bench.errors import RequestError
-    from bench.report.page import PAGE, write_index
+    from bench.report.report_files import PAGE, write_index
     from bench.store.files import stored_suites
 
     roots = results or [Path("results")]
@@ -56,7 +56,7 @@ def _write_claims(roots: list[Path], out: Path, shipped: bool, studies: Mapping[
     """The page of the claims, from every stored suite. studies: those that were made already, by name."""
     from bench.analyse.claims import judge_claims
     from bench.cli.stored import studied_suites
-    from bench.report.page import write_claims
+    from bench.report.report_files import write_claims
 
     found = studied_suites(roots, shipped, studies)
     command = f"vitbench report{_flags(roots, shipped)}"
@@ -76,7 +76,7 @@ def _write_one(
     from bench.analyse.study import study
     from bench.errors import RequestError
     from bench.report.drawing import second_process
-    from bench.report.page import write_report
+    from bench.report.report_files import write_report
     from bench.store.files import read_records, suite_folder
     from bench.store.inspections import read_inspections
     from bench.store.runs import total_of

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from bench.analyse.differences import Difference
 from bench.analyse.intervals import NEAR_BEST_PP, UNSTABLE_PP, Interval, SeedGroup
 from bench.report.formats import bracketed, ends, fixed, listed, percent, plus_minus, signed
-from bench.report.markdown import Cell, Notes
+from bench.report.table import Cell, Notes
 
 UNSTABLE = (
     f"unstable (95 % interval over runs wider than {fixed(UNSTABLE_PP, 0)} points, or one run more than "

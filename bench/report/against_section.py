@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from bench.analyse.against import Against, Figure, Kind, Move
+from bench.markdown_text import bullets, escape, joined
+from bench.report.document import Section
 from bench.report.formats import bracketed, counted, ends, fixed, listed, signed, significant
-from bench.report.markdown import Cell, Column, Notes, Table, bullets, escape, joined
-from bench.report.section import Section
+from bench.report.table import Cell, Column, Notes, Table
 
 HEADING = "Against another run"
 _MOST_NAMED = 20  # figures of one run alone that are named

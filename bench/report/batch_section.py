@@ -5,11 +5,10 @@ from __future__ import annotations
 from bench.analyse.intervals import PROCESSES_FOR_INTERVAL
 from bench.analyse.speed_study import NEAR_PEAK, BatchCurve, BatchPoint
 from bench.analyse.study import Study
+from bench.report.document import Section
 from bench.report.figures import FigureSpec
 from bench.report.formats import ends, fixed, span, timed_words
-from bench.report.markdown import Cell, Column, Notes, Table
 from bench.report.panels import MOST_PANELS, Line, Panel, Point
-from bench.report.section import Section
 from bench.report.speed_series import (
     bar,
     conditions_words,
@@ -18,6 +17,7 @@ from bench.report.speed_series import (
     model_order,
     resolution_label,
 )
+from bench.report.table import Cell, Column, Notes, Table
 
 _WITHIN = f"{fixed(100 * (1 - NEAR_PEAK), 0)} %"
 

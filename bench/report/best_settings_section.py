@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from bench.analyse.best_settings import Tuned, settings_of
 from bench.analyse.study import Study
+from bench.markdown_text import escape
+from bench.report.document import Section
 from bench.report.formats import ends, listed, span, times_words
-from bench.report.markdown import Cell, Column, Notes, Table, escape
-from bench.report.section import Section
 from bench.report.speed_tables import throughput_cell
+from bench.report.table import Cell, Column, Notes, Table
 
 HEADING = "Fixed settings and best settings"
 _TEXT = (

@@ -9,10 +9,11 @@ from collections.abc import Mapping, Sequence
 from bench.analyse.choose import COST_AXES, Candidate, Choices, CostAxis, at_one_budget, by_condition, choose
 from bench.analyse.study import Study
 from bench.catalog.identity import dataset_rank, identify_dataset
+from bench.markdown_text import escape
 from bench.report.accuracy_cells import accuracy_cell
+from bench.report.document import Section
 from bench.report.formats import counted, fixed, flop_scale, listed, mac_scale
-from bench.report.markdown import Cell, Column, Notes, Table, escape
-from bench.report.section import Section
+from bench.report.table import Cell, Column, Notes, Table
 
 _ROUND = (1.0, 2.0, 5.0)
 _BUDGETS_PER_AXIS = 2

@@ -9,9 +9,10 @@ from typing import get_args
 
 from bench.analyse.claim_verdicts import Figure, JudgedClaim, Verdict, Word, shown, sources
 from bench.catalog.claims import PAPER
+from bench.markdown_text import escape, fenced, joined
+from bench.report.document import Section
 from bench.report.formats import counted, listed
-from bench.report.markdown import Cell, Column, Table, escape, fenced, joined, render_table
-from bench.report.section import Section
+from bench.report.table import Cell, Column, Table, render_table
 
 HEADING = "The paper's claims and these numbers"
 _INTRODUCTION = f"""\

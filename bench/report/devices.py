@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from bench.analyse.study import Study
 from bench.catalog.tasks import TIMING_TASKS
+from bench.markdown_text import escape
 from bench.report.formats import counted
-from bench.report.markdown import escape
 from bench.store.frame import machine_of
 
 

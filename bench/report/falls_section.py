@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from bench.analyse.speed_study import Fall
 from bench.analyse.study import Study
+from bench.report.document import Section
 from bench.report.formats import fixed
-from bench.report.markdown import Cell, Column, Notes, Table
-from bench.report.section import Section
 from bench.report.speed_series import conditions_words, macs_growth, model_order, resolution_label, short_batches_words
+from bench.report.table import Cell, Column, Notes, Table
 
 
 def falls_section(study: Study) -> Section | None:

@@ -20,9 +20,9 @@ from bench.report.formats import (
     plus_minus,
     span,
 )
-from bench.report.markdown import Cell, Column, Notes, Table
 from bench.report.style import family_style
-from bench.report.weights_tables import macs_cell, percent_cell, row_order, subject_cells, subject_columns
+from bench.report.table import Cell, Column, Notes, Table
+from bench.report.weights_tables import macs_cell, mean_words, percent_cell, row_order, subject_cells, subject_columns
 
 _RECIPES = {"vit": "ViT paper", "bit": "BiT HyperRule"}
 
@@ -30,11 +30,6 @@ _RECIPES = {"vit": "ViT paper", "bit": "BiT HyperRule"}
 def recipe_words(name: str) -> str:
     """A recipe's name for a reader."""
     return _RECIPES.get(name, name)
-
-
-def mean_words(datasets: tuple[str, ...]) -> str:
-    """What a mean over these sets is called."""
-    return "Mean of the five sets" if is_five_set_mean(datasets) else f"Mean of {len(datasets)} sets"
 
 
 def finetune_means_table(protocols: Protocols) -> Table | None:

@@ -7,7 +7,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Sequence
 
-from bench.markdown_text import code
+from bench.markdown_text import code, escape
 from bench.report.formats import listed, span
 from bench.report.inspect_figures import (
     MOST_PLACES,
@@ -18,9 +18,7 @@ from bench.report.inspect_figures import (
     draw_positions,
     draw_rollout,
 )
-from bench.report.inspect_words import picture_words, weights_label
-from bench.report.inspected import Seen
-from bench.report.markdown import escape
+from bench.report.inspected import Seen, picture_words, weights_label
 from bench.report.pictures import Picture
 from bench.store.inspections import IMAGE, Facts, Inspection
 from bench.store.inspections import Picture as Looked

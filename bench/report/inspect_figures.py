@@ -11,8 +11,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from bench.plain_text import printable
-from bench.report.inspect_words import weights_label
-from bench.report.inspected import Seen
+from bench.report.inspected import Seen, weights_label
 from bench.report.style import FAINT, GREY, INK, family_style, new_figure
 from bench.report.tiles import (
     Canvas,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 
+from bench.markdown_text import bullets, escape
+from bench.report.document import Section
 from bench.report.formats import counted, fixed, listed, span
 from bench.report.inspect_captions import inspect_pictures
-from bench.report.inspect_words import picture_words, weights_words
-from bench.report.inspected import Seen, pictures_of, seen_models
-from bench.report.markdown import Cell, Column, Notes, Table, bullets, escape
-from bench.report.section import Section
+from bench.report.inspected import Seen, picture_words, pictures_of, seen_models, weights_words
 from bench.report.style import family_style
+from bench.report.table import Cell, Column, Notes, Table
 from bench.store.inspections import Inspection, Picture
 
 HEADING = "What the models see"

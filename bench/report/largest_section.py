@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from bench.analyse.speed_study import LargestBatch
 from bench.analyse.study import Study
+from bench.markdown_text import escape
+from bench.report.document import Section
 from bench.report.formats import bare_rate, fixed, significant
-from bench.report.markdown import Cell, Column, Notes, Table, escape
 from bench.report.resolution_section import largest_cell
-from bench.report.section import Section
 from bench.report.speed_series import conditions_words, model_order, resolution_label
+from bench.report.table import Cell, Column, Notes, Table
 
 
 def largest_section(study: Study) -> Section | None:

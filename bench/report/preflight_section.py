@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping
 
 from bench.analyse.protocols import Protocols
 from bench.catalog.identity import identify_dataset
+from bench.markdown_text import bullets, escape
+from bench.report.document import Section
 from bench.report.formats import bare_rate, counted, fixed, listed, significant
-from bench.report.markdown import Cell, Column, Table, bullets, escape
-from bench.report.section import Section
+from bench.report.table import Cell, Column, Table
 from bench.store.preflights import Checked, Duplicates
 
 _QUANTILES = {"min": "least", "p05": "5 %", "p50": "median", "p95": "95 %", "max": "most"}

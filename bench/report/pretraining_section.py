@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from bench.analyse.pretrained import FINETUNED, PretrainStudy, Way
 from bench.catalog.identity import identify_dataset
+from bench.markdown_text import escape
+from bench.report.document import Section
 from bench.report.figures import FigureSpec
 from bench.report.formats import counted, listed, significant, span
-from bench.report.markdown import escape
 from bench.report.pretraining_figures import pretraining_figures
 from bench.report.pretraining_tables import (
     meetings_table,
@@ -17,7 +18,6 @@ from bench.report.pretraining_tables import (
     transfer_table,
 )
 from bench.report.pretraining_words import corpus_words, mean_words, way_words
-from bench.report.section import Section
 
 _MEETINGS = (
     "First minus second, in points, at the same pretraining compute and images, with its own 95 % interval (Welch's t "

@@ -9,11 +9,12 @@ from bench.analyse.intervals import accuracy_interval
 from bench.analyse.pretrained import Control, PretrainedPoint, PretrainStudy, Transfer, Way
 from bench.analyse.pretraining_contrasts import Axis, Gain, Meeting, at_largest, gains, meetings
 from bench.catalog.identity import identify_dataset
+from bench.markdown_text import escape
 from bench.report.accuracy_cells import accuracy_cell, difference_cell
 from bench.report.formats import fixed, flop_scale, learning_rate, percent, significant
-from bench.report.markdown import Cell, Column, Notes, Table, escape
 from bench.report.pretraining_words import exaflops, mean_words, way_words
 from bench.report.style import family_style
+from bench.report.table import Cell, Column, Notes, Table
 
 _NOT_TRANSFERRED = "not transferred this way, or without a result on some set for some seed (see below)"
 

@@ -6,11 +6,11 @@ from bench.analyse.means import SetMean
 from bench.analyse.protocols import Protocols
 from bench.analyse.public_weights import PublicPoint, PublicScaling, TableTwoRow
 from bench.catalog.identity import identify_dataset
-from bench.report.finetune_tables import mean_words
+from bench.markdown_text import escape
 from bench.report.formats import counted, ends, fixed, listed, percent, plus_minus, significant
-from bench.report.markdown import Cell, Column, Notes, Table, escape
 from bench.report.style import family_style
-from bench.report.weights_tables import rule_words
+from bench.report.table import Cell, Column, Notes, Table
+from bench.report.weights_tables import mean_words, rule_words
 from bench.units import GIGA, MEGA
 
 NOT_HERE = "not measured here"

@@ -8,9 +8,10 @@ from bench.analyse.published import ScalingComparison
 from bench.analyse.scores import Score
 from bench.analyse.study import Row, Study
 from bench.catalog.papers import SotaRow, paper_sota
+from bench.markdown_text import escape
 from bench.report.formats import Scale, ends, fixed, mac_scale, percent, plus_minus, signed, significant
-from bench.report.markdown import Cell, Column, Notes, Table, escape
 from bench.report.style import family_style
+from bench.report.table import Cell, Column, Notes, Table
 from bench.report.tables import certificate_cell, significant_millions
 from bench.store.frame import training_frame
 from bench.store.record import Record

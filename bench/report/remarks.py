@@ -11,11 +11,12 @@ from bench.analyse.scores import Score
 from bench.analyse.study import Study
 from bench.analyse.trials import SweptModel
 from bench.catalog.tuned import tuned_rates
+from bench.markdown_text import bullets, escape
 from bench.report.cell_words import cell_words
+from bench.report.document import Section
 from bench.report.formats import counted, fixed, listed, points, seconds, signed, span
-from bench.report.markdown import Cell, Column, Table, bullets, escape
 from bench.report.pretraining_words import pretraining_limits
-from bench.report.section import Section
+from bench.report.table import Cell, Column, Table
 from bench.report.weights_limits import weights_limits
 from bench.report.weights_sections import weights_conditions
 from bench.report.wording import accuracy_conditions, speed_conditions

@@ -7,11 +7,10 @@ from collections.abc import Callable, Sequence
 from bench.analyse.scores import RunKey
 from bench.analyse.speed_study import LargestBatch, ResolutionPoint
 from bench.analyse.study import Study
+from bench.report.document import Section
 from bench.report.figures import FigureSpec
 from bench.report.formats import ends, fixed, significant, span, timed_words
-from bench.report.markdown import Cell, Column, Notes, Table
 from bench.report.panels import Panel, Point
-from bench.report.section import Section
 from bench.report.speed_series import (
     bar,
     batches_words,
@@ -22,6 +21,7 @@ from bench.report.speed_series import (
     resolution_label,
 )
 from bench.report.speed_tables import latency_cell
+from bench.report.table import Cell, Column, Notes, Table
 
 _MEMORY_KINDS = {"process": "growth of the process on a CPU", "device": "allocated on the device"}
 

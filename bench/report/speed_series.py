@@ -10,10 +10,11 @@ from bench.analyse.speed_study import Fall, series_of
 from bench.analyse.speeds import Timed
 from bench.analyse.study import Row, Study
 from bench.catalog.identity import ModelIdentity, family_rank, identify_model
+from bench.markdown_text import escape
 from bench.report.devices import device_words
 from bench.report.formats import fixed, listed, span
-from bench.report.markdown import Cell, Notes, escape
 from bench.report.panels import Line, Point
+from bench.report.table import Cell, Notes
 
 T = TypeVar("T")
 

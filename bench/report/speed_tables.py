@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from bench.analyse.speeds import Speed
 from bench.analyse.study import Row, Study
 from bench.report.formats import ends, fixed, significant, span, timed_words, times_words
-from bench.report.markdown import Cell, Column, Notes, Table
+from bench.report.table import Cell, Column, Notes, Table
 
 Maker = Callable[[Row, Notes], Cell]  # one entry of the main table
 

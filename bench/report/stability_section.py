@@ -6,9 +6,9 @@ from collections import defaultdict
 
 from bench.analyse.stability import Check, Doubt
 from bench.analyse.study import Study
+from bench.report.document import Section
 from bench.report.formats import fixed
-from bench.report.markdown import Cell, Column, Table
-from bench.report.section import Section
+from bench.report.table import Cell, Column, Table
 
 HEADING = "Timings to distrust"
 _TEXT = (

@@ -10,6 +10,7 @@ from bench.analyse.differences import Difference
 from bench.analyse.scores import FAMILY_PAIRS, Place, RunKey, Score
 from bench.analyse.study import Row, Study
 from bench.catalog.identity import DatasetIdentity, family_rank, identify_dataset
+from bench.markdown_text import escape
 from bench.report.accuracy_cells import accuracy_cell, difference_cell
 from bench.report.formats import (
     Scale,
@@ -23,9 +24,9 @@ from bench.report.formats import (
     significant,
     span,
 )
-from bench.report.markdown import Cell, Column, Notes, Table, escape
 from bench.report.speed_tables import Maker, speed_columns
 from bench.report.style import family_style
+from bench.report.table import Cell, Column, Notes, Table
 from bench.report.wording import accuracy_conditions, speed_conditions
 from bench.units import GIGA, MEGA
 

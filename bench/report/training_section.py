@@ -5,11 +5,10 @@ from __future__ import annotations
 from bench.analyse.speed_study import TrainingStep
 from bench.analyse.speeds import Memory
 from bench.analyse.study import Study
+from bench.report.document import Section
 from bench.report.figures import FigureSpec
 from bench.report.formats import ends, fixed, significant, span, timed_words, times_words
-from bench.report.markdown import Cell, Column, Notes, Table
 from bench.report.panels import Panel, Point
-from bench.report.section import Section
 from bench.report.speed_series import (
     bar,
     conditions_words,
@@ -19,6 +18,7 @@ from bench.report.speed_series import (
     resolution_label,
     series_label,
 )
+from bench.report.table import Cell, Column, Notes, Table
 
 
 def training_section(study: Study) -> Section | None:

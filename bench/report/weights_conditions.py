@@ -9,6 +9,7 @@ from bench.analyse.means import Scored
 from bench.analyse.protocols import Protocols
 from bench.catalog.identity import identify_dataset
 from bench.catalog.task_sets import in_order, vtab_group
+from bench.markdown_text import escape
 from bench.report.finetune_tables import recipe_words, seeds_words
 from bench.report.formats import (
     counted,
@@ -16,7 +17,6 @@ from bench.report.formats import (
     listed,
     span,
 )
-from bench.report.markdown import escape
 
 
 def _distinct(scores: Iterable[Scored], attribute: str) -> str:

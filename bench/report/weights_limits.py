@@ -10,8 +10,8 @@ from bench.analyse.protocols import Protocols
 from bench.analyse.weights import NOT_STATED, UNKNOWN_PRETRAINING, pretraining_of
 from bench.catalog.identity import DatasetIdentity, identify_dataset
 from bench.catalog.task_sets import in_order
+from bench.markdown_text import escape
 from bench.report.formats import counted, listed
-from bench.report.markdown import escape
 
 
 def weights_limits(protocols: Protocols) -> list[str]:

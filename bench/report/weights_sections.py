@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from bench.analyse.protocols import Protocols
+from bench.markdown_text import bullets, escape, joined
+from bench.report.document import Section
 from bench.report.figures import FigureSpec
 from bench.report.finetune_tables import (
     finetune_means_table,
@@ -14,15 +16,12 @@ from bench.report.finetune_tables import (
     sweep_table,
     training_speed_table,
 )
-from bench.report.markdown import bullets, escape, joined
 from bench.report.preflight_section import preflight_sections, preflight_table
 from bench.report.public_tables import public_scaling_table, public_scaling_text, table_two_table
-from bench.report.section import Section
-from bench.report.strata_table import strata_table
 from bench.report.vtab_table import vtab_table, vtab_text
 from bench.report.weights_conditions import evaluate_conditions, fewshot_conditions, finetune_conditions
 from bench.report.weights_figures import weights_figures
-from bench.report.weights_tables import evaluate_table, fewshot_table, record_notes
+from bench.report.weights_tables import evaluate_table, fewshot_table, record_notes, strata_table
 from bench.report.weights_wording import gain_sentence
 
 

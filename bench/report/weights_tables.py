@@ -9,13 +9,26 @@ from bench.analyse.evaluated import Evaluation
 from bench.analyse.fewshots import FIXED, LEAVE_ONE_OUT, FewshotScore
 from bench.analyse.means import Scored
 from bench.analyse.protocols import Protocols
+from bench.analyse.strata import Stratum
 from bench.analyse.weights import NOT_STATED, PUBLIC, UNKNOWN_PRETRAINING, Subject, pretraining_of
 from bench.catalog.identity import identify_dataset
-from bench.catalog.task_sets import set_order
-from bench.report.accuracy_cells import accuracy_cell
-from bench.report.formats import Scale, counted, ends, fixed, listed, mac_scale, plus_minus, signed, significant
-from bench.report.markdown import Cell, Column, Notes, Table, escape
+from bench.catalog.task_sets import is_five_set_mean, set_order
+from bench.markdown_text import escape
+from bench.report.accuracy_cells import accuracy_cell, unranked_words
+from bench.report.formats import (
+    Scale,
+    counted,
+    ends,
+    fixed,
+    listed,
+    mac_scale,
+    percent,
+    plus_minus,
+    signed,
+    significant,
+)
 from bench.report.style import family_style
+from bench.report.table import Cell, Column, Notes, Table
 
 USUAL_CAUSES = (
     "usual causes of such a difference: another crop, resolution or interpolation than the published figure's; class "
@@ -187,6 +200,19 @@ def _shots_cell(score: FewshotScore | None, setting: tuple[int, str], notes: Not
     return accuracy_cell(score.group, score.interval, score.cell_ids, notes, mark=mark)
 
 
+def mean_words(datasets: tuple[str, ...]) -> str:
+    """What a mean over these sets is called."""
+    return "Mean of the five sets" if is_five_set_mean(datasets) else f"Mean of {len(datasets)} sets"
+
+
+def why_unranked(protocols: Protocols, one: Stratum) -> str:
+    """`unstable seeds`, `one seed`, or both: of the checkpoints that are in no ranking."""
+    scores: list[Scored] = [*protocols.evaluated, *protocols.fewshot, *protocols.finetuned]
+    ids = {cell_id for subject in one.best.unranked for cell_id in one.cell_ids[subject]}
+    own = [score for score in scores if ids & set(score.cell_ids)]
+    return unranked_words((s.group for s in own), "draw" if isinstance(own[0], FewshotScore) else "seed")
+
+
 def record_notes(scores: Iterable[Noted], labels: Sequence[str]) -> list[str]:
     """What the records say about themselves, each note once with the rows that it is of; Markdown.
 
@@ -202,3 +228,35 @@ def record_notes(scores: Iterable[Noted], labels: Sequence[str]) -> list[str]:
         more = [f"{len(own) - _MOST_NAMED} more"] if len(own) > _MOST_NAMED else []
         lines.append(f"{escape(note)} ({escape(listed([*own[:_MOST_NAMED], *more]))})")
     return lines
+
+
+def strata_table(protocols: Protocols) -> Table | None:
+    """One row per protocol, set and pre-training data that has two checkpoints."""
+    found = [(protocol, one) for protocol, own in protocols.strata.items() for one in own if len(one.means) > 1]
+    if not found:
+        return None
+    notes = Notes()
+    heads = [Column(name, is_number=False) for name in ("Data set", "Protocol", "Pre-training data")]
+    heads += [Column("Compared"), Column("Best", is_number=False), Column("Best [%]")]
+    heads += [Column("Not separable from it", is_number=False)]
+    rows = tuple(_cells(protocol, one, protocols, notes) for protocol, one in found)
+    return Table("checkpoints_compared", tuple(heads), rows, tuple(notes.texts))
+
+
+def _cells(protocol: str, one: Stratum, protocols: Protocols, notes: Notes) -> tuple[Cell, ...]:
+    several = len(one.datasets) > 1
+    title = mean_words(one.datasets) if several else identify_dataset(one.datasets[0]).title
+    unranked = listed(protocols.labels[subject] for subject in one.best.unranked)
+    mark = notes.number(f"not ranked for {why_unranked(protocols, one)}: {unranked}") if unranked else None
+    cells = [Cell(title, " ".join(one.datasets)), Cell(protocol), Cell(one.pretraining)]
+    cells.append(Cell(fixed(one.best.compared, 0), one.best.compared, one.all_ids, mark=mark))
+    if not one.best.members:
+        return (*cells, *[notes.missing("none is ranked")] * 3)
+    best, *others = one.best.members
+    names = listed(protocols.labels[subject] for subject in others) or "none"
+    return (
+        *cells,
+        Cell(protocols.labels[best], best.key.model),
+        Cell(percent(one.means[best]), one.means[best], one.cell_ids[best]),
+        Cell(names, " ".join(subject.key.model for subject in others), one.all_ids),
+    )

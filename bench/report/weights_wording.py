@@ -14,8 +14,9 @@ from bench.analyse.strata import Stratum
 from bench.analyse.weights import NOT_STATED, OWNERS_WORDS
 from bench.catalog.identity import identify_dataset
 from bench.catalog.task_sets import VTAB_TASKS, in_order
-from bench.report.accuracy_cells import rivals_words, unranked_words
-from bench.report.finetune_tables import mean_words, seeds_words
+from bench.markdown_text import escape
+from bench.report.accuracy_cells import rivals_words
+from bench.report.finetune_tables import seeds_words
 from bench.report.formats import (
     bracketed,
     counted,
@@ -24,9 +25,8 @@ from bench.report.formats import (
     percent,
     signed,
 )
-from bench.report.markdown import escape
 from bench.report.vtab_table import across_tasks
-from bench.report.weights_tables import row_order, rule_words
+from bench.report.weights_tables import mean_words, row_order, rule_words, why_unranked
 from bench.store.preflights import Checked
 from bench.store.record import Record
 
@@ -201,14 +201,6 @@ def stratum_words(protocols: Protocols, one: Stratum) -> str:
     words = f"{label}{' alone' if one.best.compared == 1 else ''} has {value} on {where}"
     words += rivals_words([escape(protocols.labels[subject]) for subject in others], one.best.compared)
     return f"{words} (not ranked for {why_unranked(protocols, one)}: {unranked})" if unranked else words
-
-
-def why_unranked(protocols: Protocols, one: Stratum) -> str:
-    """`unstable seeds`, `one seed`, or both: of the checkpoints that are in no ranking."""
-    scores: list[Scored] = [*protocols.evaluated, *protocols.fewshot, *protocols.finetuned]
-    ids = {cell_id for subject in one.best.unranked for cell_id in one.cell_ids[subject]}
-    own = [score for score in scores if ids & set(score.cell_ids)]
-    return unranked_words((s.group for s in own), "draw" if isinstance(own[0], FewshotScore) else "seed")
 
 
 def gain_sentence(protocols: Protocols) -> str:

@@ -9,6 +9,7 @@ from bench.analyse.scores import RunKey, Score
 from bench.analyse.study import Study
 from bench.analyse.trials import SweptModel
 from bench.catalog.identity import DatasetIdentity, identify_dataset
+from bench.markdown_text import escape
 from bench.report.accuracy_cells import rivals_words, unranked_words, verdicts_words
 from bench.report.devices import device_words
 from bench.report.formats import (
@@ -22,7 +23,6 @@ from bench.report.formats import (
     span,
     timed_words,
 )
-from bench.report.markdown import escape
 from bench.report.pretraining_words import pretraining_finding
 from bench.report.speed_finding import speed_finding
 from bench.report.speed_tables import clear_best

@@ -11,7 +11,7 @@ from synthetic_store import complexity_record, desk_like, make_record, speed_rec
 
 from bench.analyse.against import compare_runs, run_figures
 from bench.report.against_section import against_section
-from bench.report.markdown import render_table
+from bench.report.table import render_table
 from bench.store.record import Record
 
 ROOT = Path(__file__).resolve().parents[2]

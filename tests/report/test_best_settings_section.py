@@ -7,7 +7,7 @@ from report.test_page import write
 
 from bench.analyse.study import study
 from bench.report.best_settings_section import best_settings_section
-from bench.report.markdown import render_table
+from bench.report.table import render_table
 from bench.store.record import Record
 
 

@@ -9,7 +9,7 @@ from bench.report.finetune_tables import (
     sweep_table,
     training_speed_table,
 )
-from bench.report.markdown import render_table
+from bench.report.table import render_table
 
 
 def protocols(*records):

@@ -8,10 +8,9 @@ from PIL import Image
 from synthetic_store import make_record, train_cell, train_values
 
 from bench.report.inspect_figures import draw_distances, draw_maps, filter_pictures, map_tile, patch_sequence
-from bench.report.inspect_page import write_inspect_page
 from bench.report.inspect_section import MOST_IMAGES, inspect_section
 from bench.report.inspected import pictures_of, seen_models
-from bench.report.page import write_report
+from bench.report.report_files import write_inspect_page, write_report
 from bench.report.style import figure_style
 from bench.report.tiles import mosaic, spotlight
 from bench.store.inspections import Tokens, Weights

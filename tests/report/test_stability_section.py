@@ -6,8 +6,8 @@ from report.synthetic_store import speed_record
 from report.test_page import write
 
 from bench.analyse.study import study
-from bench.report.markdown import render_table
 from bench.report.stability_section import stability_section
+from bench.report.table import render_table
 from bench.store.record import Record
 
 

@@ -8,9 +8,9 @@ from synthetic_store import (
 )
 
 from bench.analyse.study import study
-from bench.report.markdown import render_table
 from bench.report.published_tables import scaling_table, timm_table
 from bench.report.speed_tables import speed_table
+from bench.report.table import render_table
 from bench.report.tables import (
     budget_differences_table,
     differences_table,

@@ -12,7 +12,7 @@ from synthetic_protocols import (
 )
 from synthetic_store import make_record, train_cell, train_values
 
-from bench.report.page import write_report
+from bench.report.report_files import write_report
 
 
 def none(cell_id):

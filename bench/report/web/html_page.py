@@ -14,8 +14,7 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from bench.analyse.study import Study
-from bench.report.markdown_page import LEGEND
-from bench.report.section import Document
+from bench.report.document import LEGEND, Document
 from bench.report.web.payload import packed, plot_payload
 from bench.report.web.plot import study_plot
 from bench.report.web.plot_data import Axis

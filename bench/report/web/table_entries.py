@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 
-from bench.report.markdown import Cell, Column, Table
+from bench.report.table import Cell, Column, Table
 from bench.report.web.record_index import RecordIndex
 
 Entry = tuple[float | None, str, int | None]  # number to sort by, reference to records, place of the publication

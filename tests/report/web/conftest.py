@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # the stores are modules of 
 
 from synthetic_store import desk_like
 
-from bench.report.page import write_report
+from bench.report.report_files import write_report
 
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 

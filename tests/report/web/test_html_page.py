@@ -184,7 +184,7 @@ def test_a_page_of_ten_thousand_records_is_under_six_megabytes_and_takes_under_f
         spent.append(time.process_time() - start)
         return text
 
-    monkeypatch.setattr("bench.report.page.html_page", timed)
+    monkeypatch.setattr("bench.report.report_files.html_page", timed)
     page = write_page(big_store(), tmp_path)
     assert page.stat().st_size < 6_000_000
     assert spent[0] < 5

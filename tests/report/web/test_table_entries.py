@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from bench.report.markdown import Cell, Column, Table
+from bench.report.table import Cell, Column, Table
 from bench.report.web.record_index import RecordIndex
 from bench.report.web.table_entries import sort_value, table_entries
 

@@ -1,4 +1,4 @@
-"""One report: its pages, its figures, and a CSV beside every table. The only code that writes under `reports/`."""
+"""Every page that is written, with its figures and a CSV beside every table. The only code that writes under `reports/`."""
 
 from __future__ import annotations
 
@@ -14,14 +14,18 @@ from bench.analyse.against import Against
 from bench.analyse.claim_verdicts import JudgedClaim
 from bench.analyse.study import Study, study
 from bench.errors import StoreError
+from bench.markdown_text import bullets, escape, fenced, joined
 from bench.report.claims_page import HEADING as CLAIMS_HEADING
 from bench.report.claims_page import claims_page, claims_table, evidence_table
+from bench.report.contents import report_document
+from bench.report.document import FINDING, markdown_page, pictures_markdown
 from bench.report.drawing import draw_all
-from bench.report.markdown import escape, joined
-from bench.report.markdown_page import FINDING, markdown_page
+from bench.report.formats import listed
+from bench.report.inspect_section import inspect_section
+from bench.report.inspected import seen_models
 from bench.report.pictures import picture_files
-from bench.report.sections import report_document
 from bench.report.sidecar import TABLES, table_csv
+from bench.report.table import render_table
 from bench.report.web.html_page import html_page
 from bench.store.correctness import Predictions
 from bench.store.inspections import Inspection
@@ -139,3 +143,51 @@ def _temporary_beside(path: Path) -> Iterator[Path]:
         yield temporary
     finally:
         temporary.unlink(missing_ok=True)
+
+
+_CONDITIONS = ("device", "cpu_model", "threads", "python", "torch", "timm", "numpy", "package", "git_commit")
+
+
+def write_inspect_page(inspections: Sequence[Inspection], *, out: Path, rebuild_command: str) -> Path:
+    """Write `<out>/inspect.md` with its figures and table; returns the page's path.
+
+    The same inspections give the same bytes. Figures of an earlier page that this one lacks are removed. Raises
+    StoreError when the folder cannot be written.
+    """
+    section = inspect_section(inspections)
+    assert section.table is not None, "a page is of at least one inspection"
+    files = {name: content for picture in section.pictures for name, content in picture_files(picture).items()}
+    titles = listed(escape(model.facts.title) for model in seen_models(inspections))
+    page = joined(
+        [
+            f"# What {titles} see{'s' if len(seen_models(inspections)) == 1 else ''}",
+            section.text,
+            render_table(section.table),
+            section.below,
+            *pictures_markdown(section.pictures),
+            "## Conditions",
+            _conditions(inspections),
+            "## Make this page again",
+            fenced(rebuild_command),
+            "The arrays behind the figures lie beside the page or in the results folder, as "
+            "`inspections/<id>.npz` with their facts in `<id>.json`; ids are in [`tables/inspections.csv`]"
+            "(tables/inspections.csv).",
+        ]
+    )
+    try:
+        write_folder(out / "figures", files, ("inspect_*.png", "inspect_*.svg"))
+        write_folder(out / TABLES, {f"{section.table.name}.csv": table_csv(section.table)}, ("inspections.csv",))
+        write_whole(out / "inspect.md", page)
+    except OSError as error:
+        raise StoreError(f"Page '{out}' cannot be written: {error.strerror or error}.") from None
+    return out / "inspect.md"
+
+
+def _conditions(inspections: Sequence[Inspection]) -> str:
+    """What the numbers were computed with; every value that occurs."""
+    lines = []
+    for key in _CONDITIONS:
+        values = dict.fromkeys(str(one.facts.conditions[key]) for one in inspections if key in one.facts.conditions)
+        if values:
+            lines.append(f"{key.replace('_', ' ')}: {escape(listed(values))}")
+    return bullets(lines)

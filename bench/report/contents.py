@@ -9,14 +9,18 @@ from typing import Any
 from bench.analyse.against import Against
 from bench.analyse.claims import judge_claims
 from bench.analyse.study import Study, study
+from bench.markdown_text import escape
 from bench.report.against_section import against_section
+from bench.report.batch_section import batch_section
 from bench.report.best_settings_section import best_settings_section
 from bench.report.choices_section import choices_section
 from bench.report.claims_page import claims_section
+from bench.report.document import Document, Section
+from bench.report.falls_section import falls_section
 from bench.report.figures import FigureSpec, all_figures
 from bench.report.formats import span
 from bench.report.inspect_section import inspect_section
-from bench.report.markdown import Table, escape
+from bench.report.largest_section import largest_section
 from bench.report.preflight_section import preflight_warnings
 from bench.report.pretraining_section import pretraining_sections
 from bench.report.published_tables import (
@@ -27,10 +31,10 @@ from bench.report.published_tables import (
     timm_table,
 )
 from bench.report.remarks import conditions_section, failures_section, limits_section
-from bench.report.section import Document, Section
-from bench.report.speed_sections import speed_sections
+from bench.report.resolution_section import resolution_section
 from bench.report.speed_tables import speed_table
 from bench.report.stability_section import stability_section
+from bench.report.table import Table
 from bench.report.tables import (
     budget_differences_table,
     budgets_table,
@@ -41,6 +45,7 @@ from bench.report.tables import (
     size_differences_table,
     training_sizes_table,
 )
+from bench.report.training_section import training_section
 from bench.report.weights_sections import weights_sections
 from bench.report.wording import accuracy_conditions, finding, sizes_compute_words, speed_conditions, sweep_conditions
 from bench.store.inspections import Inspection
@@ -206,3 +211,10 @@ _TIMM_TEXT = (
 _SHIPPED_TEXT = (
     "Shipped results come from another machine and perhaps another commit; timings are not put side by side."
 )
+
+
+def speed_sections(study: Study) -> list[Section]:
+    """Those for which the suite has results."""
+    makers = (resolution_section, falls_section, batch_section, largest_section, training_section)
+    made = (make(study) for make in makers)
+    return [section for section in made if section is not None]
