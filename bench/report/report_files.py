@@ -1,4 +1,4 @@
-"""Every page that is written, with its figures and a CSV beside every table. The only code that writes under `reports/`."""
+"""Every written page, with its figures and a CSV beside each table. The only code that writes under `reports/`."""
 
 from __future__ import annotations
 
