@@ -70,10 +70,10 @@ def run(
     from bench.cli.plan import print_plan
     from bench.cli.progress import LookProgress
     from bench.errors import RequestError
+    from bench.execute.pool import processes_of_torchrun
     from bench.execute.runner import Resources, default_loader_workers, default_workers
     from bench.execute.supplies import Supplies
     from bench.execute.surroundings import Here
-    from bench.execute.torchrun import processes_of_torchrun
     from bench.measure.settings import resolve_device
     from bench.suite.spec import load_suite, suite_place
 

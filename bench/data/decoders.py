@@ -1,40 +1,32 @@
 """Processes that decode images into rows of one file, which the process that started them maps into its memory.
 
-Only numpy and Pillow are imported in them, so they start in a fraction of a second. They read what to do from a pipe:
-when their parent is gone, however it went, the pipe ends and so do they; when one of them dies, the parent sees its
-pipe end at once.
+Only numpy and Pillow are imported in them, so they start in a fraction of a second. When one of them dies, the parent
+sees its pipe end at once.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import pickle
 import queue
-import signal
-import subprocess
-import sys
-import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.collection import ImageReader, RawImage, raw_digest
 from bench.errors import DataError
+from bench.processes import PickleProcess, claimed_connections
 
 CHUNK = 8  # images handed to a process at once: 2 ms or more of work for 0.1 ms of handing over
 STOP_SECONDS = 5.0  # patience with a process that was asked to end
 _WAITING = 4  # chunks of a batch in work or waiting, for each process
-_BOOT = (
-    "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); from bench.data.decoders import serve; serve()"
-)
 
 Prepare = Callable[[RawImage], tuple[NDArray[np.uint8], tuple[int, int]]]
 
@@ -191,75 +183,45 @@ class _Process:
     """One decoding process as its parent sees it."""
 
     def __init__(self, work: _Work) -> None:
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
-        self._popen = subprocess.Popen(
-            [sys.executable, "-c", _BOOT],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            start_new_session=True,  # Ctrl-C in the terminal is the parent's business
-        )
-        self._first: list[Any] = [sys.path, work]  # sent by the thread that asks first: the parent need not wait
+        self._process = PickleProcess(serve)
+        self._first: list[_Work] = [work]  # sent by the thread that asks first: the parent need not wait
 
     def ask(self, index: Sequence[int], row: int) -> _Answer:
         """Have some images decoded. Raises DataError if the process is dead or dies."""
-        assert self._popen.stdin is not None
-        assert self._popen.stdout is not None
+        while self._first:
+            self._process.send(self._first.pop())
+        self._process.send((index, row))
         try:
-            while self._first:
-                pickle.dump(self._first.pop(0), self._popen.stdin)
-            pickle.dump((index, row), self._popen.stdin)
-            self._popen.stdin.flush()
-            answer: _Answer = pickle.load(self._popen.stdout)
-        except (BrokenPipeError, EOFError, pickle.UnpicklingError):
-            raise DataError(f"A process that decodes images {self._cause_of_death()}") from None
+            answer: _Answer = self._process.receive()
+        except EOFError:
+            ending = self._process.ending()
+            cause = ending.words
+            if ending.was_killed:
+                cause = "was killed, most often by the system when memory runs out: use fewer workers"
+            last = f" Last line: {ending.last_line}" if ending.last_line else ""
+            raise DataError(f"A process that decodes images {cause}.{last}") from None
         return answer
-
-    def _cause_of_death(self) -> str:
-        code = self._popen.wait()
-        self._errors.seek(0)
-        written = self._errors.read().decode(errors="replace").strip().splitlines()
-        last = f" Last line: {written[-1][:300]}" if written else ""
-        if code == -signal.SIGKILL:
-            return f"was killed, most often by the system when memory runs out: use fewer workers.{last}"
-        return f"died of {signal.Signals(-code).name}.{last}" if code < 0 else f"ended with exit code {code}.{last}"
 
     def stop(self) -> None:
         """End the process: it leaves when its input ends, or is made to."""
-        assert self._popen.stdin is not None
-        assert self._popen.stdout is not None
-        with contextlib.suppress(BrokenPipeError):
-            self._popen.stdin.close()
-        try:
-            self._popen.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:  # a process that was forked meanwhile holds the pipe open
-            self._popen.kill()
-            self._popen.wait()
-        self._popen.stdout.close()
-        self._errors.close()
+        self._process.stop(STOP_SECONDS)
 
 
 def serve() -> None:
     """The life of a decoding process: what to do, then chunks, until the input ends."""
-    requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # whatever a library prints must not end up among the answers
-    work: _Work = pickle.load(requests)
+    requests, answers = claimed_connections()
+    work: _Work = requests.recv()
     descriptor = os.open(work.file, os.O_WRONLY)
-    while True:
-        try:
-            index, row = pickle.load(requests)
-        except EOFError:
-            break
-        answer: _Answer
-        try:
-            answer = work.decode(descriptor, index, row)
-        except OSError as error:
-            answer = error
-        try:
-            pickle.dump(answer, answers)
-            answers.flush()
-        except BrokenPipeError:
-            break
+    # A closed pipe means that the parent is gone or has had enough.
+    with contextlib.suppress(EOFError, BrokenPipeError):
+        while True:
+            index, row = requests.recv()
+            answer: _Answer
+            try:
+                answer = work.decode(descriptor, index, row)
+            except OSError as error:
+                answer = error
+            answers.send(answer)
     if work.scratch:
         with contextlib.suppress(OSError):
             os.unlink(work.file)

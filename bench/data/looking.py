@@ -7,17 +7,12 @@ and not the program.
 from __future__ import annotations
 
 import contextlib
-import os
-import pickle
-import signal
 import tempfile
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection, wait
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -27,6 +22,7 @@ from bench.data.collection import ImageReader, LabelledImages, PartName, raw_dig
 from bench.data.decode import FORMATS, decode
 from bench.data.duplicates import THUMBNAIL, thumbnail
 from bench.errors import DataError
+from bench.processes import PickleProcess, claimed_connections
 
 NO_FORMAT = -1
 _LARGEST_CHUNK = 32  # images between two words with the parent: under 0.1 s of work, over 100 times what words cost
@@ -104,34 +100,12 @@ def look_at_all(
 
 
 class _Member:
-    """One decoding process: its end of the pipe, the chunks it was given, and where it is."""
+    """One decoding process and the chunks it was given."""
 
-    def __init__(self, readers: bytes, folder: Path, number: int) -> None:
-        context = get_context("spawn")  # a fork of a process that has threads (torch, rich) may hang
-        self.position = context.RawValue("q", -1)
-        self.errors = folder / f"{number}.txt"
-        self.connection, self._far_end = context.Pipe()
+    def __init__(self) -> None:
+        self.process = PickleProcess(serve)
         self.given: deque[_Chunk] = deque()
         self.left: list[_Chunk] = []  # its own stretch of the work, next chunk last
-        self._process = context.Process(
-            target=_serve, args=(self._far_end, readers, self.position, str(self.errors)), daemon=True
-        )
-
-    def start(self) -> None:
-        self._process.start()
-        self._far_end.close()  # so that the pipe ends when the process does
-
-    def stop(self) -> None:
-        """End the process, whatever it is at. Does nothing before `start`."""
-        if self._process.pid is not None:
-            self._process.kill()
-            self._process.join()
-        self.connection.close()
-
-    def exit_code(self) -> int:
-        """Of the process, which has ended or is about to."""
-        self._process.join()
-        return self._process.exitcode or 0
 
 
 class _Crew:
@@ -141,14 +115,16 @@ class _Crew:
         self._name, self._parts, self._processes = name, parts, processes
 
     def __enter__(self) -> _Crew:
-        self._folder = tempfile.TemporaryDirectory(prefix="vitbench-preflight-")
         self._members: list[_Member] = []
-        readers = pickle.dumps({part: held.reader for part, held in self._parts.items()})
+        # Where each process is, for it to be told of one that dies. Shared by a file that the processes open, too.
+        self._file = tempfile.NamedTemporaryFile(prefix="vitbench-preflight-")
+        self._positions = np.memmap(self._file, dtype=np.int64, shape=(self._processes,))
+        self._positions[:] = -1
+        readers = {part: held.reader for part, held in self._parts.items()}
         try:
-            with _interrupts_held_back():
-                for number in range(self._processes):
-                    self._members.append(_Member(readers, Path(self._folder.name), number))
-                    self._members[-1].start()
+            for number in range(self._processes):
+                self._members.append(member := _Member())
+                member.process.send((readers, self._file.name, self._positions.shape, number))
             for member in self._members:
                 self._receive(member)  # it says that it is ready
         except BaseException:
@@ -158,8 +134,9 @@ class _Crew:
 
     def __exit__(self, *_: object) -> None:
         for member in self._members:
-            member.stop()
-        self._folder.cleanup()
+            member.process.kill()
+            member.process.stop()
+        self._file.close()
 
     def look(self, chunks: Sequence[_Chunk]) -> Iterator[tuple[_Chunk, Looked]]:
         """Each chunk with what was seen, in the order in which they are done.
@@ -173,7 +150,7 @@ class _Crew:
         for member in self._members:
             self._give(member)
             self._give(member)  # one ahead, so that it never waits for this process
-        while busy := {member.connection: member for member in self._members if member.given}:
+        while busy := {member.process.answers: member for member in self._members if member.given}:
             for ready in wait(list(busy)):
                 member = busy[cast("Connection", ready)]
                 found = self._receive(member)
@@ -189,69 +166,48 @@ class _Crew:
         if member.left:
             chunk = member.left.pop()
             member.given.append(chunk)
-            # A process that is already dead shows it at the next `_receive`.
-            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-                member.connection.send(chunk)
+            member.process.send(chunk)
 
     def _receive(self, member: _Member) -> Any:
         try:
-            return member.connection.recv()
+            return member.process.receive()
         except (EOFError, OSError):
             raise DataError(self._obituary(member)) from None
 
     def _obituary(self, member: _Member) -> str:
-        code = member.exit_code()
-        where = "before its first image" if member.position.value < 0 else "between two images"
+        ending = member.process.ending()
+        position = int(self._positions[self._members.index(member)])
+        where = "before its first image" if position < 0 else "between two images"
         if member.given:
             part, start, stop = member.given[0]
-            if start <= member.position.value < stop:
-                where = f"at image {self._parts[part].keys[member.position.value]!r} of '{part}'"
-        written = member.errors.read_text(errors="replace").strip().splitlines() if member.errors.exists() else []
-        last = f" Last line: {written[-1][:300]}." if written and code > 0 else ""
-        if code == -signal.SIGKILL:
-            cause = "was killed (SIGKILL), most often by the system when memory runs out"
+            if start <= position < stop:
+                where = f"at image {self._parts[part].keys[position]!r} of '{part}'"
+        last = f" Last line: {ending.last_line}." if ending.last_line and ending.code > 0 else ""
+        if ending.was_killed:
             advice = "Use fewer processes, or take the image out if it is always the same one."
         else:
-            cause = f"died of {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
             advice = "Take the image that it was at out, and check again."
-        return f"Data set {self._name!r}: a decoding process {cause}, {where}.{last} {advice}"
+        return f"Data set {self._name!r}: a decoding process {ending.words}, {where}.{last} {advice}"
 
 
-@contextlib.contextmanager
-def _interrupts_held_back() -> Iterator[None]:
-    """Processes started meanwhile never see Ctrl-C: it is this process's business, and it ends them."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    resource_tracker.ensure_running()  # when multiprocessing starts it, it lets signals through again
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _serve(connection: Connection, pickled_readers: bytes, position: Any, errors: str) -> None:
-    """The decoding process: answers one chunk after another until the other end of the pipe is closed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        os.dup2(os.open(errors, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), 2)  # libtiff writes there what it thinks
-    except FileNotFoundError:  # the parent was interrupted and has already put its folder away
-        return
-    readers = pickle.loads(pickled_readers)
-    # A closed pipe means that the parent is gone or has had enough.
-    with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
-        connection.send(None)
+def serve() -> None:
+    """The decoding process: answers one chunk after another until its input ends."""
+    requests, answers = claimed_connections()
+    # A closed pipe means that the parent is gone or has had enough; without the file it was interrupted.
+    with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError, FileNotFoundError):
+        readers, file, shape, number = requests.recv()
+        positions = np.memmap(file, dtype=np.int64, mode="r+", shape=shape)
+        answers.send(None)
         while True:
-            part, start, stop = connection.recv()
-            connection.send(_look(readers[part], start, stop, position))
+            part, start, stop = requests.recv()
+            answers.send(_look(readers[part], start, stop, positions[number : number + 1]))
 
 
-def _look(reader: ImageReader, start: int, stop: int, position: Any) -> Looked:
+def _look(reader: ImageReader, start: int, stop: int, position: NDArray[np.int64]) -> Looked:
     """Decode the images at these positions and keep what the findings need."""
     found = Looked.blank(stop - start)
     for row, index in enumerate(range(start, stop)):
-        position.value = index
+        position[0] = index
         try:
             _look_at_one(reader, index, found, row)
         except (DataError, OSError) as error:

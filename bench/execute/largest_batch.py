@@ -1,4 +1,7 @@
-"""The search for the largest batch: each try is handed to a process of its own, which starts from nothing."""
+"""The search for the largest batch: each try is handed to a process of its own, which starts from nothing.
+
+That process is `python -m bench.execute.largest_batch`.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,11 @@ from typing import Any
 
 from bench.errors import CellFailedError, UnsupportedError
 from bench.execute.pool import Worker
-from bench.measure.largest_batch import Try, as_values, judged, require_free_memory, search
+from bench.measure.largest_batch import Try, as_values, judged, measure_try, require_free_memory, search
+from bench.processes import serve_json
 from bench.suite.cell import LargestBatchCell
 
-TRY_PROGRAM = ("-P", "-m", "bench.execute.batch_try")
-KILLED = "SIGKILL"  # how the system ends a process when memory runs out
+TRY_PROGRAM = ("-P", "-m", "bench.execute.largest_batch")
 
 
 def find_largest_batch(cell: LargestBatchCell, threads: int) -> dict[str, Any]:
@@ -37,8 +40,29 @@ def _in_a_fresh_process(cell: LargestBatchCell, batch_size: int, threads: int) -
         worker.send({"cell": cell.model_dump(mode="json"), "batch_size": batch_size, "threads": threads})
         reply = worker.receive()
         if reply is None:
-            cause = worker.cause_of_death()
-            reply = {"status": "oom" if KILLED in cause else "failed", "reason": cause}
+            status = "oom" if worker.ending().was_killed else "failed"
+            reply = {"status": status, "reason": worker.cause_of_death()}
     finally:
         worker.stop()
     return judged(batch_size, reply, time.monotonic() - started)
+
+
+def answer(request: dict[str, Any]) -> dict[str, Any]:
+    """Status, reason and values of one try. request: `cell` (JSON of a LargestBatchCell), `batch_size`, `threads`."""
+    from bench.execute.environment import limit_threads, set_backends
+    from bench.execute.timing_tasks import Outcome, timed_model
+    from bench.execute.worker import attempt
+
+    cell = LargestBatchCell.model_validate(request["cell"])
+    limit_threads(request["threads"])
+    set_backends("memory")  # the pass is a memory cell's
+    reply: dict[str, Any] = {"wall_s": 0.0}
+
+    def perform() -> Outcome:
+        return Outcome(measure_try(cell, request["batch_size"], lambda: timed_model(cell)))
+
+    return reply | attempt(lambda: perform, reply)
+
+
+if __name__ == "__main__":
+    serve_json(answer)

@@ -1,21 +1,16 @@
-"""Worker processes seen from the parent: start one, hand it a cell, wait for whichever answers first."""
+"""Worker processes that run cells, and groups of them that share one cell, as torchrun starts them."""
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
-import signal
 import socket
-import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
-from multiprocessing.connection import wait
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from bench.execute.stopping import PATIENCE_SECONDS
+from bench.errors import RequestError
+from bench.processes import PATIENCE_SECONDS, JsonProcess, wait_for_any
 
 GROUP_VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 # What torchrun and `accelerate launch` tell the processes they start themselves: that the agent serves the store by
@@ -27,7 +22,7 @@ _REASONS_FIRST = ("oom", "skipped", "failed", "ok")
 STOP_SECONDS = PATIENCE_SECONDS + 5.0  # patience with a worker that was asked to end; most end at once
 
 
-class Worker:
+class Worker(JsonProcess):
     """One process that runs cells, one after another. `current` is what it works on.
 
     extra: added to the environment, such as that by which the processes of one cell find each other (see `Group`).
@@ -39,66 +34,17 @@ class Worker:
     ) -> None:
         self.threads = threads
         self.current: Any = None
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the worker
-        self._process = subprocess.Popen(
-            [sys.executable, *(program or WORKER)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            env={**_environment(threads), **(extra or {})},
-            start_new_session=True,  # Ctrl-C in the terminal is the parent's business
-        )
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._input, self.output = self._process.stdin, self._process.stdout
-
-    def send(self, request: Mapping[str, Any]) -> None:
-        """Hand over one request. A worker that is already dead shows it at the next `receive`."""
-        try:
-            self._input.write(json.dumps(request).encode() + b"\n")
-            self._input.flush()
-        except BrokenPipeError:
-            return
-
-    def receive(self) -> dict[str, Any] | None:
-        """The reply, waiting for it; None when the worker died instead of answering."""
-        line = self.output.readline()
-        if not line.endswith(b"\n"):
-            return None
-        reply: dict[str, Any] = json.loads(line)
-        return reply
-
-    def kill(self) -> None:
-        """End the process by force, whatever it does."""
-        self._process.kill()
+        environment = {**_environment(threads), **(extra or {})}
+        super().__init__([sys.executable, *(program or WORKER)], environment=environment)
 
     def cause_of_death(self) -> str:
         """One line on how the process ended, with the last line it wrote."""
-        code = self._process.wait()
-        self._errors.seek(0)
-        written = self._errors.read().decode(errors="replace").strip().splitlines()
-        last = f" Last line: {written[-1][:300]}" if written else ""
-        if code == -signal.SIGKILL:
-            return f"The worker was killed (SIGKILL), most often by the system when memory runs out.{last}"
-        if code < 0:
-            return f"The worker died of {signal.Signals(-code).name}.{last}"
-        return f"The worker ended with exit code {code}.{last}"
+        ending = self.ending()
+        return f"The worker {ending.words}.{f' Last line: {ending.last_line}' if ending.last_line else ''}"
 
-    def close_input(self) -> None:
-        """Ask the process to leave: at once, or after saving what it has."""
-        with contextlib.suppress(BrokenPipeError):
-            self._input.close()
-
-    def stop(self) -> None:
+    def stop(self, patience_s: float = STOP_SECONDS) -> None:
         """End the process: at once unless it is saving what it has, by force if it does not leave."""
-        self.close_input()
-        try:
-            self._process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self.output.close()
-        self._errors.close()
+        super().stop(patience_s)
 
 
 class Group:
@@ -133,10 +79,6 @@ class Group:
     @current.setter
     def current(self, cell: Any) -> None:
         self._workers[0].current = cell
-
-    @property
-    def output(self) -> IO[bytes]:
-        return self._workers[0].output
 
     def send(self, request: Mapping[str, Any]) -> None:
         """Hand the same request to every process."""
@@ -182,12 +124,6 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_for_any(workers: Sequence[Worker]) -> list[Worker]:
-    """The workers that have something to say, sleeping until there is one."""
-    ready = wait([worker.output.fileno() for worker in workers])
-    return [worker for worker in workers if worker.output.fileno() in ready]
-
-
 def _environment(threads: int) -> dict[str, str]:
     """The parent's environment with thread limits that must be set before torch is imported."""
     # whatever started this run may have been one of several; its workers are so only where a group says it
@@ -199,3 +135,20 @@ def _environment(threads: int) -> dict[str, str]:
     limits = {name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
     path = os.pathsep.join(filter(None, [str(PACKAGE_ROOT), os.environ.get("PYTHONPATH", "")]))
     return {**kept, **limits, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
+
+
+def processes_of_torchrun() -> int:
+    """Processes per cell that torchrun asked for, 1 without it. Ends the process in all copies but the first.
+
+    `torchrun --nproc-per-node N -m bench run SUITE` does what `vitbench run SUITE --processes N` does: of the N copies
+    of the command one runs the suite and starts the processes of each cell itself, so that a cell which dies takes
+    nobody along; the others leave at once.
+    Raises RequestError on several machines: the results folder has one writer.
+    """
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        return 1
+    if os.environ.get("GROUP_WORLD_SIZE", "1") != "1":
+        raise RequestError("torchrun on several machines is not supported; run it on one, with --nnodes 1.")
+    if os.environ.get("RANK", "0") != "0":
+        sys.exit(0)
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))

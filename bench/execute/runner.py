@@ -11,12 +11,13 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from bench.catalog.tasks import TIMED_TASKS
-from bench.execute.pool import Group, Worker, wait_for_any
+from bench.execute.pool import Group, Worker
 from bench.execute.supplies import Supplies
 from bench.learn.checkpoint import discard
 from bench.machine import usable_cores
 from bench.measure.allocator import allocator_of, kept_memory
 from bench.places import checkpoint_folder
+from bench.processes import wait_for_any
 from bench.store.files import RunWriter
 from bench.store.record import Record, Status
 from bench.suite.cell import Cell, EvaluateCell, FinetuneCell, PretrainCell, TimingCell

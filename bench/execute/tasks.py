@@ -20,11 +20,9 @@ from bench.data.images import load_dataset
 from bench.data.open import is_embedded, open_images, preflight_of
 from bench.errors import DataError, UnsupportedError
 from bench.execute.environment import machine_fingerprint, version_of
-from bench.execute.outcome import Outcome
 from bench.execute.pretraining_images import images_to_pretrain_on
-from bench.execute.stopping import saves_itself
 from bench.execute.supplies import Supplies
-from bench.execute.timing_tasks import prepare_timing
+from bench.execute.timing_tasks import Outcome, prepare_timing
 from bench.learn.fewshot import fewshot
 from bench.learn.finetune import finetune
 from bench.learn.pixels import classify_pixels
@@ -38,6 +36,7 @@ from bench.measure.weight_files import CLASS_NAMES_KEY, file_weights_id, save_we
 from bench.measure.weights import LoadedModel, load_weights
 from bench.places import checkpoint_folder, weights_file
 from bench.process_group import joined_team
+from bench.processes import saves_itself
 from bench.suite.cell import (
     Cell,
     ComplexityCell,

@@ -5,17 +5,13 @@ Started as `python -m bench.execute.worker`. It ends when its input does, so it 
 
 from __future__ import annotations
 
-import json
 import math
-import os
-import queue
 import sys
-import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 from bench.errors import (
     AbsentDataError,
@@ -26,33 +22,13 @@ from bench.errors import (
     UnsupportedError,
     UserCodeError,
 )
-from bench.execute.stopping import STOP, request_stop
 from bench.execute.supplies import Supplies
+from bench.processes import serve_json
 from bench.suite.cell import Cell, TimingCell, parse_cell
 from bench.suite.model_source import error_words, is_user_model, require_definition
 
 if TYPE_CHECKING:
-    from bench.execute.outcome import Outcome
-
-
-def main() -> None:
-    """Run cells until standard input ends."""
-    serve(answer)
-
-
-def serve(answer: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
-    """Answer requests until standard input ends."""
-    replies, lines = _claim_standard_output(), _claim_standard_input()
-    requests: queue.SimpleQueue[str] = queue.SimpleQueue()
-    threading.Thread(target=_read_requests, args=(lines, requests), daemon=True).start()
-    while True:
-        request = json.loads(requests.get())
-        reply = answer(request)
-        if STOP.is_set():
-            os._exit(0)  # nobody reads any more; what was to be kept is in a checkpoint
-        json.dump(reply, replies, allow_nan=False, separators=(",", ":"))
-        replies.write("\n")
-        replies.flush()
+    from bench.execute.timing_tasks import Outcome
 
 
 def answer(request: dict[str, Any]) -> dict[str, Any]:
@@ -157,28 +133,5 @@ def _one_line(text: str) -> str:
     return " ".join(lines)[:500] or "no message"
 
 
-def _claim_standard_output() -> TextIO:
-    """A private copy of standard output; whatever a library prints goes to standard error instead."""
-    private = os.dup(1)
-    os.dup2(2, 1)
-    return os.fdopen(private, "w", encoding="utf-8")
-
-
-def _claim_standard_input() -> TextIO:
-    """A private copy of standard input: a model's code that asks for input must not be given the next request."""
-    private = os.dup(0)
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.close(nothing)
-    return os.fdopen(private, encoding="utf-8")
-
-
-def _read_requests(lines: TextIO, requests: queue.SimpleQueue[str]) -> None:
-    for line in lines:
-        requests.put(line)
-    request_stop()  # a fine-tuning writes a checkpoint first
-    os._exit(0)  # the parent is gone or done; nothing else of a half-done cell is worth keeping
-
-
 if __name__ == "__main__":
-    main()
+    serve_json(answer)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import Any, ClassVar
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from bench.errors import CellFailedError, UnsupportedError
 from bench.execute import largest_batch
 from bench.execute.largest_batch import TRY_PROGRAM, find_largest_batch
+from bench.processes import Ending
 from bench.suite.cell import LargestBatchCell, Settings
 
 CELL = LargestBatchCell(
@@ -21,7 +23,7 @@ class ScriptedWorker:
     """Uses 10 MiB an image; dies as `death` says where that is more than it has."""
 
     has_mib: ClassVar[float] = 200.0
-    death: ClassVar[str] = "The worker was killed (SIGKILL), most often by the system when memory runs out."
+    death: ClassVar[Ending] = Ending(-signal.SIGKILL, "")
     answers: ClassVar[dict[int, dict[str, Any]]] = {}
     started: ClassVar[int] = 0
     alive: ClassVar[int] = 0
@@ -41,8 +43,11 @@ class ScriptedWorker:
         peak = 10.0 * self.batch_size
         return {"status": "ok", "values": {"peak_mib": peak, "limit_mib": 64.0}} if peak <= self.has_mib else None
 
-    def cause_of_death(self) -> str:
+    def ending(self) -> Ending:
         return self.death
+
+    def cause_of_death(self) -> str:
+        return f"The worker {self.death.words}."
 
     def stop(self) -> None:
         type(self).alive -= 1
@@ -74,7 +79,7 @@ def test_a_process_killed_by_the_system_ran_out_of_memory(monkeypatch: pytest.Mo
 
 def test_a_process_that_crashes_is_not_taken_for_a_lack_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ScriptedWorker, "has_mib", 40.0)
-    monkeypatch.setattr(ScriptedWorker, "death", "The worker died of SIGSEGV.")
+    monkeypatch.setattr(ScriptedWorker, "death", Ending(-signal.SIGSEGV, ""))
     assert find_largest_batch(CELL, threads=1)["stopped_by"] == "error"
 
 

@@ -12,9 +12,9 @@ import pytest
 from bench.data.fingerprints import fingerprint_of_collection
 from bench.data.open import open_images
 from bench.errors import CellFailedError, OutOfMemoryError, ResolutionError, UnsupportedError
-from bench.execute.outcome import Outcome
 from bench.execute.pool import Worker
 from bench.execute.supplies import Supplies
+from bench.execute.timing_tasks import Outcome
 from bench.execute.worker import attempt
 from bench.measure.build import build_model
 from bench.measure.weight_files import file_weights_id, save_weights
@@ -82,7 +82,7 @@ def test_images_are_decoded_by_processes_while_the_worker_waits_for_its_input(tm
                 "supplies": supplies.as_json(),
             }
         )
-        has_answered = bool(wait([worker.output], PATIENCE_SECONDS))
+        has_answered = bool(wait([worker.fileno()], PATIENCE_SECONDS))
         reply = worker.receive() if has_answered else None
         if not has_answered:
             worker.kill()
