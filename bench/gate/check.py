@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-import random
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from statistics import median
-from typing import Protocol
 
 from bench.errors import BenchError, RequestError
 from bench.gate.arms import WorkerLostError
-from bench.gate.pairs import SIDES, Again, Pacing, Pair, StartArms, again_sides, run_pair
+from bench.gate.pairs import SIDES, Listener, Pair, PairRunner, StartArms
 from bench.gate.result import Comparison, LookResult, ModelResult, NoiseFloor, PairTurns
-from bench.gate.rule import (
-    MAX_LOOKS,
-    PAIRS_PER_LOOK,
-    AgainstItself,
-    Look,
-    SideName,
-    Verdict,
-    look,
-    percent,
-)
+from bench.gate.rule import MAX_LOOKS, PAIRS_PER_LOOK, AgainstItself, Look, Verdict, look, percent
 from bench.gate.trees import SideBrokenError
 
 TURNS = 40
 THRESHOLD_PCT = 5.0
-MAX_LOST_PAIRS = 2  # in one check: a third one means that the workers do not live here
 
 
 @dataclass(frozen=True)
@@ -54,29 +42,59 @@ class Plan:
             )
 
 
-class Listener(Protocol):
-    """Told of everything that a person may want to see."""
-
-    def pair_done(self, number: int, pair: Pair) -> None: ...
-    def pair_lost(self, reason: str) -> None: ...
-    def looked(self, looks: Mapping[str, Look]) -> None: ...
-
-
-@dataclass
 class _State:
     """What is known so far of a check under way."""
 
-    turns: dict[str, list[PairTurns]]
-    noise: list[AgainstItself] = field(default_factory=list)
-    looks: dict[str, list[Look]] = field(default_factory=dict)
-    decided: dict[str, tuple[Verdict, str]] = field(default_factory=dict)
-    problems: list[str] = field(default_factory=list)
-    lost: int = 0
+    def __init__(self, comparisons: Sequence[Comparison]) -> None:
+        self.comparisons = comparisons
+        self.turns: dict[str, list[PairTurns]] = {comparison.name: [] for comparison in comparisons}
+        self.noise: list[AgainstItself] = []
+        self.looks: dict[str, list[Look]] = {comparison.name: [] for comparison in comparisons}
+        self.decided: dict[str, tuple[Verdict, str]] = {}
 
-    def values(self) -> dict[str, list[float]]:
-        """Pair values of every comparison that has whole blocks of them."""
+    def undecided(self) -> list[Comparison]:
+        return [one for one in self.comparisons if one.name not in self.decided]
+
+    def add(self, pair: Pair) -> None:
+        """Keep a pair's turns. A comparison that could not be built is decided."""
+        for name, turns in pair.turns.items():
+            self.turns[name].append(turns)
+            if turns.against_itself is not None:
+                self.noise.append(turns.against_itself)
+        for name, reason in pair.unbuilt.items():
+            self.decided[name] = ("INCONCLUSIVE", reason)
+
+    def look(self, plan: Plan) -> dict[str, Look]:
+        """What each undecided comparison is now; with the others that have whole blocks of pairs in Holm's family."""
         whole = {name: pairs for name, pairs in self.turns.items() if pairs and len(pairs) % PAIRS_PER_LOOK == 0}
-        return {name: [pair.log_ratio for pair in pairs] for name, pairs in whole.items()}
+        looks = look(
+            {name: [pair.log_ratio for pair in pairs] for name, pairs in whole.items()},
+            self.noise,
+            threshold=plan.threshold_pct / 100,
+            max_looks=plan.max_pairs // PAIRS_PER_LOOK,
+            undecided=[one.name for one in self.undecided()],
+        )
+        for name, one in looks.items():
+            self.looks[name].append(one)
+            if one.verdict is not None:
+                self.decided[name] = (one.verdict, one.reason)
+        return looks
+
+    def give_up(self, reason: str) -> None:
+        for one in self.undecided():
+            self.decided[one.name] = ("INCONCLUSIVE", reason)
+
+    def results(self) -> tuple[ModelResult, ...]:
+        return tuple(
+            ModelResult(
+                comparison=one,
+                verdict=self.decided[one.name][0],
+                reason=self.decided[one.name][1],
+                looks=tuple(map(_look_result, self.looks[one.name])),
+                pairs=tuple(self.turns[one.name]),
+            )
+            for one in self.comparisons
+        )
 
 
 @dataclass(frozen=True)
@@ -95,95 +113,28 @@ def measure(comparisons: Sequence[Comparison], plan: Plan, start: StartArms, lis
     MAX_LOST_PAIRS times in all; then, or when time is up, what is undecided is INCONCLUSIVE and says why.
     """
     started = time.monotonic()
-    random_state = random.Random(plan.seed)
-    state = _State({comparison.name: [] for comparison in comparisons})
-    pacing, sides = Pacing(), again_sides(random_state)
-    number = 0
+    state = _State(comparisons)
+    runner = PairRunner(start, turns=plan.turns, seed=plan.seed, listener=listener)
     block_s = 0.0
-    while waiting := [one for one in comparisons if one.name not in state.decided]:
+    while state.undecided():
         block_started = time.monotonic()
         if plan.max_seconds is not None and block_started + block_s - started > plan.max_seconds:
-            _give_up(waiting, state, f"out of time: another {PAIRS_PER_LOOK} pairs would take longer than allowed")
+            state.give_up(f"out of time: another {PAIRS_PER_LOOK} pairs would take longer than allowed")
             break
         try:
-            number = _run_block(number, waiting, plan, start, pacing, sides, random_state, state, listener)
+            for _ in range(PAIRS_PER_LOOK):
+                if here := state.undecided():
+                    pair = runner.run(here, has_again_arm=plan.has_again_arm)
+                    state.add(pair)
+                    listener.pair_done(pair.number, pair)
         except (WorkerLostError, SideBrokenError) as error:
-            _give_up(waiting, state, str(error))
+            state.give_up(str(error))
             break
-        _look(waiting, plan, state, listener)
+        if state.undecided():
+            listener.looked(state.look(plan))
         block_s = time.monotonic() - block_started
-    models = tuple(_model_result(one, state) for one in comparisons)
-    return Measured(models, noise_floors(state.noise), tuple(state.problems))
-
-
-def _run_block(
-    number: int,
-    waiting: Sequence[Comparison],
-    plan: Plan,
-    start: StartArms,
-    pacing: Pacing,
-    sides: Iterator[SideName],
-    random_state: random.Random,
-    state: _State,
-    listener: Listener,
-) -> int:
-    """Run PAIRS_PER_LOOK pairs; the number of the next one. A comparison that cannot be built is decided here."""
-    done = 0
-    while done < PAIRS_PER_LOOK:
-        here = [one for one in waiting if one.name not in state.decided]
-        if not here:
-            break
-        again = Again(here[number % len(here)].name, next(sides)) if plan.has_again_arm else None
-        try:
-            pair = run_pair(number, here, again, start, turns=plan.turns, pacing=pacing, random_state=random_state)
-        except WorkerLostError as error:
-            state.lost += 1
-            state.problems.append(f"A pair was thrown away: {error}")
-            listener.pair_lost(str(error))
-            if state.lost > MAX_LOST_PAIRS:
-                raise
-            continue
-        for name, turns in pair.turns.items():
-            state.turns[name].append(turns)
-            if turns.against_itself is not None:
-                state.noise.append(turns.against_itself)
-        for name, reason in pair.unbuilt.items():
-            state.decided[name] = ("INCONCLUSIVE", reason)
-        listener.pair_done(number, pair)
-        number += 1
-        done += 1
-    return number
-
-
-def _look(waiting: Sequence[Comparison], plan: Plan, state: _State, listener: Listener) -> None:
-    undecided = [one.name for one in waiting if one.name not in state.decided]
-    if not undecided:
-        return
-    looks = look(
-        state.values(),
-        state.noise,
-        threshold=plan.threshold_pct / 100,
-        max_looks=plan.max_pairs // PAIRS_PER_LOOK,
-        undecided=undecided,
-    )
-    for name, one in looks.items():
-        state.looks.setdefault(name, []).append(one)
-        if one.verdict is not None:
-            state.decided[name] = (one.verdict, one.reason)
-    listener.looked(looks)
-
-
-def _give_up(waiting: Sequence[Comparison], state: _State, reason: str) -> None:
-    for one in waiting:
-        state.decided.setdefault(one.name, ("INCONCLUSIVE", reason))
-
-
-def _model_result(comparison: Comparison, state: _State) -> ModelResult:
-    verdict, reason = state.decided[comparison.name]
-    looks = tuple(_look_result(one) for one in state.looks.get(comparison.name, ()))
-    return ModelResult(
-        comparison=comparison, verdict=verdict, reason=reason, looks=looks, pairs=tuple(state.turns[comparison.name])
-    )
+    problems = tuple(f"A pair was thrown away: {reason}" for reason in runner.lost)
+    return Measured(state.results(), noise_floors(state.noise), problems)
 
 
 def _look_result(one: Look) -> LookResult:

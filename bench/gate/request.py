@@ -1,16 +1,43 @@
-"""What was asked on a command line, as comparisons: one model in two revisions, or two sides that differ in words."""
+"""What was asked on a command line, as comparisons: one model in two revisions, or two sides that differ in words.
+
+A side may be planted with a slowdown: real extra work of a known share, by which a gate can be tested.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 from typing import Any
 
 from bench.errors import RequestError, UnknownNameError
-from bench.gate.plant import plant_of
 from bench.gate.result import Comparison, Workload
 
 # Small models of the catalog, one of each family: what `vitbench check` looks at when no model is named.
 DEFAULT_MODELS = ("vit_32px_s", "resnet_32px_s", "mbconv_32px_s", "hybrid_32px_s")
+
+
+def plant_of(slowdown_pct: float) -> tuple[int, int] | None:
+    """Extra passes among how many give about this slowdown, None for 0: (1, 20) for 5, (1, 33) for 3 (3.03 %).
+
+    The fewest passes that come within 2 % of what is asked. Raises ValueError outside 0 to 100.
+    """
+    if not 0 <= slowdown_pct <= 100:
+        raise ValueError(f"A slowdown of {slowdown_pct:g} % cannot be planted; give 0 to 100.")
+    if slowdown_pct == 0:
+        return None
+    wanted = slowdown_pct / 100
+    for per in range(1, 1_001):
+        share = Fraction(max(1, round(wanted * per)), per)
+        if abs(float(share) / wanted - 1) <= 0.02:
+            return share.numerator, share.denominator
+    raise ValueError(f"A slowdown of {slowdown_pct:g} % is too small to be planted.")
+
+
+def true_log_ratio(plant: tuple[int, int] | None) -> float:
+    """ln of the planted slowdown, exactly; 0 for none."""
+    extra, per = plant or (0, 1)
+    return math.log1p(extra / per)
 
 
 def _switch(word: str) -> bool:

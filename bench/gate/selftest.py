@@ -8,36 +8,27 @@ of a share are those of as many verdicts as the pairs make without being used tw
 from __future__ import annotations
 
 import math
-import random
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
-from bench.gate.arms import WorkerLostError
-from bench.gate.check import MAX_LOST_PAIRS, Listener
-from bench.gate.counts import count_bounds
-from bench.gate.pairs import Again, Pacing, Pair, StartArms, again_sides, run_pair
-from bench.gate.plant import plant_of, true_log_ratio
+from bench.gate.pairs import Listener, PairRunner, StartArms
+from bench.gate.request import plant_of, true_log_ratio
 from bench.gate.result import Comparison, PairTurns, Side, Workload
-from bench.gate.rule import (
-    MAX_LOOKS,
-    PAIRS_PER_LOOK,
-    RULE_VERSION,
-    AgainstItself,
-    Verdict,
-    look,
-    percent,
-)
+from bench.gate.rule import MAX_LOOKS, PAIRS_PER_LOOK, RULE_VERSION, AgainstItself, Verdict, look, percent
 from bench.suite.cell import Frozen
 
 PLANTS_PCT = (0.0, 3.0, 5.0, 10.0)
 VERDICTS = 1_000  # resampled from all pairs, for each rate
 POWER = 0.95  # with which the smallest caught slowdown is caught
 CAUGHT_VERDICTS = 300  # for each slowdown that is tried
+BOUNDS_LEVEL = 0.95  # of the bounds of a share
 
 
 def planted(workload: Workload, slowdown_pct: float) -> Comparison:
@@ -69,34 +60,19 @@ class Recording(Frozen):
 def record_pairs(
     comparisons: Sequence[Comparison], pairs: int, turns: int, seed: int, start: StartArms, listener: Listener
 ) -> tuple[RecordedPair, ...]:
-    """Run that many pairs of all comparisons, without looks; one whose worker is lost is run again, as in a check.
+    """Run that many pairs of all comparisons, without looks.
 
-    Raises WorkerLostError once MAX_LOST_PAIRS were lost before, and ValueError for a model that cannot be built.
+    Raises WorkerLostError where a check would give up, and ValueError for a model that cannot be built.
     """
-    random_state = random.Random(seed)
-    pacing, sides = Pacing(), again_sides(random_state)
-    recorded: list[RecordedPair] = []
-    lost = 0
-    while len(recorded) < pairs:
-        number = len(recorded)
-        again = Again(comparisons[number % len(comparisons)].name, next(sides))
-        try:
-            pair = run_pair(number, comparisons, again, start, turns=turns, pacing=pacing, random_state=random_state)
-        except WorkerLostError as error:
-            lost += 1
-            listener.pair_lost(str(error))
-            if lost > MAX_LOST_PAIRS:
-                raise
-            continue
-        _require_all_built(pair)
+    runner = PairRunner(start, turns=turns, seed=seed, listener=listener)
+    recorded = []
+    for _ in range(pairs):
+        pair = runner.run(comparisons)
+        for name, reason in pair.unbuilt.items():
+            raise ValueError(f"{name}: {reason}")
         recorded.append(RecordedPair(turns=tuple(pair.turns[one.name] for one in comparisons)))
-        listener.pair_done(number, pair)
+        listener.pair_done(pair.number, pair)
     return tuple(recorded)
-
-
-def _require_all_built(pair: Pair) -> None:
-    for name, reason in pair.unbuilt.items():
-        raise ValueError(f"{name}: {reason}")
 
 
 @dataclass(frozen=True)
@@ -114,20 +90,16 @@ class Values:
 
 def values_of(recordings: Sequence[Recording]) -> dict[str, Values]:
     """Comparison -> its values over all pairs of all recordings of one runner."""
-    found: dict[str, Values] = {}
-    names = [one.name for recording in recordings for one in recording.comparisons]
-    for name in dict.fromkeys(names):
-        values: list[float] = []
-        noise: list[AgainstItself] = []
-        truth = 0.0
-        for recording in recordings:
-            places = [index for index, one in enumerate(recording.comparisons) if one.name == name]
-            for index in places:
-                truth = true_log_ratio(recording.comparisons[index].head.plant)
-                values += [pair.turns[index].log_ratio for pair in recording.pairs]
-                noise += [noise_of(pair.turns) for pair in recording.pairs]
-        found[name] = Values(truth, np.array(values), noise)
-    return found
+    values: dict[str, list[float]] = defaultdict(list)
+    noise: dict[str, list[AgainstItself]] = defaultdict(list)
+    truths: dict[str, float] = {}
+    for recording in recordings:
+        noise_here = [noise_of(pair.turns) for pair in recording.pairs]
+        for index, comparison in enumerate(recording.comparisons):
+            truths[comparison.name] = true_log_ratio(comparison.head.plant)
+            values[comparison.name] += [pair.turns[index].log_ratio for pair in recording.pairs]
+            noise[comparison.name] += noise_here
+    return {name: Values(truth, np.array(values[name]), noise[name]) for name, truth in truths.items()}
 
 
 def noise_of(turns: Sequence[PairTurns]) -> AgainstItself:
@@ -156,6 +128,14 @@ class Rates:
     error_median_pp: float  # |estimate - truth| of verdicts, as they ended
     error_p95_pp: float
     mean_pairs: float  # that a verdict took
+
+
+def count_bounds(count: int, trials: int) -> tuple[float, float]:
+    """The share that a count stands for, 95 % by Clopper and Pearson; one-sided for none and for all."""
+    test = partial(stats.binomtest, count, trials)
+    tried = test(alternative="less") if count == 0 else test(alternative="greater") if count == trials else test()
+    bounds = tried.proportion_ci(BOUNDS_LEVEL, method="exact")
+    return float(bounds.low), float(bounds.high)
 
 
 def rates(name: str, observed: Values, *, threshold: float, seed: int = 0) -> Rates:

@@ -13,9 +13,9 @@ from typing import Any, Literal
 
 from bench.errors import RequestError
 from bench.gate.arms import Arm, ProcessArm, WorkerLostError
-from bench.gate.check import Listener, Measured, Plan, inconclusive, measure
+from bench.gate.check import Measured, Plan, inconclusive, measure
 from bench.gate.exact import count_exactly
-from bench.gate.pairs import ArmName, side_of
+from bench.gate.pairs import ArmName, Listener, side_of
 from bench.gate.result import CheckResult, Comparison, ExactResult, Side
 from bench.gate.rule import SideName
 from bench.gate.selftest import Recording, record_pairs

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import pytest
+from speed.gate_rates import counted_share
 
-from bench.gate.counts import count_bounds, counted_share
+from bench.gate.selftest import count_bounds
 
 
 def test_none_and_all_have_a_bound_on_one_side() -> None:

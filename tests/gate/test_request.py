@@ -5,8 +5,7 @@ import math
 import pytest
 
 from bench.errors import RequestError, UnknownNameError
-from bench.gate.plant import plant_of, true_log_ratio
-from bench.gate.request import DEFAULT_MODELS, comparisons_of, parse_side
+from bench.gate.request import DEFAULT_MODELS, comparisons_of, parse_side, plant_of, true_log_ratio
 
 
 def test_models_become_comparisons_with_themselves() -> None:

@@ -7,7 +7,7 @@ from itertools import combinations
 import pytest
 
 from bench.gate.arms import Pace, Taken
-from bench.gate.turns import clock_for, draw_orders, nanoseconds, pace_for, take_turns
+from bench.gate.pairs import clock_for, draw_orders, nanoseconds, pace_for, take_turns
 
 
 @pytest.mark.parametrize("arms", ["bh", "abh"])

@@ -24,11 +24,21 @@ from typing import get_args
 
 import numpy as np
 
-from bench.gate.counts import counted_share
-from bench.gate.plant import true_log_ratio
+from bench.gate.request import true_log_ratio
 from bench.gate.result import CheckResult, Comparison, PairTurns
 from bench.gate.rule import AgainstItself, Verdict, percent
-from bench.gate.selftest import Rates, Recording, Values, decide, noise_of, rates, resampled
+from bench.gate.selftest import (
+    BOUNDS_LEVEL,
+    Rates,
+    Recording,
+    Values,
+    count_bounds,
+    decide,
+    noise_of,
+    rates,
+    resampled,
+)
+from bench.shown import fixed
 
 SELFTESTS = Path(__file__).resolve().parents[2] / "results" / "selftests"
 THRESHOLD = 0.05
@@ -117,6 +127,18 @@ def print_in_a_row(name: str, found: dict[str, Effect]) -> None:
 def shares_of(verdicts: Counter[str]) -> str:
     said = [f"{verdict} {counted_share(verdicts[verdict], verdicts.total())}" for verdict in get_args(Verdict)]
     return ", ".join(said)
+
+
+def counted_share(count: int, trials: int) -> str:
+    """`0 of 30 (95 %: at most 10 %)`."""
+    low, high = (_percent(end) for end in count_bounds(count, trials))
+    words = f"at most {high} %" if count == 0 else f"at least {low} %" if count == trials else f"{low} to {high} %"
+    return f"{count} of {trials} ({BOUNDS_LEVEL * 100:g} %: {words})"
+
+
+def _percent(share: float) -> str:
+    """Whole percent, and two decimals where these would say none or all."""
+    return fixed(100 * share, 0 if 0.01 <= share <= 0.99 else 2)
 
 
 def print_rates(all_rates: Sequence[Rates]) -> None:
