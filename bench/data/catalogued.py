@@ -12,11 +12,11 @@ import numpy as np
 from bench.catalog.image_tasks import ImageTask, find_image_task
 from bench.data import manual, torchvision_sets
 from bench.data.collection import ImageCollection, LabelledImages, PartName
-from bench.data.hash_order import held_out
 from bench.data.hub import open_hub
 from bench.data.hub_files import is_fetched
 from bench.data.imagenet import LazyParts, open_imagenet, open_imagenet21k
 from bench.data.local_files import SUBSET_FILE, check_present, missing_files, subset_reason
+from bench.data.subsets import held_out
 from bench.data.vtab import LABEL_RULES, is_dump, open_dump, vtab_parts
 from bench.errors import DataError, RequestError
 

@@ -1,4 +1,4 @@
-"""Labelled images as they are stored: encoded files or pixel arrays, read one at a time, in named parts.
+"""Labelled images: as they are stored, read one at a time, in named parts; or as arrays of pixels in memory.
 
 Everything that can hold images (folders, lists, tar shards, parquet, torchvision's data sets) becomes one
 ImageCollection; everything that uses images (preflight, cache, evaluation, few-shot, fine-tuning) starts from one.
@@ -14,12 +14,12 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.image_set import FINGERPRINT_DIGITS
 from bench.errors import DataError
 
 RawImage = bytes | NDArray[np.uint8]  # an encoded file; or pixels, (H, W) or (H, W, 3)
 PartName = Literal["train", "validation", "test"]
 PART_NAMES: tuple[PartName, ...] = ("train", "validation", "test")
+FINGERPRINT_DIGITS = 16
 PRETRAINING_PARTS: tuple[PartName, ...] = ("train", "validation")  # a set for pretraining alone has no other
 
 
@@ -152,3 +152,52 @@ def raw_digest(raw: RawImage) -> bytes:
         return hashlib.sha256(raw).digest()
     pixels = np.ascontiguousarray(raw)
     return hashlib.sha256(f"{pixels.shape}".encode() + pixels.tobytes()).digest()
+
+
+# --- in memory ---
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """N labelled images.
+
+    images: (N, H, W, 3), uint8. labels: (N,), int64 class indices in [0, C). keys: a name per image, unique.
+    """
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    keys: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The three disjoint parts of a set, before anyone has checked that they are the expected ones."""
+
+    train: ImageSet
+    validation: ImageSet
+    test: ImageSet
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set, made and checked: `fingerprint` is that of its pixels and labels."""
+
+    name: str
+    class_names: tuple[str, ...]
+    train: ImageSet
+    validation: ImageSet
+    test: ImageSet
+    fingerprint: str
+    resolution_px: int
+
+
+def pixel_fingerprint(parts: Parts) -> str:
+    """First 16 hexadecimal digits of SHA-256 over pixels and labels of train, validation and test, in this order."""
+    digest = hashlib.sha256()
+    for part in (parts.train, parts.validation, parts.test):
+        digest.update(np.ascontiguousarray(part.images).data)
+        digest.update(np.ascontiguousarray(part.labels.astype("<i8")).data)
+    return digest.hexdigest()[:FINGERPRINT_DIGITS]

@@ -21,9 +21,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from bench.data.collection import FINGERPRINT_DIGITS
 from bench.data.fractals import draw_fractals
 from bench.data.generated import BLOCK_IMAGES, Streams
-from bench.data.image_set import FINGERPRINT_DIGITS
 from bench.data.randomness import Floats, Stream
 from bench.data.rings import draw_rings
 from bench.errors import RequestError, UnknownNameError

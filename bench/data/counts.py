@@ -10,9 +10,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.data.collection import Parts
 from bench.data.drawing import cosine, coverage, ground_colours, ink_steps, pixel_grid, sine, to_pixels
 from bench.data.generated import RESOLUTION_PX, Streams, make_generated
-from bench.data.image_set import Parts
 from bench.data.randomness import Floats
 
 MOST_DISCS = 8  # classes 1 .. 8

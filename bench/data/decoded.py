@@ -24,7 +24,9 @@ from PIL import Image
 
 from bench.data.collection import (
     PART_NAMES,
+    Dataset,
     ImageCollection,
+    ImageSet,
     LabelledImages,
     PartName,
     RawImage,
@@ -34,7 +36,6 @@ from bench.data.collection import (
 from bench.data.decode import DECODER, decode
 from bench.data.decoders import CHUNK, Decoded, Decoders
 from bench.data.fingerprints import fingerprint_of_collection
-from bench.data.image_set import Dataset, ImageSet
 from bench.data.pixel_file import disk_error, open_array, reserve, reserve_array, seal_array
 from bench.errors import DataError
 from bench.machine import usable_cores

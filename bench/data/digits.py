@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 
-from bench.data.image_set import ImageSet, Parts
+from bench.data.collection import ImageSet, Parts
 from bench.data.randomness import random_order
 
 SCAN_PX = 8

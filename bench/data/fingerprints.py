@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from bench.data.collection import (
+    FINGERPRINT_DIGITS,
     ImageCollection,
     ImageReader,
     Joined,
@@ -23,7 +24,6 @@ from bench.data.collection import (
     content_fingerprint,
     raw_digest,
 )
-from bench.data.image_set import FINGERPRINT_DIGITS
 from bench.data.safe_paths import FileReader, status_inside
 from bench.errors import DataError
 from bench.machine import usable_cores

@@ -16,8 +16,15 @@ from pathlib import Path
 
 from bench.data.class_labels import SPLIT_NAMES, few, name_split, number_classes, spelled
 from bench.data.collection import PART_NAMES, ImageCollection, LabelledImages, PartName
-from bench.data.litter import is_litter, is_not_fetched
-from bench.data.safe_paths import FileReader, printable, real_root, resolve_inside, unreadable
+from bench.data.safe_paths import (
+    FileReader,
+    is_litter,
+    is_not_fetched,
+    printable,
+    real_root,
+    resolve_inside,
+    unreadable,
+)
 from bench.data.split_folders import Top, check_classes, read_split_name, split_advice
 from bench.errors import DataError, RequestError
 

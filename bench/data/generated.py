@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.image_set import ImageSet, Parts
+from bench.data.collection import ImageSet, Parts
 from bench.data.randomness import Stream
 
 RESOLUTION_PX = 32

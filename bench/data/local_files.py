@@ -9,8 +9,7 @@ import numpy as np
 
 from bench.catalog.image_tasks import ImageTask
 from bench.data.collection import ImageCollection, LabelledImages, PartName
-from bench.data.litter import is_litter
-from bench.data.safe_paths import FileReader, real_root
+from bench.data.safe_paths import FileReader, is_litter, real_root
 from bench.errors import AbsentDataError, DataError
 
 SUBSET_FILE = "vitbench-subset.txt"  # in a data folder: it is not the whole set on purpose, and its text says why

@@ -25,9 +25,9 @@ from numpy.typing import NDArray
 from bench.catalog.image_tasks import ImageTask
 from bench.data.collection import ImageCollection, LabelledImages, PartName
 from bench.data.fingerprints import file_stamp
-from bench.data.hash_order import hash_order
 from bench.data.local_files import check_present, class_folders, files_part, image_files
 from bench.data.pixel_file import open_array, seal_array
+from bench.data.subsets import hash_order
 from bench.data.torchvision_sets import check_or_fetch
 from bench.data.vtab import (
     CLEVR_DISTANCE_CLASSES,

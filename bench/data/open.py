@@ -17,11 +17,18 @@ from numpy.typing import NDArray
 from bench.catalog.datasets import dataset_rows
 from bench.catalog.image_tasks import image_tasks
 from bench.data.catalogued import open_catalogued
-from bench.data.collection import PART_NAMES, ImageCollection, LabelledImages, PartName
+from bench.data.collection import (
+    FINGERPRINT_DIGITS,
+    PART_NAMES,
+    Dataset,
+    ImageCollection,
+    ImageSet,
+    LabelledImages,
+    PartName,
+)
 from bench.data.decode import DECODER
+from bench.data.embedded import load_dataset
 from bench.data.fingerprints import check_published, fingerprint_of_collection
-from bench.data.image_set import FINGERPRINT_DIGITS, Dataset, ImageSet
-from bench.data.images import load_dataset
 from bench.data.preflight import Preflight, check_images, without_bad
 from bench.data.splits import with_all_parts
 from bench.data.user import open_user

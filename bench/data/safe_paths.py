@@ -29,6 +29,17 @@ _KINDS = {
     stat.S_IFLNK: "a link that leads back to itself",
 }
 
+# What systems and tools leave among images: never an image, never a class.
+_LITTER = frozenset(
+    (
+        "@eadir", "@tmp", "@sharebin", "#recycle", "#snapshot",  # Synology
+        "@recycle", "@recently-snapshot",  # QNAP
+        "$recycle.bin", "recycler", "system volume information", "thumbs.db", "ehthumbs.db", "desktop.ini",  # Windows
+        "__macosx", "icon\r", "network trash folder", "temporary items",  # macOS
+        "lost+found", "__pycache__",
+    )
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class FileReader:
@@ -133,6 +144,16 @@ def printable(text: str) -> str:
     """
     shown = text if text.isascii() else os.fsencode(text).decode("utf-8", errors="backslashreplace")
     return shown if shown.isprintable() else _CONTROLS.sub(lambda found: f"\\x{ord(found[0]):02x}", shown)
+
+
+def is_litter(name: str) -> bool:
+    """Whether a file or folder of this name is hidden, or made by a system or a tool (Dropbox's copies) for itself."""
+    return name.startswith(".") or name.casefold() in _LITTER or "conflicted copy" in name
+
+
+def is_not_fetched(name: str) -> bool:
+    """Whether it stands for a file that is in iCloud alone: `.cat.jpg.icloud`."""
+    return name.startswith(".") and name.endswith(".icloud")
 
 
 @functools.lru_cache(maxsize=65536)  # a set has few folders and many files, and resolving costs more than reading

@@ -30,10 +30,10 @@ from bench.data.class_labels import few, name_split, number_classes
 from bench.data.collection import PART_NAMES, ImageCollection, LabelledImages, PartName
 from bench.data.fingerprints import stamp_of_files
 from bench.data.folder import EXTENSIONS
-from bench.data.litter import is_litter
 from bench.data.safe_paths import (
     MAX_STORED_BYTES,
     inside,
+    is_litter,
     open_inside,
     printable,
     real_root,

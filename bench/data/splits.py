@@ -22,8 +22,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bench.data.class_labels import few
-from bench.data.collection import PART_NAMES, ImageCollection, LabelledImages, PartName
-from bench.data.image_set import FINGERPRINT_DIGITS
+from bench.data.collection import FINGERPRINT_DIGITS, PART_NAMES, ImageCollection, LabelledImages, PartName
 from bench.errors import DataError
 from bench.places import CACHE_VARIABLE, cache_root
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.data.collection import Parts
 from bench.data.drawing import cosine, per_image, pixel_grid, sine, to_pixels
 from bench.data.generated import RESOLUTION_PX, Streams, make_generated
-from bench.data.image_set import Parts
 from bench.data.randomness import Floats, Stream
 
 DIRECTIONS = 5  # 36 degrees apart

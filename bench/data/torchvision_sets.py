@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 from bench.catalog.image_tasks import ImageTask
 from bench.data.collection import ImageCollection, LabelledImages, PartName
 from bench.data.fingerprints import file_stamp
-from bench.data.hash_order import held_out
 from bench.data.local_files import check_present, class_folders, files_part, missing_files
+from bench.data.subsets import held_out
 from bench.errors import DataError, UnsupportedError
 
 ArrayKind = Literal["CIFAR10", "CIFAR100", "SVHN"]

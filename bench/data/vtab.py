@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from bench.catalog.image_tasks import ImageTask
 from bench.data.collection import ImageCollection, LabelledImages, PartName
-from bench.data.hash_order import hash_order
 from bench.data.local_files import files_part
 from bench.data.safe_paths import inside
+from bench.data.subsets import hash_order
 from bench.errors import DataError
 
 TRAIN_IMAGES = 800

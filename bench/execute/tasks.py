@@ -12,11 +12,10 @@ from typing import Any
 import torch
 
 from bench.catalog.tags import pretraining_of_tag
-from bench.data.collection import ImageCollection, PartName
+from bench.data.collection import Dataset, ImageCollection, PartName
 from bench.data.decoded import as_dataset
+from bench.data.embedded import load_dataset
 from bench.data.fingerprints import fingerprint_of_collection
-from bench.data.image_set import Dataset
-from bench.data.images import load_dataset
 from bench.data.open import is_embedded, open_images, preflight_of
 from bench.errors import DataError, UnsupportedError
 from bench.execute.environment import machine_fingerprint, version_of

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from bench import units
 from bench.data.collection import ImageCollection, PartName
 from bench.data.decoded import SquareImages, stored_images
-from bench.data.images import balanced_subset
+from bench.data.subsets import balanced_subset
 from bench.errors import StoppedError
 from bench.learn.checkpoint import tensors_sha256
 from bench.learn.conditions import accelerated, require_trainable

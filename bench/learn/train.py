@@ -20,8 +20,9 @@ from timm.scheduler.scheduler import Scheduler
 from torch import Tensor, nn
 
 from bench import units
-from bench.data.images import Dataset, ImageSet, training_subset
+from bench.data.collection import Dataset, ImageSet
 from bench.data.randomness import Stream
+from bench.data.subsets import training_subset
 from bench.errors import CellFailedError, UnsupportedError
 from bench.learn.augment import shift
 from bench.learn.heads import shrink_head

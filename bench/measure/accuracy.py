@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench.data.images import ImageSet
+from bench.data.collection import ImageSet
 from bench.errors import CellFailedError
 
 EVALUATION_BATCH = 250  # images; larger ones gain nothing at 32 px on a CPU

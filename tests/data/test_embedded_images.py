@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from bench.catalog.datasets import dataset_rows, find_dataset
-from bench.data import images
-from bench.data.image_set import Parts, fingerprint_of
-from bench.data.images import LOADERS, load_dataset, training_subset
+from bench.data import embedded
+from bench.data.collection import Parts, pixel_fingerprint
+from bench.data.embedded import LOADERS, load_dataset
+from bench.data.subsets import training_subset
 from bench.errors import DataError, RequestError, UnknownNameError
 
 each_set = pytest.mark.parametrize("name", list(LOADERS))
@@ -53,7 +54,7 @@ def test_the_fingerprint_covers_labels_as_well_as_pixels():
     parts = LOADERS["digits"]()
     relabelled = dataclasses.replace(parts.test, labels=(parts.test.labels + 1) % 10)
 
-    assert fingerprint_of(dataclasses.replace(parts, test=relabelled)) != fingerprint_of(parts)
+    assert pixel_fingerprint(dataclasses.replace(parts, test=relabelled)) != pixel_fingerprint(parts)
 
 
 def test_a_set_with_other_pixels_than_the_catalog_knows_is_refused(monkeypatch: pytest.MonkeyPatch):
@@ -61,7 +62,7 @@ def test_a_set_with_other_pixels_than_the_catalog_knows_is_refused(monkeypatch: 
         parts = LOADERS["shapes"]()
         return dataclasses.replace(parts, test=dataclasses.replace(parts.test, images=parts.test.images // 2))
 
-    monkeypatch.setattr(images, "LOADERS", {"digits": darker})
+    monkeypatch.setattr(embedded, "LOADERS", {"digits": darker})
 
     with pytest.raises(DataError, match=r"not the images that earlier results were measured on"):
         load_dataset.__wrapped__("digits")
@@ -118,6 +119,6 @@ def test_a_subset_that_cannot_be_drawn_is_refused_with_the_limits(train_images: 
 
 
 def test_images_are_made_without_torch():
-    code = "import sys, bench.data.images, bench.data.reference; sys.exit('torch' in sys.modules)"
+    code = "import sys, bench.data.embedded; sys.exit('torch' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -4,16 +4,14 @@ import numpy as np
 import pytest
 
 from bench.data.counts import draw_counts
+from bench.data.embedded import LOADERS, UNSEEN_CLASSES, draw_unseen, load_dataset
 from bench.data.generated import BLOCK_IMAGES, Draw, make_part
-from bench.data.images import LOADERS, load_dataset
 from bench.data.randomness import Stream
 from bench.data.shapes import CLASSES as SHAPE_CLASSES
 from bench.data.shapes import draw_shapes
 from bench.data.textures import CLASSES as TEXTURE_CLASSES
 from bench.data.textures import draw_textures
 from bench.data.tilts import ANGLES, draw_tilts
-from bench.data.unseen import CLASSES as UNSEEN_CLASSES
-from bench.data.unseen import draw_unseen
 
 GENERATED = {
     "shapes": (SHAPE_CLASSES, draw_shapes),

@@ -11,7 +11,7 @@ import pytest
 import torch
 from data.odd_images import jpeg
 
-from bench.data.images import load_dataset
+from bench.data.embedded import load_dataset
 from bench.errors import RequestError
 from bench.execute.supplies import Supplies
 from bench.execute.surroundings import Here

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench.cli.plan import print_plan
-from bench.data.images import load_dataset
+from bench.data.embedded import load_dataset
 from bench.execute.supplies import Supplies
 from bench.execute.tasks import prepare
 from bench.suite.cell import METRIC_VERSION, Recipe, Settings, TrainCell

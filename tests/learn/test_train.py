@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench.data.image_set import Dataset, ImageSet
+from bench.data.collection import Dataset, ImageSet
 from bench.errors import CellFailedError, UnsupportedError
 from bench.learn.train import steps_for_budget, train_from_scratch
 from bench.suite.cell import METRIC_VERSION, Recipe, Settings, TrainCell

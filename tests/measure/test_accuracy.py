@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench.data.image_set import ImageSet
+from bench.data.collection import ImageSet
 from bench.errors import CellFailedError
 from bench.measure.accuracy import Columns, Predictions, predict, score
 
