@@ -13,6 +13,7 @@ from importlib import resources
 from pathlib import Path
 
 from bench.errors import RequestError
+from bench.whole_files import replacing
 
 HEADER_NOTE = "Chosen by `vitbench adopt`; do not edit by hand."
 
@@ -56,13 +57,11 @@ def tuned_learning_rate(model: str) -> float:
 
 def write_tuned_rates(rates: Iterable[TunedRate], path: Path) -> None:
     """Replace the table, sorted by model, whole or not at all."""
-    temporary = path.with_suffix(".tmp")
-    with open(temporary, "w", encoding="utf-8", newline="") as stream:
+    with replacing(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as stream:
         stream.write(f"# {HEADER_NOTE}\n")
         writer = csv.DictWriter(stream, [field.name for field in fields(TunedRate)], lineterminator="\n")
         writer.writeheader()
         writer.writerows(asdict(rate) for rate in sorted(rates, key=lambda rate: rate.model))
-    temporary.replace(path)
     tuned_rates.cache_clear()
 
 

@@ -5,8 +5,6 @@ cache/corpora/<name>-<side>px-<fingerprint>/<part>-<number>.npy, whole or not th
 
 from __future__ import annotations
 
-import contextlib
-import os
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +16,7 @@ from bench.data.generated import BLOCK_IMAGES
 from bench.data.pixel_file import disk_error, open_array, reserve_array, seal_array
 from bench.errors import DataError
 from bench.places import cache_root
+from bench.whole_files import replacing
 
 CHUNK = 64 * BLOCK_IMAGES  # images in a file: 25 MB at 32 px, 1.2 GB at 224 px
 
@@ -78,9 +77,8 @@ def _draw(
     file: Path, corpus: Corpus, part: CorpusPart, first: int, images: int, count: int, progress: Progress | None
 ) -> None:
     """Draw blocks into a file of a temporary name, then give it its name. Raises OSError, leaves nothing then."""
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
     side = corpus.resolution_px
-    try:
+    with replacing(file, durable=False) as temporary:
         offset = reserve_array(temporary, (images, side, side, 3))
         with open(temporary, "r+b") as stream:
             stream.seek(offset)
@@ -90,7 +88,3 @@ def _draw(
                 if progress is not None:
                     progress(min(count, first + start + BLOCK_IMAGES), count)
         seal_array(temporary)
-        os.replace(temporary, file)
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)

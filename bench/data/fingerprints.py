@@ -28,6 +28,7 @@ from bench.data.safe_paths import FileReader, status_inside
 from bench.errors import DataError
 from bench.machine import usable_cores
 from bench.places import cache_root
+from bench.whole_files import write_whole
 
 HASHING_THREADS = min(4, usable_cores())  # four of them hash faster than one thread can read
 SMALL_BYTES = 1 << 15  # hashing this much takes about as long as handing it to a thread
@@ -96,10 +97,7 @@ def _recall(state: str) -> str | None:
 def _remember(state: str, fingerprint: str) -> None:
     remembered = cache_root() / "fingerprints" / state
     with contextlib.suppress(OSError):  # it only saves time: a cache that cannot be written is no reason to stop
-        remembered.parent.mkdir(parents=True, exist_ok=True)
-        temporary = remembered.with_suffix(f".{os.getpid()}.tmp")
-        temporary.write_text(fingerprint, encoding="ascii")
-        temporary.replace(remembered)
+        write_whole(remembered, fingerprint, durable=False)
 
 
 def _compute(collection: ImageCollection, parts: Sequence[PartName]) -> str:

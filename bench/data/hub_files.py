@@ -20,6 +20,7 @@ from bench.data.class_labels import few
 from bench.data.fingerprints import file_stamp
 from bench.errors import AbsentDataError, DataError
 from bench.places import cache_root
+from bench.whole_files import write_whole
 
 
 @dataclass(frozen=True)
@@ -133,10 +134,7 @@ def _fetch(name: str, repo_id: str, revision: str, manifest: Path) -> None:
                 f"Data set {name!r}: '{file.path}' of hf:{repo_id} came with the hash {digest[:16]}..., the hub says "
                 f"{expected[:16]}.... It was removed; try again."
             )
-    manifest.parent.mkdir(parents=True, exist_ok=True)
-    temporary = manifest.with_suffix(f".{os.getpid()}.tmp")
-    temporary.write_text(json.dumps([file.__dict__ for file in files], indent=1), encoding="utf-8")
-    os.replace(temporary, manifest)
+    write_whole(manifest, json.dumps([file.__dict__ for file in files], indent=1), durable=False)
 
 
 def _local_paths(name: str, repo_id: str, revision: str, manifest: Path, download: bool) -> dict[StoredFile, str]:

@@ -39,6 +39,7 @@ from bench.data.vtab import (
 )
 from bench.errors import DataError
 from bench.places import cache_root
+from bench.whole_files import replacing
 
 DSPRITES_FILE = "dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz"
 DSPRITES_COLUMN = {"dsprites_orientation": 3, "dsprites_location": 4}  # of latents_classes
@@ -308,10 +309,8 @@ def _unpacked_bits(file: Path) -> tuple[Path, int]:
         made = cache_root() / "dsprites" / f"{identity}.npy"
         if open_array(made) is not None:
             return made, shape[1]
-        made.parent.mkdir(parents=True, exist_ok=True)
-        temporary = made.with_suffix(f".{os.getpid()}.tmp")
         size = shape[1] * shape[2]
-        try:
+        with replacing(made, durable=False) as temporary:
             bits = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=(shape[0], size // 8))
             for start in range(0, shape[0], _CHUNK_IMAGES):
                 count = min(_CHUNK_IMAGES, shape[0] - start)
@@ -321,9 +320,6 @@ def _unpacked_bits(file: Path) -> tuple[Path, int]:
                 bits[start : start + count] = np.packbits(chunk.reshape(count, size) != 0, axis=1)
             bits.flush()
             seal_array(temporary)
-            os.replace(temporary, made)
-        finally:
-            temporary.unlink(missing_ok=True)
     return made, shape[1]
 
 

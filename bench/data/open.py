@@ -6,7 +6,6 @@ import contextlib
 import functools
 import hashlib
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +34,7 @@ from bench.data.user import open_user
 from bench.errors import DataError, UnknownNameError
 from bench.machine import usable_cores
 from bench.places import cache_root
+from bench.whole_files import write_whole
 
 Progress = Callable[[int, int], None]
 _OWN_HINT = "A set of your own is named with --data NAME=PLACE."
@@ -124,14 +124,8 @@ def confirm_images(
 
 def _remember(file: Path, text: str) -> None:
     """Write a file whole or not at all. A cache that cannot be written to costs another look, and no result."""
-    temporary = file.with_suffix(f".{os.getpid()}.tmp")
     with contextlib.suppress(OSError):
-        try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_text(text, encoding="utf-8")
-            os.replace(temporary, file)
-        finally:
-            temporary.unlink(missing_ok=True)
+        write_whole(file, text, durable=False)
 
 
 def stored_fingerprint(name: str, spec: str, *, download: bool, wholly: bool = False) -> str:

@@ -43,6 +43,7 @@ from bench.data.safe_paths import (
 from bench.data.split_folders import CALLED, read_split_name
 from bench.errors import DataError, RequestError
 from bench.places import cache_root
+from bench.whole_files import write_whole
 
 MAX_LABEL_BYTES = 1 << 20
 MAX_SHARDS = 100_000
@@ -282,11 +283,8 @@ def _remembered_index(root: str, shard: str) -> tuple[list[_Sample], Counter[str
         return [_Sample(*sample) for sample in samples], Counter(ignored)
     samples, ignored = _read_index(root, shard)
     with contextlib.suppress(OSError):  # it only saves time: a cache that cannot be written is no reason to stop
-        file.parent.mkdir(parents=True, exist_ok=True)
-        temporary = file.with_suffix(f".{os.getpid()}.tmp")
         rows = [(sample.key, sample.label, sample.offset, sample.size) for sample in samples]
-        temporary.write_text(json.dumps([rows, ignored]), encoding="ascii")
-        os.replace(temporary, file)
+        write_whole(file, json.dumps([rows, ignored]), durable=False)
     return samples, ignored
 
 

@@ -7,10 +7,8 @@ comparable even if the rule here changes.
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import hashlib
-import os
 import re
 import unicodedata
 from collections import Counter
@@ -25,6 +23,7 @@ from bench.data.class_labels import few
 from bench.data.collection import FINGERPRINT_DIGITS, PART_NAMES, ImageCollection, LabelledImages, PartName
 from bench.errors import DataError
 from bench.places import CACHE_VARIABLE, cache_root
+from bench.whole_files import replacing
 
 SPLIT_MADE_HERE = "Split made here"  # how the note about it begins
 
@@ -245,19 +244,12 @@ def _damaged(file: Path, reason: str) -> DataError:
 
 def _save(file: Path, train: LabelledImages, chosen: Iterable[PartName]) -> None:
     """Whole or not at all: under a temporary name, then renamed. Two at once write the same."""
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("w", encoding="utf-8", newline="") as stream:
+        with replacing(file) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
             rows = csv.writer(stream)
             rows.writerow(_HEADER)
             rows.writerows(sorted(zip(train.keys, chosen, strict=True)))
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, file)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
         raise DataError(
             f"The split cannot be saved as '{file}': {error.strerror}. Set {CACHE_VARIABLE} to a folder that can be "
             "written."

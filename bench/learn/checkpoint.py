@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +21,7 @@ from torch import Tensor
 
 from bench.errors import StoreError
 from bench.suite.cell import Frozen
+from bench.whole_files import replacing, sync
 
 LATEST = "latest.safetensors"
 SET_ASIDE = "set-aside.safetensors"
@@ -97,16 +97,11 @@ def write(folder: Path, checkpoint: Checkpoint) -> None:
         progress=checkpoint.progress,
         sha256=_seal(checkpoint.description, checkpoint.progress, tensors),
     )
-    temporary = folder / f".{LATEST}.{os.getpid()}.tmp"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, temporary, metadata={HEADER: header.model_dump_json()})
-        _sync(temporary)
-        temporary.replace(folder / LATEST)
-        _sync(folder)
+        with replacing(folder / LATEST) as temporary:
+            save_file(tensors, temporary, metadata={HEADER: header.model_dump_json()})
+        sync(folder)
     except (OSError, SafetensorError) as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
         raise StoreError(f"Checkpoint '{folder / LATEST}' cannot be written: {_first_line(error)}.") from error
 
 
@@ -209,14 +204,6 @@ def _remove_leftovers(folder: Path) -> None:
     for path in folder.glob(".*tmp*"):
         with contextlib.suppress(OSError):
             path.unlink()
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _first_line(error: Exception) -> str:

@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -21,6 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from bench.errors import CellFailedError, RequestError, StoreError, UnsupportedError
+from bench.whole_files import replacing, sync
 
 ID_DIGITS = 16
 METADATA_KEY = "__metadata__"  # of a safetensors header
@@ -73,19 +72,13 @@ def save_weights(path: Path, state_dict: Mapping[str, Tensor], metadata: Mapping
     """
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in state_dict.items()}
     broken = tuple(name for name, tensor in tensors.items() if not bool(torch.isfinite(tensor).all()))
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, temporary, metadata=dict(metadata))
-        with open(temporary, "r+b") as stream:
-            _sort_header(stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-        _sync_folder(path.parent)
+        with replacing(path) as temporary:
+            save_file(tensors, temporary, metadata=dict(metadata))
+            with open(temporary, "r+b") as stream:
+                _sort_header(stream)
+        sync(path.parent)
     except (OSError, safetensors.SafetensorError) as error:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
         raise StoreError(f"Weights '{path}' cannot be written: {first_line(error)}") from error
     return broken
 
@@ -182,12 +175,3 @@ def sha256_of(path: Path) -> str:
 def first_line(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return shortened(lines[0] if lines else type(error).__name__)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Put the rename itself on the disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

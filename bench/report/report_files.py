@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
@@ -30,6 +28,7 @@ from bench.report.web.html_page import html_page
 from bench.store.correctness import Predictions
 from bench.store.inspections import Inspection
 from bench.store.record import Record
+from bench.whole_files import write_whole
 
 PAGE = "index.html"  # built, not committed: most of it is plotly
 CLAIMS_PAGE = "claims.md"
@@ -77,8 +76,8 @@ def write_report(
         figures = draw_all(document.figures, helper) | pictures
         write_folder(folder / "figures", figures, ("*.png", "*.svg"))
         write_folder(folder / TABLES, tables, ("*.csv",))
-        write_whole(folder / "report.md", markdown_page(document))
-        write_whole(folder / PAGE, html_page(document, analysed, figures))
+        write_whole(folder / "report.md", markdown_page(document), durable=False)
+        write_whole(folder / PAGE, html_page(document, analysed, figures), durable=False)
     except OSError as error:
         raise StoreError(f"Report '{folder}' cannot be written: {error.strerror or error}.") from None
     return folder / "report.md"
@@ -92,7 +91,7 @@ def write_claims(out: Path, judged: Sequence[JudgedClaim], suites: Sequence[str]
     tables = {f"{table.name}.csv": table_csv(table) for table in (claims_table(judged), evidence_table(judged))}
     try:
         write_folder(out / TABLES, tables, ("*.csv",))
-        write_whole(out / CLAIMS_PAGE, claims_page(judged, suites, rebuild_command))
+        write_whole(out / CLAIMS_PAGE, claims_page(judged, suites, rebuild_command), durable=False)
     except OSError as error:
         raise StoreError(f"Claims page '{out}' cannot be written: {error.strerror or error}.") from None
     return out / CLAIMS_PAGE
@@ -109,7 +108,7 @@ def write_index(out: Path) -> Path:
         found = next((line.removeprefix(FINDING) for line in lines if line.startswith(FINDING)), "")
         blocks += [f"## [{title}]({path.parent.name}/report.md)", found]
     try:
-        write_whole(out / "README.md", joined(blocks))
+        write_whole(out / "README.md", joined(blocks), durable=False)
     except OSError as error:
         raise StoreError(f"Report index '{out}' cannot be written: {error.strerror or error}.") from None
     return out / "README.md"
@@ -118,7 +117,7 @@ def write_index(out: Path) -> Path:
 def write_folder(folder: Path, files: Mapping[str, str | bytes], ours: Sequence[str]) -> None:
     """Make the folder hold these files and no other of our kinds; an empty folder is removed."""
     for name, content in files.items():
-        write_whole(folder / name, content)
+        write_whole(folder / name, content, durable=False)
     for pattern in ours:
         for path in folder.glob(pattern):
             if path.name not in files:
@@ -126,23 +125,6 @@ def write_folder(folder: Path, files: Mapping[str, str | bytes], ours: Sequence[
     if not files:
         with contextlib.suppress(OSError):
             folder.rmdir()
-
-
-def write_whole(path: Path, content: str | bytes) -> None:
-    """Write under a temporary name, then rename: a reader never sees half a file."""
-    with _temporary_beside(path) as temporary:
-        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
-        os.replace(temporary, path)
-
-
-@contextlib.contextmanager
-def _temporary_beside(path: Path) -> Iterator[Path]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{re.sub(r'[^A-Za-z0-9._-]', '_', path.name)}.{os.getpid()}.tmp")
-    try:
-        yield temporary
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 _CONDITIONS = ("device", "cpu_model", "threads", "python", "torch", "timm", "numpy", "package", "git_commit")
@@ -177,7 +159,7 @@ def write_inspect_page(inspections: Sequence[Inspection], *, out: Path, rebuild_
     try:
         write_folder(out / "figures", files, ("inspect_*.png", "inspect_*.svg"))
         write_folder(out / TABLES, {f"{section.table.name}.csv": table_csv(section.table)}, ("inspections.csv",))
-        write_whole(out / "inspect.md", page)
+        write_whole(out / "inspect.md", page, durable=False)
     except OSError as error:
         raise StoreError(f"Page '{out}' cannot be written: {error.strerror or error}.") from None
     return out / "inspect.md"

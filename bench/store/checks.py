@@ -7,12 +7,12 @@ results/local/selftests/<start>-<machine>.json
 from __future__ import annotations
 
 import errno
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.errors import StoreError
 from bench.store.files import LOCAL
+from bench.whole_files import write_whole
 
 CHECKS, SELFTESTS = "checks", "selftests"
 
@@ -29,17 +29,11 @@ def save_selftest(results: Path, text: str, machine: str) -> Path:
 
 def _save(folder: Path, text: str, machine: str) -> Path:
     path = folder / f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}Z-{machine}.json"
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _ignore(folder.parent)
-        with open(temporary, "x", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
+        write_whole(path, text)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         reason = "no space left" if error.errno in (errno.ENOSPC, errno.EDQUOT) else error.strerror or str(error)
         raise StoreError(f"'{path}' cannot be written: {reason}. Give --results another folder.") from None
     return path

@@ -23,6 +23,7 @@ from pydantic import ValidationError
 
 from bench.errors import StoreError
 from bench.store.record import FORMAT_VERSION, Record
+from bench.whole_files import replacing
 
 LOCAL = "local"
 LOCK = ".lock"
@@ -235,15 +236,10 @@ class RunWriter:
             }
         )
         path = predictions_path(self.folder, cell_id)
-        temporary = path.with_suffix(f".{os.getpid()}.tmp")
         try:
-            path.parent.mkdir(exist_ok=True)
-            pq.write_table(table, temporary, **_PREDICTIONS_FORMAT)
-            with open(temporary, "rb") as stream:
-                os.fsync(stream.fileno())
-            temporary.replace(path)
+            with replacing(path) as temporary:
+                pq.write_table(table, temporary, **_PREDICTIONS_FORMAT)
         except OSError as error:
-            temporary.unlink(missing_ok=True)
             raise _disk_error(path, error) from None
 
 

@@ -12,12 +12,10 @@ Format history
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import hashlib
 import io
 import json
-import os
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -30,6 +28,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bench.errors import StoreError
 from bench.store.byte_maps import quantised, restored
+from bench.whole_files import write_whole
 
 FORMAT_VERSION: Literal[1] = 1
 FOLDER = "inspections"
@@ -178,8 +177,8 @@ def write_inspection(folder: Path, inspection: Inspection) -> Path:
     text = json.dumps(facts.model_dump(mode="json"), allow_nan=False, indent=1, ensure_ascii=True) + "\n"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _write_whole(path.with_suffix(".npz"), _packed(inspection.arrays))
-        _write_whole(path, text.encode())
+        write_whole(path.with_suffix(".npz"), _packed(inspection.arrays))
+        write_whole(path, text.encode())
     except OSError as error:
         raise _disk_error(path, error) from None
     return path
@@ -274,20 +273,6 @@ def _require_shapes(facts: Facts, arrays: Mapping[str, NDArray[Any]]) -> None:
     for name, shape in expected.items():
         if name in arrays and arrays[name].shape != shape:
             raise ValueError(f"its array {name!r} has shape {arrays[name].shape}, its facts say {shape}")
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise
 
 
 def _disk_error(path: Path, error: OSError) -> StoreError:

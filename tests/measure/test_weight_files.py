@@ -100,7 +100,7 @@ def test_a_save_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pyte
     def full(*arguments: object, **options: object) -> None:
         raise OSError("No space left on device")
 
-    monkeypatch.setattr("bench.measure.weight_files.os.fsync", full)
+    monkeypatch.setattr("bench.whole_files.os.fsync", full)
     with pytest.raises(StoreError, match="No space left"):
         save_weights(path, {"a": torch.ones(1)}, {})
     assert path.read_bytes() == before

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from bench.errors import RequestError, StoreError, UnknownNameError
 from bench.gate.formats import FORMATS
 from bench.gate.result import CheckResult
+from bench.whole_files import write_whole
 
 STANDARD_OUTPUT = "-"
 SUMMARY_VARIABLE = "GITHUB_STEP_SUMMARY"  # names the file in which the steps of a job collect their summaries
@@ -95,14 +96,7 @@ def _replace(path: Path, text: str) -> None:
         with open(path, "wb", buffering=0) as stream:
             _write_all(stream.fileno(), text, is_synced=False)
         return
-    path = path.resolve()  # a link stays a link
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "xb", buffering=0) as stream:
-            _write_all(stream.fileno(), text)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_whole(path.resolve(), text.encode(errors="replace"))  # a link stays a link
 
 
 def _write_all(descriptor: int, text: str, *, is_synced: bool = True) -> None:
