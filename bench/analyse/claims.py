@@ -15,8 +15,9 @@ from bench.analyse.claims_measured import are_equal, measured_figures
 from bench.analyse.intervals import LEVEL
 from bench.analyse.study import Study
 from bench.catalog.claims import PAPER, Claim, claim_rows
-from bench.catalog.papers import TimmRow, paper_scaling, paper_sota, read_table, timm_published
+from bench.catalog.papers import TimmRow, paper_scaling, paper_sota, timm_published
 from bench.catalog.quoted import difference, quoted
+from bench.catalog.tables import read_csv
 from bench.shown import fixed, significant
 
 TIMM = "https://github.com/huggingface/pytorch-image-models results/ at commit aa4b5850"
@@ -151,7 +152,7 @@ def _cost(of: str, name: str) -> tuple[str, float]:
 
 def plain_vit(size: str, patch_px: int, resolution_px: int, classes: int = 1000) -> tuple[int, int, int]:
     """Tokens, multiply-adds of attention's two products, and all multiply-adds of one image, in closed form."""
-    row = next(row for row in read_table("paper_models") if row["variant"].startswith(f"ViT-{size}"))
+    row = next(row for row in read_csv("paper_models") if row["variant"].startswith(f"ViT-{size}"))
     L, D, M = (int(row[column]) for column in ("layers", "hidden_d", "mlp"))
     patches = (resolution_px // patch_px) ** 2
     N = patches + 1

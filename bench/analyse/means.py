@@ -10,7 +10,7 @@ from typing import Generic, Protocol, TypeVar
 from bench.analyse.intervals import Interval, SeedGroup, contrast_interval
 from bench.analyse.weights import Subject
 from bench.catalog.identity import ModelIdentity
-from bench.catalog.task_sets import VTAB_GROUPS, VTAB_TASKS, averaged_sets, vtab_group, vtab_tasks
+from bench.catalog.image_tasks import VTAB_GROUPS, VTAB_TASKS, averaged_sets, vtab_group, vtab_tasks
 
 
 class Scored(Protocol):

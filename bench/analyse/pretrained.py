@@ -18,7 +18,7 @@ from bench.analyse.fewshots import FIXED, LEAVE_ONE_OUT
 from bench.analyse.intervals import Interval, SeedGroup, accuracy_interval
 from bench.catalog.datasets import is_in_domain
 from bench.catalog.identity import ModelIdentity, family_rank, identify_model
-from bench.catalog.task_sets import in_order
+from bench.catalog.image_tasks import in_order
 from bench.store.correctness import Predictions, read_correctness
 from bench.store.frame import latest_records
 from bench.store.record import Record

@@ -22,7 +22,7 @@ from bench.analyse.public_weights import PublicScaling, TableTwoRow, public_scal
 from bench.analyse.strata import Stratum, mean_strata, strata
 from bench.analyse.weights import PUBLIC, Subject, identify_weights, weights_labels
 from bench.catalog.identity import family_rank
-from bench.catalog.task_sets import vtab_group
+from bench.catalog.image_tasks import vtab_group
 from bench.store.correctness import Predictions
 from bench.store.current import failed_trials
 from bench.store.frame import evaluate_frame, fewshot_frame, finetune_frame, preflight_frame

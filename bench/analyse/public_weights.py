@@ -16,8 +16,15 @@ from bench.analyse.means import Scored, SetMean, Vtab, by_subject, set_mean, set
 from bench.analyse.published import counts_by_architecture
 from bench.analyse.weights import PUBLIC, Subject
 from bench.catalog.papers import SotaRow, paper_sota, paper_transfer, paper_vtab, timm_published, training_exaflops
-from bench.catalog.public_pretraining import PublicPretraining, public_pretraining
-from bench.catalog.stand_ins import OUR_SETS, REAL, STAND_INS, VTAB, StandIn
+from bench.catalog.public_checkpoints import (
+    OUR_SETS,
+    REAL,
+    STAND_INS,
+    VTAB,
+    PublicPretraining,
+    StandIn,
+    public_pretraining,
+)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from bench.analyse.differences import BestSet, best_set, not_separable
 from bench.analyse.intervals import contrast
 from bench.analyse.means import Scored
 from bench.analyse.weights import UNKNOWN_PRETRAINING, Subject, pretraining_of
-from bench.catalog.task_sets import in_order
+from bench.catalog.image_tasks import in_order
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any
 from bench.analyse.scores import RunKey, distinguishing, run_key
 from bench.catalog.identity import ModelIdentity, identify_dataset, identify_model
 from bench.catalog.models import find_model
-from bench.catalog.public_pretraining import find_public_pretraining
+from bench.catalog.public_checkpoints import find_public_pretraining
 from bench.catalog.tags import known_pretraining, pretraining_of_tag
 
 PUBLIC, FROM_SCRATCH = "public", "random"

@@ -8,10 +8,10 @@ from __future__ import annotations
 import functools
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from importlib import resources
+from dataclasses import dataclass, field, fields
 from typing import Any
 
+from bench.catalog.tables import catalog_file
 from bench.errors import RequestError
 
 PAPER = "arXiv 2010.11929v2"
@@ -27,32 +27,28 @@ class Claim:
     needs: str = ""  # what records would have to hold to decide it, where those read do not
     note: str = ""  # what its published verdict does not say, as a sentence
     published: Mapping[str, Any] = field(default_factory=dict)  # the rule for published numbers with its parameters
-    measured: Mapping[str, Any] = field(
-        default_factory=dict
-    )  # the rule for records, with the scope that they must meet
+    # the rule for records, with the scope that they must meet
+    measured: Mapping[str, Any] = field(default_factory=dict)
 
 
-_KNOWN = {"statement", "where", "needs", "note", "published", "measured"}
+_KNOWN = {one.name for one in fields(Claim)} - {"id"}
 _REQUIRED = {"statement", "where", "needs"}
 
 
 @functools.cache
 def claim_rows() -> dict[str, Claim]:
     """Every claim by its id, in the order of claims.toml."""
-    return parse_claims(resources.files("bench.catalog").joinpath("claims.toml").read_text(encoding="utf-8"))
+    return parse_claims(catalog_file("claims.toml").read_text(encoding="utf-8"))
 
 
 def parse_claims(text: str) -> dict[str, Claim]:
     """The claims of a TOML text. Raises RequestError for a row that lacks a key or has one that none can have."""
-    return {name: _claim(name, fields) for name, fields in tomllib.loads(text).items()}
-
-
-def _claim(name: str, fields: Mapping[str, Any]) -> Claim:
-    unknown, missing = sorted(set(fields) - _KNOWN), sorted(_REQUIRED - set(fields))
-    if unknown:
-        raise RequestError(
-            f"Claim '{name}' has unknown keys: {', '.join(unknown)}. Known: {', '.join(sorted(_KNOWN))}."
-        )
-    if missing:
-        raise RequestError(f"Claim '{name}' lacks {', '.join(missing)}.")
-    return Claim(id=name, **fields)
+    claims = {}
+    for name, given in tomllib.loads(text).items():
+        if unknown := sorted(set(given) - _KNOWN):
+            known = ", ".join(sorted(_KNOWN))
+            raise RequestError(f"Claim '{name}' has unknown keys: {', '.join(unknown)}. Known: {known}.")
+        if missing := sorted(_REQUIRED - set(given)):
+            raise RequestError(f"Claim '{name}' lacks {', '.join(missing)}.")
+        claims[name] = Claim(id=name, **given)
+    return claims

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import functools
-import tomllib
 from dataclasses import dataclass
-from importlib import resources
 from typing import Literal
 
+from bench.catalog.tables import read_toml, typed
 from bench.errors import UnknownNameError
 
 
@@ -36,13 +35,9 @@ class DatasetRow:
 @functools.cache
 def dataset_rows() -> dict[str, DatasetRow]:
     """Every catalogued data set by its name, in the order of datasets.toml."""
-    text = resources.files("bench.catalog").joinpath("datasets.toml").read_text(encoding="utf-8")
-    rows = {}
-    for name, fields in tomllib.loads(text).items():
-        classes = tuple(fields.pop("class_names"))
-        near = tuple(fields.pop("in_domain_of", ()))
-        rows[name] = DatasetRow(name=name, num_classes=len(classes), class_names=classes, in_domain_of=near, **fields)
-    return rows
+    tables = read_toml("datasets").values()
+    rows = typed(DatasetRow, ({**table, "num_classes": len(table["class_names"])} for table in tables))
+    return {row.name: row for row in rows}
 
 
 def is_in_domain(dataset: str, corpus: str) -> bool:

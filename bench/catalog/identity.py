@@ -1,16 +1,53 @@
-"""What a name in a record stands for: title, family and size of a model, title and kind of a data set."""
+"""What a name stands for: title, family and size of a model, title and kind of a data set. Never imports timm.
+
+The rule for families: `vit` computes with attention (or another token mixer of the same block) after a patch embedding,
+windows and pooled hierarchies included; `cnn` has convolutions alone, squeeze-and-excite and other gates and an
+attention pool at the end included; `hybrid` runs convolution blocks and attention blocks one after the other. `other`
+is what fits none: MLP-Mixer, state space, focal modulation, LSTM, plain pooling.
+"""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from typing import Literal
 
 from bench.catalog.datasets import dataset_rows
-from bench.catalog.families import known_family
 from bench.catalog.image_tasks import image_tasks
 from bench.catalog.models import find_model
 
 FAMILY_ORDER = ("vit", "hybrid", "cnn")  # the order of tables and legends; others follow by name
 OTHER_FAMILY = "other"
+
+ModelFamily = Literal["vit", "cnn", "hybrid", "other"]
+
+# How names begin, once `tf_`, `test_` and `legacy_` are gone; the first line that has a beginning of the name decides.
+_BEGINNINGS: tuple[tuple[ModelFamily, str], ...] = (
+    ("hybrid", r"vit_\w+_r(\d|_|esnet) vit_base_mci mobilenetv4_hybrid"),
+    ("other", "efficientvim focalnet gmixer gmlp mixer_ poolformer resmlp sequencer"),
+    (
+        "hybrid",
+        """botnet caformer coat_ coatnet coatnext convit cpubone csatv2 eca_botnext eca_halonext edgenext
+        efficientformer efficientvit fastvit gcvit halo iformer lambda_ lamhalo levit lowformer maxvit
+        maxxvit mobilenetv5 mobilevit nextvit sebotnet sehalonet shvit swiftformer tiny_vit visformer
+        vitamin""",
+    ),
+    (
+        "vit",
+        """aimv2 beit cait crossvit davit deepseek deit eva flexivit gemma hiera mvitv2 naflexvit nest pit_ pvt qwen
+        sam2 samvit swin tnt twins vit volo xcit""",
+    ),
+    (
+        "cnn",
+        """bat_resnext byobnet convformer convmixer convnext cs3 csp darknet densenet dla dm_nfnet dpn eca_nfnet
+        eca_resne eca_vovnet ecaresne efficientnet ese_vovnet fasternet fbnet gc_efficientnet gcresne gernet
+        ghostnet hardcorenas hgnet hrnet inception lcnet mambaout mixnet mnasnet mobilenet mobileone nasnet
+        nf_ nfnet pnasnet rdnet regnet repghost repvgg repvit res2ne resne rexnet sedarknet selecsls
+        semnasnet senet seresne sk spnasnet starnet tinynet tresnet vgg vovnet wide_resnet xception""",
+    ),
+)
+_PATTERNS = tuple((family, re.compile("|".join(text.split()))) for family, text in _BEGINNINGS)
+_MARKS = re.compile(r"(tf_|test_|legacy_)*")
 
 
 @dataclass(frozen=True)
@@ -36,6 +73,14 @@ class DatasetIdentity:
     def carries_findings(self) -> bool:
         """Whether a finding may rest on this set alone: not on a real one with a flaw, such as shared writers."""
         return not (self.kind == "real" and self.caution)
+
+
+def known_family(model: str) -> ModelFamily | None:
+    """The family of a timm model, by its name with or without tag; None for a user's own and for unknown names."""
+    if ".py:" in model:  # a user's own, whatever its file is called
+        return None
+    name = _MARKS.sub("", model.partition(".")[0], count=1)
+    return next((family for family, pattern in _PATTERNS if pattern.match(name)), None)
 
 
 def identify_model(name: str, counted_family: str | None = None) -> ModelIdentity:

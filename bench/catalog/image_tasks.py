@@ -1,20 +1,25 @@
-"""The public sets of images that the project knows: the ViT paper's five, VTAB's 19, and one for pretraining alone."""
+"""The public sets of images that the project knows: the ViT paper's five, VTAB's 19, and one for pretraining alone.
+
+Also which of them belong together, and the order of their columns in tables.
+"""
 
 from __future__ import annotations
 
 import functools
-import tomllib
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from typing import Literal
 
+from bench.catalog.tables import read_toml, typed
 from bench.errors import UnknownNameError
 
 TaskGroup = Literal["paper", "pretraining", "Natural", "Specialized", "Structured"]
 
 PAPER = "@paper"
 VTAB = "@vtab"
+PAPER_SETS = ("cifar10", "cifar100", "pets", "flowers102", "imagenet")  # ImageNet at the right, as in Figure 5
+VTAB_GROUPS = ("Natural", "Specialized", "Structured")
+VTAB_TASKS = 19
 
 
 @dataclass(frozen=True)
@@ -62,11 +67,7 @@ class ImageTask:
 @functools.cache
 def image_tasks() -> dict[str, ImageTask]:
     """Every task by its name, in the order of image_tasks.toml."""
-    text = resources.files("bench.catalog").joinpath("image_tasks.toml").read_text(encoding="utf-8")
-    return {
-        name: ImageTask(name=name, files=tuple(fields.pop("files")), **fields)
-        for name, fields in tomllib.loads(text).items()
-    }
+    return {task.name: task for task in typed(ImageTask, read_toml("image_tasks").values())}
 
 
 def find_image_task(name: str) -> ImageTask:
@@ -93,3 +94,49 @@ def image_task_names(name: str) -> Sequence[str]:
             raise UnknownNameError("group of data sets", name, groups)
         return groups[name]
     return (name,)
+
+
+def vtab_group(dataset: str) -> str | None:
+    """The VTAB group of a data set, or None where it is no task of VTAB."""
+    task = image_tasks().get(dataset)
+    return task.group if task is not None and task.group in VTAB_GROUPS else None
+
+
+def vtab_tasks() -> list[str]:
+    """Names of VTAB's tasks in the order of the catalog, group by group."""
+    rows = image_tasks().values()
+    return [task.name for group in VTAB_GROUPS for task in rows if task.group == group]
+
+
+def set_order(dataset: str) -> tuple[int, int, str]:
+    """Sort key: the paper's small sets, then others by name, then VTAB's tasks, ImageNet last."""
+    if dataset == "imagenet":
+        return 3, 0, dataset
+    if dataset in PAPER_SETS:
+        return 0, PAPER_SETS.index(dataset), dataset
+    return (1, 0, dataset) if vtab_group(dataset) is None else (2, vtab_tasks().index(dataset), dataset)
+
+
+def averaged_sets(sets_of_models: Iterable[Collection[str]]) -> tuple[str, ...]:
+    """The sets that a mean over sets is taken of: identical ones for all models; none where fewer than two are shared.
+
+    sets_of_models: for each model, the sets that it has a result on. The paper's five as soon as one model has all of
+    them (the others then have no mean); otherwise those that every model has, of the paper's sets if any was measured.
+    """
+    found = [set(names) for names in sets_of_models]
+    if any(names >= set(PAPER_SETS) for names in found):
+        return PAPER_SETS
+    shared = set.intersection(*found) if found else set()
+    if any(names & set(PAPER_SETS) for names in found):
+        shared &= set(PAPER_SETS)
+    return in_order(name for name in shared if vtab_group(name) is None) if len(shared) > 1 else ()
+
+
+def in_order(names: Iterable[str]) -> tuple[str, ...]:
+    """Data sets in the order of columns."""
+    return tuple(sorted(set(names), key=set_order))
+
+
+def is_five_set_mean(names: Sequence[str]) -> bool:
+    """Whether these are the sets of the paper's Figure 5, left."""
+    return set(names) == set(PAPER_SETS)

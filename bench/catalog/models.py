@@ -6,15 +6,13 @@ Every other timm model, and a user's own as `path/to/file.py:function`, works wi
 
 from __future__ import annotations
 
-import csv
 import fnmatch
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from importlib import resources
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
+from bench.catalog.tables import read_csv, read_toml, typed
 from bench.errors import UnknownNameError
 
 Family = Literal["vit", "cnn", "hybrid"]
@@ -41,32 +39,20 @@ class ModelRow:
 
 @cache
 def _systems() -> dict[str, ModelRow]:
-    text = resources.files("bench.catalog").joinpath("models.csv").read_text(encoding="utf-8")
-    rows = {}
-    for line in csv.DictReader(text.splitlines()):
-        rows[line["name"]] = ModelRow(
-            name=line["name"],
-            title=f"{line['paper_system']} @{line['resolution_px']}",
-            family=cast(Family, line["family"]),
-            size_class=line["size_class"],
-            paper_system=line["paper_system"],
-            resolution_px=int(line["resolution_px"]),
-            pretraining=line["pretraining"],
-            timm_name=line["name"],
-            source=line["source"],
-            note=line["note"],
-        )
-    return rows
+    rows = (
+        {**row, "title": f"{row['paper_system']} @{row['resolution_px']}", "timm_name": row["name"]}
+        for row in read_csv("models")
+    )
+    return {row.name: row for row in typed(ModelRow, rows)}
 
 
 @cache
 def _small() -> dict[str, ModelRow]:
-    text = resources.files("bench.catalog").joinpath("small_models.toml").read_text(encoding="utf-8")
-    rows = {}
-    for name, row in tomllib.loads(text).items():
-        arguments = {k: tuple(v) if isinstance(v, list) else v for k, v in row["arguments"].items()}
-        rows[name] = ModelRow(**{**row, "name": name, "pretraining": "none", "arguments": arguments})
-    return rows
+    tables = read_toml("small_models")
+    for table in tables.values():
+        table["pretraining"] = "none"
+        table["arguments"] = {k: tuple(v) if isinstance(v, list) else v for k, v in table["arguments"].items()}
+    return {row.name: row for row in typed(ModelRow, tables.values())}
 
 
 def model_rows() -> dict[str, ModelRow]:

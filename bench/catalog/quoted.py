@@ -23,9 +23,9 @@ from bench.catalog.papers import (
     paper_scaling,
     paper_sota,
     paper_transfer,
-    read_table,
     timm_published,
 )
+from bench.catalog.tables import read_csv
 from bench.errors import UnknownNameError
 
 MEAN_SETS = ("imagenet", "cifar10", "cifar100", "pets", "flowers")  # the paper's mean of five, without ReaL
@@ -100,7 +100,7 @@ def _numbers() -> Iterator[tuple[str, Quoted]]:
             yield f"table5:{row.pretraining}:{row.model}", _of_imagenet(row.model, row.top1_pct, f"{PAPER}, Table 5")
     for scaled in paper_scaling():
         yield f"table6:{scaled.name}:{scaled.epochs}", _mean_of_five(scaled.name, scaled.top1_pct)
-    for cells in read_table("paper_ablations"):
+    for cells in read_csv("paper_ablations"):
         if cells["dataset"].startswith("ImageNet"):
             value = float(cells["value"]) * (100 if cells["unit"] == "fraction" else 1)
             key = f"text:{cells['ablation']}:{cells['model']}:{cells['setting']}"

@@ -1,12 +1,19 @@
-"""What timm's weight tags say that the weights have seen: the one table from the words of a tag to pre-training data.
+"""What public weights have seen: the one table from the words of timm's tags to pre-training data. No torch.
 
 Names are those of the `pretraining` column of models.csv, in the order of training: `ImageNet-21k then ImageNet-1k`.
 A tag that says nothing of data (`fb`, `pt`, a language model's name) is unknown: its weights are compared with none.
+
+What it has in common with a test set is judged for ImageNet alone, whose classes most public weights were trained on:
+by the `pretraining` column of models.csv, and for models without a row by the tag.
 """
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
 from functools import cache
+
+from bench.catalog.models import find_model
 
 # Words of a tag, those of several words first. ImageNet-22k is some authors' name for ImageNet-21k.
 _DATA = {
@@ -54,6 +61,21 @@ _WITHOUT_LABELS = " without labels"
 _UNSAID = frozenset({"indomain"})  # BEiT-3's, with image-text pairs that the tag does not name
 
 
+IMAGENET_NAMES = ("imagenet", "ilsvrc", "imagewoof")  # how the names of ImageNet and its subsets begin
+
+# Sets that hold images of ImageNet.
+_HOLDERS = {
+    "ImageNet-21k": "ImageNet-21k",
+    "ImageNet-12k": "ImageNet-12k",  # timm's part of ImageNet-21k; both hold the 1,000 classes
+    "Merged-30M": "a merged set that holds ImageNet-21k",
+    "Merged-38M": "a merged set that holds ImageNet-21k",
+    "LVD-142M": "LVD-142M, gathered around ImageNet-21k",
+    "LVD-1689M": "LVD-1689M, which holds ImageNet-1k",
+}
+_LABELLED = re.compile(r"ImageNet-1k(?! without labels)")
+_UNLABELLED = "ImageNet-1k without labels"
+
+
 @cache
 def pretraining_of_tag(tag: str) -> str | None:
     """What weights with this timm tag have seen, in order; None where the tag does not say."""
@@ -86,3 +108,54 @@ def _data_in(words: str) -> list[str]:
         skipped = len(name) + 1 if name is not None else rest.find("_", 1)
         rest = rest[skipped:] if 0 < skipped < len(rest) - 1 else ""
     return found
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """What weights have in common with a test set.
+
+    refused: they were trained on its labels, so a few-shot result would not be one. overlap: they have met its
+    training images, perhaps under other labels. note: a sentence for the report; empty where nothing is in common.
+    """
+
+    refused: bool
+    overlap: bool
+    note: str
+
+
+def check_overlap(model_name: str, weights: str, dataset: str) -> Overlap:
+    """What these weights have in common with that data set.
+
+    model_name: a catalog row, or timm's `arch.tag`; without the tag nothing is known of it. weights: `public`,
+    `random` or `sha256 <16 digits>`, as in a cell. A refusal concerns few-shot; fine-tuning on ImageNet what was
+    trained on ImageNet is legitimate (the ViT paper does so for its Figure 3), and its note says so in a report.
+    """
+    if weights == "random" or not dataset.lower().startswith(IMAGENET_NAMES):
+        return Overlap(refused=False, overlap=False, note="")
+    if weights != "public":
+        return _unknown(f"weights {weights}, from a file")
+    row = find_model(model_name)
+    if row is not None and row.pretraining != "none":
+        return _of_pretraining(row.pretraining, row.pretraining)
+    architecture, _, tag = model_name.partition(".")
+    if not tag or model_name.rpartition(":")[0].endswith(".py"):
+        return _unknown(f"{architecture!r} has no tag")
+    pretraining = pretraining_of_tag(tag)
+    return _unknown(f"tag {tag!r}") if pretraining is None else _of_pretraining(pretraining, f"tag {tag!r}")
+
+
+def _of_pretraining(pretraining: str, what: str) -> Overlap:
+    if _LABELLED.search(pretraining):
+        return Overlap(True, True, f"Trained on ImageNet-1k labels ({what}).")
+    if _UNLABELLED in pretraining:
+        return Overlap(False, True, f"Pretrained on ImageNet's images without labels ({what}).")
+    for name, held in _HOLDERS.items():
+        if name in pretraining:
+            return Overlap(False, True, f"Pretrained on {held}: it holds ImageNet-1k's classes and training images.")
+    return Overlap(
+        False, False, f"Pretrained on other images ({what}); copies of ImageNet's among them were not looked for."
+    )
+
+
+def _unknown(what: str) -> Overlap:
+    return Overlap(False, False, f"Whether these weights were trained on ImageNet is not known ({what}).")

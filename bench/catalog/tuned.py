@@ -9,9 +9,9 @@ import csv
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from functools import cache
-from importlib import resources
 from pathlib import Path
 
+from bench.catalog.tables import catalog_file, read_csv, typed
 from bench.errors import RequestError
 from bench.whole_files import replacing
 
@@ -33,15 +33,13 @@ class TunedRate:
 
 def tuned_path() -> Path:
     """The table's file in the package."""
-    return Path(str(resources.files("bench.catalog") / "tuned.csv"))
+    return catalog_file("tuned.csv")
 
 
 @cache
 def tuned_rates() -> dict[str, TunedRate]:
     """Model name -> its winning trial."""
-    with open(tuned_path(), encoding="utf-8", newline="") as stream:
-        rows = csv.DictReader(line for line in stream if not line.startswith("#"))
-        return {row["model"]: _typed(row) for row in rows}
+    return {row.model: row for row in typed(TunedRate, read_csv("tuned"))}
 
 
 def tuned_learning_rate(model: str) -> float:
@@ -62,16 +60,5 @@ def write_tuned_rates(rates: Iterable[TunedRate], path: Path) -> None:
         writer = csv.DictWriter(stream, [field.name for field in fields(TunedRate)], lineterminator="\n")
         writer.writeheader()
         writer.writerows(asdict(rate) for rate in sorted(rates, key=lambda rate: rate.model))
+    read_csv.cache_clear()
     tuned_rates.cache_clear()
-
-
-def _typed(row: dict[str, str]) -> TunedRate:
-    return TunedRate(
-        model=row["model"],
-        learning_rate=float(row["learning_rate"]),
-        validation_top1_pct=float(row["validation_top1_pct"]),
-        dataset=row["dataset"],
-        trials=int(row["trials"]),
-        seeds=int(row["seeds"]),
-        cell_id=row["cell_id"],
-    )

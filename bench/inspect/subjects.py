@@ -11,7 +11,7 @@ import safetensors
 from timm.data.imagenet_info import ImageNetInfo
 from torch import nn
 
-from bench.catalog.families import ModelFamily
+from bench.catalog.identity import ModelFamily
 from bench.catalog.models import find_model
 from bench.errors import RequestError
 from bench.inspect.positions import is_parameter

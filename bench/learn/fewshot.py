@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from timm.models import get_pretrained_cfg
 
 from bench.catalog.models import find_model
-from bench.catalog.overlap import Overlap, check_overlap
+from bench.catalog.tags import Overlap, check_overlap
 from bench.data.collection import ImageCollection, LabelledImages, joined
 from bench.data.randomness import random_order
 from bench.errors import DataError, UnsupportedError

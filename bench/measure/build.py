@@ -28,7 +28,7 @@ from timm.models import (
 from timm.models.resnetv2 import create_resnetv2_stem
 from torch import nn
 
-from bench.catalog.families import ModelFamily, known_family
+from bench.catalog.identity import ModelFamily, known_family
 from bench.catalog.models import find_model, model_rows
 from bench.errors import ResolutionError, UnknownNameError, UserCodeError
 from bench.measure.meta_shapes import ShapesOnly, needs_numbers

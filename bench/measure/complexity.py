@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch._dynamo import OptimizedModule
 from torch.utils._pytree import tree_leaves
 
-from bench.catalog.families import ModelFamily
+from bench.catalog.identity import ModelFamily
 from bench.catalog.models import find_model
 from bench.errors import CellFailedError
 from bench.measure.build import (

@@ -6,7 +6,7 @@ from bench.analyse.finetuned import FinetuneScore, PretrainingGain, RecipeSweep
 from bench.analyse.means import set_mean
 from bench.analyse.protocols import Protocols, finetuned_by_subject
 from bench.catalog.identity import identify_dataset
-from bench.catalog.task_sets import in_order, is_five_set_mean, set_order
+from bench.catalog.image_tasks import in_order, is_five_set_mean, set_order
 from bench.report.accuracy_cells import accuracy_cell, difference_cell
 from bench.report.formats import (
     bare_rate,

@@ -10,7 +10,7 @@ from bench.analyse.means import SetMean, Vtab
 from bench.analyse.protocols import Protocols
 from bench.analyse.weights import Subject
 from bench.catalog.identity import identify_dataset
-from bench.catalog.task_sets import VTAB_GROUPS, VTAB_TASKS, vtab_group, vtab_tasks
+from bench.catalog.image_tasks import VTAB_GROUPS, VTAB_TASKS, vtab_group, vtab_tasks
 from bench.markdown_text import escape
 from bench.report.finetune_tables import score_cell
 from bench.report.formats import bracketed, ends, fixed, percent, plus_minus

@@ -8,7 +8,7 @@ from bench.analyse.finetuned import FinetuneScore
 from bench.analyse.means import Scored
 from bench.analyse.protocols import Protocols
 from bench.catalog.identity import identify_dataset
-from bench.catalog.task_sets import in_order, vtab_group
+from bench.catalog.image_tasks import in_order, vtab_group
 from bench.markdown_text import escape
 from bench.report.finetune_tables import recipe_words, seeds_words
 from bench.report.formats import (

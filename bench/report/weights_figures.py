@@ -13,7 +13,7 @@ from bench.analyse.protocols import Protocols, finetuned_by_subject
 from bench.analyse.public_weights import PublicPoint
 from bench.analyse.weights import Subject, identify_weights
 from bench.catalog.identity import identify_dataset
-from bench.catalog.task_sets import in_order
+from bench.catalog.image_tasks import in_order
 from bench.markdown_text import escape
 from bench.report.figure_parts import FRONT_WORDS, FigureSpec, accuracy_point, interval_bar, thinned, unstable_words
 from bench.report.formats import listed, mac_scale

@@ -9,7 +9,7 @@ from bench.analyse.means import Scored
 from bench.analyse.protocols import Protocols
 from bench.analyse.weights import NOT_STATED, UNKNOWN_PRETRAINING, pretraining_of
 from bench.catalog.identity import DatasetIdentity, identify_dataset
-from bench.catalog.task_sets import in_order
+from bench.catalog.image_tasks import in_order
 from bench.markdown_text import escape
 from bench.report.formats import counted, listed
 

@@ -12,7 +12,7 @@ from bench.analyse.protocols import Protocols
 from bench.analyse.strata import Stratum
 from bench.analyse.weights import NOT_STATED, PUBLIC, UNKNOWN_PRETRAINING, Subject, pretraining_of
 from bench.catalog.identity import identify_dataset
-from bench.catalog.task_sets import is_five_set_mean, set_order
+from bench.catalog.image_tasks import is_five_set_mean, set_order
 from bench.markdown_text import escape
 from bench.report.accuracy_cells import accuracy_cell, unranked_words
 from bench.report.formats import (

@@ -13,7 +13,7 @@ from bench.analyse.protocols import PROTOCOL_TASKS, Protocols
 from bench.analyse.strata import Stratum
 from bench.analyse.weights import NOT_STATED, OWNERS_WORDS
 from bench.catalog.identity import identify_dataset
-from bench.catalog.task_sets import VTAB_TASKS, in_order
+from bench.catalog.image_tasks import VTAB_TASKS, in_order
 from bench.markdown_text import escape
 from bench.report.accuracy_cells import rivals_words
 from bench.report.finetune_tables import seeds_words

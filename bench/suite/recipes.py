@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from functools import cache
 
-from bench.catalog.papers import read_table
+from bench.catalog.tables import read_csv
 from bench.errors import RequestError
 from bench.suite.cell import FinetuneRecipe
 
@@ -189,5 +189,5 @@ def _rows() -> dict[str, PaperFinetuning]:
             dev_split=row["dev_split"],
             source=row["source"],
         )
-        for row in read_table("paper_finetune_hparams")
+        for row in read_csv("paper_finetune_hparams")
     }

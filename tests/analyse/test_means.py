@@ -6,7 +6,7 @@ from records import finetuned
 from bench.analyse.finetuned import finetune_scores
 from bench.analyse.means import by_subject, set_mean, sets_to_average, vtab_of
 from bench.analyse.weights import identify_weights
-from bench.catalog.task_sets import vtab_tasks
+from bench.catalog.image_tasks import vtab_tasks
 from bench.store.frame import finetune_frame
 
 VIT, CNN = "vit_base_patch16_224.augreg_in21k", "resnetv2_50x1_bit.goog_in21k"

@@ -5,7 +5,7 @@ from bench.analyse.fewshots import fewshot_scores
 from bench.analyse.finetuned import finetune_scores
 from bench.analyse.public_weights import public_scaling
 from bench.analyse.weights import identify_weights
-from bench.catalog.public_pretraining import public_pretraining
+from bench.catalog.public_checkpoints import public_pretraining
 from bench.store.frame import complexity_frame, fewshot_frame, finetune_frame
 
 VIT, CNN = "vit_base_patch16_224.augreg_in21k", "resnetv2_50x1_bit.goog_in21k"

@@ -5,9 +5,9 @@ from bench.analyse.finetuned import finetune_scores
 from bench.analyse.means import vtab_of
 from bench.analyse.public_weights import table_two
 from bench.analyse.weights import identify_weights
+from bench.catalog.image_tasks import vtab_tasks
 from bench.catalog.papers import paper_sota
-from bench.catalog.stand_ins import STAND_INS
-from bench.catalog.task_sets import vtab_tasks
+from bench.catalog.public_checkpoints import STAND_INS
 from bench.store.frame import evaluate_frame, finetune_frame
 
 AUGREG = "vit_large_patch16_384.augreg_in21k_ft_in1k"

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from bench.catalog.models import model_rows
-from bench.catalog.overlap import check_overlap
+from bench.catalog.tags import check_overlap
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_the_tag_of_every_row_says_what_its_pretraining_column_says() -> None:
 
 def test_asking_does_not_import_torch() -> None:
     code = (
-        "import sys; from bench.catalog.overlap import check_overlap; "
+        "import sys; from bench.catalog.tags import check_overlap; "
         "check_overlap('resnet50.tv_in1k', 'public', 'imagenet'); sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -6,6 +6,7 @@ import pytest
 
 from bench.catalog import papers
 from bench.catalog.papers import JFT_IMAGES, implied_tflops_per_core, training_exaflops
+from bench.catalog.tables import read_csv
 
 PUBLISHED_TABLES = [
     path.stem for path in sorted(Path(papers.__file__).parent.glob("*.csv"))
@@ -15,7 +16,7 @@ PUBLISHED_TABLES = [
 
 @pytest.mark.parametrize("table", PUBLISHED_TABLES)
 def test_every_published_row_has_a_source_and_a_status(table: str) -> None:
-    rows = papers.read_table(table)
+    rows = read_csv(table)
     assert rows
     assert [row for row in rows if not row["source"].startswith("https://") or not row["status"]] == []
 

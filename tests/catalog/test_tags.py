@@ -3,7 +3,7 @@ from __future__ import annotations
 import timm
 
 from bench.catalog.models import model_rows
-from bench.catalog.public_pretraining import public_pretraining
+from bench.catalog.public_checkpoints import public_pretraining
 from bench.catalog.tags import known_pretraining, pretraining_of_tag
 
 # Tags that name a lab, a method or a language model, and no images.

@@ -1,4 +1,4 @@
-from bench.catalog.task_sets import PAPER_SETS, averaged_sets, in_order, is_five_set_mean, vtab_group, vtab_tasks
+from bench.catalog.image_tasks import PAPER_SETS, averaged_sets, in_order, is_five_set_mean, vtab_group, vtab_tasks
 
 
 def test_imagenet_stands_at_the_right():

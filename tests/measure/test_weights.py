@@ -9,7 +9,7 @@ from timm.models import get_pretrained_cfg
 from torch import nn
 from weights_at_hand import RESNET, VIT, load_given, logits, saved
 
-from bench.catalog.papers import read_table
+from bench.catalog.tables import read_csv
 from bench.errors import CellFailedError, RequestError
 from bench.measure.build import build_model
 from bench.measure.weight_files import save_weights
@@ -148,7 +148,7 @@ def test_preprocessing_is_what_the_published_figures_were_measured_with() -> Non
             assert config is not None
             self.pretrained_cfg = config.to_dict()
 
-    rows = [row for row in read_table("timm_published") if row["crop_pct"]]
+    rows = [row for row in read_csv("timm_published") if row["crop_pct"]]
     assert len(rows) > 80
     for row in rows:
         px = int(row["resolution_px"])

@@ -1,7 +1,7 @@
 from synthetic_protocols import BIT, HYBRID, VIT, finetune_record
 
 from bench.analyse.study import study
-from bench.catalog.task_sets import vtab_tasks
+from bench.catalog.image_tasks import vtab_tasks
 from bench.report.table import render_table
 from bench.report.vtab_table import vtab_table, vtab_text
 

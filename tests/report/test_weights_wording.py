@@ -13,7 +13,7 @@ from synthetic_protocols import (
 )
 
 from bench.analyse.study import study
-from bench.catalog.task_sets import vtab_tasks
+from bench.catalog.image_tasks import vtab_tasks
 from bench.report.wording import finding
 
 AUGREG, GOOG = "vit_base_patch16_224.augreg_in21k_ft_in1k", "resnetv2_50x1_bit.goog_in21k_ft_in1k"

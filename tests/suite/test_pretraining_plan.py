@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench.catalog.datasets import find_dataset
-from bench.catalog.papers import read_table
+from bench.catalog.tables import read_csv
 from bench.errors import RequestError, SuiteFileError
 from bench.suite.cell import Budget, Cell, FewshotCell, FinetuneCell, PixelsCell, PretrainCell, TrainCell
 from bench.suite.plan import plan
@@ -286,7 +286,7 @@ def test_the_papers_study_has_the_rates_and_decays_of_its_table_3() -> None:
         for dataset in block.datasets
         if block.train_images == ("all",)
     }
-    table = {(row["models"], row["dataset"]): row for row in read_table("paper_pretrain_hparams")}
+    table = {(row["models"], row["dataset"]): row for row in read_csv("paper_pretrain_hparams")}
     for model, rows in {
         "vit_base_patch16_224": ("ViT-B/{16,32}", "ImageNet-21k"),
         "vit_large_patch16_224": ("ViT-L/{16,32}", "ImageNet-21k"),

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 from bench.analyse.published import ScalingComparison
 from bench.analyse.study import Study
+from bench.catalog.image_tasks import PAPER_SETS
 from bench.catalog.models import find_model
 from bench.catalog.papers import TimmRow, timm_published
-from bench.catalog.task_sets import PAPER_SETS
 from bench.report.web.plot_data import Axis, PlotPoint, Value, accuracy_axis
 from bench.report.web.weights_points import MEAN, evaluated_axis, finetuned_axis
 from bench.units import EXA, GIGA, MEGA

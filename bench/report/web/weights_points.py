@@ -14,7 +14,7 @@ from bench.analyse.scores import RunKey
 from bench.analyse.study import Row, Study
 from bench.analyse.weights import PUBLIC, Subject, pretraining_of
 from bench.catalog.identity import identify_dataset
-from bench.catalog.task_sets import in_order
+from bench.catalog.image_tasks import in_order
 from bench.report.formats import counted, fixed, learning_rate
 from bench.report.web.plot_data import Axis, PlotPoint, Value, accuracy_axis, accuracy_value, bar_of
 from bench.report.web.trained_points import key_facts, timing_values

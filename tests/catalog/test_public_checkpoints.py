@@ -1,7 +1,7 @@
 import pytest
 
 from bench.catalog.papers import training_exaflops
-from bench.catalog.public_pretraining import find_public_pretraining, public_pretraining
+from bench.catalog.public_checkpoints import find_public_pretraining, public_pretraining
 
 
 def test_every_row_names_its_source_and_how_sure_it_is():

@@ -4,7 +4,7 @@ import re
 
 import timm
 
-from bench.catalog.families import known_family
+from bench.catalog.identity import known_family
 
 # MLP-Mixer and its kin, plain pooling, state space, focal modulation, LSTM: neither attention nor convolution alone.
 NEITHER = r"(gmixer|gmlp|mixer|resmlp)_.*|poolformer(v2)?_.*|efficientvim_.*|focalnet_.*|sequencer2d_."

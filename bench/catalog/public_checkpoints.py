@@ -1,8 +1,11 @@
-"""Which released weights may stand for a system of the paper's Table 2, and what its data sets are called here."""
+"""Checkpoints that their authors released: what each saw in pre-training, and whom in the ViT paper it stands for."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
+
+from bench.catalog.tables import read_csv, typed
 
 # The paper's name of a data set -> ours; ReaL and VTAB are measured in their own ways.
 OUR_SETS = {
@@ -13,6 +16,40 @@ OUR_SETS = {
     "Oxford Flowers-102": "flowers102",
 }
 REAL, VTAB = "ImageNet ReaL", "VTAB (19 tasks)"
+
+
+@dataclass(frozen=True)
+class PublicPretraining:
+    """One released checkpoint with ImageNet-21k weights, before any fine-tuning."""
+
+    name: str  # timm's `arch.tag`
+    title: str
+    family: str  # vit, cnn or hybrid
+    recipe: str  # AugReg or BiT-M
+    timm_arch: str  # the architecture at the resolution of pre-training
+    resolution_px: int  # of pre-training
+    pretraining: str
+    epochs: int
+    images: int  # in one epoch
+    source: str
+    status: str  # how sure epochs and images are
+    note: str = ""
+
+    @property
+    def images_seen(self) -> int:
+        """Images in all pre-training steps."""
+        return self.epochs * self.images
+
+
+@cache
+def public_pretraining() -> dict[str, PublicPretraining]:
+    """Every row by the checkpoint's name, in file order."""
+    return {row.name: row for row in typed(PublicPretraining, read_csv("public_pretraining"))}
+
+
+def find_public_pretraining(name: str) -> PublicPretraining | None:
+    """The row of that checkpoint, or None: nothing is known of other weights here."""
+    return public_pretraining().get(name)
 
 
 @dataclass(frozen=True)
