@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 
 from bench.analyse.differences import Difference
 from bench.analyse.intervals import NEAR_BEST_PP, UNSTABLE_PP, Interval, SeedGroup
-from bench.report.formats import bracketed, ends, fixed, listed, percent, plus_minus, signed
-from bench.report.table import Cell, Notes
+from bench.report.formats import bracketed, ends, first_few, fixed, listed, percent, plus_minus, signed
+from bench.report.table import DASH, Cell, Notes
 
 UNSTABLE = (
     f"unstable (95 % interval over runs wider than {fixed(UNSTABLE_PP, 0)} points, or one run more than "
@@ -34,6 +34,18 @@ def accuracy_cell(
     if mark is None and not group.has_spread:
         mark = notes.number(ALONE)
     return Cell(plus_minus(interval, 1), interval.estimate, ids, is_bold=is_bold, mark=mark, more=ends(interval))
+
+
+def tried_cell(top1_pct: float | None, ids: tuple[str, ...], *, was_tried: bool, is_best: bool) -> Cell:
+    """Validation top-1 of a learning rate that a sweep may have tried; bold: the best one."""
+    if top1_pct is None:
+        return Cell("failed") if was_tried else DASH
+    return Cell(percent(top1_pct), top1_pct, ids, is_bold=is_best)
+
+
+def edge_words(edge: str) -> str:
+    """Whether the best rate of a sweep is the lowest or the highest that was tried."""
+    return {"low": "at the lower edge: extend the grid", "high": "at the upper edge: extend the grid"}.get(edge, "")
 
 
 def seeds_words(group: SeedGroup) -> str:
@@ -64,8 +76,7 @@ def verdicts_words(differences: Iterable[Difference]) -> str:
 def rivals_words(others: Sequence[str], compared: int, *, most: int = 4) -> str:
     """What follows the best of a ranking: `, not separable from A and B`, `, ahead of all 7 others`, or nothing."""
     if others:
-        more = [f"{fixed(len(others) - most, 0)} more"] if len(others) > most else []
-        return f", not separable from {listed([*others[:most], *more])}"
+        return f", not separable from {listed(first_few(others, most))}"
     if compared < 2:
         return ""
     return f", ahead of {'the other one' if compared == 2 else f'all {fixed(compared - 1, 0)} others'}"

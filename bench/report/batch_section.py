@@ -6,7 +6,7 @@ from bench.analyse.intervals import PROCESSES_FOR_INTERVAL
 from bench.analyse.speed_study import NEAR_PEAK, BatchCurve, BatchPoint
 from bench.analyse.study import Study
 from bench.report.document import Section
-from bench.report.figures import FigureSpec
+from bench.report.figure_parts import FigureSpec
 from bench.report.formats import ends, fixed, span, timed_words
 from bench.report.panels import MOST_PANELS, Line, Panel, Point
 from bench.report.speed_series import (

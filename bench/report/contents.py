@@ -12,15 +12,16 @@ from bench.analyse.study import Study, study
 from bench.markdown_text import escape
 from bench.report.against_section import against_section
 from bench.report.batch_section import batch_section
-from bench.report.best_settings_section import best_settings_section
 from bench.report.choices_section import choices_section
 from bench.report.claims_page import claims_section
 from bench.report.document import Document, Section
 from bench.report.falls_section import falls_section
-from bench.report.figures import FigureSpec, all_figures
+from bench.report.figure_parts import FigureSpec
+from bench.report.figures import all_figures
 from bench.report.formats import span
 from bench.report.inspect_section import inspect_section
 from bench.report.largest_section import largest_section
+from bench.report.main_table import main_table, main_table_caption
 from bench.report.preflight_section import preflight_warnings
 from bench.report.pretraining_section import pretraining_sections
 from bench.report.published_tables import (
@@ -32,20 +33,17 @@ from bench.report.published_tables import (
 )
 from bench.report.remarks import conditions_section, failures_section, limits_section
 from bench.report.resolution_section import resolution_section
-from bench.report.speed_tables import speed_table
-from bench.report.stability_section import stability_section
 from bench.report.table import Table
-from bench.report.tables import (
+from bench.report.timing_tables import best_settings_section, speed_table, stability_section
+from bench.report.training_section import training_section
+from bench.report.training_tables import (
     budget_differences_table,
     budgets_table,
     differences_table,
     learning_rates_table,
-    main_table,
-    main_table_caption,
     size_differences_table,
     training_sizes_table,
 )
-from bench.report.training_section import training_section
 from bench.report.weights_sections import weights_sections
 from bench.report.wording import accuracy_conditions, finding, sizes_compute_words, speed_conditions, sweep_conditions
 from bench.store.inspections import Inspection

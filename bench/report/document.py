@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from bench.markdown_text import escape, fenced, joined
-from bench.report.figures import FigureSpec
+from bench.report.figure_parts import FigureSpec
 from bench.report.pictures import Picture
 from bench.report.table import Table, render_table
 

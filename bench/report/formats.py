@@ -56,6 +56,11 @@ def _scale(values: Iterable[float], scales: tuple[Scale, ...]) -> Scale:
     return next((scale for scale in scales if smallest / scale.factor >= SMALLEST_SHOWN), scales[-1])
 
 
+def whole(value: float) -> str:
+    """A count: no decimals."""
+    return fixed(value, 0)
+
+
 def percent(value: float) -> str:
     """Top-1 and its like: one decimal."""
     return fixed(value, 1)
@@ -122,3 +127,15 @@ def span(values: Iterable[float], decimals: int = 0) -> str:
     shown = sorted({float(value) for value in values})
     low, high = fixed(shown[0], decimals), fixed(shown[-1], decimals)
     return low if low == high else f"{low}–{high}"
+
+
+def first_few(names: Iterable[str], most: int) -> list[str]:
+    """The first of some names, and how many more there are."""
+    every = list(names)
+    return [*every[:most], *([f"{whole(len(every) - most)} more"] if len(every) > most else [])]
+
+
+def named(names: Iterable[str], most: int) -> str:
+    """`a, b, c`; `a, b and 3 more` where there are more than most."""
+    every = list(names)
+    return listed(first_few(every, most)) if len(every) > most else ", ".join(every)

@@ -6,7 +6,7 @@ from bench.analyse.pretrained import FINETUNED, PretrainStudy, Way
 from bench.catalog.identity import identify_dataset
 from bench.markdown_text import escape
 from bench.report.document import Section
-from bench.report.figures import FigureSpec
+from bench.report.figure_parts import FigureSpec
 from bench.report.formats import counted, listed, significant, span
 from bench.report.pretraining_figures import pretraining_figures
 from bench.report.pretraining_tables import (

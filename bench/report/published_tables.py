@@ -2,69 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from bench.analyse.published import ScalingComparison
+from bench.analyse.means import SetMean
+from bench.analyse.protocols import Protocols
+from bench.analyse.public_weights import PublicPoint, PublicScaling, TableTwoRow
+from bench.analyse.published import ScalingComparison, SotaComparison, TimmComparison
 from bench.analyse.scores import Score
-from bench.analyse.study import Row, Study
+from bench.analyse.study import Count, Row, Study
+from bench.catalog.identity import identify_dataset
 from bench.catalog.papers import SotaRow, paper_sota
 from bench.markdown_text import escape
-from bench.report.formats import Scale, ends, fixed, mac_scale, percent, plus_minus, signed, significant
-from bench.report.style import family_style
-from bench.report.table import Cell, Column, Notes, Table
-from bench.report.tables import certificate_cell, significant_millions
+from bench.report.columns import Records, condition, each, family_column, no_records, number, words
+from bench.report.formats import (
+    counted,
+    ends,
+    fixed,
+    listed,
+    mac_scale,
+    percent,
+    plus_minus,
+    signed,
+    significant,
+    whole,
+)
+from bench.report.main_table import CERTIFICATE, millions
+from bench.report.table import Cell, ColumnSpec, Notes, R, Table, make_table
+from bench.report.weights_tables import mean_words, rule_words
 from bench.store.frame import training_frame
 from bench.store.record import Record
 from bench.units import GIGA, MEGA
 
-
-def scaling_table(study: Study) -> Table | None:
-    """Training exaFLOPs computed from our MACs beside the paper's Table 6."""
-    if all(one.macs is None for one in study.scaling):
-        return None
-    notes = Notes()
-    heads = (
-        Column("Model", is_number=False),
-        Column("Family", is_number=False),
-        Column("Epochs (published)"),
-        Column("MACs [G] (counted here)"),
-        Column("exaFLOP (computed)"),
-        Column("exaFLOP (published)"),
-        Column("Difference [%]"),
-        Column("Mean of 5 [%] (published)"),
-        Column("ImageNet [%] (published)"),
-    )
-    return Table("paper_table_6", heads, tuple(_scaling_row(one, notes) for one in study.scaling), tuple(notes.texts))
-
-
-def _scaling_row(one: ScalingComparison, notes: Notes) -> tuple[Cell, ...]:
-    row, ids = one.row, () if one.cell_id is None else (one.cell_id,)
-    if one.macs is None or one.exaflops is None or one.difference_pct is None:
-        why = "not counted in this suite" if row.timm_arch else "timm has no such model"
-        computed = (notes.missing(why), notes.missing(why), notes.missing(why))
-    else:
-        computed = (
-            Cell(fixed(one.macs / GIGA, 2), one.macs, ids),
-            Cell(_exa(one.exaflops), one.exaflops, ids),
-            Cell(signed(one.difference_pct, 1), one.difference_pct, ids, source=row.source),
-        )
-    return (
-        Cell(row.name if row.epochs == 7 else f"{row.name}, {row.epochs} epochs", row.name),
-        Cell(family_style(row.family).name),
-        Cell(str(row.epochs), row.epochs, source=row.source),
-        computed[0],
-        computed[1],
-        Cell(fixed(row.exaflops, 0), row.exaflops, source=row.source),
-        computed[2],
-        Cell(fixed(row.average5_pct, 2), row.average5_pct, source=row.source),
-        Cell(fixed(row.top1_pct["imagenet"], 2), row.top1_pct["imagenet"], source=row.source),
-    )
-
-
-def _exa(value: float) -> str:
-    return fixed(value, 1 if value < 100 else 0)
-
-
+NOT_HERE = "not measured here"
+RECIPES = (
+    "The recipes differ, so this compares more than architectures: AugReg ViTs and hybrids saw 300 epochs with "
+    "augmentation, weight decay, dropout and stochastic depth chosen per model; BiT-M ResNets saw 90 epochs with SGD "
+    "and one weight decay."
+)
 _SOTA_SETS = (
     "ImageNet",
     "ImageNet ReaL",
@@ -76,36 +50,85 @@ _SOTA_SETS = (
 )
 
 
+def _published(
+    heading: str, value: Callable[[R], float], shown: Callable[[float], str], source: Callable[[R], str]
+) -> ColumnSpec[R]:
+    return number(heading, value, shown, records=no_records, source=source)
+
+
+def scaling_table(study: Study) -> Table | None:
+    """Training exaFLOPs computed from our MACs beside the paper's Table 6."""
+    if all(one.macs is None for one in study.scaling):
+        return None
+
+    def why(one: ScalingComparison) -> str:
+        return "not counted in this suite" if one.row.timm_arch else "timm has no such model"
+
+    def source(one: ScalingComparison) -> str:
+        return one.row.source
+
+    columns: list[ColumnSpec[ScalingComparison]] = [
+        words("Model", lambda one: one.row.name if one.row.epochs == 7 else f"{one.row.name}, {one.row.epochs} epochs",
+              lambda one: one.row.name),
+        family_column(lambda one: one.row.family),
+        _published("Epochs (published)", lambda one: one.row.epochs, str, source),
+        number("MACs [G] (counted here)", lambda one: one.macs, _gigas, missing=why, records=_count_ids),
+        number("exaFLOP (computed)", lambda one: one.exaflops, _exa, missing=why, records=_count_ids),
+        _published("exaFLOP (published)", lambda one: one.row.exaflops, whole, source),
+        number("Difference [%]", lambda one: one.difference_pct, lambda value: signed(value, 1), missing=why,
+               records=_count_ids, source=source),
+        _published("Mean of 5 [%] (published)", lambda one: one.row.average5_pct, _two_decimals, source),
+        _published("ImageNet [%] (published)", lambda one: one.row.top1_pct["imagenet"], _two_decimals, source),
+    ]  # fmt: skip
+    return make_table("paper_table_6", study.scaling, columns)
+
+
+def _count_ids(one: ScalingComparison | SotaComparison) -> Records:
+    return () if one.cell_id is None else (one.cell_id,)
+
+
+def _two_decimals(value: float) -> str:
+    return fixed(value, 2)
+
+
+def _gigas(value: float) -> str:
+    return fixed(value / GIGA, 2)
+
+
+def _exa(value: float) -> str:
+    return fixed(value, 1 if value < 100 else 0)
+
+
 def sota_table(study: Study) -> Table | None:
     """The paper's Table 2 with what we compute: training exaFLOPs and the speed per core that its cost implies."""
     if all(one.macs is None for one in study.sota):
         return None
-    notes = Notes()
     accuracies = {(row.system, row.pretraining, row.dataset): row for row in paper_sota()}
-    heads = [Column("System", is_number=False), Column("Pre-training", is_number=False)]
-    heads += [Column(f"{name} [%] (published)") for name in _SOTA_SETS]
-    heads += [
-        Column("TPUv3-core-days (published)"),
-        Column("exaFLOP (computed)"),
-        Column("TFLOP/s per core (implied)"),
-    ]
-    rows = []
-    for one in study.sota:
-        known = [accuracies.get((one.row.system, one.row.pretraining, name)) for name in _SOTA_SETS]
-        ids = () if one.cell_id is None else (one.cell_id,)
-        mark = notes.number(escape(one.row.note)) if one.row.note and one.exaflops is not None else None
-        if one.exaflops is None or one.tflops_per_core is None:
-            why = escape(one.row.note) if one.row.images_seen is None else "not counted in this suite"
-            computed = [notes.missing(why), notes.missing(why)]
-        else:
-            computed = [
-                Cell(_exa(one.exaflops), one.exaflops, ids, mark=mark),
-                Cell(fixed(one.tflops_per_core, 1), one.tflops_per_core, ids, source=one.row.source),
-            ]
-        days = Cell(fixed(one.row.tpuv3_core_days, 0), one.row.tpuv3_core_days, source=one.row.source)
-        cells = [_published_accuracy(row, notes) for row in known]
-        rows.append((Cell(one.row.system), Cell(one.row.pretraining, source=one.row.source), *cells, days, *computed))
-    return Table("paper_table_2", tuple(heads), tuple(rows), tuple(notes.texts))
+
+    def accuracy(one: SotaComparison, name: str, notes: Notes) -> Cell:
+        return _published_accuracy(accuracies.get((one.row.system, one.row.pretraining, name)), notes)
+
+    def source(one: SotaComparison) -> str:
+        return one.row.source
+
+    def why(one: SotaComparison) -> str:
+        return escape(one.row.note) if one.row.images_seen is None else "not counted in this suite"
+
+    def pretraining(one: SotaComparison, notes: Notes) -> Cell:
+        notes.mark(why(one) if one.exaflops is None else escape(one.row.note))  # of the row: before those of its cells
+        return Cell(one.row.pretraining, source=source(one))
+
+    columns: list[ColumnSpec[SotaComparison]] = [
+        words("System", lambda one: one.row.system),
+        ColumnSpec("Pre-training", pretraining, is_number=False),
+        *each(_SOTA_SETS, lambda name: f"{name} [%] (published)", accuracy),
+        _published("TPUv3-core-days (published)", lambda one: one.row.tpuv3_core_days, whole, source),
+        number("exaFLOP (computed)", lambda one: one.exaflops, _exa, missing=why, records=_count_ids,
+               note=lambda one: escape(one.row.note)),
+        number("TFLOP/s per core (implied)", lambda one: one.tflops_per_core, percent, missing=why, records=_count_ids,
+               source=source),
+    ]  # fmt: skip
+    return make_table("paper_table_2", study.sota, columns)
 
 
 def _published_accuracy(row: SotaRow | None, notes: Notes) -> Cell:
@@ -118,85 +141,67 @@ def _published_accuracy(row: SotaRow | None, notes: Notes) -> Cell:
 
 def timm_table(study: Study) -> Table | None:
     """Parameters and MACs beside timm's published ones."""
-    if not study.timm:
-        return None
-    heads = (
-        Column("Model (timm name)", is_number=False),
-        Column("Res. [px]"),
-        Column("Params [M] (counted here)"),
-        Column("Params [M] (timm, published)"),
-        Column("MACs with norms [G] (counted here)"),
-        Column("MACs [G] (timm, published)"),
-        Column("Difference [G]"),
-        Column("Within 0.5 % or 0.005 G", is_number=False),
-    )
-    rows = []
-    for one in study.timm:
-        ids = (one.cell_id,)
-        rows.append(
-            (
-                Cell(one.name),
-                Cell(str(one.resolution_px), one.resolution_px),
-                Cell(fixed(one.params / MEGA, 2), one.params, ids),
-                Cell(fixed(one.published.params_m, 2), one.published.params_m, source=one.published.source),
-                Cell(fixed(one.macs_with_norms / GIGA, 3), one.macs_with_norms, ids),
-                Cell(significant(one.published.gmacs, 4), one.published.gmacs, source=one.published.source),
-                Cell(signed(one.difference_gmacs, 3), one.difference_gmacs, ids, source=one.published.source),
-                Cell("yes" if one.is_within_tolerance else "no", one.is_within_tolerance, ids),
-            )
-        )
-    return Table("timm_published", heads, tuple(rows))
+
+    def ids(one: TimmComparison) -> Records:
+        return (one.cell_id,)
+
+    def source(one: TimmComparison) -> str:
+        return one.published.source
+
+    columns: list[ColumnSpec[TimmComparison]] = [
+        words("Model (timm name)", lambda one: one.name),
+        condition("Res. [px]", lambda one: one.resolution_px),
+        number("Params [M] (counted here)", lambda one: one.params, lambda n: fixed(n / MEGA, 2), records=ids),
+        _published("Params [M] (timm, published)", lambda one: one.published.params_m, _two_decimals, source),
+        number("MACs with norms [G] (counted here)", lambda one: one.macs_with_norms, lambda n: fixed(n / GIGA, 3),
+               records=ids),
+        _published("MACs [G] (timm, published)", lambda one: one.published.gmacs, lambda n: significant(n, 4), source),
+        number("Difference [G]", lambda one: one.difference_gmacs, lambda n: signed(n, 3), records=ids, source=source),
+        words("Within 0.5 % or 0.005 G", lambda one: "yes" if one.is_within_tolerance else "no",
+              lambda one: one.is_within_tolerance, records=ids),
+    ]  # fmt: skip
+    return make_table("timm_published", study.timm, columns)
 
 
 def complexity_table(study: Study) -> Table | None:
     """Every counted model: parameters, MACs, activations, attention's share, certificate."""
-    rows = [row for row in study.rows if row.count is not None]
-    if not rows:
-        return None
-    notes = Notes()
-    scale = mac_scale(row.macs or 0.0 for row in rows)
-    heads = (
-        Column("Model", is_number=False),
-        Column("Name", is_number=False),
-        Column("Family", is_number=False),
-        Column("Res. [px]"),
-        Column("Params [M]"),
-        Column(f"MACs [{scale.unit}]"),
-        Column("Activations [M]"),
-        Column("Attention products [% of MACs]"),
-        Column("Certificate", is_number=False),
-    )
-    return Table("complexity", heads, tuple(_complexity_row(row, scale, notes) for row in rows), tuple(notes.texts))
+    counts = {row.key: row.count for row in study.rows if row.count is not None}
+    scale = mac_scale(count.macs for count in counts.values())
+    unseen = "one of the counters did not see all of the model: see the certificate"
 
+    def count_of(row: Row) -> Count:
+        return counts[row.key]
 
-def _complexity_row(row: Row, scale: Scale, notes: Notes) -> tuple[Cell, ...]:
-    count = row.count
-    assert count is not None  # the caller filters
-    ids = (count.cell_id,)
-    activations, attention = count.activations, count.attention_macs
-    if activations is None or attention is None:
-        unseen = notes.missing("one of the counters did not see all of the model: see the certificate")
-    share = 100 * attention / count.macs if attention and count.macs else 0.0
-    return (
-        Cell(row.identity.title.removesuffix(f" @{row.key.resolution_px}")),
-        Cell(row.key.model),
-        Cell(family_style(row.identity.family).name),
-        Cell(str(row.key.resolution_px), row.key.resolution_px),
-        Cell(significant_millions(count.params), count.params, ids),
-        Cell(significant(count.macs / scale.factor, 3), count.macs, ids),
-        unseen if activations is None else Cell(significant(activations / MEGA, 3), activations, ids),
-        unseen if attention is None else Cell(percent(share) if attention else "–", share, ids),
-        certificate_cell(row, notes),
-    )
+    def ids(row: Row) -> Records:
+        return (count_of(row).cell_id,)
 
+    def attention_pct(row: Row) -> float | None:
+        count = count_of(row)
+        if count.attention_macs is None or not count.macs:
+            return None if count.attention_macs is None else 0.0
+        return 100 * count.attention_macs / count.macs
 
-def _is_same_question(ours: Score, theirs: Score) -> bool:
-    """Whether two scores of one model and set differ in nothing but who ran them."""
-    return (ours.kind, ours.train_images, ours.budget_gflop) == (theirs.kind, theirs.train_images, theirs.budget_gflop)
+    columns: list[ColumnSpec[Row]] = [
+        words("Model", lambda row: row.identity.title.removesuffix(f" @{row.key.resolution_px}")),
+        words("Name", lambda row: row.key.model),
+        family_column(lambda row: row.identity.family),
+        condition("Res. [px]", lambda row: row.key.resolution_px),
+        number("Params [M]", lambda row: count_of(row).params, millions, records=ids),
+        number(f"MACs [{scale.unit}]", lambda row: count_of(row).macs, lambda n: significant(n / scale.factor, 3),
+               records=ids),
+        number("Activations [M]", lambda row: count_of(row).activations, lambda n: significant(n / MEGA, 3),
+               records=ids, missing=unseen),
+        number("Attention products [% of MACs]", attention_pct, lambda share: percent(share) if share else "–",
+               records=ids, missing=unseen),
+        CERTIFICATE,
+    ]  # fmt: skip
+    return make_table("complexity", [row for row in study.rows if row.count is not None], columns)
 
 
 def shipped_table(study: Study, shipped: Study, shipped_records: Sequence[Record]) -> Table | None:
     """This store's accuracies beside the shipped ones of the same model and set; timings are left out on purpose."""
+    if training_frame(shipped_records).empty:
+        return None
     theirs = {(row.key.model, name): score for row in shipped.rows for name, score in row.scores.items()}
     pairs = [
         (row, name, score, theirs[row.key.model, name])
@@ -204,21 +209,129 @@ def shipped_table(study: Study, shipped: Study, shipped_records: Sequence[Record
         for name, score in row.scores.items()
         if (row.key.model, name) in theirs and _is_same_question(score, theirs[row.key.model, name])
     ]
-    if not pairs or training_frame(shipped_records).empty:
+    columns: list[ColumnSpec[tuple[Row, str, Score, Score]]] = [
+        words("Model", lambda pair: pair[0].label, lambda pair: pair[0].key.model),
+        words("Data set", lambda pair: pair[1], lambda pair: pair[1]),
+        ColumnSpec("Top-1 [%] (measured here)", lambda pair, _: _score_cell(pair[2])),
+        ColumnSpec("Top-1 [%] (shipped, another machine)", lambda pair, _: _score_cell(pair[3])),
+    ]
+    return make_table("shipped", pairs, columns)
+
+
+def _is_same_question(ours: Score, theirs: Score) -> bool:
+    """Whether two scores of one model and set differ in nothing but who ran them."""
+    return (ours.kind, ours.train_images, ours.budget_gflop) == (theirs.kind, theirs.train_images, theirs.budget_gflop)
+
+
+def _score_cell(score: Score) -> Cell:
+    interval = score.interval
+    return Cell(plus_minus(interval, 1), interval.estimate, score.cell_ids, more=ends(interval))
+
+
+def table_two_table(protocols: Protocols) -> Table | None:
+    """Each system of the paper's Table 2 on each data set: as published, a public stand-in, measured here."""
+
+    def stand_in(row: TableTwoRow) -> str | None:
+        return None if row.stand_in is None else escape(f"stand-in: {row.stand_in.what}")
+
+    columns: list[ColumnSpec[TableTwoRow]] = [
+        words("System", lambda row: row.published.system, note=stand_in),
+        words("Pre-training", lambda row: row.published.pretraining),
+        words("Data set", lambda row: row.published.dataset),
+        ColumnSpec(
+            "The system [%] (published, ViT paper)", lambda row, notes: _published_accuracy(row.published, notes)
+        ),
+        ColumnSpec("Public stand-in [%] (published)", _quoted_cell),
+        ColumnSpec("Public stand-in [%] (measured here)", _measured_cell),
+    ]
+    return make_table("paper_table_2_stand_ins", protocols.table_two, columns)
+
+
+def _quoted_cell(row: TableTwoRow, notes: Notes) -> Cell:
+    if row.quoted is None:
+        known = row.stand_in is not None
+        return notes.missing("the catalog has no published figure" if known else "no public stand-in is known")
+    mark = notes.number(f"{escape(row.quoted.model)}: {escape(row.quoted.source)}")
+    return Cell(fixed(row.quoted.top1_pct, 2), row.quoted.top1_pct, mark=mark, source=row.quoted.source)
+
+
+def _measured_cell(row: TableTwoRow, notes: Notes) -> Cell:
+    if row.stand_in is None:
+        return notes.missing("no public stand-in is known")
+    if row.measured is None:
+        return notes.missing(f"{NOT_HERE}: no result of {escape(listed(row.stand_in.models))} on this set")
+    one = row.measured
+    mark = notes.number(f"{escape(one.model)} at {one.resolution_px} px, {one.protocol}")
+    text = fixed(one.top1_pct, 2) if one.interval is None else plus_minus(one.interval, 2)
+    return Cell(text, one.top1_pct, one.cell_ids, mark=mark, more=ends(one.interval))
+
+
+def public_scaling_table(protocols: Protocols) -> Table | None:
+    """Images seen, MACs and pre-training exaFLOPs of every released checkpoint, with what was measured of it."""
+    public = protocols.public
+    if not protocols.records or not public.is_counted:
         return None
-    heads = (
-        Column("Model", is_number=False),
-        Column("Data set", is_number=False),
-        Column("Top-1 [%] (measured here)"),
-        Column("Top-1 [%] (shipped, another machine)"),
+
+    def counted_column(
+        heading: str, value: Callable[[PublicPoint], float | None], unit: float
+    ) -> ColumnSpec[PublicPoint]:
+        return number(heading, value, lambda n: significant(n / unit, 3), missing="not counted in this suite",
+                      records=lambda point: point.count_ids)  # fmt: skip
+
+    def status(point: PublicPoint) -> str:
+        return escape("; ".join(word for word in (point.row.status, point.row.note) if word))
+
+    columns: list[ColumnSpec[PublicPoint]] = [
+        words("Checkpoint", lambda point: point.row.name),
+        family_column(lambda point: point.row.family),
+        words("Recipe", lambda point: point.row.recipe),
+        number("Epochs of ImageNet-21k", lambda point: point.row.epochs, str, records=no_records, note=status,
+               source=lambda point: point.row.source),
+        _published("Images seen [M]", lambda point: point.row.images_seen, lambda n: fixed(n / MEGA, 0),
+                   lambda point: point.row.source),
+        counted_column("MACs at 224 px [G] (counted here)", lambda point: point.macs, GIGA),
+        counted_column("Pre-training [exaFLOP] (computed)", lambda point: point.exaflops, 1.0),
+    ]  # fmt: skip
+    if public.datasets != ("imagenet",):
+        columns.append(ColumnSpec(f"{public_mean_words(public)}: top-1 [%]", lambda point, _: _mean_cell(point.mean)))
+    title = identify_dataset("imagenet").title
+    columns.append(ColumnSpec(f"{title}: top-1 [%]", lambda point, _: _mean_cell(point.imagenet)))
+    return make_table("public_figure_5", public.points, columns)
+
+
+def _mean_cell(mean: SetMean | None) -> Cell:
+    if mean is None:
+        return Cell(NOT_HERE)
+    text = percent(mean.mean_pct) if mean.interval is None else plus_minus(mean.interval, 1)
+    return Cell(text, mean.mean_pct, mean.cell_ids, more=ends(mean.interval))
+
+
+def public_mean_words(public: PublicScaling) -> str:
+    """What the first accuracy of the figure is."""
+    if len(public.datasets) == 1:
+        return identify_dataset(public.datasets[0]).title
+    return mean_words(public.datasets) if public.datasets else "Mean of sets"
+
+
+def public_protocol_words(public: PublicScaling) -> str:
+    """How the accuracies of the figure came about; Markdown, empty where nothing was measured."""
+    if public.protocol == "finetune":
+        return "fine-tuned here"
+    if public.protocol == "fewshot":
+        return f"linear {public.shots}-shot on frozen features, {rule_words(public.rule)}"
+    return ""
+
+
+def public_scaling_text(protocols: Protocols) -> str:
+    """What is computed and what is compared; Markdown."""
+    public = protocols.public
+    measured = sum(point.mean is not None or point.imagenet is not None for point in public.points)
+    told = (
+        "*Computed*: 6 × MACs at the resolution of pre-training × images seen (a MAC is two FLOPs, the backward pass "
+        f"twice the forward one). {RECIPES}"
     )
-    rows = tuple(
-        (
-            Cell(row.label, row.key.model),
-            Cell(name, name),
-            Cell(plus_minus(ours.interval, 1), ours.interval.estimate, ours.cell_ids, more=ends(ours.interval)),
-            Cell(plus_minus(other.interval, 1), other.interval.estimate, other.cell_ids, more=ends(other.interval)),
-        )
-        for row, name, ours, other in pairs
-    )
-    return Table("shipped", heads, rows)
+    if not measured:
+        return f"{told} None of these checkpoints was measured here."
+    sets = listed(escape(identify_dataset(name).title) for name in public.datasets)
+    over = f" over {sets}" if sets else ""
+    return f"{told} Accuracies of {counted(measured, 'checkpoint')}: {public_protocol_words(public)}{over}."

@@ -8,7 +8,7 @@ from bench.analyse.scores import RunKey
 from bench.analyse.speed_study import LargestBatch, ResolutionPoint
 from bench.analyse.study import Study
 from bench.report.document import Section
-from bench.report.figures import FigureSpec
+from bench.report.figure_parts import FigureSpec
 from bench.report.formats import ends, fixed, significant, span, timed_words
 from bench.report.panels import Panel, Point
 from bench.report.speed_series import (
@@ -20,8 +20,8 @@ from bench.report.speed_series import (
     model_order,
     resolution_label,
 )
-from bench.report.speed_tables import latency_cell
 from bench.report.table import Cell, Column, Notes, Table
+from bench.report.timing_tables import latency_cell
 
 _MEMORY_KINDS = {"process": "growth of the process on a CPU", "device": "allocated on the device"}
 

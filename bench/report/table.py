@@ -1,15 +1,20 @@
-"""Markdown made of data: tables with footnotes. sidecar.py writes the CSV that stands beside each table."""
+"""Tables: entries with their records and footnotes, made of rows by columns, and written as Markdown.
+
+columns.py has the usual columns; sidecar.py writes the CSV that stands beside each table.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
-# The pages of this package have one module for all their Markdown.
-from bench.markdown_text import bullets as bullets
-from bench.markdown_text import escape as escape
-from bench.markdown_text import fenced as fenced
-from bench.markdown_text import joined as joined
-from bench.markdown_text import one_line as one_line
+from bench.markdown_text import escape
+
+R = TypeVar("R")  # what a row of a table is about
+K = TypeVar("K")
+C = TypeVar("C")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -58,9 +63,41 @@ class Notes:
             self.texts.append(text)
         return self.texts.index(text) + 1
 
+    def mark(self, text: str | None) -> int | None:
+        """The same, and none where there is nothing to say."""
+        return self.number(text) if text else None
+
     def missing(self, why: str) -> Cell:
         """An entry that has no value, with the reason at the foot."""
         return Cell("n/a", mark=self.number(why))
+
+
+DASH = Cell("–")  # where nothing was asked for
+
+
+@dataclass(frozen=True)
+class ColumnSpec(Generic[R]):
+    """A column before it is filled: its heading with the unit, and the entry that it has for a row."""
+
+    heading: str
+    entry: Callable[[R, Notes], Cell]
+    is_number: bool = True
+
+
+def make_table(name: str, rows: Iterable[R], columns: Sequence[ColumnSpec[R]]) -> Table | None:
+    """The table of these rows; None without rows. Footnotes are numbered in the order of reading."""
+    notes = Notes()
+    cells = tuple(tuple(column.entry(row, notes) for column in columns) for row in rows)
+    heads = tuple(Column(column.heading, column.is_number) for column in columns)
+    return Table(name, heads, cells, tuple(notes.texts)) if cells else None
+
+
+def grouped(items: Iterable[T], row: Callable[[T], K], column: Callable[[T], C]) -> dict[K, dict[C, T]]:
+    """Items by row and column, rows in the order in which each comes first."""
+    rows: dict[K, dict[C, T]] = {}
+    for item in items:
+        rows.setdefault(row(item), {})[column(item)] = item
+    return rows
 
 
 _SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")

@@ -6,7 +6,7 @@ from bench.analyse.speed_study import TrainingStep
 from bench.analyse.speeds import Memory
 from bench.analyse.study import Study
 from bench.report.document import Section
-from bench.report.figures import FigureSpec
+from bench.report.figure_parts import FigureSpec
 from bench.report.formats import ends, fixed, significant, span, timed_words, times_words
 from bench.report.panels import Panel, Point
 from bench.report.speed_series import (

@@ -18,7 +18,7 @@ from bench.markdown_text import escape
 from bench.report.figure_parts import FRONT_WORDS, FigureSpec, accuracy_point, interval_bar, thinned, unstable_words
 from bench.report.formats import listed, mac_scale
 from bench.report.panels import MOST_LABELS, MOST_PANELS, Line, Panel, Point
-from bench.report.public_tables import RECIPES, public_mean_words, public_protocol_words
+from bench.report.published_tables import RECIPES, public_mean_words, public_protocol_words
 from bench.report.weights_conditions import evaluate_conditions, fewshot_conditions, finetune_conditions
 from bench.report.weights_tables import mean_words, row_order, rule_words
 

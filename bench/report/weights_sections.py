@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from bench.analyse.protocols import Protocols
 from bench.markdown_text import bullets, escape, joined
 from bench.report.document import Section
-from bench.report.figures import FigureSpec
+from bench.report.figure_parts import FigureSpec
 from bench.report.finetune_tables import (
     finetune_means_table,
     finetune_table,
@@ -17,7 +17,7 @@ from bench.report.finetune_tables import (
     training_speed_table,
 )
 from bench.report.preflight_section import preflight_sections, preflight_table
-from bench.report.public_tables import public_scaling_table, public_scaling_text, table_two_table
+from bench.report.published_tables import public_scaling_table, public_scaling_text, table_two_table
 from bench.report.vtab_table import vtab_table, vtab_text
 from bench.report.weights_conditions import evaluate_conditions, fewshot_conditions, finetune_conditions
 from bench.report.weights_figures import weights_figures

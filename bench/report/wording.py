@@ -25,7 +25,7 @@ from bench.report.formats import (
 )
 from bench.report.pretraining_words import pretraining_finding
 from bench.report.speed_finding import speed_finding
-from bench.report.speed_tables import clear_best
+from bench.report.timing_tables import clear_best
 from bench.report.weights_wording import weights_finding
 from bench.units import GIGA
 

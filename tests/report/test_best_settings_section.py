@@ -3,11 +3,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from analyse.test_best_settings import timed, trials
-from report.test_page import write
+from report.test_report_files import write
 
 from bench.analyse.study import study
-from bench.report.best_settings_section import best_settings_section
 from bench.report.table import render_table
+from bench.report.timing_tables import best_settings_section
 from bench.store.record import Record
 
 

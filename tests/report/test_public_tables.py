@@ -1,7 +1,7 @@
 from synthetic_protocols import BIT, VIT, VIT_LARGE, complexity_record, evaluate_record, finetune_record
 
 from bench.analyse.study import study
-from bench.report.public_tables import public_scaling_table, public_scaling_text, table_two_table
+from bench.report.published_tables import public_scaling_table, public_scaling_text, table_two_table
 from bench.report.table import render_table
 
 

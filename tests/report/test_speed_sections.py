@@ -12,7 +12,7 @@ from bench.report.contents import speed_sections
 from bench.report.report_files import write_report
 from bench.report.resolution_section import figure_12, resolution_table
 from bench.report.speed_finding import speed_finding
-from bench.report.speed_tables import speed_table
+from bench.report.timing_tables import speed_table
 from bench.store.record import Record
 
 

@@ -8,14 +8,14 @@ from synthetic_store import (
 )
 
 from bench.analyse.study import study
+from bench.report.main_table import main_table
 from bench.report.published_tables import scaling_table, timm_table
-from bench.report.speed_tables import speed_table
 from bench.report.table import render_table
-from bench.report.tables import (
+from bench.report.timing_tables import speed_table
+from bench.report.training_tables import (
     budget_differences_table,
     differences_table,
     learning_rates_table,
-    main_table,
     size_differences_table,
     training_sizes_table,
 )
