@@ -30,7 +30,7 @@ class ImageTask:
     metric: what the papers report on it; every accuracy is computed. flip, crop: whether training may use them.
     caution: what a reader of results must know. status: how sure the facts are.
     reader, folder, files, hub_*: for bench/data/catalogued.py; files are relative to the folder.
-    hub_label_rule: how the label comes from the column `hub_label`; see bench/data/vtab.py.
+    hub_label_rule: how the label comes from the column `hub_label`; see bench/data/original_files.py.
     """
 
     name: str

@@ -1,4 +1,11 @@
-"""Opens a catalogued set from wherever its files are: a local copy, Hugging Face, or torchvision's download."""
+"""Opens a catalogued set from wherever its files are: a local copy, Hugging Face, or torchvision's download.
+
+The papers' parts are made here. VTAB-1k has 800 training and 200 validation images of each task, and the whole test
+part: the official ones are the first 800 of TFDS's train split and the first 200 of its validation part. No other
+source has TFDS's order, so they are chosen here by a hash of their names, which the caution of each task says; a dump
+of the official ones (`train800.txt`, `val200.txt`, `test.txt`) is read as it is.
+Sources: Zhai et al. 2019, arXiv 1910.04867; the task_adaptation repository for splits and bins.
+"""
 
 from __future__ import annotations
 
@@ -10,43 +17,52 @@ from pathlib import Path
 import numpy as np
 
 from bench.catalog.image_tasks import ImageTask, find_image_task
-from bench.data import manual, torchvision_sets
+from bench.data import original_files, torchvision_sets
 from bench.data.collection import ImageCollection, LabelledImages, PartName
 from bench.data.hub import open_hub
 from bench.data.hub_files import is_fetched
 from bench.data.imagenet import LazyParts, open_imagenet, open_imagenet21k
-from bench.data.local_files import SUBSET_FILE, check_present, missing_files, subset_reason
-from bench.data.subsets import held_out
-from bench.data.vtab import LABEL_RULES, is_dump, open_dump, vtab_parts
+from bench.data.local_files import (
+    SUBSET_FILE,
+    check_present,
+    class_folders,
+    is_dump,
+    missing_files,
+    open_dump,
+    subset_reason,
+)
+from bench.data.original_files import LABEL_RULES
+from bench.data.subsets import hash_order, hold_out
+from bench.data.user import HUB_PREFIX, open_user
 from bench.errors import DataError, RequestError
 
-HUB_PREFIX = "hf:"
+TRAIN_IMAGES, VALIDATION_IMAGES = 800, 200  # of each of VTAB's tasks
 
-Reader = Callable[[ImageTask, Path, bool], ImageCollection]  # the task, the folder, whether to download
-
-_READERS: Mapping[str, Reader] = {
+# How a set is read from a folder that holds all of its files: the parts that its source has, by the reader that a row
+# of catalog/image_tasks.toml names.
+_READERS: Mapping[str, Callable[[ImageTask, Path], ImageCollection]] = {
     "imagenet": open_imagenet,
     "imagenet21k": open_imagenet21k,
-    "cifar10": torchvision_sets.open_cifar,
-    "cifar100": torchvision_sets.open_cifar,
-    "pets": torchvision_sets.open_pets,
-    "flowers102": torchvision_sets.open_flowers,
-    "caltech101": torchvision_sets.open_caltech101,
-    "dtd": torchvision_sets.open_dtd,
-    "svhn": torchvision_sets.open_svhn,
-    "sun397": torchvision_sets.open_sun397,
-    "eurosat": torchvision_sets.open_eurosat,
-    "pcam": torchvision_sets.open_pcam,
+    "cifar10": torchvision_sets.open_arrays,
+    "cifar100": torchvision_sets.open_arrays,
+    "svhn": torchvision_sets.open_arrays,
+    "pets": torchvision_sets.open_files,
+    "flowers102": torchvision_sets.open_files,
+    "dtd": torchvision_sets.open_files,
     "clevr_count": torchvision_sets.open_clevr_count,
-    "resisc45": manual.open_resisc45,
-    "retinopathy": manual.open_retinopathy,
-    "clevr_distance": manual.open_clevr_distance,
-    "dmlab": manual.open_listed,
-    "dsprites_location": manual.open_dsprites,
-    "dsprites_orientation": manual.open_dsprites,
-    "kitti_distance": manual.open_kitti_distance,
-    "snorb_azimuth": manual.open_smallnorb,
-    "snorb_elevation": manual.open_smallnorb,
+    "sun397": torchvision_sets.open_sun397,
+    "caltech101": torchvision_sets.open_caltech101,
+    "pcam": torchvision_sets.open_pcam,
+    "eurosat": lambda task, place: class_folders(task.name, place / "eurosat" / "2750"),
+    "resisc45": lambda task, place: class_folders(task.name, place / "NWPU-RESISC45"),
+    "dmlab": lambda task, place: _from_list(task, place / "labels.csv"),
+    "retinopathy": original_files.open_retinopathy,
+    "clevr_distance": original_files.open_clevr_distance,
+    "dsprites_location": original_files.open_dsprites,
+    "dsprites_orientation": original_files.open_dsprites,
+    "kitti_distance": original_files.open_kitti_distance,
+    "snorb_azimuth": lambda task, place: halve_test(original_files.open_smallnorb(task, place)),
+    "snorb_elevation": lambda task, place: halve_test(original_files.open_smallnorb(task, place)),
 }
 # The name of the folder inside which torchvision's files lie, for a user who names that one instead of its parent.
 _INNER = ("cifar-10-batches-py", "cifar-100-python", "oxford-iiit-pet", "flowers-102", "NWPU-RESISC45", "SUN397")
@@ -67,15 +83,17 @@ def open_catalogued(name: str, *, root: Path, spec: str | None, download: bool) 
         repo_id, _, revision = spec.removeprefix(HUB_PREFIX).partition("@")
         return _finished(task, _from_hub(task, repo_id, revision, download), None)
     if spec is not None and place.is_file():
-        return _finished(task, _from_list(task, place, download), subset_reason(place.parent))
+        return _finished(task, _from_list(task, place), subset_reason(place.parent))
     reason = subset_reason(place)
     if task.is_vtab and is_dump(place):
         return _checked(task, open_dump(task, place), reason)
     if spec is None and task.hub_repo and missing_files(task, place):
         if download or is_fetched(task.hub_repo, task.hub_revision):
             return _finished(task, _from_hub(task, task.hub_repo, task.hub_revision, download), None)
-        check_present(task, place)
-    return _finished(task, _READERS[task.reader](task, place, download), reason)
+    elif download and missing_files(task, place):
+        torchvision_sets.fetch(task, place)
+    check_present(task, place)
+    return _finished(task, _READERS[task.reader](task, place), reason)
 
 
 def is_here(name: str, *, root: Path, spec: str | None = None) -> bool:
@@ -93,13 +111,53 @@ def paper_parts(task: ImageTask, source: ImageCollection) -> ImageCollection:
     """train without what is held out for the sweep, that, and test; an official validation part is not used."""
     images = source.part("train")
     share = task.validation_images / (task.train_images + task.validation_images)
-    held = held_out(images.keys, images.labels, max(1, round(len(images) * share)))
+    train, validation = hold_out(images, round(len(images) * share))
+    return replace(source, parts={"train": train, "validation": validation, "test": source.part("test")})
+
+
+def vtab_parts(task: ImageTask, source: ImageCollection) -> ImageCollection:
+    """The 800, the 200 and the test part, from the parts that the source has.
+
+    Without a test part, the source's share of test images (as of the whole set) is taken from train; without a
+    validation part, the 200 too. Nothing is in two parts. A source of fewer images than VTAB needs gives four fifths
+    and one fifth of them. Source of the order: `hash_order` over the keys.
+    """
+    images = source.part("train")
+    order = hash_order(images.keys)  # positions in train; only those that are needed are taken, for sets are large
+    if "test" in source.parts:
+        test = source.part("test")
+    else:
+        count = round(len(order) * tested_share(task))
+        order, tested = order[: len(order) - count], order[len(order) - count :]
+        test = images.take(tested)
+    if "validation" in source.parts:
+        held = source.part("validation")
+        validation = held.take(hash_order(held.keys)[:VALIDATION_IMAGES])
+    else:
+        count = min(VALIDATION_IMAGES, len(order) // 5)
+        order, validated = order[: len(order) - count], order[len(order) - count :]
+        validation = images.take(validated)
     parts: dict[PartName, LabelledImages] = {
-        "train": images.take(np.flatnonzero(~held)),
-        "validation": images.take(np.flatnonzero(held)),
-        "test": source.part("test"),
+        "train": images.take(order[:TRAIN_IMAGES]),
+        "validation": validation,
+        "test": test,
     }
     return replace(source, parts=parts)
+
+
+def tested_share(task: ImageTask) -> float:
+    """Share of a set without an official test part that is tested on."""
+    return {"eurosat": 0.2, "resisc45": 0.2, "sun397": 0.2, "dsprites": 0.1}[task.folder]
+
+
+def halve_test(source: ImageCollection) -> ImageCollection:
+    """smallNORB has no validation part: half of its test images, by hash order, are one, as VTAB has it."""
+    images = source.part("test")
+    validation, test = np.array_split(hash_order(images.keys), [len(images) // 2])
+    return replace(
+        source,
+        parts={"train": source.part("train"), "validation": images.take(validation), "test": images.take(test)},
+    )
 
 
 def _place(task: ImageTask, root: Path, spec: str | None) -> Path:
@@ -127,15 +185,11 @@ def _from_hub(task: ImageTask, repo_id: str, revision: str, download: bool) -> I
         label_rule=LABEL_RULES[task.hub_label_rule] if task.hub_label_rule else None,
         num_classes=task.num_classes,
     )
-    if task.folder == "smallnorb" and "validation" not in found.parts:
-        return replace(found, parts=manual.halve_test(found.parts))
-    return found
+    return halve_test(found) if task.folder == "smallnorb" and "validation" not in found.parts else found
 
 
-def _from_list(task: ImageTask, file: Path, download: bool) -> ImageCollection:
-    from bench.data.user import open_user
-
-    return open_user(task.name, str(file), download=download)
+def _from_list(task: ImageTask, file: Path) -> ImageCollection:
+    return open_user(task.name, str(file), download=False)
 
 
 def _finished(task: ImageTask, source: ImageCollection, reason: str | None) -> ImageCollection:

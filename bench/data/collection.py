@@ -58,6 +58,10 @@ class LabelledImages:
             groups=None if self.groups is None else tuple(self.groups[i] for i in chosen),
         )
 
+    def where(self, chosen: NDArray[np.bool_]) -> LabelledImages:
+        """The images that a mask (N,) says."""
+        return self.take(np.flatnonzero(chosen))
+
 
 @dataclass(frozen=True)
 class Taken:

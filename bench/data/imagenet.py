@@ -16,9 +16,9 @@ import numpy as np
 
 from bench.catalog.image_tasks import ImageTask
 from bench.data.collection import ImageCollection, LabelledImages, PartName
-from bench.data.local_files import SUBSET_FILE, check_present, files_part, folders_in, image_files, subset_reason
+from bench.data.local_files import SUBSET_FILE, files_part, folders_in, image_files, subset_reason
 from bench.data.safe_paths import FileReader, real_root
-from bench.data.subsets import held_out
+from bench.data.subsets import hold_out
 from bench.errors import DataError
 
 SYNSET_LIST = "imagenet_2012_validation_synset_labels.txt"
@@ -50,53 +50,57 @@ class LazyParts(Mapping[PartName, LabelledImages]):
         return name in self._makers
 
 
-def open_imagenet(task: ImageTask, place: Path, download: bool) -> ImageCollection:
+def open_imagenet(task: ImageTask, place: Path) -> ImageCollection:
     """Part test (the official validation part) and, where train/ is there, train and validation (1 % held out).
 
-    Raises AbsentDataError without val/, DataError for a missing class or a number of images that is not the whole
-    set's, unless the folder says that it is a subset. Nothing is fetched: the set needs a registration.
+    Reading a part raises DataError for a missing class or a number of images that is not the whole set's, unless the
+    folder says that it is a subset.
     """
-    del download
-    check_present(task, place)
-    reason = subset_reason(place)
-    makers: dict[PartName, Callable[[], LabelledImages]] = {
-        "test": functools.partial(_validation_images, task, place, reason is None)
-    }
+    whole = subset_reason(place) is None
+    makers: dict[PartName, Callable[[], LabelledImages]] = {"test": lambda: _validation_images(task, place, whole)}
     if (place / "train").is_dir():
-        split = functools.cache(functools.partial(_train_images, task, place, reason is None))
-        makers["train"] = lambda: split()[0]
-        makers["validation"] = lambda: split()[1]
+        expected = task.train_images + task.validation_images
+        makers |= _split_when_asked(
+            lambda: _train_images(task, place, whole),
+            lambda images: round(len(images) * task.validation_images / expected),
+        )
     return ImageCollection(task.name, class_names(), LazyParts(makers))
 
 
-def open_imagenet21k(task: ImageTask, place: Path, download: bool) -> ImageCollection:
+def open_imagenet21k(task: ImageTask, place: Path) -> ImageCollection:
     """Parts train and validation (1 % held out) of train/<synset>/*.JPEG, whichever synsets these are, in their order.
 
-    Raises AbsentDataError without train/, DataError for a folder without two classes. Nothing is fetched: the set needs
-    a registration. A number of classes that is not the whole set's is noted: releases differ.
+    Raises DataError for a folder without two classes. A number of classes that is not the whole set's is noted:
+    releases differ.
     """
-    del download
-    check_present(task, place)
     names = folders_in(place / "train")
     if len(names) < 2:
         raise DataError(
             f"Data set {task.name!r}: '{place / 'train'}' has {len(names)} class folders, expected one for each "
             f"synset. {task.how_to_get}"
         )
-
-    @functools.cache
-    def split() -> tuple[LabelledImages, LabelledImages]:
-        images = _folders_of(task, place, "train", {name: label for label, name in enumerate(names)})
-        share = task.validation_images / (task.train_images + task.validation_images)
-        held = held_out(images.keys, images.labels, max(1, round(len(images) * share)))
-        return images.take(np.flatnonzero(~held)), images.take(np.flatnonzero(held))
-
-    found = ImageCollection(
-        task.name, names, LazyParts({"train": lambda: split()[0], "validation": lambda: split()[1]})
+    share = task.validation_images / (task.train_images + task.validation_images)
+    makers = _split_when_asked(
+        lambda: _folders_of(task, place, "train", {name: label for label, name in enumerate(names)}),
+        lambda images: round(len(images) * share),
     )
+    found = ImageCollection(task.name, names, LazyParts(makers))
     if len(names) == task.num_classes:
         return found
     return found.noted(f"This copy has {len(names):,} classes, the release of autumn 2011 has {task.num_classes:,}.")
+
+
+def _split_when_asked(
+    listed: Callable[[], LabelledImages], held_out: Callable[[LabelledImages], int]
+) -> dict[PartName, Callable[[], LabelledImages]]:
+    """Makers of train and of validation, which is held out of what is listed when one of them is asked for."""
+
+    @functools.cache
+    def split() -> tuple[LabelledImages, LabelledImages]:
+        images = listed()
+        return hold_out(images, held_out(images))
+
+    return {"train": lambda: split()[0], "validation": lambda: split()[1]}
 
 
 @functools.cache
@@ -128,8 +132,8 @@ def _validation_images(task: ImageTask, place: Path, whole: bool) -> LabelledIma
     return images
 
 
-def _train_images(task: ImageTask, place: Path, whole: bool) -> tuple[LabelledImages, LabelledImages]:
-    """What is trained on, and what is held out of it."""
+def _train_images(task: ImageTask, place: Path, whole: bool) -> LabelledImages:
+    """What is trained on and what is held out of it."""
     images = _class_folders(task, place, "train", whole)
     expected = task.train_images + task.validation_images
     if whole and len(images) != expected:
@@ -137,9 +141,7 @@ def _train_images(task: ImageTask, place: Path, whole: bool) -> tuple[LabelledIm
             f"Data set {task.name!r}: '{place / 'train'}' has {len(images):,} images, expected {expected:,}. Unpack it "
             f"again; for a subset on purpose, say why in '{place / SUBSET_FILE}'."
         )
-    count = max(1, round(len(images) * task.validation_images / expected))
-    held = held_out(images.keys, images.labels, count)
-    return images.take(np.flatnonzero(~held)), images.take(np.flatnonzero(held))
+    return images
 
 
 def _class_folders(task: ImageTask, place: Path, part: str, whole: bool) -> LabelledImages:

@@ -1,17 +1,18 @@
-"""Local copies of catalogued sets: which files are there, what to say of those that are not, images in folders."""
+"""Local copies of catalogued sets: which files are there, what to say of those that are not; class folders, lists."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from bench.catalog.image_tasks import ImageTask
 from bench.data.collection import ImageCollection, LabelledImages, PartName
-from bench.data.safe_paths import FileReader, is_litter, real_root
+from bench.data.safe_paths import FileReader, inside, is_litter, real_root
 from bench.errors import AbsentDataError, DataError
 
+DUMP_LISTS: Mapping[PartName, str] = {"train": "train800.txt", "validation": "val200.txt", "test": "test.txt"}
 SUBSET_FILE = "vitbench-subset.txt"  # in a data folder: it is not the whole set on purpose, and its text says why
 
 _EXTENSIONS = (".jpg", ".jpeg", ".png")
@@ -64,14 +65,12 @@ def files_part(name: str, root: Path, paths: Sequence[str], labels: Sequence[int
     )
 
 
-def class_folders(
-    name: str, root: Path, part: PartName = "train", only: Sequence[str] | None = None
-) -> ImageCollection:
-    """`root/<class>/<image>` as one part, classes and images in the order of their names.
+def class_folders(name: str, root: Path) -> ImageCollection:
+    """`root/<class>/<image>` as one part, train, classes and images in the order of their names.
 
-    only: the folders that are classes; all, if None. Raises DataError if there is none, or one has no images.
+    Raises DataError if there is no class, or one has no images.
     """
-    classes = tuple(only) if only is not None else folders_in(root)
+    classes = folders_in(root)
     paths, labels = [], []
     for label, folder in enumerate(classes):
         found = image_files(root / folder)
@@ -83,7 +82,7 @@ def class_folders(
         raise DataError(f"Data set {name!r}: '{root}' has no class folders.")
     reader = FileReader(real_root(root), tuple(paths))
     images = LabelledImages(reader, np.array(labels, dtype=np.int64), tuple(paths))
-    return ImageCollection(name=name, class_names=classes, parts={part: images})
+    return ImageCollection(name=name, class_names=classes, parts={"train": images})
 
 
 def folders_in(folder: Path) -> tuple[str, ...]:
@@ -97,3 +96,35 @@ def image_files(folder: Path) -> list[str]:
         return []
     names = (entry.name for entry in folder.iterdir())
     return sorted(name for name in names if name.lower().endswith(_EXTENSIONS) and not is_litter(name))
+
+
+def is_dump(place: Path) -> bool:
+    """Whether a folder holds a task as lists of the official images."""
+    return all((place / name).is_file() for name in DUMP_LISTS.values())
+
+
+def open_dump(task: ImageTask, place: Path) -> ImageCollection:
+    """The official images, from lists with lines `path label`, the paths relative to the folder.
+
+    Raises DataError for a line that is not so, a label outside [0, classes) and an image that is not there.
+    """
+    parts: dict[PartName, LabelledImages] = {}
+    for part, file in DUMP_LISTS.items():
+        paths, labels = [], []
+        text = (place / file).read_text(encoding="utf-8", errors="surrogateescape")
+        for number, line in enumerate(text.splitlines(), start=1):
+            if not line.strip():
+                continue
+            path, _, label = line.strip().rpartition(" ")
+            if not (path and label.isdecimal() and int(label) < task.num_classes):
+                raise DataError(
+                    f"'{place / file}', line {number}: {line[:80]!r} is not `path label` with a label below "
+                    f"{task.num_classes}."
+                )
+            paths.append(inside(path))
+            labels.append(int(label))
+        if not paths:
+            raise DataError(f"'{place / file}' lists no images.")
+        parts[part] = files_part(task.name, place, paths, labels)
+    note = "The images are those listed in train800.txt, val200.txt and test.txt of a dump of VTAB-1k."
+    return ImageCollection(task.name, tuple(str(i) for i in range(task.num_classes)), parts, (note,))

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.collection import Dataset
+from bench.data.collection import Dataset, LabelledImages
 from bench.data.randomness import Stream, random_order
 from bench.errors import RequestError
 
@@ -33,6 +33,12 @@ def held_out(keys: Sequence[str], labels: NDArray[np.int64], count: int) -> NDAr
     chosen = np.zeros(len(keys), dtype=np.bool_)
     chosen[taken] = True
     return chosen
+
+
+def hold_out(images: LabelledImages, count: int) -> tuple[LabelledImages, LabelledImages]:
+    """Images in two: the others, and those that are held out, one at least; see `held_out`."""
+    held = held_out(images.keys, images.labels, max(1, count))
+    return images.where(~held), images.where(held)
 
 
 def _hashes(keys: Sequence[str]) -> NDArray[np.uint64]:

@@ -1,7 +1,7 @@
 """Public sets in the layout that torchvision fetches and reads: torchvision checks, unpacks and parses, we keep bytes.
 
-Each reader takes the folder that torchvision calls `root` and returns the parts that the source has; splits of our own
-are made by the caller. Images stay encoded, in the files they came in, wherever the source keeps files.
+Each reader takes the folder that torchvision calls `root`, with all files in it, and returns the parts that the source
+has; splits of our own are made by the caller. Images stay encoded, in their files, wherever the source keeps files.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import os
 import pickle
 import tarfile
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,11 +24,9 @@ from numpy.typing import NDArray
 from bench.catalog.image_tasks import ImageTask
 from bench.data.collection import ImageCollection, LabelledImages, PartName
 from bench.data.fingerprints import file_stamp
-from bench.data.local_files import check_present, class_folders, files_part, missing_files
+from bench.data.local_files import class_folders, files_part
 from bench.data.subsets import held_out
 from bench.errors import DataError, UnsupportedError
-
-ArrayKind = Literal["CIFAR10", "CIFAR100", "SVHN"]
 
 CALTECH_TRAIN_PER_CLASS = 30  # of the set's authors, kept by TFDS
 CLEVR_FEWEST_OBJECTS = 3  # scenes hold 3 to 10, the label is the number less this
@@ -38,7 +36,7 @@ CLEVR_FEWEST_OBJECTS = 3  # scenes hold 3 to 10, the label is the number less th
 class StoredArrays:
     """A reader of the images of a set that is one array: loaded once in each process that reads from it."""
 
-    kind: ArrayKind
+    reader: str
     root: str
     split: str
     count: int
@@ -47,7 +45,7 @@ class StoredArrays:
         return self.count
 
     def read(self, index: int) -> NDArray[np.uint8]:
-        return np.ascontiguousarray(_arrays(self.kind, self.root, self.split)[0][index])
+        return np.ascontiguousarray(_arrays(self.reader, self.root, self.split)[0][index])
 
 
 @dataclass(frozen=True)
@@ -69,58 +67,96 @@ class H5Images:
             return np.asarray(stored["x"][index], dtype=np.uint8)
 
 
-def open_cifar(task: ImageTask, place: Path, download: bool) -> ImageCollection:
-    """CIFAR-10 or -100: parts train and test. The files are pickles, opened only after torchvision's MD5 check."""
-    kind: ArrayKind = "CIFAR10" if task.reader == "cifar10" else "CIFAR100"
-    check_or_fetch(task, place, download, {"train": True}, {"train": False})
-    _check_md5(task, place, kind)
+@dataclass(frozen=True)
+class FileSet:
+    """A set of image files that a class of torchvision lists. folder: what paths are relative to; files: the attribute
+    that lists them; splits: what the class calls the parts."""
+
+    folder: str
+    files: str
+    splits: Mapping[PartName, str]
+
+
+_FILE_SETS: Mapping[str, FileSet] = {  # by reader
+    "pets": FileSet("oxford-iiit-pet", "_images", {"train": "trainval", "test": "test"}),
+    "flowers102": FileSet("flowers-102", "_image_files", {"train": "train", "validation": "val", "test": "test"}),
+    "dtd": FileSet("dtd/dtd", "_image_files", {"train": "train", "validation": "val", "test": "test"}),
+    # CLEVR's own test part has no labels
+    "clevr_count": FileSet("clevr/CLEVR_v1.0", "_image_files", {"train": "train", "test": "val"}),
+}
+# The class of torchvision that fetches a set, and its arguments, once for each archive that it fetches apart.
+_FETCHED: Mapping[str, tuple[str, Sequence[Mapping[str, Any]]]] = {
+    "cifar10": ("CIFAR10", [{"train": True}, {"train": False}]),
+    "cifar100": ("CIFAR100", [{"train": True}, {"train": False}]),
+    "pets": ("OxfordIIITPet", [{"split": "trainval"}, {"split": "test"}]),
+    "flowers102": ("Flowers102", [{"split": "train"}, {"split": "val"}, {"split": "test"}]),
+    "caltech101": ("Caltech101", [{}]),
+    "dtd": ("DTD", [{"split": "train"}, {"split": "val"}, {"split": "test"}]),
+    "svhn": ("SVHN", [{"split": "train"}, {"split": "test"}]),
+    "sun397": ("SUN397", [{}]),
+    "eurosat": ("EuroSAT", [{}]),
+    "clevr_count": ("CLEVRClassification", [{"split": "train"}, {"split": "val"}]),
+    "clevr_distance": ("CLEVRClassification", [{"split": "train"}]),
+}
+
+
+def fetch(task: ImageTask, place: Path) -> None:
+    """Fetches what torchvision can fetch of a set. Raises DataError, with its reason, for a download that fails."""
+    if task.reader in _FETCHED:
+        place.mkdir(parents=True, exist_ok=True)
+        with _explained(task, place, doing="downloading"):
+            for arguments in _FETCHED[task.reader][1]:
+                _dataset(task.reader)(place, download=True, **arguments)
+
+
+def open_arrays(task: ImageTask, place: Path) -> ImageCollection:
+    """CIFAR-10, CIFAR-100, or SVHN's cropped digits (not `extra`; the label of digit 0 is 0): parts train and test.
+
+    The files are pickles and matrices, opened only after their MD5 has been checked.
+    """
+    _check_md5(task, place)
+    parts: dict[PartName, LabelledImages] = {}
+    classes: tuple[str, ...] = ()
+    named: tuple[PartName, ...] = ("train", "test")
     with _explained(task, place):
-        return _from_arrays(task, place, kind)
+        for part in named:
+            images, labels, classes = _arrays(task.reader, str(place), part)
+            keys = tuple(f"{part}/{i:05d}" for i in range(len(images)))
+            parts[part] = LabelledImages(StoredArrays(task.reader, str(place), part, len(images)), labels, keys)
+    return ImageCollection(task.name, classes, parts)
 
 
-def open_svhn(task: ImageTask, place: Path, download: bool) -> ImageCollection:
-    """SVHN's cropped digits: parts train and test (not `extra`); the label of digit 0 is 0."""
-    check_or_fetch(task, place, download, {"split": "train"}, {"split": "test"})
-    _check_md5(task, place, "SVHN")
-    with _explained(task, place):
-        return _from_arrays(task, place, "SVHN")
+def open_files(task: ImageTask, place: Path) -> ImageCollection:
+    """The parts that the authors of a set of files made, one for each split."""
+    layout = _FILE_SETS[task.reader]
+    root = place / layout.folder
+    parts: dict[PartName, LabelledImages] = {}
+    classes: tuple[str, ...] = ()
+    for part, split in layout.splits.items():
+        with _explained(task, place):
+            made = _dataset(task.reader)(place, split=split)
+            paths = [Path(file).relative_to(root).as_posix() for file in getattr(made, layout.files)]
+            found = tuple(str(name) for name in getattr(made, "classes", ()))
+            labels = list(made._labels)
+        if classes and found != classes:
+            only = sorted(set(classes) ^ set(found))
+            raise DataError(f"Data set {task.name!r}: class {only[0]!r} is not in every part of '{place}'.")
+        classes = found
+        parts[part] = files_part(task.name, root, paths, labels)
+    return ImageCollection(task.name, classes, parts)
 
 
-def open_pets(task: ImageTask, place: Path, download: bool) -> ImageCollection:
-    """Oxford-IIIT Pets: parts train (the official trainval) and test."""
-    splits: dict[PartName, str] = {"train": "trainval", "test": "test"}
-    return _from_files(task, place, download, splits, "_images", place / "oxford-iiit-pet")
+def open_clevr_count(task: ImageTask, place: Path) -> ImageCollection:
+    """CLEVR, number of objects: parts train and test, which is CLEVR's validation part."""
+    found = open_files(task, place)
+    parts = {part: replace(held, labels=held.labels - CLEVR_FEWEST_OBJECTS) for part, held in found.parts.items()}
+    return ImageCollection(task.name, tuple(str(CLEVR_FEWEST_OBJECTS + i) for i in range(task.num_classes)), parts)
 
 
-def open_flowers(task: ImageTask, place: Path, download: bool) -> ImageCollection:
-    """Oxford Flowers-102: parts train, validation and test, each as its authors made it."""
-    splits: dict[PartName, str] = {"train": "train", "validation": "val", "test": "test"}
-    return _from_files(task, place, download, splits, "_image_files", place / "flowers-102")
-
-
-def open_dtd(task: ImageTask, place: Path, download: bool) -> ImageCollection:
-    """Describable Textures, partition 1: parts train, validation and test."""
-    splits: dict[PartName, str] = {"train": "train", "validation": "val", "test": "test"}
-    return _from_files(task, place, download, splits, "_image_files", place / "dtd" / "dtd")
-
-
-def open_clevr_count(task: ImageTask, place: Path, download: bool) -> ImageCollection:
-    """CLEVR, number of objects: parts train and test, which is CLEVR's validation part (its own test has no labels)."""
-    splits: dict[PartName, str] = {"train": "train", "test": "val"}
-    found = _from_files(task, place, download, splits, "_image_files", place / "clevr" / "CLEVR_v1.0")
-    parts = {
-        part: LabelledImages(held.reader, held.labels - CLEVR_FEWEST_OBJECTS, held.keys)
-        for part, held in found.parts.items()
-    }
-    names = tuple(str(CLEVR_FEWEST_OBJECTS + i) for i in range(task.num_classes))
-    return ImageCollection(task.name, names, parts)
-
-
-def open_sun397(task: ImageTask, place: Path, download: bool) -> ImageCollection:
+def open_sun397(task: ImageTask, place: Path) -> ImageCollection:
     """SUN397: one part, train. Classes in the order of ClassName.txt, images in the order of their names."""
-    check_or_fetch(task, place, download, {})
     with _explained(task, place):
-        made = _dataset(task)(place)
+        made = _dataset(task.reader)(place)
         root = place / "SUN397"
         pairs = sorted(
             (file.relative_to(root).as_posix(), label)
@@ -130,15 +166,8 @@ def open_sun397(task: ImageTask, place: Path, download: bool) -> ImageCollection
         return ImageCollection(task.name, tuple(made.classes), {"train": images})
 
 
-def open_eurosat(task: ImageTask, place: Path, download: bool) -> ImageCollection:
-    """EuroSAT, RGB: one part, train."""
-    check_or_fetch(task, place, download, {})
-    return class_folders(task.name, place / "eurosat" / "2750")
-
-
-def open_caltech101(task: ImageTask, place: Path, download: bool) -> ImageCollection:
+def open_caltech101(task: ImageTask, place: Path) -> ImageCollection:
     """Caltech101 with its background class: train is 30 images a class, test all others."""
-    check_or_fetch(task, place, download, {})
     whole = class_folders(task.name, place / "caltech101" / "101_ObjectCategories")
     images = whole.part("train")
     chosen = np.zeros(len(images), dtype=np.bool_)
@@ -146,19 +175,14 @@ def open_caltech101(task: ImageTask, place: Path, download: bool) -> ImageCollec
         of_class = np.flatnonzero(images.labels == label)
         keys = [images.keys[i] for i in of_class]
         chosen[of_class] = held_out(keys, np.zeros(len(keys), dtype=np.int64), CALTECH_TRAIN_PER_CLASS)
-    parts: dict[PartName, LabelledImages] = {
-        "train": images.take(np.flatnonzero(chosen)),
-        "test": images.take(np.flatnonzero(~chosen)),
-    }
-    return ImageCollection(task.name, whole.class_names, parts)
+    return replace(whole, parts={"train": images.where(chosen), "test": images.where(~chosen)})
 
 
-def open_pcam(task: ImageTask, place: Path, download: bool) -> ImageCollection:
-    """Patch Camelyon from its original HDF5 files: parts train, validation and test. Never fetched this way.
+def open_pcam(task: ImageTask, place: Path) -> ImageCollection:
+    """Patch Camelyon from its original HDF5 files: parts train, validation and test.
 
     Raises UnsupportedError without h5py.
     """
-    check_present(task, place)
     parts: dict[PartName, LabelledImages] = {}
     named: dict[PartName, str] = {"train": "train", "validation": "valid", "test": "test"}
     for part, split in named.items():
@@ -175,93 +199,28 @@ def open_pcam(task: ImageTask, place: Path, download: bool) -> ImageCollection:
     return ImageCollection(task.name, ("no tumour", "tumour"), parts)
 
 
-_CLASSES: Mapping[str, str] = {
-    "cifar10": "CIFAR10",
-    "cifar100": "CIFAR100",
-    "pets": "OxfordIIITPet",
-    "flowers102": "Flowers102",
-    "caltech101": "Caltech101",
-    "dtd": "DTD",
-    "svhn": "SVHN",
-    "sun397": "SUN397",
-    "eurosat": "EuroSAT",
-    "clevr_count": "CLEVRClassification",
-    "clevr_distance": "CLEVRClassification",
-}
-
-
-def check_or_fetch(task: ImageTask, place: Path, download: bool, *arguments: Mapping[str, Any]) -> None:
-    """Raises AbsentDataError unless the files are there, or are fetched now because `download` says so.
-
-    arguments: those of torchvision's class, once for each archive that it fetches apart. Raises DataError for a
-    download that fails, with torchvision's reason.
-    """
-    if missing_files(task, place) and download:
-        place.mkdir(parents=True, exist_ok=True)
-        with _explained(task, place, doing="downloading"):
-            for given in arguments:
-                _dataset(task)(place, download=True, **given)
-    check_present(task, place)
-
-
-def _dataset(task: ImageTask) -> Callable[..., Any]:
+def _dataset(reader: str) -> Any:
     from torchvision import datasets
 
-    made: Callable[..., Any] = getattr(datasets, _CLASSES[task.reader])
-    return made
-
-
-def _from_files(
-    task: ImageTask, place: Path, download: bool, splits: Mapping[PartName, str], files: str, root: Path
-) -> ImageCollection:
-    """The parts of a torchvision set whose attribute `files` lists its image files."""
-    check_or_fetch(task, place, download, *({"split": split} for split in splits.values()))
-    parts: dict[PartName, LabelledImages] = {}
-    classes: tuple[str, ...] = ()
-    for part, split in splits.items():
-        with _explained(task, place):
-            made = _dataset(task)(place, split=split)
-            paths = [Path(file).relative_to(root).as_posix() for file in getattr(made, files)]
-            found = tuple(str(name) for name in getattr(made, "classes", ()))
-            labels = list(made._labels)
-        if classes and found != classes:
-            only = sorted(set(classes) ^ set(found))
-            raise DataError(f"Data set {task.name!r}: class {only[0]!r} is not in every part of '{place}'.")
-        classes = found
-        parts[part] = files_part(task.name, root, paths, labels)
-    return ImageCollection(task.name, classes, parts)
-
-
-def _from_arrays(task: ImageTask, place: Path, kind: ArrayKind) -> ImageCollection:
-    parts: dict[PartName, LabelledImages] = {}
-    classes: tuple[str, ...] = ()
-    named: tuple[PartName, ...] = ("train", "test")
-    for part in named:
-        images, labels, classes = _arrays(kind, str(place), part)
-        keys = tuple(f"{part}/{i:05d}" for i in range(len(images)))
-        parts[part] = LabelledImages(StoredArrays(kind, str(place), part, len(images)), labels, keys)
-    return ImageCollection(task.name, classes, parts)
+    return getattr(datasets, _FETCHED[reader][0])
 
 
 @functools.lru_cache(maxsize=6)
-def _arrays(kind: ArrayKind, root: str, split: str) -> tuple[NDArray[np.uint8], NDArray[np.int64], tuple[str, ...]]:
+def _arrays(reader: str, root: str, split: str) -> tuple[NDArray[np.uint8], NDArray[np.int64], tuple[str, ...]]:
     """Images (N, H, W, 3), uint8, labels (N,) and class names."""
-    from torchvision import datasets
-
-    if kind == "SVHN":
-        made = datasets.SVHN(root, split=split)
+    if reader == "svhn":
+        made = _dataset(reader)(root, split=split)
         return made.data.transpose(0, 2, 3, 1), np.asarray(made.labels, np.int64), tuple("0123456789")
-    made = getattr(datasets, kind)(root, train=split == "train")
+    made = _dataset(reader)(root, train=split == "train")
     return made.data, np.asarray(made.targets, np.int64), tuple(made.classes)
 
 
-def _check_md5(task: ImageTask, place: Path, kind: ArrayKind) -> None:
+def _check_md5(task: ImageTask, place: Path) -> None:
     """Raises DataError naming the file whose MD5 is not the published one, before anything in it is parsed."""
-    from torchvision import datasets
     from torchvision.datasets.utils import check_integrity
 
-    made = getattr(datasets, kind)
-    if kind == "SVHN":
+    made = _dataset(task.reader)
+    if task.reader == "svhn":
         files = [(name, md5) for split, (_, name, md5) in made.split_list.items() if split != "extra"]
     else:
         files = [(f"{made.base_folder}/{name}", md5) for name, md5 in [*made.train_list, *made.test_list]]

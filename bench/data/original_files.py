@@ -14,8 +14,8 @@ import os
 import struct
 import zipfile
 import zlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,18 +25,8 @@ from numpy.typing import NDArray
 from bench.catalog.image_tasks import ImageTask
 from bench.data.collection import ImageCollection, LabelledImages, PartName
 from bench.data.fingerprints import file_stamp
-from bench.data.local_files import check_present, class_folders, files_part, image_files
+from bench.data.local_files import files_part, image_files
 from bench.data.pixel_file import open_array, seal_array
-from bench.data.subsets import hash_order
-from bench.data.torchvision_sets import check_or_fetch
-from bench.data.vtab import (
-    CLEVR_DISTANCE_CLASSES,
-    CLEVR_DISTANCE_EDGES,
-    KITTI_DISTANCE_CLASSES,
-    KITTI_DISTANCE_EDGES,
-    LABEL_RULES,
-    bin_of,
-)
 from bench.errors import DataError
 from bench.places import cache_root
 from bench.whole_files import replacing
@@ -53,6 +43,18 @@ KITTI_FIELDS = 15  # of a line of a label file
 KITTI_DEPTH = 13  # the field that holds z, metres in front of the camera
 TFDS_KITTI_SEED = 123
 TFDS_KITTI_VIDEO_PERCENT = 10  # of the videos, for test, and as many for validation
+
+CLEVR_DISTANCE_EDGES = (8.0, 8.5, 9.0, 9.5, 10.0)  # depth of the nearest object, in the scenes' own unit
+CLEVR_DISTANCE_CLASSES = ("up to 8", "8 to 8.5", "8.5 to 9", "9 to 9.5", "9.5 to 10", "over 10")
+KITTI_DISTANCE_EDGES = (8.0, 20.0, 999.0)  # depth of the nearest vehicle in metres; beyond the last there is none
+KITTI_DISTANCE_CLASSES = ("up to 8 m", "8 to 20 m", "over 20 m", "no vehicle")
+
+# How a label comes from a stored value: 32 positions and 18 azimuths (0, 2, .. 34) two by two, 40 angles in 16 bins.
+LABEL_RULES: Mapping[str, Callable[[NDArray[np.int64]], NDArray[np.int64]]] = {
+    "": lambda value: value,
+    "halves": lambda value: value // 2,
+    "fortieths": lambda value: (value * 2) // 5,
+}
 
 _MATRIX_TYPES: Mapping[int, np.dtype[Any]] = {
     0x1E3D4C55: np.dtype("u1"),
@@ -99,10 +101,13 @@ class PairImages:
         return np.array(_mapped_at(self.stamp(), self.file, self.shape, self.offset)[index, 0])
 
 
-def open_retinopathy(task: ImageTask, place: Path, download: bool) -> ImageCollection:
+def bin_of(value: float, edges: tuple[float, ...]) -> int:
+    """How many edges lie below the value; a value on an edge belongs to the bin under it, as in task_adaptation."""
+    return int(np.searchsorted(edges, value, side="left"))
+
+
+def open_retinopathy(task: ImageTask, place: Path) -> ImageCollection:
     """Parts train, validation (Kaggle's public test images), test (the private ones); a patient's eyes are a group."""
-    del download
-    check_present(task, place)
     train = [(row["image"], row["level"]) for row in _csv_rows(task, place / "trainLabels.csv", ("image", "level"))]
     rows = _csv_rows(task, place / "retinopathy_solution.csv", ("image", "level", "Usage"))
     listed: dict[PartName, tuple[str, list[tuple[str, str]]]] = {
@@ -118,30 +123,13 @@ def open_retinopathy(task: ImageTask, place: Path, download: bool) -> ImageColle
         found = files_part(
             task.name, place, [f"{folder}/{image}.jpeg" for image, _ in images], [int(level) for _, level in images]
         )
-        groups = tuple(f"{folder}/{image.partition('_')[0]}" for image, _ in images)
-        parts[part] = LabelledImages(found.reader, found.labels, found.keys, groups)
+        parts[part] = replace(found, groups=tuple(f"{folder}/{image.partition('_')[0]}" for image, _ in images))
     names = ("no retinopathy", "mild", "moderate", "severe", "proliferative")
     return ImageCollection(task.name, names, parts)
 
 
-def open_listed(task: ImageTask, place: Path, download: bool) -> ImageCollection:
-    """What labels.csv (path, label, split) lists, for a set that has no other form."""
-    from bench.data.user import open_user
-
-    check_present(task, place)
-    return open_user(task.name, str(place / "labels.csv"), download=download)
-
-
-def open_resisc45(task: ImageTask, place: Path, download: bool) -> ImageCollection:
-    """One part, train, from NWPU-RESISC45/<class>/*.jpg."""
-    del download
-    check_present(task, place)
-    return class_folders(task.name, place / "NWPU-RESISC45")
-
-
-def open_clevr_distance(task: ImageTask, place: Path, download: bool) -> ImageCollection:
+def open_clevr_distance(task: ImageTask, place: Path) -> ImageCollection:
     """Parts train and test (CLEVR's validation part); the label is the bin of the nearest object's depth."""
-    check_or_fetch(task, place, download, {"split": "train"})
     root = place / "clevr" / "CLEVR_v1.0"
     parts: dict[PartName, LabelledImages] = {}
     named: dict[PartName, str] = {"train": "train", "test": "val"}
@@ -163,10 +151,8 @@ def open_clevr_distance(task: ImageTask, place: Path, download: bool) -> ImageCo
     return ImageCollection(task.name, CLEVR_DISTANCE_CLASSES, parts)
 
 
-def open_kitti_distance(task: ImageTask, place: Path, download: bool) -> ImageCollection:
+def open_kitti_distance(task: ImageTask, place: Path) -> ImageCollection:
     """Parts train, validation and test, split by video as TFDS does it; the label is the nearest vehicle's bin."""
-    del download
-    check_present(task, place)
     videos = _kitti_videos(task, place)
     labels = [_kitti_label(task, place / "training" / "label_2" / f"{i:06d}.txt") for i in range(len(videos))]
     parts: dict[PartName, LabelledImages] = {}
@@ -175,18 +161,15 @@ def open_kitti_distance(task: ImageTask, place: Path, download: bool) -> ImageCo
         images = files_part(
             task.name, place, [f"training/image_2/{i:06d}.png" for i in index], [labels[i] for i in index]
         )
-        groups = tuple(videos[i] for i in index)
-        parts[part] = LabelledImages(images.reader, images.labels, images.keys, groups)
+        parts[part] = replace(images, groups=tuple(videos[i] for i in index))
     return ImageCollection(task.name, KITTI_DISTANCE_CLASSES, parts)
 
 
-def open_dsprites(task: ImageTask, place: Path, download: bool) -> ImageCollection:
+def open_dsprites(task: ImageTask, place: Path) -> ImageCollection:
     """One part, train. Images are unpacked once into the cache, as bits: 360 MiB.
 
     The archive's `metadata` is a pickle and is never touched.
     """
-    del download
-    check_present(task, place)
     file = place / DSPRITES_FILE
     try:
         with open(file, "rb") as stored, np.load(stored, allow_pickle=False) as archive:
@@ -208,10 +191,8 @@ def open_dsprites(task: ImageTask, place: Path, download: bool) -> ImageCollecti
     return ImageCollection(task.name, tuple(str(i) for i in range(task.num_classes)), {"train": images})
 
 
-def open_smallnorb(task: ImageTask, place: Path, download: bool) -> ImageCollection:
-    """Parts train, and the official test part in two halves, validation and test; images of the first camera."""
-    del download
-    check_present(task, place)
+def open_smallnorb(task: ImageTask, place: Path) -> ImageCollection:
+    """Parts train and test; images of the first camera."""
     parts: dict[PartName, LabelledImages] = {}
     for part, stem in SNORB_STEM.items():
         shape, dtype, offset = _matrix_header(task, place / f"{stem}-dat.mat")
@@ -225,18 +206,7 @@ def open_smallnorb(task: ImageTask, place: Path, download: bool) -> ImageCollect
         reader = PairImages(str(place / f"{stem}-dat.mat"), (shape[0], shape[1], shape[2], shape[3]), offset)
         keys = tuple(f"{part}/{i:05d}" for i in range(shape[0]))
         parts[part] = LabelledImages(reader, LABEL_RULES[task.hub_label_rule](values), keys)
-    return ImageCollection(task.name, tuple(str(i) for i in range(task.num_classes)), halve_test(parts))
-
-
-def halve_test(parts: Mapping[PartName, LabelledImages]) -> dict[PartName, LabelledImages]:
-    """smallNORB has no validation part: half of its test images, by hash order, are one, as VTAB has it."""
-    test = parts["test"].take(hash_order(parts["test"].keys))
-    half = len(test) // 2
-    return {
-        "train": parts["train"],
-        "validation": test.take(np.arange(half)),
-        "test": test.take(np.arange(half, len(test))),
-    }
+    return ImageCollection(task.name, tuple(str(i) for i in range(task.num_classes)), parts)
 
 
 def _csv_rows(task: ImageTask, file: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
