@@ -118,7 +118,7 @@ def resolve_check_device(device: DeviceChoice) -> Literal["cpu", "cuda", "mps"]:
     """The device that is meant. Raises RequestError for one that is absent."""
     if device == "cpu":
         return "cpu"
-    from bench.measure.settings import resolve_device  # imports torch, which a check on the CPU need not
+    from bench.measure.devices import resolve_device  # imports torch, which a check on the CPU need not
 
     return resolve_device(device)  # type: ignore[return-value]
 

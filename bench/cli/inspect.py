@@ -132,7 +132,7 @@ def _look(
     from bench.inspect.look import look
     from bench.inspect.subjects import load_subject
     from bench.measure.build import check_takes_resolution
-    from bench.measure.oom import memory_limit_named
+    from bench.measure.devices import memory_limit_named
 
     if resolution is not None:
         check_takes_resolution(model, resolution)

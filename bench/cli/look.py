@@ -193,7 +193,7 @@ def _facts() -> dict[str, dict[str, tuple[str, str | None]]]:
     from bench.errors import RequestError
     from bench.execute.environment import describe_conditions
     from bench.measure.counters import fvcore_problem, torch_problem
-    from bench.measure.settings import available_precisions, compile_reason, resolve_device
+    from bench.measure.devices import available_precisions, compile_reason, resolve_device
 
     best = resolve_device("auto")
     here = describe_conditions(best, 1, 1)

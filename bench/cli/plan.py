@@ -44,7 +44,7 @@ def plan(
     from bench.execute.runner import default_workers
     from bench.execute.supplies import Supplies
     from bench.execute.surroundings import Here
-    from bench.measure.settings import resolve_device
+    from bench.measure.devices import resolve_device
     from bench.store.files import read_records, suite_folder
     from bench.suite.plan import plan as plan_cells
     from bench.suite.spec import load_suite, suite_place

@@ -74,7 +74,7 @@ def run(
     from bench.execute.runner import Resources, default_loader_workers, default_workers
     from bench.execute.supplies import Supplies
     from bench.execute.surroundings import Here
-    from bench.measure.settings import resolve_device
+    from bench.measure.devices import resolve_device
     from bench.suite.spec import load_suite, suite_place
 
     if rerun and retry_failed:

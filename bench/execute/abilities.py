@@ -36,7 +36,7 @@ def abilities_of(device: str) -> Abilities:
 
 
 def _ask(device: str) -> Abilities:
-    from bench.measure.settings import available_precisions, compile_reason
+    from bench.measure.devices import available_precisions, compile_reason
 
     able = (precision for precision, reason in available_precisions(device).items() if reason is None)
     return Abilities(tuple(able), compile_reason(device) is None)  # type: ignore[arg-type]

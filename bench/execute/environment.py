@@ -21,7 +21,7 @@ import torch
 import bench
 from bench.catalog.tasks import TIMED_TASKS
 from bench.measure.allocator import allocator_of
-from bench.measure.settings import has_amx
+from bench.measure.devices import has_amx
 from bench.suite.model_source import edited_code
 
 GIB = 1024**3

@@ -10,7 +10,7 @@ from typing import Any
 
 from bench.errors import CellFailedError, UnsupportedError
 from bench.execute.pool import Worker
-from bench.measure.largest_batch import Try, as_values, judged, measure_try, require_free_memory, search
+from bench.measure.memory import Try, as_values, judged, measure_try, require_free_memory, search
 from bench.processes import serve_json
 from bench.suite.cell import LargestBatchCell
 

@@ -12,8 +12,7 @@ from bench.execute.largest_batch import find_largest_batch
 from bench.execute.machine_state import MachineWatch
 from bench.measure.build import build_model, check_takes_resolution, native_resolution
 from bench.measure.memory import measure_memory
-from bench.measure.speed import measure_speed
-from bench.measure.training_step import measure_training_step
+from bench.measure.speed import measure_speed, measure_training_step
 from bench.suite.cell import (
     LargestBatchCell,
     MemoryCell,

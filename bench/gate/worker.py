@@ -69,7 +69,6 @@ class Side:
 
             import bench
             import bench.measure.build
-            import bench.measure.images
             import bench.measure.settings
         except Exception as error:  # the side's own code: anything may happen while it is imported
             return {"error": f"cannot be imported: {one_line(error)}"}
@@ -144,8 +143,9 @@ class Side:
         return resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw
 
     def _make_step(self, workload: dict[str, Any], device: str) -> Step:
+        import torch
+
         from bench.measure.build import build_model, native_resolution
-        from bench.measure.images import make_images
         from bench.measure.settings import apply_settings
         from bench.suite.cell import Settings
 
@@ -159,13 +159,10 @@ class Side:
         applied = apply_settings(model.eval(), settings, device, **sizes)
         applied.context.__enter__()
         self._contexts.append(applied.context)
-        images = make_images(
-            workload["batch_size"],
-            resolution,
-            dtype=applied.input_dtype,
-            channels_last=settings.memory_format == "channels_last",
-            device=device,
-        )
+        size = (workload["batch_size"], 3, resolution, resolution)
+        layout = torch.channels_last if settings.memory_format == "channels_last" else torch.contiguous_format
+        images = torch.randn(size, generator=torch.Generator().manual_seed(0))  # the same on both sides
+        images = images.to(device=device, dtype=applied.input_dtype, memory_format=layout)
         network = applied.model
         return lambda: network(images)
 

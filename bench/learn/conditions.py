@@ -15,7 +15,7 @@ from torch import nn
 
 from bench.data.randomness import Stream
 from bench.errors import RequestError, UnsupportedError
-from bench.measure.settings import require_supported
+from bench.measure.devices import require_supported
 from bench.process_group import Team
 from bench.suite.cell import FinetuneCell, PretrainCell
 

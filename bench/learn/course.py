@@ -31,9 +31,8 @@ from bench.learn.mixup import swapped
 from bench.learn.optimiser import restore_state, state_tensors, zero_state
 from bench.learn.pipeline import AHEAD, Batch, ScoringBatches, TrainingBatches, images_per_second
 from bench.measure.accuracy import UNSTABLE, Columns, Predictions, require_finite
-from bench.measure.clock import Clock, clock_for
-from bench.measure.images import make_images
-from bench.measure.outputs import class_scores
+from bench.measure.devices import Clock, clock_for
+from bench.measure.steps import class_scores, make_images
 from bench.process_group import Team
 from bench.suite.cell import FinetuneCell, PretrainCell
 

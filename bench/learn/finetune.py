@@ -26,7 +26,7 @@ from bench.learn.course import Course
 from bench.learn.mixup import mixing_share
 from bench.learn.pipeline import TrainingBatches
 from bench.measure.accuracy import Predictions, score
-from bench.measure.oom import memory_limit_named
+from bench.measure.devices import memory_limit_named
 from bench.measure.settings import tf32_allowed
 from bench.measure.weights import LoadedModel, zero_head
 from bench.process_group import Team

@@ -14,8 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.errors import OutOfMemoryError
-from bench.measure.clock import Clock
-from bench.measure.oom import is_out_of_memory
+from bench.measure.devices import Clock, is_out_of_memory
 
 PROBE_SECONDS = 1.0  # of forward and backward passes, enough for a rate within a few percent
 PROBE_SHARE = 0.03  # of all passes that are to follow, if that is less

@@ -33,7 +33,7 @@ from bench.learn.mixup import mixing_share
 from bench.learn.pipeline import TrainingBatches
 from bench.learn.train import steps_for_budget
 from bench.measure.accuracy import score
-from bench.measure.oom import memory_limit_named
+from bench.measure.devices import memory_limit_named
 from bench.measure.settings import tf32_allowed
 from bench.measure.training_flops import count_training_flops
 from bench.measure.weights import data_config

@@ -28,8 +28,9 @@ from bench.learn.augment import shift
 from bench.learn.heads import shrink_head
 from bench.learn.order import batches
 from bench.measure.accuracy import Predictions, predict, score
-from bench.measure.outputs import class_scores
-from bench.measure.settings import require_supported, tf32_allowed
+from bench.measure.devices import require_supported
+from bench.measure.settings import tf32_allowed
+from bench.measure.steps import class_scores
 from bench.suite.cell import Recipe, Settings, TrainCell
 
 LOSSES_KEPT = 50  # points of the loss curve in a record; enough to see divergence, 1 KB

@@ -25,12 +25,12 @@ from bench.errors import BenchError, CellFailedError, DataError, OutOfMemoryErro
 from bench.measure.accuracy import Columns, Predictions, require_finite, score
 from bench.measure.class_order import head_order, note_on_order
 from bench.measure.complexity import measure_complexity
-from bench.measure.oom import is_out_of_memory
-from bench.measure.outputs import class_scores
+from bench.measure.devices import is_out_of_memory
 from bench.measure.real_labels import real_score
 from bench.measure.self_check import DATASET as REAL_DATASET
 from bench.measure.self_check import check_against_published
 from bench.measure.settings import INPUT_DTYPES, apply_settings
+from bench.measure.steps import class_scores
 from bench.measure.weights import LoadedModel
 from bench.process_group import Team
 from bench.suite.cell import EvaluateCell, Settings

@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader, Dataset
 from bench.data.collection import ImageReader, LabelledImages
 from bench.data.decode import BadImageError, decode
 from bench.errors import CellFailedError, RequestError, UnsupportedError
-from bench.measure.oom import memory_limit_named
+from bench.measure.devices import memory_limit_named
 from bench.measure.settings import apply_settings
 from bench.suite.cell import Settings
 

@@ -24,7 +24,6 @@ from torch.nn.utils.init import skip_init
 from torch.overrides import TorchFunctionMode
 
 from bench.errors import CellFailedError
-from bench.measure.images import make_images
 
 IMAGES = 2  # random ones, for the forward passes that are compared
 SAMPLED_VALUES = 4096  # of each compared tensor, evenly spaced: whole activations of a large model would fill memory
@@ -70,7 +69,7 @@ def fold(model: nn.Module, resolution_px: int) -> Folding:
     if model.training:
         raise ValueError("a model is folded for inference: call eval() first")
     model.double()
-    images = make_images(IMAGES, resolution_px, dtype=torch.float64, channels_last=False, device="cpu")
+    images = torch.randn(IMAGES, 3, resolution_px, resolution_px, generator=torch.Generator().manual_seed(0)).double()
     names = {module: name for name, module in model.named_modules()}
     standardised: list[nn.Conv2d] = [module for module in names if isinstance(module, _STANDARDISED)]
     norms = [module for module in names if isinstance(module, nn.modules.batchnorm._BatchNorm)]

@@ -1,4 +1,4 @@
-"""A speed cell: one model, one process, throughput and latency under the cell's settings."""
+"""Speed of one model in one process, under a cell's settings: inference, and training steps timed like it."""
 
 from __future__ import annotations
 
@@ -8,16 +8,14 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from bench.errors import CellFailedError
-from bench.measure.clock import Clock, clock_for
-from bench.measure.images import make_images
-from bench.measure.latency import Latency, measure_latency
-from bench.measure.oom import memory_limit_named
-from bench.measure.settings import Applied, apply_settings
-from bench.measure.throughput import Throughput, measure_throughput
-from bench.suite.cell import SpeedCell
+from bench.measure.devices import Clock, clock_for, memory_limit_named
+from bench.measure.settings import apply_settings
+from bench.measure.steps import inference_step, require_trainable, training_step
+from bench.measure.timing import Latency, Throughput, measure_latency, measure_throughput
+from bench.suite.cell import SpeedCell, TrainingStepCell
 
 # Some 4 s for a small model, so that a suite of a dozen models in several processes each stays a matter of minutes.
 THROUGHPUT_BLOCKS = 8
@@ -45,32 +43,49 @@ def measure_speed(
         applied = apply_settings(model, cell.settings, cell.device, cell.resolution_px)
         clock = clock or clock_for(cell.device)
         with applied.context, torch.inference_mode(), collector_paused():
-            steps = {
-                metric: _make_step(cell, applied, 1 if metric == "latency" else cell.batch_size)
-                for metric in cell.metrics
-            }
+            batches = {metric: 1 if metric == "latency" else cell.batch_size for metric in cell.metrics}
+            steps = {metric: inference_step(cell, applied, size) for metric, size in batches.items()}
             compile_s = sum(first_call_s(step, clock) for step in steps.values()) if cell.settings.compile else None
-            throughput = _throughput(steps["throughput"], cell, clock) if "throughput" in steps else None
-            latency = _latency(steps["latency"], clock) if "latency" in steps else None
+            throughput = latency = None
+            if "throughput" in steps:
+                is_trial = cell.role == "trial"
+                throughput = _throughput(steps["throughput"], cell.batch_size, clock, is_trial=is_trial)
+            if "latency" in steps:
+                latency = measure_latency(
+                    steps["latency"], clock=clock, iterations=LATENCY_ITERATIONS, max_seconds=MAX_LATENCY_SECONDS
+                )
     folded = applied.folding.as_values() if applied.folding else {}
     return _values(throughput, latency, compile_s) | folded, _samples(throughput, latency)
 
 
-def _make_step(cell: SpeedCell, applied: Applied, batch_size: int) -> Callable[[], Tensor]:
-    """One forward pass of images that are on the device already."""
-    images = make_images(
-        batch_size,
-        cell.resolution_px,
-        dtype=applied.input_dtype,
-        channels_last=cell.settings.memory_format == "channels_last",
-        device=cell.device,
-    )
-    network = applied.model
+def measure_training_step(
+    cell: TrainingStepCell, model: nn.Module, *, clock: Clock | None = None
+) -> tuple[dict[str, Any], dict[str, list[float]]]:
+    """Values and samples of a training-step cell, as records hold them.
 
-    def step() -> Tensor:
-        return network(images)  # type: ignore[no-any-return]
+    model: on the CPU; changed in place. Images and labels are on the device before the first step; blocks, warm-up and
+    clock are those of inference. compile_s is the first step, None without compilation.
 
-    return step
+    Raises UnsupportedError, OutOfMemoryError, and CellFailedError if compiling fails.
+    """
+    require_trainable(cell)
+    size = f"{cell.model} at batch size {cell.batch_size}, {cell.resolution_px} px"
+    with memory_limit_named(f"Training with {size}"):
+        applied = apply_settings(model.train(), cell.settings, cell.device)
+        clock = clock or clock_for(cell.device)
+        with applied.context, collector_paused():
+            step = training_step(cell, applied)
+            compile_s = first_call_s(step, clock) if cell.settings.compile else None
+            found = _throughput(step, cell.batch_size, clock)
+    values = {
+        "training_img_per_s": found.img_per_s,
+        "training_blocks": len(found.block_img_per_s),
+        "warmup_iters": found.warmup_iters,
+        "warmup_settled": found.warmup_settled,
+        "page_faults_per_step": found.page_faults_per_step,
+        "compile_s": compile_s,
+    }
+    return values, {"block_img_per_s": list(found.block_img_per_s)}
 
 
 def first_call_s(step: Callable[[], object], clock: Clock) -> float:
@@ -86,20 +101,15 @@ def first_call_s(step: Callable[[], object], clock: Clock) -> float:
     return clock.now() - started
 
 
-def _throughput(step: Callable[[], object], cell: SpeedCell, clock: Clock) -> Throughput:
-    is_trial = cell.role == "trial"
+def _throughput(step: Callable[[], object], batch_size: int, clock: Clock, *, is_trial: bool = False) -> Throughput:
     return measure_throughput(
         step,
-        images_per_step=cell.batch_size,
+        images_per_step=batch_size,
         clock=clock,
         block_seconds=BLOCK_SECONDS,
         blocks=TRIAL_BLOCKS if is_trial else THROUGHPUT_BLOCKS,
         max_warmup_seconds=MAX_TRIAL_WARMUP_SECONDS if is_trial else MAX_WARMUP_SECONDS,
     )
-
-
-def _latency(step: Callable[[], object], clock: Clock) -> Latency:
-    return measure_latency(step, clock=clock, iterations=LATENCY_ITERATIONS, max_seconds=MAX_LATENCY_SECONDS)
 
 
 @contextmanager

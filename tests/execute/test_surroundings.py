@@ -15,7 +15,7 @@ from bench.data.embedded import load_dataset
 from bench.errors import RequestError
 from bench.execute.supplies import Supplies
 from bench.execute.surroundings import Here
-from bench.measure.settings import compile_reason
+from bench.measure.devices import compile_reason
 from bench.measure.weight_files import save_weights
 from bench.store.record import Record
 from bench.suite.cell import Settings, SpeedCell

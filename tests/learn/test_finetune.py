@@ -41,8 +41,8 @@ from bench.learn.finetune import Finetuning
 from bench.learn.micro_batch import MicroBatch, find_micro_batch
 from bench.learn.mixup import mixing_share, neighbours, swapped
 from bench.learn.pipeline import TrainingBatches
-from bench.measure.images import make_images
-from bench.measure.settings import available_precisions
+from bench.measure.devices import available_precisions
+from bench.measure.steps import make_images
 from bench.measure.weights import LoadedModel
 from bench.process_group import Team
 from bench.suite.cell import Settings

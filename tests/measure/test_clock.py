@@ -5,7 +5,7 @@ import time
 import pytest
 import torch
 
-from bench.measure.clock import CpuClock, CudaClock, clock_for
+from bench.measure.devices import CpuClock, CudaClock, clock_for
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 

@@ -139,7 +139,7 @@ def test_other_processes_decode_to_the_same_features_and_name_a_bad_image() -> N
 
 
 def test_bf16_features_come_back_as_float32() -> None:
-    from bench.measure.settings import available_precisions
+    from bench.measure.devices import available_precisions
 
     if available_precisions("cpu")["bf16"] is not None:
         pytest.skip("this CPU has no bf16")

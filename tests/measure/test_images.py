@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from bench.measure.images import make_images
+from bench.measure.steps import make_images
 
 
 def test_images_have_the_asked_shape_type_and_layout():

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from fake_clock import FakeClock, FakeStep
 
-from bench.measure.latency import MIN_SAMPLES, MIN_WARMUP_ITERS, Latency, measure_latency
+from bench.measure.timing import MIN_SAMPLES, MIN_WARMUP_ITERS, Latency, measure_latency
 
 MS = 1e-3
 

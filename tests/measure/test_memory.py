@@ -48,7 +48,7 @@ def test_memory_that_only_building_needs_is_not_counted():
 
 @needs_reset
 def test_half_precision_weights_take_half_the_memory(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("bench.measure.settings.has_native_bf16", lambda: True)
+    monkeypatch.setattr("bench.measure.devices.has_native_bf16", lambda: True)
     cell = CELL.model_copy(update={"settings": Settings(precision="bf16")})
     assert measure_memory(cell, lambda: Hungry(200, 1))["peak_rss_delta_mib"] == pytest.approx(101, rel=0.1)
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from bench.errors import OutOfMemoryError
-from bench.measure.oom import is_out_of_memory, memory_limit_named
+from bench.measure.devices import is_out_of_memory, memory_limit_named
 
 
 def test_an_allocation_beyond_the_machine_is_out_of_memory():

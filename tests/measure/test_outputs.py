@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.errors import CellFailedError
-from bench.measure.outputs import class_scores
+from bench.measure.steps import class_scores
 
 Aux = namedtuple("Aux", "logits aux_logits")
 

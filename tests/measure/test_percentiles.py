@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench.measure.percentiles import percentile
+from bench.measure.timing import percentile
 
 
 def test_a_percentile_between_two_samples_is_interpolated():

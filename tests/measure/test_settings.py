@@ -5,8 +5,9 @@ import torch
 from torch import nn
 
 from bench.errors import RequestError, UnsupportedError
-from bench.measure import settings as module
-from bench.measure.settings import apply_settings, available_precisions, compile_reason, resolve_device, tf32_allowed
+from bench.measure import devices
+from bench.measure.devices import available_precisions, compile_reason, resolve_device
+from bench.measure.settings import apply_settings, tf32_allowed
 from bench.suite.cell import Settings
 
 needs_no_cuda = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
@@ -18,7 +19,7 @@ def convolution() -> nn.Module:
 
 
 def test_bf16_converts_weights_and_images(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(module, "has_native_bf16", lambda: True)
+    monkeypatch.setattr(devices, "has_native_bf16", lambda: True)
     applied = apply_settings(convolution(), Settings(precision="bf16"), "cpu")
     assert applied.input_dtype == torch.bfloat16
     assert {p.dtype for p in applied.model.parameters()} == {torch.bfloat16}
@@ -43,7 +44,7 @@ def test_fp32_leaves_the_model_as_it_is():
 def test_a_precision_the_cpu_cannot_do_is_refused_with_the_reason(
     monkeypatch: pytest.MonkeyPatch, precision: str, reason: str
 ):
-    monkeypatch.setattr(module, "has_native_bf16", lambda: False)
+    monkeypatch.setattr(devices, "has_native_bf16", lambda: False)
     model = convolution()
     with pytest.raises(UnsupportedError, match=rf"precision {precision} on cpu: .*{reason}"):
         apply_settings(model, Settings(precision=precision), "cpu")  # type: ignore[arg-type]
@@ -51,7 +52,7 @@ def test_a_precision_the_cpu_cannot_do_is_refused_with_the_reason(
 
 
 def test_available_precisions_say_why_not(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(module, "has_native_bf16", lambda: True)
+    monkeypatch.setattr(devices, "has_native_bf16", lambda: True)
     found = available_precisions("cpu")
     assert list(found) == ["fp32", "tf32", "fp16", "bf16"]
     assert found["fp32"] is None
@@ -93,7 +94,7 @@ def test_an_unknown_device_is_a_wrong_request():
 
 def test_auto_takes_the_first_device_present(monkeypatch: pytest.MonkeyPatch):
     present = {"cpu": lambda: None, "cuda": lambda: "none", "mps": lambda: None}
-    monkeypatch.setattr(module, "_DEVICES", present)
+    monkeypatch.setattr(devices, "_DEVICES", present)
     assert resolve_device("auto") == "mps"
 
 

@@ -127,7 +127,7 @@ def test_compile_time_is_apart_from_throughput(monkeypatch: pytest.MonkeyPatch):
         return compiled
 
     monkeypatch.setattr(torch, "compile", compile_slowly)
-    monkeypatch.setattr("bench.measure.settings.compile_reason", lambda device: None)
+    monkeypatch.setattr("bench.measure.devices.compile_reason", lambda device: None)
     values, _ = measure_speed(make_cell(settings=Settings(compile=True)), Timed(clock), clock=clock)
     assert values["compile_s"] == pytest.approx(2 * 10.0 + 8e-3 + 1e-3)  # both batch sizes, each with its first run
     assert values["throughput_img_per_s"] == pytest.approx(1000)
@@ -150,7 +150,7 @@ def test_a_failed_compilation_says_why(monkeypatch: pytest.MonkeyPatch):
 
     model = Raising(lambda: TorchDynamoException("\nC++ compile error: vector.h is missing\n\nSet TORCH_LOGS to see"))
     monkeypatch.setattr(torch, "compile", lambda network, **_: network)
-    monkeypatch.setattr("bench.measure.settings.compile_reason", lambda device: None)
+    monkeypatch.setattr("bench.measure.devices.compile_reason", lambda device: None)
     with pytest.raises(CellFailedError, match=r"torch.compile failed: C\+\+ compile error: vector.h is missing$"):
         measure_speed(make_cell(settings=Settings(compile=True)), model)
 
@@ -167,7 +167,7 @@ def test_a_real_network_runs_on_the_cpu(monkeypatch: pytest.MonkeyPatch):
 
 @pytest.mark.slow
 def test_torch_compile_works_here_without_warnings():
-    from bench.measure.settings import compile_reason
+    from bench.measure.devices import compile_reason
 
     if compile_reason("cpu") is not None:
         pytest.skip(f"torch.compile: {compile_reason('cpu')}")

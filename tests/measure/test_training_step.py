@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from bench.errors import OutOfMemoryError, UnsupportedError
 from bench.measure.memory import measure_memory
 from bench.measure.settings import apply_settings
-from bench.measure.training_step import make_training_step, measure_training_step
+from bench.measure.speed import measure_training_step
+from bench.measure.steps import training_step
 from bench.suite.cell import Settings, TrainingMemoryCell, TrainingStepCell
 from bench.units import MIB
 
@@ -51,7 +52,7 @@ def test_a_step_computes_every_gradient_and_leaves_the_weights_alone():
     model = nn.Sequential(nn.Conv2d(3, 2, 3), nn.Flatten(), nn.Linear(8, 3))
     before = [parameter.detach().clone() for parameter in model.parameters()]
     cell = make_cell()
-    step = make_training_step(cell, apply_settings(model, cell.settings, "cpu"))
+    step = training_step(cell, apply_settings(model, cell.settings, "cpu"))
     for _ in range(3):
         step()
     assert all(parameter.grad is not None and parameter.grad.abs().sum() > 0 for parameter in model.parameters())

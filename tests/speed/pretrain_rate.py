@@ -30,8 +30,8 @@ from bench.data.corpus_store import stored_corpus
 from bench.execute.environment import set_determinism
 from bench.learn.pretrain import PretrainImages, pretrain
 from bench.measure.build import build_model
-from bench.measure.clock import clock_for
 from bench.measure.complexity import count_macs
+from bench.measure.devices import clock_for
 from bench.process_group import alone
 from bench.suite.cell import Budget, PretrainCell, PretrainRecipe, Settings
 

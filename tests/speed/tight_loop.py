@@ -63,9 +63,9 @@ def project_turn(name: str, batch: int, device: str, block_seconds: float) -> Ca
 
     from bench.measure import speed
     from bench.measure.build import build_model, native_resolution
-    from bench.measure.clock import clock_for
+    from bench.measure.devices import clock_for
     from bench.measure.settings import apply_settings
-    from bench.measure.throughput import measure_throughput
+    from bench.measure.timing import measure_throughput
     from bench.suite.cell import METRIC_VERSION, Settings, SpeedCell
 
     cell = SpeedCell(

@@ -1,16 +1,17 @@
-"""Images per second in steady state: warm up until the rate stands still, then time blocks and keep each.
+"""Time of a step, by a clock that is passed in: images per second in steady state, and milliseconds of single passes.
 
-Blocks inside one process diagnose drift; intervals come from repeated processes, which is the suite's work.
+Throughput warms up until the rate stands still, then times blocks and keeps each. Blocks inside one process diagnose
+drift; intervals come from repeated processes, which is the suite's work. Latency keeps every sample.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
 from bench.measure.allocator import page_faults
-from bench.measure.clock import Clock
+from bench.measure.devices import Clock
 
 SETTLED_DRIFT = 0.01  # the project's definition of steady state: two successive medians within 1 %
 SETTLE_WINDOW = 4  # warm-up blocks in each of the two medians; single blocks scatter by more than 1 % on a shared CPU
@@ -18,6 +19,9 @@ WARMUP_BLOCK_SHARE = 0.25  # of a timed block: eight warm-up blocks take two blo
 MIN_BLOCKS = 3  # below this a median says nothing about drift
 MAX_TIMED_SECONDS = 30.0  # a model of seconds per batch gets fewer than `blocks` blocks; the record has their number
 SHORTEST_SECONDS = 1e-9  # a clock's tick at best; keeps the rate of an unmeasurably short block finite
+MIN_SAMPLES = 30  # kept even when time is up: a p90 of fewer is the maximum or the one below
+MIN_SAMPLES_FOR_P99 = 1_000  # ten samples lie above it; with fewer it is close to the maximum
+MIN_WARMUP_ITERS = 3  # first calls allocate, choose kernels and fill caches
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ def measure_throughput(
     A block is as many steps as fill about block_seconds at the warm-up's rate, at least one; the number is chosen
     once. Each block starts from an empty queue and ends when its last step is done.
     """
-    warmup_iters, rate, settled = _warm_up(step, clock, block_seconds * WARMUP_BLOCK_SHARE, max_warmup_seconds)
+    warmup_iters, rate, settled = _settle(step, clock, block_seconds * WARMUP_BLOCK_SHARE, max_warmup_seconds)
     iterations = max(1, round(block_seconds * rate))
     rates: list[float] = []
     started, faults = clock.now(), page_faults()
@@ -62,7 +66,7 @@ def measure_throughput(
     return Throughput(tuple(rates), iterations, warmup_iters, settled, faults / (iterations * len(rates)))
 
 
-def _warm_up(
+def _settle(
     step: Callable[[], object], clock: Clock, block_seconds: float, max_seconds: float
 ) -> tuple[int, float, bool]:
     """Steps run, steps per second at the end, and whether that rate had settled."""
@@ -93,3 +97,76 @@ def _time_block(step: Callable[[], object], iterations: int, clock: Clock) -> fl
     for _ in range(iterations):
         step()
     return max(clock.now() - started, SHORTEST_SECONDS)
+
+
+@dataclass(frozen=True)
+class Latency:
+    """What one measurement of latency saw."""
+
+    latency_ms: tuple[float, ...]  # every sample, in order
+    warmup_iters: int  # run and thrown away
+    page_faults_per_step: float  # in the timed passes
+
+    @property
+    def p50_ms(self) -> float:
+        return percentile(self.latency_ms, 50)
+
+    @property
+    def p90_ms(self) -> float:
+        return percentile(self.latency_ms, 90)
+
+    @property
+    def p99_ms(self) -> float | None:
+        """None below MIN_SAMPLES_FOR_P99 samples."""
+        return percentile(self.latency_ms, 99) if len(self.latency_ms) >= MIN_SAMPLES_FOR_P99 else None
+
+
+def measure_latency(
+    step: Callable[[], object],
+    *,
+    clock: Clock,
+    iterations: int = 1_000,
+    max_seconds: float = 2.0,
+    warmup_seconds: float = 0.2,
+) -> Latency:
+    """Milliseconds of each call of `step`, one image per call, the device's queue empty before each.
+
+    Stops at `iterations` samples or after max_seconds, whichever is first, but not below MIN_SAMPLES (or `iterations`
+    if that is less).
+    """
+    warmup_iters = _warm_up(step, clock, warmup_seconds)
+    samples: list[float] = []
+    started = clock.now()
+    ended, faults = started, page_faults()
+    while len(samples) < iterations and (len(samples) < MIN_SAMPLES or ended - started < max_seconds):
+        clock.synchronise()
+        begun = clock.now()
+        step()
+        ended = clock.now()
+        samples.append((ended - begun) * 1e3)
+    faults = page_faults() - faults
+    return Latency(tuple(samples), warmup_iters, faults / len(samples))
+
+
+def _warm_up(step: Callable[[], object], clock: Clock, seconds: float) -> int:
+    """Steps run for at least `seconds` and MIN_WARMUP_ITERS."""
+    started = clock.now()
+    done = 0
+    while done < MIN_WARMUP_ITERS or clock.now() - started < seconds:
+        step()
+        done += 1
+    return done
+
+
+def percentile(samples: Sequence[float], percent: float) -> float:
+    """The value that `percent` of the samples lie below, linear between neighbours (numpy's default, Hyndman-Fan 7).
+
+    percent: in [0, 100]. Raises ValueError for no samples or a percent outside that range.
+    """
+    if not samples or not 0 <= percent <= 100:
+        raise ValueError(f"percentile {percent} of {len(samples)} samples does not exist")
+    ordered = sorted(samples)
+    position = (len(ordered) - 1) * percent / 100
+    lower = int(position)
+    upper = min(lower + 1, len(ordered) - 1)
+    return ordered[lower] + (position - lower) * (ordered[upper] - ordered[lower])
