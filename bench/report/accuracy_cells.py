@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Protocol
 
 from bench.analyse.differences import Difference
 from bench.analyse.intervals import NEAR_BEST_PP, UNSTABLE_PP, Interval, SeedGroup
+from bench.analyse.means import SetMean
 from bench.report.formats import bracketed, ends, first_few, fixed, listed, percent, plus_minus, signed
 from bench.report.table import DASH, Cell, Notes
 
@@ -33,7 +36,36 @@ def accuracy_cell(
         return Cell(seeds_words(group), group.median_pct, ids, mark=notes.number(UNSTABLE), more=seeds)
     if mark is None and not group.has_spread:
         mark = notes.number(ALONE)
-    return Cell(plus_minus(interval, 1), interval.estimate, ids, is_bold=is_bold, mark=mark, more=ends(interval))
+    return replace(interval_cell(interval, ids, 1, mark), is_bold=is_bold)
+
+
+class Told(Protocol):
+    """An accuracy with its interval and the records behind it."""
+
+    @property
+    def group(self) -> SeedGroup: ...
+    @property
+    def interval(self) -> Interval: ...
+    @property
+    def cell_ids(self) -> tuple[str, ...]: ...
+
+
+def score_cell(score: Told | None, notes: Notes, missing: str) -> Cell:
+    """An accuracy as above, or why there is none."""
+    if score is None:
+        return notes.missing(missing)
+    return accuracy_cell(score.group, score.interval, score.cell_ids, notes)
+
+
+def interval_cell(interval: Interval, ids: tuple[str, ...], decimals: int, mark: int | None = None) -> Cell:
+    """An estimate with its interval."""
+    return Cell(plus_minus(interval, decimals), interval.estimate, ids, mark=mark, more=ends(interval))
+
+
+def mean_cell(mean: SetMean, *, mark: int | None = None, is_bold: bool = False) -> Cell:
+    """A mean over data sets, with its interval where it has one."""
+    text = percent(mean.mean_pct) if mean.interval is None else plus_minus(mean.interval, 1)
+    return Cell(text, mean.mean_pct, mean.cell_ids, is_bold=is_bold, mark=mark, more=ends(mean.interval))
 
 
 def tried_cell(top1_pct: float | None, ids: tuple[str, ...], *, was_tried: bool, is_best: bool) -> Cell:

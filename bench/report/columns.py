@@ -100,8 +100,12 @@ def family_column(family: Callable[[R], str]) -> ColumnSpec[R]:
     return words("Family", lambda row: family_style(family(row)).name)
 
 
-def macs_column(macs: Callable[[R], float | None], scale: Scale) -> ColumnSpec[R]:
+def macs_column(
+    macs: Callable[[R], float | None], scale: Scale, records: Callable[[R], Records] = own_records
+) -> ColumnSpec[R]:
     """Multiply-adds of one image at the resolution of the row."""
-    return number(
-        f"MACs [{scale.unit}]", macs, lambda value: significant(value / scale.factor, 3), missing="not counted"
-    )
+
+    def shown(value: float) -> str:
+        return significant(value / scale.factor, 3)
+
+    return number(f"MACs [{scale.unit}]", macs, shown, missing="not counted", records=records)

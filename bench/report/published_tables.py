@@ -13,6 +13,7 @@ from bench.analyse.study import Count, Row, Study
 from bench.catalog.identity import identify_dataset
 from bench.catalog.papers import SotaRow, paper_sota
 from bench.markdown_text import escape
+from bench.report.accuracy_cells import interval_cell, mean_cell
 from bench.report.columns import Records, condition, each, family_column, no_records, number, words
 from bench.report.formats import (
     counted,
@@ -209,11 +210,15 @@ def shipped_table(study: Study, shipped: Study, shipped_records: Sequence[Record
         for name, score in row.scores.items()
         if (row.key.model, name) in theirs and _is_same_question(score, theirs[row.key.model, name])
     ]
+
+    def top1(score: Score) -> Cell:
+        return interval_cell(score.interval, score.cell_ids, 1)
+
     columns: list[ColumnSpec[tuple[Row, str, Score, Score]]] = [
         words("Model", lambda pair: pair[0].label, lambda pair: pair[0].key.model),
         words("Data set", lambda pair: pair[1], lambda pair: pair[1]),
-        ColumnSpec("Top-1 [%] (measured here)", lambda pair, _: _score_cell(pair[2])),
-        ColumnSpec("Top-1 [%] (shipped, another machine)", lambda pair, _: _score_cell(pair[3])),
+        ColumnSpec("Top-1 [%] (measured here)", lambda pair, _: top1(pair[2])),
+        ColumnSpec("Top-1 [%] (shipped, another machine)", lambda pair, _: top1(pair[3])),
     ]
     return make_table("shipped", pairs, columns)
 
@@ -221,11 +226,6 @@ def shipped_table(study: Study, shipped: Study, shipped_records: Sequence[Record
 def _is_same_question(ours: Score, theirs: Score) -> bool:
     """Whether two scores of one model and set differ in nothing but who ran them."""
     return (ours.kind, ours.train_images, ours.budget_gflop) == (theirs.kind, theirs.train_images, theirs.budget_gflop)
-
-
-def _score_cell(score: Score) -> Cell:
-    interval = score.interval
-    return Cell(plus_minus(interval, 1), interval.estimate, score.cell_ids, more=ends(interval))
 
 
 def table_two_table(protocols: Protocols) -> Table | None:
@@ -300,10 +300,7 @@ def public_scaling_table(protocols: Protocols) -> Table | None:
 
 
 def _mean_cell(mean: SetMean | None) -> Cell:
-    if mean is None:
-        return Cell(NOT_HERE)
-    text = percent(mean.mean_pct) if mean.interval is None else plus_minus(mean.interval, 1)
-    return Cell(text, mean.mean_pct, mean.cell_ids, more=ends(mean.interval))
+    return Cell(NOT_HERE) if mean is None else mean_cell(mean)
 
 
 def public_mean_words(public: PublicScaling) -> str:

@@ -11,7 +11,7 @@ from bench.analyse.scores import FAMILY_PAIRS, Place, RunKey, Score
 from bench.analyse.study import Study
 from bench.analyse.trials import SweptModel
 from bench.catalog.identity import family_rank, identify_dataset
-from bench.report.accuracy_cells import accuracy_cell, difference_cell, edge_words, tried_cell
+from bench.report.accuracy_cells import difference_cell, edge_words, score_cell, tried_cell
 from bench.report.columns import dataset_column, each, no_records, number, words
 from bench.report.formats import Scale, fixed, flop_scale, learning_rate, significant, whole
 from bench.report.table import Cell, ColumnSpec, Notes, Table, grouped, make_table
@@ -135,10 +135,7 @@ def _scores_table(
     order = {row.label: index for index, row in enumerate(study.rows)}
 
     def top1(line: tuple[str, str], place: object, notes: Notes) -> Cell:
-        score = curves[line].get(place)
-        if score is None:
-            return notes.missing(missing)
-        return accuracy_cell(score.group, score.interval, score.cell_ids, notes)
+        return score_cell(curves[line].get(place), notes, missing)
 
     columns: list[ColumnSpec[tuple[str, str]]] = [
         words("Model", lambda line: line[1]),

@@ -12,8 +12,9 @@ from bench.analyse.weights import Subject
 from bench.catalog.identity import identify_dataset
 from bench.catalog.image_tasks import VTAB_GROUPS, VTAB_TASKS, vtab_group, vtab_tasks
 from bench.markdown_text import escape
-from bench.report.finetune_tables import score_cell
-from bench.report.formats import bracketed, ends, fixed, percent, plus_minus
+from bench.report.accuracy_cells import mean_cell, score_cell
+from bench.report.finetune_tables import NOT_TUNED
+from bench.report.formats import bracketed, ends, fixed, percent
 from bench.report.table import Cell, Column, Notes, Table
 from bench.report.weights_tables import row_order
 
@@ -32,8 +33,8 @@ def vtab_table(protocols: Protocols) -> Table | None:
         tasks = [name for name in vtab.tasks if vtab_group(name) == group]
         for name in tasks:
             warning = _split_warning([s[name] for s in vtab.scores.values() if name in s])
-            mark = notes.number(escape(warning)) if warning else None
-            scores = [score_cell(vtab.scores[subject].get(name), notes) for subject in subjects]
+            mark = notes.mark(escape(warning))
+            scores = [score_cell(vtab.scores[subject].get(name), notes, NOT_TUNED) for subject in subjects]
             rows.append((Cell(_task_title(name), name, mark=mark), Cell(group), *scores))
         if tasks:
             whole = sum(vtab_group(name) == group for name in vtab_tasks())
@@ -96,8 +97,7 @@ def _split_warning(scores: list[FinetuneScore]) -> str:
 def _mean_cell(mean: SetMean | None, why: str, notes: Notes) -> Cell:
     if mean is None:
         return notes.missing(why)
-    text = percent(mean.mean_pct) if mean.interval is None else plus_minus(mean.interval, 1)
-    return Cell(text, mean.mean_pct, mean.cell_ids, is_bold=True, more=ends(mean.interval))
+    return mean_cell(mean, is_bold=True)
 
 
 def vtab_text(protocols: Protocols) -> str:

@@ -1,12 +1,13 @@
-"""Tables of public weights as they are: evaluated with their own head, and few-shot on frozen features."""
+"""Tables of weights as they are, evaluated and few-shot, and which checkpoints cannot be told from the best."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Protocol
 
 from bench.analyse.evaluated import Evaluation
 from bench.analyse.fewshots import FIXED, LEAVE_ONE_OUT, FewshotScore
+from bench.analyse.finetuned import FinetuneScore
 from bench.analyse.means import Scored
 from bench.analyse.protocols import Protocols
 from bench.analyse.strata import Stratum
@@ -14,21 +15,10 @@ from bench.analyse.weights import NOT_STATED, PUBLIC, UNKNOWN_PRETRAINING, Subje
 from bench.catalog.identity import identify_dataset
 from bench.catalog.image_tasks import is_five_set_mean, set_order
 from bench.markdown_text import escape
-from bench.report.accuracy_cells import accuracy_cell, unranked_words
-from bench.report.formats import (
-    Scale,
-    counted,
-    ends,
-    fixed,
-    listed,
-    mac_scale,
-    percent,
-    plus_minus,
-    signed,
-    significant,
-)
-from bench.report.style import family_style
-from bench.report.table import Cell, Column, Notes, Table
+from bench.report.accuracy_cells import accuracy_cell, interval_cell, unranked_words
+from bench.report.columns import condition, dataset_column, each, family_column, macs_column, no_records, number, words
+from bench.report.formats import counted, first_few, fixed, listed, mac_scale, percent, signed, whole
+from bench.report.table import Cell, ColumnSpec, Notes, Table, grouped, make_table
 
 USUAL_CAUSES = (
     "usual causes of such a difference: another crop, resolution or interpolation than the published figure's; class "
@@ -46,6 +36,8 @@ class Noted(Protocol):
     def notes(self) -> tuple[str, ...]: ...
 
 
+_BySetting = dict[tuple[int, str], FewshotScore]
+_Compared = tuple[str, Stratum]  # by which protocol
 _MOST_NAMED = 6  # rows named per note
 
 
@@ -54,125 +46,137 @@ def row_order(protocols: Protocols) -> dict[Subject, int]:
     return {subject: index for index, subject in enumerate(protocols.subjects)}
 
 
-def subject_columns() -> list[Column]:
-    """What every table of weights begins with."""
-    return [Column(name, is_number=False) for name in ("Model", "Family", "Weights", "Pre-training data")]
+class _OnASet(Protocol):
+    @property
+    def subject(self) -> Subject: ...
+    @property
+    def dataset(self) -> str: ...
 
 
-def subject_cells(subject: Subject, family: str, protocols: Protocols, notes: Notes) -> list[Cell]:
+def table_order(protocols: Protocols) -> Callable[[_OnASet], tuple[Any, ...]]:
+    """Sort key of rows: by data set, then as `row_order`."""
+    order = row_order(protocols)
+    return lambda one: (set_order(one.dataset), order[one.subject])
+
+
+def model_columns(protocols: Protocols, subject: Callable[[Any], Subject]) -> list[ColumnSpec[Any]]:
+    """Label and weights of a row."""
+    return [
+        words("Model", lambda row: protocols.labels[subject(row)], lambda row: subject(row).key.model),
+        words("Weights", lambda row: subject(row).weights_words),
+    ]
+
+
+def subject_columns(protocols: Protocols, result: Callable[[Any], Scored]) -> list[ColumnSpec[Any]]:
     """Label, family, weights and pre-training data of a row."""
-    pretraining = pretraining_of(subject)
-    if pretraining == UNKNOWN_PRETRAINING:
-        why = "neither the catalog nor timm's tag says it: the row is compared with no other"
-        seen = Cell("unknown", None, mark=notes.number(why))
-    elif pretraining == NOT_STATED:
-        why = '`pretraining = "..."` beside `weights` in the suite says it; rows without are compared with one another'
-        seen = Cell(pretraining, None, mark=notes.number(why))
-    elif subject.stated and subject.weights != PUBLIC:
-        seen = Cell(pretraining, mark=notes.number("in the words of the file's owner, which nothing here checks"))
-    else:
-        seen = Cell(pretraining)
-    label = protocols.labels[subject]
-    return [Cell(label, subject.key.model), Cell(family_style(family).name), Cell(subject.weights_words), seen]
+    columns: list[ColumnSpec[Any]] = model_columns(protocols, lambda row: result(row).subject)
+
+    def pretraining(row: Any) -> str:
+        known = pretraining_of(result(row).subject)
+        return "unknown" if known == UNKNOWN_PRETRAINING else known
+
+    def remark(row: Any) -> str | None:
+        subject = result(row).subject
+        known = pretraining_of(subject)
+        if known == UNKNOWN_PRETRAINING:
+            return "neither the catalog nor timm's tag says it: the row is compared with no other"
+        if known == NOT_STATED:
+            return (
+                '`pretraining = "..."` beside `weights` in the suite says it; rows without are compared with one '
+                "another"
+            )
+        is_stated = subject.stated and subject.weights != PUBLIC
+        return "in the words of the file's owner, which nothing here checks" if is_stated else None
+
+    columns.insert(1, family_column(lambda row: result(row).identity.family))
+    return [*columns, words("Pre-training data", pretraining, note=remark)]
 
 
-def macs_cell(score: Scored, scale: Scale, notes: Notes) -> Cell:
-    """Multiply-adds of one image at the resolution of the row."""
-    if score.macs is None:
-        return notes.missing("not counted")
-    return Cell(significant(score.macs / scale.factor, 3), score.macs, score.cell_ids)
+def top_columns(result: Callable[[Any], Evaluation | FinetuneScore]) -> list[ColumnSpec[Any]]:
+    """Top-5 and the mean over classes, with two decimals as published ones have."""
 
+    def column(heading: str, value: Callable[[Any], float | None], missing: str) -> ColumnSpec[Any]:
+        return number(heading, value, lambda pct: fixed(pct, 2), missing=missing)
 
-def percent_cell(value: float | None, ids: tuple[str, ...], notes: Notes, why: str) -> Cell:
-    """A percentage with two decimals, as published ones have, or why there is none."""
-    return notes.missing(why) if value is None else Cell(fixed(value, 2), value, ids)
+    return [
+        column("Top-5 [%]", lambda row: result(row).top5_pct, "fewer than five classes"),
+        column("Mean per class [%]", lambda row: result(row).mean_per_class_pct, "not recorded"),
+    ]
 
 
 def evaluate_table(protocols: Protocols) -> Table | None:
     """Every evaluated checkpoint by data set: measured beside published, with the self-check."""
-    if not protocols.evaluated:
-        return None
-    notes, order = Notes(), row_order(protocols)
     scale = mac_scale(one.macs or 0.0 for one in protocols.evaluated)
-    heads = [
-        *subject_columns(),
-        Column("Data set", is_number=False),
-        Column("Res. [px]"),
-        Column(f"MACs [{scale.unit}]"),
-        Column("Top-1 [%] (measured here)"),
-        Column("Top-5 [%]"),
-        Column("Mean per class [%]"),
-        Column("ReaL [%]"),
-        Column("Top-1 [%] (published)"),
-        Column("Difference [points]"),
-        Column("Self-check", is_number=False),
-    ]
-    rows = sorted(protocols.evaluated, key=lambda one: (set_order(one.dataset), order[one.subject]))
-    cells = tuple(tuple(_evaluation_cells(one, protocols, scale, notes)) for one in rows)
-    return Table("evaluate", tuple(heads), cells, tuple(notes.texts))
 
-
-def _evaluation_cells(one: Evaluation, protocols: Protocols, scale: Scale, notes: Notes) -> list[Cell]:
-    ids, px = one.cell_ids, one.subject.key.resolution_px
-    cells = subject_cells(one.subject, one.identity.family, protocols, notes)
-    cells += [Cell(identify_dataset(one.dataset).title, one.dataset), Cell(str(px), px), macs_cell(one, scale, notes)]
-    cells += [
-        Cell(plus_minus(one.top1, 2), one.top1.estimate, ids, more=ends(one.top1)),
-        percent_cell(one.top5_pct, ids, notes, "fewer than five classes"),
-        percent_cell(one.mean_per_class_pct, ids, notes, "not recorded"),
-    ]
-    if one.real is None:
-        cells.append(notes.missing("ReaL labels are of ImageNet's validation images alone"))
-    else:
+    def real(one: Evaluation, notes: Notes) -> Cell:
+        if one.real is None:
+            return notes.missing("ReaL labels are of ImageNet's validation images alone")
         over = notes.number(f"over {counted(one.real.n, 'image')} that have ReaL labels")
-        cells.append(Cell(plus_minus(one.real, 2), one.real.estimate, ids, mark=over, more=ends(one.real)))
-    return [*cells, *_published_cells(one, notes)]
+        return interval_cell(one.real, one.cell_ids, 2, over)
+
+    def unknown(one: Evaluation) -> str:
+        return escape(one.self_check_note) or "nothing published is known of these weights on this set"
+
+    def difference(one: Evaluation) -> str | None:
+        return escape(one.self_check_note.partition("Usual causes:")[0]) if one.self_check == "differs" else None
+
+    columns: list[ColumnSpec[Evaluation]] = [
+        *subject_columns(protocols, lambda one: one),
+        dataset_column(lambda one: one.dataset),
+        condition("Res. [px]", lambda one: one.subject.key.resolution_px),
+        macs_column(lambda one: one.macs, scale),
+        ColumnSpec("Top-1 [%] (measured here)", lambda one, _: interval_cell(one.top1, one.cell_ids, 2)),
+        *top_columns(lambda one: one),
+        ColumnSpec("ReaL [%]", real),
+        number("Top-1 [%] (published)", lambda one: one.published_pct, lambda pct: fixed(pct, 2), missing=unknown,
+               records=no_records, note=lambda one: escape(one.published_source),
+               source=lambda one: one.published_source),
+        number("Difference [points]", lambda one: one.delta_pp, lambda points: signed(points, 2), missing=unknown,
+               note=difference),
+        ColumnSpec("Self-check", _self_check_cell, is_number=False),
+    ]  # fmt: skip
+    return make_table("evaluate", sorted(protocols.evaluated, key=table_order(protocols)), columns)
 
 
-def _published_cells(one: Evaluation, notes: Notes) -> list[Cell]:
-    """The published figure, the difference, and the self-check with the usual causes where it differs."""
-    unknown = escape(one.self_check_note) or "nothing published is known of these weights on this set"
-    what, has_causes, causes = one.self_check_note.partition("Usual causes:")
-    if one.published_pct is None:
-        cells = [notes.missing(unknown)]
-    else:
-        source = notes.number(escape(one.published_source)) if one.published_source else None
-        shown = fixed(one.published_pct, 2)
-        cells = [Cell(shown, one.published_pct, mark=source, source=one.published_source)]
-    if one.delta_pp is None:
-        cells.append(notes.missing(unknown))
-    else:
-        mark = notes.number(escape(what)) if what and one.self_check == "differs" else None
-        cells.append(Cell(signed(one.delta_pp, 2), one.delta_pp, one.cell_ids, mark=mark))
-    differs = None
-    if one.self_check == "differs":
-        differs = notes.number(f"usual causes: {escape(causes)}" if has_causes else USUAL_CAUSES)
-    return [*cells, Cell(one.self_check, one.self_check, one.cell_ids, is_bold=differs is not None, mark=differs)]
+def _self_check_cell(one: Evaluation, notes: Notes) -> Cell:
+    """The self-check, with the usual causes where it differs."""
+    _, has_causes, causes = one.self_check_note.partition("Usual causes:")
+    differs = one.self_check == "differs"
+    mark = notes.number(f"usual causes: {escape(causes)}" if has_causes else USUAL_CAUSES) if differs else None
+    return Cell(one.self_check, one.self_check, one.cell_ids, is_bold=differs, mark=mark)
 
 
 def fewshot_table(protocols: Protocols) -> Table | None:
     """Mean over draws by shots and rule for lambda, one row per model and data set."""
-    if not protocols.fewshot:
-        return None
-    notes, order = Notes(), row_order(protocols)
-    by_row: dict[tuple[Subject, str], dict[tuple[int, str], FewshotScore]] = {}
-    for score in protocols.fewshot:
-        by_row.setdefault((score.subject, score.dataset), {})[score.shots, score.rule] = score
+    order = table_order(protocols)
     settings = sorted({(score.shots, score.rule) for score in protocols.fewshot}, key=lambda s: (s[0], s[1] != FIXED))
-    heads = [*subject_columns(), Column("Data set", is_number=False), Column("Res. [px]")]
-    heads += [Column("Layer", is_number=False), Column("Width"), Column("Overlap", is_number=False)]
-    heads += [Column(f"{shots}-shot, {rule_words(rule)}: top-1 [%]") for shots, rule in settings]
-    rows = []
-    for (subject, dataset), found in sorted(
-        by_row.items(), key=lambda item: (set_order(item[0][1]), order[item[0][0]])
-    ):
-        first = next(iter(found.values()))
-        cells = subject_cells(subject, first.identity.family, protocols, notes)
-        cells += [Cell(identify_dataset(dataset).title, dataset), Cell(str(subject.key.resolution_px))]
-        cells += [Cell(first.layer or "not recorded"), _width_cell(first), _overlap_cell(first, notes)]
-        cells += [_shots_cell(found.get(setting), setting, notes) for setting in settings]
-        rows.append(tuple(cells))
-    return Table("fewshot", tuple(heads), tuple(rows), tuple(notes.texts))
+    rows = grouped(protocols.fewshot, lambda one: (one.subject, one.dataset), lambda one: (one.shots, one.rule))
+
+    def first(row: _BySetting) -> FewshotScore:
+        return next(iter(row.values()))
+
+    def ids(row: _BySetting) -> tuple[str, ...]:
+        return first(row).cell_ids
+
+    def overlap(row: _BySetting) -> str | None:
+        why = first(row).overlap_note or "the weights have seen images or classes of this set"
+        return escape(why) if first(row).overlap else None
+
+    def width(row: _BySetting, _: Notes) -> Cell:
+        found = first(row).feature_width
+        return Cell("–" if found is None else str(found), found, ids(row))
+
+    columns: list[ColumnSpec[_BySetting]] = [
+        *subject_columns(protocols, first),
+        dataset_column(lambda row: first(row).dataset),
+        ColumnSpec("Res. [px]", lambda row, _: Cell(str(first(row).subject.key.resolution_px))),
+        words("Layer", lambda row: first(row).layer or "not recorded"),
+        ColumnSpec("Width", width),
+        words("Overlap", lambda row: "yes" if first(row).overlap else "no", lambda row: bool(first(row).overlap),
+              records=ids, note=overlap),
+        *each(settings, lambda setting: f"{setting[0]}-shot, {rule_words(setting[1])}: top-1 [%]", _shots_cell),
+    ]  # fmt: skip
+    return make_table("fewshot", sorted(rows.values(), key=lambda row: order(first(row))), columns)
 
 
 def rule_words(rule: str) -> str:
@@ -180,23 +184,13 @@ def rule_words(rule: str) -> str:
     return {"fixed": "fixed λ", "loo": "λ by leave-one-out"}.get(rule, rule)
 
 
-def _width_cell(score: FewshotScore) -> Cell:
-    return Cell("–" if score.feature_width is None else str(score.feature_width), score.feature_width, score.cell_ids)
-
-
-def _overlap_cell(score: FewshotScore, notes: Notes) -> Cell:
-    if not score.overlap:
-        return Cell("no", False, score.cell_ids)
-    why = score.overlap_note or "the weights have seen images or classes of this set"
-    return Cell("yes", True, score.cell_ids, mark=notes.number(escape(why)))
-
-
-def _shots_cell(score: FewshotScore | None, setting: tuple[int, str], notes: Notes) -> Cell:
+def _shots_cell(row: _BySetting, setting: tuple[int, str], notes: Notes) -> Cell:
+    score = row.get(setting)
     if score is None and setting == (1, LEAVE_ONE_OUT):
         return notes.missing("without the one image of a class nothing is left of it")
     if score is None:
         return notes.missing("not measured with so many images a class")
-    mark = notes.number(score.short) if score.short else None
+    mark = notes.mark(score.short)
     return accuracy_cell(score.group, score.interval, score.cell_ids, notes, mark=mark)
 
 
@@ -224,39 +218,44 @@ def record_notes(scores: Iterable[Noted], labels: Sequence[str]) -> list[str]:
             found.setdefault(note, []).append(f"{label} on {identify_dataset(score.dataset).title}")
     lines = []
     for note, names in found.items():
-        own = list(dict.fromkeys(names))
-        more = [f"{len(own) - _MOST_NAMED} more"] if len(own) > _MOST_NAMED else []
-        lines.append(f"{escape(note)} ({escape(listed([*own[:_MOST_NAMED], *more]))})")
+        lines.append(f"{escape(note)} ({escape(listed(first_few(dict.fromkeys(names), _MOST_NAMED)))})")
     return lines
 
 
 def strata_table(protocols: Protocols) -> Table | None:
-    """One row per protocol, set and pre-training data that has two checkpoints."""
+    """Which checkpoints cannot be told from the best: one row per protocol, set and pre-training data that has two."""
+
+    def unranked(row: _Compared) -> str | None:
+        names = listed(protocols.labels[subject] for subject in row[1].best.unranked)
+        return f"not ranked for {why_unranked(protocols, row[1])}: {names}" if names else None
+
+    def title(row: _Compared) -> str:
+        names = row[1].datasets
+        return mean_words(names) if len(names) > 1 else identify_dataset(names[0]).title
+
+    def ranked(entry: Callable[[Stratum, Subject], Cell]) -> Callable[[_Compared, Notes], Cell]:
+        def cell(row: _Compared, notes: Notes) -> Cell:
+            members = row[1].best.members
+            return entry(row[1], members[0]) if members else notes.missing("none is ranked")
+
+        return cell
+
+    def others(one: Stratum, _: Subject) -> Cell:
+        rest = one.best.members[1:]
+        names = listed(protocols.labels[subject] for subject in rest) or "none"
+        return Cell(names, " ".join(subject.key.model for subject in rest), one.all_ids)
+
+    def best_pct(one: Stratum, best: Subject) -> Cell:
+        return Cell(percent(one.means[best]), one.means[best], one.cell_ids[best])
+
+    columns: list[ColumnSpec[_Compared]] = [
+        words("Data set", title, lambda row: " ".join(row[1].datasets)),
+        words("Protocol", lambda row: row[0]),
+        words("Pre-training data", lambda row: row[1].pretraining),
+        number("Compared", lambda row: row[1].best.compared, whole, records=lambda row: row[1].all_ids, note=unranked),
+        ColumnSpec("Best", ranked(lambda _, best: Cell(protocols.labels[best], best.key.model)), is_number=False),
+        ColumnSpec("Best [%]", ranked(best_pct)),
+        ColumnSpec("Not separable from it", ranked(others), is_number=False),
+    ]
     found = [(protocol, one) for protocol, own in protocols.strata.items() for one in own if len(one.means) > 1]
-    if not found:
-        return None
-    notes = Notes()
-    heads = [Column(name, is_number=False) for name in ("Data set", "Protocol", "Pre-training data")]
-    heads += [Column("Compared"), Column("Best", is_number=False), Column("Best [%]")]
-    heads += [Column("Not separable from it", is_number=False)]
-    rows = tuple(_cells(protocol, one, protocols, notes) for protocol, one in found)
-    return Table("checkpoints_compared", tuple(heads), rows, tuple(notes.texts))
-
-
-def _cells(protocol: str, one: Stratum, protocols: Protocols, notes: Notes) -> tuple[Cell, ...]:
-    several = len(one.datasets) > 1
-    title = mean_words(one.datasets) if several else identify_dataset(one.datasets[0]).title
-    unranked = listed(protocols.labels[subject] for subject in one.best.unranked)
-    mark = notes.number(f"not ranked for {why_unranked(protocols, one)}: {unranked}") if unranked else None
-    cells = [Cell(title, " ".join(one.datasets)), Cell(protocol), Cell(one.pretraining)]
-    cells.append(Cell(fixed(one.best.compared, 0), one.best.compared, one.all_ids, mark=mark))
-    if not one.best.members:
-        return (*cells, *[notes.missing("none is ranked")] * 3)
-    best, *others = one.best.members
-    names = listed(protocols.labels[subject] for subject in others) or "none"
-    return (
-        *cells,
-        Cell(protocols.labels[best], best.key.model),
-        Cell(percent(one.means[best]), one.means[best], one.cell_ids[best]),
-        Cell(names, " ".join(subject.key.model for subject in others), one.all_ids),
-    )
+    return make_table("checkpoints_compared", found, columns)
