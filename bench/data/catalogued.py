@@ -19,8 +19,7 @@ import numpy as np
 from bench.catalog.image_tasks import ImageTask, find_image_task
 from bench.data import original_files, torchvision_sets
 from bench.data.collection import ImageCollection, LabelledImages, PartName
-from bench.data.hub import open_hub
-from bench.data.hub_files import is_fetched
+from bench.data.hub import is_fetched, open_hub
 from bench.data.imagenet import LazyParts, open_imagenet, open_imagenet21k
 from bench.data.local_files import (
     SUBSET_FILE,

@@ -1,27 +1,44 @@
-"""Data sets of the Hugging Face hub that are parquet files: fetched at a pinned revision, checked, read in place."""
+"""Data sets of the Hugging Face hub that are parquet files: fetched at a pinned revision, checked, read in place.
+
+Files go to huggingface_hub's own cache. What a revision consists of is remembered in ours, because the hub's client
+takes half a download for a whole one and compares no hashes. HF_ENDPOINT and HF_HUB_CACHE are read when a set is
+opened, not when the client is imported.
+"""
 
 from __future__ import annotations
 
+import functools
+import hashlib
+import json
+import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from bench.data.class_labels import few
 from bench.data.collection import ImageCollection, LabelledImages, PartName
-from bench.data.hub_files import StoredFile, files_of_revision, newest_revision
+from bench.data.fingerprints import file_stamp
 from bench.data.hub_splits import choose_splits
-from bench.data.parquet_images import (
+from bench.data.parquet import (
+    FileLabels,
+    LabelRule,
     check_columns,
+    file_labels,
     image_column,
     images_of,
     is_called_label,
     keys_of,
     label_column,
+    number_labels,
     parquet_file,
     values_of,
 )
-from bench.data.parquet_labels import FileLabels, LabelRule, file_labels, number_labels
-from bench.errors import DataError, RequestError
+from bench.errors import AbsentDataError, DataError, RequestError
+from bench.places import cache_root
+from bench.whole_files import write_whole
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _REPOSITORY = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
@@ -130,3 +147,189 @@ def _labels(name: str, file: StoredFile, local: str, schema: Any, label: str, ha
 
 def _of_column(what: str, column: str, others: Sequence[str]) -> list[str]:
     return [f"{what} are those of column {column!r}; {few(others)} could be meant too."] if others else []
+
+
+# --- files of a revision ---
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """A file of a revision. sha256: of a large file; a small one has the hash of its git blob instead."""
+
+    path: str
+    size: int
+    sha256: str | None
+    blob: str
+
+    def check(self, local: str) -> None:
+        """Raises DataError unless the local file is what the hub says. It is read for that once in a process."""
+        found, expected = self.hashes(local)
+        if found != expected:
+            raise DataError(
+                f"'{local}' is not the file '{self.path}' that the hub has: its hash is {found[:16]}..., the hub says "
+                f"{expected[:16]}.... Delete it and add --download to fetch it again."
+            )
+
+    def hashes(self, local: str) -> tuple[str, str]:
+        """The hash of a local file, and what it should be."""
+        found = _hash_of(local, self.size if self.sha256 is None else None, file_stamp(os.stat(local)))
+        return found, self.blob if self.sha256 is None else self.sha256
+
+
+def files_of_revision(name: str, repo_id: str, revision: str, download: bool) -> dict[StoredFile, str]:
+    """Every parquet file of a revision -> where it lies here. Fetched if `download`, and not here or not whole.
+
+    Raises AbsentDataError for files that are not here, DataError for a download that fails or is not what the hub says.
+    """
+    manifest = _manifest_file(repo_id, revision)
+    if not manifest.exists():
+        if not download:
+            raise AbsentDataError(
+                f"Data set {name!r}: hf:{repo_id}@{revision} is not on this machine. Add --download to fetch it."
+            )
+        _fetch(name, repo_id, revision, manifest)
+    return _local_paths(name, repo_id, revision, manifest, download)
+
+
+def is_fetched(repo_id: str, revision: str) -> bool:
+    """Whether this revision has been fetched to its end."""
+    return bool(revision) and _manifest_file(repo_id, revision).exists()
+
+
+def _manifest_file(repo_id: str, revision: str) -> Path:
+    return cache_root() / "hub" / f"{repo_id.replace('/', '--')}@{revision}.json"
+
+
+def _endpoint() -> str | None:
+    return os.environ.get("HF_ENDPOINT") or None
+
+
+def _cache() -> str | None:
+    return os.environ.get("HF_HUB_CACHE") or None
+
+
+def newest_revision(name: str, repo_id: str, download: bool) -> str:
+    """The commit that the hub calls main, or without asking it, the one fetched last."""
+    if download:
+        from huggingface_hub import HfApi
+
+        with _explained(name, repo_id):
+            found = HfApi(endpoint=_endpoint()).dataset_info(repo_id)
+        return str(found.sha)
+    fetched = sorted(
+        (cache_root() / "hub").glob(f"{repo_id.replace('/', '--')}@*.json"), key=lambda file: file.stat().st_mtime
+    )
+    if not fetched:
+        raise AbsentDataError(f"Data set {name!r}: hf:{repo_id} is not on this machine. Add --download to fetch it.")
+    return fetched[-1].stem.rpartition("@")[2]
+
+
+def _fetch(name: str, repo_id: str, revision: str, manifest: Path) -> None:
+    """Fetches every parquet file of the revision, checks sizes and hashes, and then writes down what there is."""
+    from huggingface_hub import HfApi, hf_hub_download
+    from huggingface_hub.hf_api import RepoFile
+
+    with _explained(name, repo_id, revision):
+        tree = HfApi(endpoint=_endpoint()).list_repo_tree(
+            repo_id, repo_type="dataset", revision=revision, recursive=True
+        )
+        files = [
+            StoredFile(entry.path, entry.size, entry.lfs.sha256 if entry.lfs else None, entry.blob_id)
+            for entry in tree
+            if isinstance(entry, RepoFile) and entry.path.endswith(".parquet")
+        ]
+    if not files:
+        raise DataError(
+            f"Data set {name!r}: hf:{repo_id}@{revision} has no parquet files. Fetch it by hand and give its folder: "
+            f"--data {name}=PATH."
+        )
+    for file in files:
+        with _explained(name, repo_id, revision):
+            local = Path(
+                hf_hub_download(
+                    repo_id,
+                    file.path,
+                    repo_type="dataset",
+                    revision=revision,
+                    endpoint=_endpoint(),
+                    cache_dir=_cache(),
+                )
+            )
+        digest, expected = file.hashes(str(local))
+        if digest != expected:
+            local.resolve().unlink(missing_ok=True)  # the cache's blob, which a second try would take for good
+            local.unlink(missing_ok=True)
+            raise DataError(
+                f"Data set {name!r}: '{file.path}' of hf:{repo_id} came with the hash {digest[:16]}..., the hub says "
+                f"{expected[:16]}.... It was removed; try again."
+            )
+    write_whole(manifest, json.dumps([file.__dict__ for file in files], indent=1), durable=False)
+
+
+def _local_paths(name: str, repo_id: str, revision: str, manifest: Path, download: bool) -> dict[StoredFile, str]:
+    """File of the revision -> where it lies here. One gone from the hub's cache is fetched again if `download`."""
+    from huggingface_hub import try_to_load_from_cache
+
+    def found() -> tuple[dict[StoredFile, str], list[str]]:
+        here, gone = {}, []
+        for file in _listed(name, manifest):
+            local = try_to_load_from_cache(
+                repo_id, file.path, cache_dir=_cache(), revision=revision, repo_type="dataset"
+            )
+            if isinstance(local, str) and os.path.isfile(local) and os.path.getsize(local) == file.size:
+                here[file] = local
+            else:
+                gone.append(file.path)
+        return here, gone
+
+    here, gone = found()
+    if gone and download:
+        _fetch(name, repo_id, revision, manifest)
+        here, gone = found()
+    if gone:
+        raise AbsentDataError(
+            f"Data set {name!r}: {few(gone)} of hf:{repo_id}@{revision} is gone from the cache or not whole. Add "
+            "--download to fetch it."
+        )
+    return here
+
+
+def _listed(name: str, manifest: Path) -> list[StoredFile]:
+    try:
+        return [StoredFile(**fields) for fields in json.loads(manifest.read_text(encoding="utf-8"))]
+    except (ValueError, TypeError) as error:
+        raise DataError(
+            f"Data set {name!r}: the list of its files '{manifest}' is damaged: {error}. Delete it and add --download."
+        ) from None
+
+
+@functools.lru_cache(maxsize=4096)
+def _hash_of(local: str, blob_bytes: int | None, stamp: str) -> str:
+    """SHA-256, or of a git blob of so many bytes git's own SHA-1."""
+    del stamp  # another one is another file
+    digest = hashlib.sha256() if blob_bytes is None else hashlib.sha1(b"blob %d\0" % blob_bytes, usedforsecurity=False)
+    with open(local, "rb") as content:
+        while piece := content.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+@contextmanager
+def _explained(name: str, repo_id: str, revision: str = "main") -> Iterator[None]:
+    """Turns what the hub's client raises into a DataError of one line."""
+    from huggingface_hub import errors
+
+    # the base error of the HTTP library, which is another one in other versions of the client
+    transport: type[Exception] = errors.HfHubHTTPError.__bases__[0]
+    what = f"Data set {name!r}: hf:{repo_id}@{revision}"
+    try:
+        yield
+    except errors.RepositoryNotFoundError:
+        raise DataError(f"{what} cannot be fetched: there is no such data set, or it is not public.") from None
+    except errors.RevisionNotFoundError:
+        raise DataError(f"{what} cannot be fetched: the data set has no such revision.") from None
+    except errors.OfflineModeIsEnabled:
+        raise DataError(f"{what} cannot be fetched: HF_HUB_OFFLINE is set.") from None
+    except (OSError, ValueError, transport) as error:
+        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        raise DataError(f"{what} cannot be fetched: {type(error).__name__}: {reason[:200]}. Try again.") from None
