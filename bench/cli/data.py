@@ -14,7 +14,7 @@ from bench.machine import usable_cores
 
 if TYPE_CHECKING:
     from bench.data.collection import ImageCollection
-    from bench.data.preflight import Duplicates, Preflight
+    from bench.data.findings import Duplicates, Preflight
 
 EXIT_UNUSABLE = 1
 _SHOWN = 10  # examples of a finding on the terminal; --json has more
@@ -66,7 +66,7 @@ def check(
 
 def describe(name: str, found: Preflight) -> Iterator[str]:
     """The findings as lines for a terminal: what there is, what is wrong, and whether it can be used."""
-    from bench.data.preflight import MOST_BAD_SHARE, TINY_CLASS
+    from bench.data.findings import MOST_BAD_SHARE, TINY_CLASS
 
     parts = ", ".join(f"{part} {images:,}" for part, images in found.parts.items())
     yield f"{name}: {found.images:,} images ({parts}), {found.class_names:,} classes"

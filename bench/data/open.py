@@ -27,8 +27,9 @@ from bench.data.collection import (
 )
 from bench.data.decode import DECODER
 from bench.data.embedded import load_dataset
+from bench.data.findings import Preflight
 from bench.data.fingerprints import check_published, fingerprint_of_collection
-from bench.data.preflight import Preflight, check_images, without_bad
+from bench.data.preflight import check_images, without_bad
 from bench.data.splits import with_all_parts
 from bench.data.user import open_user
 from bench.errors import DataError, UnknownNameError

@@ -1,6 +1,6 @@
-"""What a look at every image of a data set finds before anything is trained or scored on it.
+"""A look at every image of a data set before anything is trained or scored on it: what `bench.data.findings` lists.
 
-Broken, odd, doubled and missing images. The looking itself, in processes, is in bench.data.looking.
+The looking itself, in processes, is in bench.data.looking.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -18,14 +18,12 @@ from numpy.typing import NDArray
 from bench.data.collection import PART_NAMES, ImageCollection, LabelledImages, PartName
 from bench.data.decode import FORMATS
 from bench.data.duplicates import Twins, exact_twins, near_twins, repeated
+from bench.data.findings import LISTED, MOST_BAD_SHARE, TINY_CLASS, BadImage, Duplicates, Listed, Preflight
 from bench.data.looking import NO_FORMAT, Looked, look_at_all
 from bench.data.splits import split_parts, was_split_here
 from bench.errors import DataError
 
-MOST_BAD_SHARE = 0.01  # more, and what is left may no longer be the data set that its name says
 MOST_REPEATED_SHARE = 0.1  # of a part; more are no accident of collecting
-TINY_CLASS = 5  # images; with fewer, a class's accuracy moves by more than 20 points with one image
-LISTED = 50  # examples kept of each finding that may be long; its count is always whole
 NAMED = 5  # bad files named in an error or a note
 _SUFFIXES = {
     ".jpg": "JPEG", ".jpeg": "JPEG", ".jpe": "JPEG", ".jfif": "JPEG", ".png": "PNG", ".apng": "PNG", ".webp": "WEBP",
@@ -33,104 +31,6 @@ _SUFFIXES = {
     ".pbm": "PPM", ".pnm": "PPM",
 }  # fmt: skip
 _QUANTILES = {"min": 0.0, "p05": 0.05, "p50": 0.5, "p95": 0.95, "max": 1.0}
-
-
-@dataclass(frozen=True)
-class BadImage:
-    """An image that cannot be decoded, and why."""
-
-    key: str
-    part: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class Listed:
-    """A finding that may be long: how many images, and the first of them."""
-
-    count: int
-    keys: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Duplicates:
-    """Groups of images that are the same picture.
-
-    Parts are those that are trained and scored on: what the source lacks counts as split off. count: groups. images: in
-    all of them. across_parts: groups that reach over two parts or more. labels_differ: groups whose images do not all
-    have the same label. twins_in_other_parts: part -> its images that another part has too.
-    groups: the first LISTED, those across parts first, as {keys, across_parts, labels_differ}, each with at most LISTED
-    keys.
-    complete: False where too many pictures look alike to compare all pairs; the counts are then lower bounds.
-    """
-
-    count: int
-    images: int
-    across_parts: int
-    labels_differ: int
-    twins_in_other_parts: Mapping[str, int]
-    groups: tuple[Mapping[str, Any], ...]
-    complete: bool = True
-
-
-@dataclass(frozen=True)
-class Preflight:
-    """What was found. Everything is counted over the images that can be decoded, but `images`, `bad` and `parts`.
-
-    images: all. parts: part -> images, as the source has them. missing_parts: those of train, validation and test that
-    it lacks; split_made_here: whether they are split off here, or were. bad_share: in [0, 1]. converted: conversion ->
-    images (bench.data.decode.CONVERSIONS). formats: content format -> images. tiny_classes: {class_name, part, images}
-    with 1 to TINY_CLASS - 1 images. classes_missing: part -> class names without an image in it. width_px, height_px:
-    quantiles after turning upright. img_per_s: decoding alone, from when all processes are ready; seconds: all.
-    """
-
-    images: int
-    parts: Mapping[str, int]
-    missing_parts: tuple[str, ...]
-    split_made_here: bool
-    class_names: int
-    bad: tuple[BadImage, ...]
-    bad_share: float
-    converted: Mapping[str, int]
-    formats: Mapping[str, int]
-    wrong_extension: Listed
-    tiny_classes: tuple[Mapping[str, Any], ...]
-    classes_missing: Mapping[str, Sequence[str]]
-    exact_duplicates: Duplicates
-    near_duplicates: Duplicates
-    width_px: Mapping[str, float]
-    height_px: Mapping[str, float]
-    processes: int
-    seconds: float
-    img_per_s: float
-    notes: tuple[str, ...] = field(default=())
-
-    @property
-    def is_usable(self) -> bool:
-        """Whether at most MOST_BAD_SHARE of the images are bad."""
-        return self.bad_share <= MOST_BAD_SHARE
-
-    def as_values(self) -> dict[str, Any]:
-        """As one JSON object."""
-        values: dict[str, Any] = _plain(asdict(self))
-        return values
-
-    @classmethod
-    def from_values(cls, values: Mapping[str, Any]) -> Preflight:
-        """What `as_values` gave. Raises DataError for anything else."""
-        try:
-            found = {each.name: values[each.name] for each in fields(cls)}
-            found["bad"] = tuple(BadImage(**bad) for bad in found["bad"])
-            found["wrong_extension"] = Listed(
-                found["wrong_extension"]["count"], tuple(found["wrong_extension"]["keys"])
-            )
-            for name in ("exact_duplicates", "near_duplicates"):
-                found[name] = Duplicates(**{**found[name], "groups": tuple(found[name]["groups"])})
-            for name in ("missing_parts", "tiny_classes", "notes"):
-                found[name] = tuple(found[name])
-            return cls(**found)
-        except (KeyError, TypeError) as error:
-            raise DataError(f"Stored preflight values cannot be read: {error}. Check the data set again.") from None
 
 
 def check_images(
@@ -341,10 +241,3 @@ def _two_digits(number: float) -> str:
 
 def _one_line(text: str) -> str:
     return " ".join(text.split())
-
-
-def _plain(value: Any) -> Any:
-    """With lists for tuples, as JSON gives back."""
-    if isinstance(value, dict):
-        return {key: _plain(held) for key, held in value.items()}
-    return [_plain(held) for held in value] if isinstance(value, list | tuple) else value

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Mapping
 
 from bench.analyse.protocols import Protocols
 from bench.catalog.identity import identify_dataset
+from bench.data.findings import Duplicates
 from bench.markdown_text import bullets, escape
 from bench.report.document import Section
 from bench.report.formats import bare_rate, counted, fixed, listed, significant
 from bench.report.table import Cell, Column, Table
-from bench.store.preflights import Checked, Duplicates
+from bench.store.preflights import Checked
 
 _QUANTILES = {"min": "least", "p05": "5 %", "p50": "median", "p95": "95 %", "max": "most"}
 _MOST_NAMED = 20  # bad files, classes or groups of doubles named in the text
@@ -23,7 +24,10 @@ def preflight_warnings(protocols: Protocols) -> list[str]:
         if one.crosses_parts:
             kinds = [
                 f"{counted(found.across_parts, 'group')} of {what}"
-                for what, found in (("exact duplicates", one.exact), ("near-duplicates", one.near))
+                for what, found in (
+                    ("exact duplicates", one.exact_duplicates),
+                    ("near-duplicates", one.near_duplicates),
+                )
                 if found.across_parts
             ]
             warnings.append(
@@ -35,7 +39,10 @@ def preflight_warnings(protocols: Protocols) -> list[str]:
 
 def _twins(one: Checked) -> str:
     """How many test images have a twin elsewhere, where the record says it."""
-    found = max(one.exact.twins_in_other_parts.get("test", 0), one.near.twins_in_other_parts.get("test", 0))
+    found = max(
+        one.exact_duplicates.twins_in_other_parts.get("test", 0),
+        one.near_duplicates.twins_in_other_parts.get("test", 0),
+    )
     if not found or not one.parts.get("test"):
         return ""
     share = significant(100 * found / one.parts["test"], 2)
@@ -52,9 +59,9 @@ def preflight_table(protocols: Protocols) -> Table | None:
     heads += [Column("Split made here", is_number=False), Column("Checked [img/s]")]
     rows = []
     for one in protocols.checked:
-        ids = one.cell_ids
+        ids = (one.cell_id,)
         parts = (one.parts.get(name) for name in ("train", "validation", "test"))
-        rate = Cell("–") if one.img_per_s is None else Cell(bare_rate(one.img_per_s), one.img_per_s, ids)
+        rate = Cell("–") if not one.img_per_s else Cell(bare_rate(one.img_per_s), one.img_per_s, ids)
         rows.append(
             (
                 Cell(identify_dataset(one.dataset).title, one.dataset),
@@ -63,10 +70,10 @@ def preflight_table(protocols: Protocols) -> Table | None:
                 _count(len(one.bad), ids),
                 Cell(fixed(100 * one.bad_share, 2), 100 * one.bad_share, ids),
                 _count(sum(one.converted.values()), ids),
-                _count(one.wrong_extensions, ids),
+                _count(one.wrong_extension.count, ids),
                 _count(len(one.tiny_classes), ids),
-                _count(one.exact.across_parts, ids),
-                _count(one.near.across_parts, ids),
+                _count(one.exact_duplicates.across_parts, ids),
+                _count(one.near_duplicates.across_parts, ids),
                 Cell("yes" if one.split_made_here else "no", one.split_made_here, ids),
                 rate,
             )
@@ -95,19 +102,24 @@ def _findings(one: Checked) -> list[str]:
     if one.converted:
         words = listed(f"{escape(name)} {fixed(count, 0)}" for name, count in sorted(one.converted.items()))
         items.append(f"Converted to upright RGB: {words}.")
-    if one.wrong_extensions:
-        named = _named((escape(key) for key in one.wrong_extension_keys), one.wrong_extensions)
-        items.append(f"Extension that does not say the content: {counted(one.wrong_extensions, 'file')} ({named}).")
+    if one.wrong_extension.count:
+        named = _named((escape(key) for key in one.wrong_extension.keys), one.wrong_extension.count)
+        items.append(
+            f"Extension that does not say the content: {counted(one.wrong_extension.count, 'file')} ({named})."
+        )
     if one.tiny_classes:
         words = _named(
-            (f"{escape(name)} ({escape(part)} {fixed(images, 0)})" for name, part, images in one.tiny_classes),
+            (
+                f"{escape(tiny['class_name'])} ({escape(tiny['part'])} {fixed(tiny['images'], 0)})"
+                for tiny in one.tiny_classes
+            ),
             len(one.tiny_classes),
         )
         items.append(f"Classes of very few images, whose accuracy says little: {words}.")
     for part, names in sorted(one.classes_missing.items()):
         items.append(f"Classes without an image in {escape(part)}: {_named((escape(n) for n in names), len(names))}.")
-    items.append(_duplicate_words("Exact duplicates", one.exact))
-    items.append(_duplicate_words("Near-duplicates", one.near))
+    items.append(_duplicate_words("Exact duplicates", one.exact_duplicates))
+    items.append(_duplicate_words("Near-duplicates", one.near_duplicates))
     if one.split_made_here:
         missing = f" ({escape(listed(one.missing_parts))} missing in the source)" if one.missing_parts else ""
         items.append(f"The parts that were missing are split off here, stratified and always the same way{missing}.")
@@ -142,10 +154,12 @@ def _duplicate_words(what: str, found: Duplicates) -> str:
     words = f"{what}: {counted(found.count, 'group')}, {fixed(found.across_parts, 0)} of them across parts"
     if found.labels_differ:
         words += f", {fixed(found.labels_differ, 0)} with more than one label"
-    if not found.is_complete:
+    if not found.complete:
         words += " (lower bounds: too many images look alike to compare all pairs)"
-    ordered = sorted(found.groups, key=lambda group: not group[1])
-    shown = (" = ".join(escape(key) for key in keys) + (" (across parts)" if cross else "") for keys, cross in ordered)
+    shown = (
+        " = ".join(escape(key) for key in group["keys"]) + (" (across parts)" if group.get("across_parts") else "")
+        for group in sorted(found.groups, key=lambda group: not group.get("across_parts"))
+    )
     named = _named(shown, found.count, separator="; ")
     return f"{words}: {named}." if named else f"{words}."
 

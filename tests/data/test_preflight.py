@@ -22,7 +22,8 @@ from typer.testing import CliRunner
 from bench.cli.data import data_app
 from bench.data.collection import ImageCollection, LabelledImages, PartName, RawImage
 from bench.data.duplicates import exact_twins, near_twins, perceptual_hashes, thumbnail
-from bench.data.preflight import Preflight, check_images, without_bad
+from bench.data.findings import Preflight
+from bench.data.preflight import check_images, without_bad
 from bench.data.splits import split_parts
 from bench.errors import DataError, RequestError
 

@@ -1,7 +1,8 @@
 from analyse.records import record
 
+from bench.data.findings import BadImage, Listed
 from bench.store.frame import preflight_frame
-from bench.store.preflights import BadImage, preflights
+from bench.store.preflights import preflights
 
 FOUND = {
     "images": 10,
@@ -34,10 +35,12 @@ def checked(dataset="birds", fingerprint="f", started_at="2026-01-01T00:00:00Z",
 def test_findings_are_read_as_they_were_stored():
     (one,) = preflights(preflight_frame([checked()]))
     assert (one.images, one.parts, one.bad) == (10, {"train": 8, "test": 2}, (BadImage("a.jpg", "train", "truncated"),))
-    assert (one.converted, one.wrong_extensions, one.wrong_extension_keys) == ({"grey": 3}, 60, ("b.png",))
-    assert (one.tiny_classes, one.classes_missing) == ((("auk", "test", 1),), {"test": ("wren",)})
-    assert (one.exact.count, one.exact.groups, one.exact.labels_differ) == (2, ((("a", "b"), True),), 1)
-    assert (one.near.is_complete, one.split_made_here, one.notes) == (False, True, ("one note",))
+    assert (one.converted, one.wrong_extension) == ({"grey": 3}, Listed(60, ("b.png",)))
+    assert one.tiny_classes == ({"class_name": "auk", "part": "test", "images": 1},)
+    assert one.classes_missing == {"test": ["wren"]}
+    assert (one.exact_duplicates.count, one.exact_duplicates.labels_differ) == (2, 1)
+    assert one.exact_duplicates.groups == ({"keys": ["a", "b"], "across_parts": True, "labels_differ": True},)
+    assert (one.near_duplicates.complete, one.split_made_here, one.notes) == (False, True, ("one note",))
 
 
 def test_duplicates_across_parts_are_what_crosses():
@@ -53,4 +56,5 @@ def test_the_newest_check_of_a_set_counts():
 
 def test_a_look_that_found_nothing_is_read_too():
     (one,) = preflights(preflight_frame([record({"task": "preflight", "dataset": "empty", "fingerprint": ""}, {})]))
-    assert (one.images, one.bad, one.exact.count, one.exact.is_complete, one.crosses_parts) == (0, (), 0, True, False)
+    exact = one.exact_duplicates
+    assert (one.images, one.bad, exact.count, exact.complete, one.crosses_parts) == (0, (), 0, True, False)
