@@ -126,16 +126,18 @@ def complexity(
     as_json: JsonOption = False,
 ) -> None:
     """Count parameters, MACs and activations with two counters, and say whether they agree."""
+    import timm
+
     from bench.catalog.models import select_models
     from bench.cli import EXIT_FAILED_CELLS
     from bench.errors import RequestError
     from bench.execute.runner import default_workers
     from bench.measure.build import check_takes_resolution, native_resolution
-    from bench.measure.certify import all_timm_models, certify_all
+    from bench.measure.complexity import certify_all
 
     if everything == bool(name):
         raise RequestError("Give model names, or --all.")
-    names = all_timm_models() if everything else select_models(name or [])
+    names = timm.list_models() if everything else select_models(name or [])  # without tags, which share a shape
     if not everything:
         for one in names:
             native = native_resolution(one)  # an unknown name stops here

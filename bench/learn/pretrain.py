@@ -33,9 +33,9 @@ from bench.learn.mixup import mixing_share
 from bench.learn.pipeline import TrainingBatches
 from bench.learn.train import steps_for_budget
 from bench.measure.accuracy import score
+from bench.measure.complexity import count_training_flops
 from bench.measure.devices import memory_limit_named
 from bench.measure.settings import tf32_allowed
-from bench.measure.training_flops import count_training_flops
 from bench.measure.weights import data_config
 from bench.process_group import Team
 from bench.suite.cell import PretrainCell, PretrainRecipe

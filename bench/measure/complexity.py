@@ -10,10 +10,12 @@ from __future__ import annotations
 import contextlib
 import copy
 import gc
-from collections.abc import Callable
+import multiprocessing
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import torch
 from timm.models import split_model_name_tag
@@ -23,34 +25,35 @@ from torch.utils._pytree import tree_leaves
 
 from bench.catalog.identity import ModelFamily
 from bench.catalog.models import find_model
-from bench.errors import CellFailedError
+from bench.errors import BenchError, CellFailedError, UserCodeError
 from bench.measure.build import (
     SHAPE_ERRORS,
     build_model,
     check_takes_resolution,
     family_of,
+    native_resolution,
     own_classes,
     require_own_code_runs,
     without_gradient,
 )
-from bench.measure.closed_form import closed_form_macs
+from bench.measure.certificate import Found, certify, closed_form_macs
 from bench.measure.counters import (
     Counts,
     TracedCounts,
     fvcore_problem,
     torch_counts,
     torch_problem,
+    torch_training_flops,
     trace_counts,
 )
 from bench.measure.meta_shapes import needs_numbers
 from bench.suite.model_source import is_user_model
-from bench.units import FLOPS_PER_MAC, GIGA
+from bench.units import FLOPS_PER_MAC, training_flops
 
 OTHER_IMAGES = ((0.0, 1.0), (0.0, 0.1), (0.9, 1.0))  # ranges of values: one like the first, a dark one, a bright one
-TOLERANCE = 0.001  # largest relative difference between the counters that is still called agreement
-
-BY_NUMBERS = "counted with numbers on the CPU, as the model's code asks for them"
-
+CHUNK = 8  # names handed to a process at a time: neighbours in a list often share an architecture
+TRAINED_IMAGES = 2  # BatchNorm takes no statistics of one value
+CountsOfOne = TypeVar("CountsOfOne", bound=Counts)
 _COUNT_ERRORS = (*SHAPE_ERRORS, TypeError, AttributeError, KeyError, ImportError)
 
 
@@ -120,6 +123,63 @@ def count_macs(model: nn.Module | str, resolution_px: int, num_classes: int | No
     return measure_complexity(model, resolution_px, num_classes).macs
 
 
+def certify_all(
+    names: Iterable[str], *, resolution_px: int | None = None, num_classes: int | None = None, processes: int = 1
+) -> Iterator[tuple[str, Complexity | str]]:
+    """(name, its count) for each name in the order given; a reason in place of a count that failed.
+
+    resolution_px: None is each model's own. processes: 1 counts here; more start fresh processes, each of which
+    imports torch and stays below 2 GB. Results come as they are ready, in order.
+    """
+    tasks = [(name, resolution_px, num_classes) for name in names]
+    if processes <= 1:
+        yield from map(_count_one, tasks)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, mp_context=context, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        yield from pool.map(_count_one, tasks, chunksize=CHUNK)
+
+
+def _count_one(task: tuple[str, int | None, int | None]) -> tuple[str, Complexity | str]:
+    name, resolution_px, num_classes = task
+    try:
+        return name, measure_complexity(name, resolution_px or native_resolution(name), num_classes)
+    except UserCodeError:
+        raise
+    except BenchError as error:
+        return name, str(error)
+
+
+class TrainingFlopRatios(NamedTuple):
+    """FLOPs that torch counts of a forward and a backward pass, over the three forward passes that definitions take.
+
+    The definition gives every product of the forward pass two in the backward pass, one for the weights' gradient and
+    one for the inputs'. A training step spares the second one where nothing before it learns: the gradient with
+    respect to the pixels. That is the first layer's share: a fifth of a percent in ViT-B/16, an eighth in a small
+    hybrid.
+    """
+
+    ratio: float  # that gradient included
+    step_ratio: float  # as a training step computes it
+
+
+@lru_cache(maxsize=64)
+def count_training_flops(model_name: str, resolution_px: int, num_classes: int | None) -> TrainingFlopRatios:
+    """The counts of one model. Nothing is computed: shapes run through the meta device.
+
+    Raises what building raises, and whatever the counter or the model raises on the meta device.
+    """
+    defined = training_flops(count_macs(model_name, resolution_px, num_classes), 1)
+
+    def ratio(with_pixels: bool) -> float:
+        model = build_model(model_name, num_classes=num_classes, resolution_px=resolution_px, device="meta").train()
+        size = (TRAINED_IMAGES, 3, resolution_px, resolution_px)
+        images = torch.empty(size, device="meta", requires_grad=with_pixels)
+        return torch_training_flops(model, images) / TRAINED_IMAGES / defined
+
+    return TrainingFlopRatios(ratio(with_pixels=True), ratio(with_pixels=False))
+
+
 @lru_cache(maxsize=4096)
 def _count_remembered(name: str, resolution_px: int, num_classes: int | None) -> Complexity:
     return _count_named(name, resolution_px, num_classes)
@@ -152,7 +212,7 @@ def _count(shapes: nn.Module, with_numbers: Callable[[], nn.Module], resolution_
     if best is None:
         raise CellFailedError(found.problem)
     closed = closed_form_macs(shapes)
-    certificate, note = _certify(found, closed)
+    certificate, note = certify(found, closed)
     traced = best if isinstance(best, TracedCounts) else None
     return Complexity(
         params=sum(p.numel() for p in shapes.parameters()),
@@ -172,42 +232,6 @@ def _count(shapes: nn.Module, with_numbers: Callable[[], nn.Module], resolution_
     )
 
 
-@dataclass(frozen=True)
-class _Found:
-    """What the two counters found.
-
-    problem: what kept one of them from it. with_numbers: whether numbers were needed. other_macs: of another image, if
-    it costs more or less.
-    """
-
-    traced: TracedCounts | None
-    by_torch: Counts | None
-    problem: str
-    with_numbers: bool = False
-    other_macs: int | None = None
-
-    @property
-    def agree(self) -> bool:
-        """Whether there are two counts, not further apart than TOLERANCE."""
-        if self.traced is None or self.by_torch is None:
-            return False
-        ours, theirs = self.traced.macs, self.by_torch.macs
-        return abs(ours - theirs) <= TOLERANCE * max(ours, theirs)
-
-    @property
-    def best(self) -> Counts | None:
-        """fvcore's count if both agree, else the larger: what a counter does not see is missing from its count."""
-        counts = [count for count in (self.traced, self.by_torch) if count is not None]
-        return counts[0] if self.agree else max(counts, key=lambda count: count.macs, default=None)
-
-    @property
-    def uncounted(self) -> dict[str, int]:
-        """Operators that nobody counted. What fvcore alone does not know held nothing, if both counts are the same."""
-        ours, theirs = ({} if count is None else count.uncounted for count in (self.traced, self.by_torch))
-        same = self.traced is not None and self.by_torch is not None and self.traced.macs == self.by_torch.macs
-        return theirs if same else {**ours, **theirs}
-
-
 def _image(
     model: nn.Module, resolution_px: int, device: str, seed: int = 0, low: float = 0.0, high: float = 1.0
 ) -> Tensor:
@@ -219,7 +243,7 @@ def _image(
     return torch.empty(size).uniform_(low, high, generator=torch.Generator().manual_seed(seed))
 
 
-def _passes_with_numbers(model: nn.Module, resolution_px: int) -> _Found:
+def _passes_with_numbers(model: nn.Module, resolution_px: int) -> Found:
     """Both counters on one image, and whether others cost the same."""
     with torch.random.fork_rng(devices=[]):
         found = _pass(model, _image(model, resolution_px, "cpu"))
@@ -229,72 +253,27 @@ def _passes_with_numbers(model: nn.Module, resolution_px: int) -> _Found:
     return replace(found, with_numbers=True, other_macs=next(iter(differing), None))
 
 
-def _pass(model: nn.Module, image: Tensor) -> _Found:
+def _pass(model: nn.Module, image: Tensor) -> Found:
     """Both counters on one image."""
     model = without_gradient(_uncompiled(model))
     by_torch, torch_note = _try_torch(model, image)
-    traced, fvcore_note = _try_fvcore(model, image)
-    return _Found(traced, by_torch, "; ".join(filter(None, (fvcore_note, torch_note))))
-
-
-def _try_fvcore(model: nn.Module, image: Tensor) -> tuple[TracedCounts | None, str]:
-    problem = fvcore_problem()
-    if problem is not None:
-        return None, f"fvcore is not usable here: {problem}"
-    try:
-        return trace_counts(model, image), ""
-    except _COUNT_ERRORS as error:
-        return None, f"fvcore failed: {_one_line(error)}"
-    finally:
-        gc.collect(0)  # traces hold reference cycles
+    traced, fvcore_note = _tried("fvcore", fvcore_problem(), lambda: trace_counts(model, image))
+    gc.collect(0)  # traces hold reference cycles
+    return Found(traced, by_torch, "; ".join(filter(None, (fvcore_note, torch_note))))
 
 
 def _try_torch(model: nn.Module, image: Tensor) -> tuple[Counts | None, str]:
-    problem = torch_problem()
+    return _tried("FlopCounterMode", torch_problem(), lambda: torch_counts(model, image))
+
+
+def _tried(counter: str, problem: str | None, count: Callable[[], CountsOfOne]) -> tuple[CountsOfOne | None, str]:
+    """What the counter found, or why it found nothing."""
     if problem is not None:
-        return None, f"FlopCounterMode is not usable here: {problem}"
+        return None, f"{counter} is not usable here: {problem}"
     try:
-        return torch_counts(model, image), ""
+        return count(), ""
     except _COUNT_ERRORS as error:
-        return None, f"FlopCounterMode failed: {_one_line(error)}"
-
-
-def _certify(found: _Found, closed: int | None) -> tuple[Literal["ok", "differs", "failed"], str]:
-    """Compare the counts that exist. With one counter alone nothing is certified, nor with a product left out."""
-    traced, by_torch = found.traced, found.by_torch
-    if by_torch is None:
-        return "failed", f"{found.problem}; the count is fvcore's alone"
-    notes = []
-    if found.other_macs is not None:
-        costs = f"{by_torch.macs / GIGA:.6g} and {found.other_macs / GIGA:.6g} G"
-        notes.append(f"the count depends on the image: {costs} for two of them")
-    if traced is None:
-        notes.append(f"{found.problem}; the count is FlopCounterMode's alone")
-    else:
-        notes += [] if found.agree else _differences(traced.macs_by_operator, by_torch.macs_by_operator)
-        if closed is not None and closed != traced.macs:
-            notes.append(f"closed form of a plain ViT: {closed / GIGA:.6g} G, counted {traced.macs / GIGA:.6g} G")
-    if by_torch.uncounted:
-        notes.append(f"uncounted: {', '.join(by_torch.uncounted)}")
-    elif found.uncounted:
-        notes.append(f"fvcore sees no product in: {', '.join(found.uncounted)}")
-    return ("differs", "; ".join(notes)) if notes else ("ok", BY_NUMBERS if found.with_numbers else "")
-
-
-def _differences(fvcore: dict[str, int], by_torch: dict[str, int]) -> list[str]:
-    """Which kind of operator the two counters disagree about."""
-    notes = []
-    for kind in ("convolution", "matrix product"):
-        ours = sum(n for op, n in fvcore.items() if _kind(op) == kind)
-        theirs = sum(n for op, n in by_torch.items() if _kind(op) == kind)
-        if ours != theirs:
-            operators = ", ".join(sorted({op for op in [*fvcore, *by_torch] if _kind(op) == kind}))
-            notes.append(f"{kind}: fvcore {ours / GIGA:.6g} G, FlopCounterMode {theirs / GIGA:.6g} G ({operators})")
-    return notes
-
-
-def _kind(operator: str) -> str:
-    return "convolution" if "conv" in operator else "matrix product"
+        return None, f"{counter} failed: {_one_line(error)}"
 
 
 def _shapes_only(model: nn.Module) -> nn.Module:

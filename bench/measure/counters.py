@@ -2,13 +2,17 @@
 
 Both run models on the meta device, where shapes are computed and numbers are not, or with numbers on the CPU. fvcore
 says "flops" and returns multiply-adds; FlopCounterMode returns FLOPs, twice as many. Neither word leaves this module.
+
+FlopCounterMode counts what it knows and says nothing of the rest: a custom operator, a Fourier transform or a solved
+system adds zero, and a product of sparse or quantised matrices as much as one of dense floats. So it is watched.
 """
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -19,13 +23,25 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, flex_attention, sdpa_kernel
 from torch.overrides import TorchFunctionMode
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils import _pytree
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
 from bench.measure.meta_shapes import ShapesOnly
-from bench.measure.operators import HANDLES, traced_without_product
-from bench.measure.uncounted import FORMULAS, LeavesTorch, OperatorsSeen
+from bench.measure.operators import (
+    HANDLES,
+    REAL_MACS_OF_A_COMPLEX,
+    holds_no_product,
+    matmul_macs,
+    traced_without_product,
+)
 from bench.units import FLOPS_PER_MAC
 
+Formula = Callable[..., int]
+
+aten = torch.ops.aten
+_KNOWN = frozenset({torch.float16, torch.bfloat16, torch.float32, torch.float64,
+                    torch.complex32, torch.complex64, torch.complex128})  # fmt: skip
 _FLEX_AS_WRITTEN = "_FLEX_ATTENTION_DISABLE_COMPILE_DEBUG"
 
 
@@ -98,6 +114,41 @@ def torch_counts(model: nn.Module, image: Tensor) -> Counts:
     return Counts(counted, dict(sorted(seen.uncounted.items())))
 
 
+def torch_training_flops(model: nn.Module, images: Tensor) -> int:
+    """FLOPs of a forward and a backward pass on the meta device, the gradient of images that ask for one included.
+
+    torch's own rule for the backward pass of a convolution forgets its groups (ours replaces it): it counts
+    EfficientNet-B0 at 14 times three forward passes.
+    """
+    counter = FlopCounterMode(display=False, custom_mapping={aten.convolution_backward: _convolution_backward})
+    with ShapesOnly(), counter:
+        model(images).sum().backward()
+    return counter.get_total_flops()
+
+
+def _convolution_backward(
+    grad_shape: Sequence[int],
+    input_shape: Sequence[int],
+    weight_shape: Sequence[int],
+    _bias: Any,
+    _stride: Any,
+    _padding: Any,
+    _dilation: Any,
+    transposed: bool,
+    _output_padding: Any,
+    _groups: int,
+    wanted: Sequence[bool],
+    **_: Any,
+) -> int:
+    """As many FLOPs as the forward pass for each of the two gradients that are wanted, the input's and the weights'.
+
+    A weight's shape holds the input channels of one group alone.
+    """
+    places = input_shape if transposed else grad_shape
+    forward = FLOPS_PER_MAC * math.prod(places) * math.prod(weight_shape[1:])
+    return forward * sum(map(bool, wanted[:2]))
+
+
 @contextmanager
 def _as_written() -> Iterator[None]:
     """Run a model by its operators as they are written, where torch would put a kernel of its own in their place."""
@@ -158,6 +209,12 @@ def _problem(count: Callable[[nn.Module, Tensor], int]) -> str | None:
     return None if macs == CANARY_MACS else f"counts {macs} multiply-adds in a model of {CANARY_MACS}"
 
 
+_CONVOLUTIONS = (F.conv1d, F.conv2d, F.conv3d)
+_ARGUMENTS = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
+_TRANSPOSED_CONVOLUTIONS = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)
+_TRANSPOSED_ARGUMENTS = ("input", "weight", "bias", "stride", "padding", "output_padding", "groups", "dilation")
+
+
 class _TracedConvolution(TorchFunctionMode):
     """Send convolutions to torch._convolution, which TorchScript can trace on the meta device.
 
@@ -167,79 +224,121 @@ class _TracedConvolution(TorchFunctionMode):
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        kwargs = kwargs or {}
-        if func in (F.conv1d, F.conv2d, F.conv3d):
-            return _convolve(*args, **kwargs)
-        if func in (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d):
-            return _convolve_transposed(*args, **kwargs)
-        return func(*args, **kwargs)
+        kwargs, transposed = kwargs or {}, func in _TRANSPOSED_CONVOLUTIONS
+        if not transposed and func not in _CONVOLUTIONS:
+            return func(*args, **kwargs)
+        named = dict(zip(_TRANSPOSED_ARGUMENTS if transposed else _ARGUMENTS, args, strict=False))
+        return _convolve(transposed, **named, **kwargs)
 
 
 def _convolve(
+    transposed: bool,
+    *,
     input: Tensor,
     weight: Tensor,
     bias: Tensor | None = None,
     stride: Any = 1,
     padding: Any = 0,
     dilation: Any = 1,
-    groups: int = 1,
-) -> Tensor:
-    """F.convNd with its own argument names."""
-    n = weight.ndim - 2
-    dilations = _per_axis(dilation, n)
-    if padding == "same":
-        input, padding = _pad_same(input, weight, dilations), 0
-    elif padding == "valid":
-        padding = 0
-    sizes = (_per_axis(stride, n), _per_axis(padding, n), dilations)
-    return _unbatched(input, n, lambda x: _raw_convolution(x, weight, bias, sizes, False, [0] * n, groups))
-
-
-def _convolve_transposed(
-    input: Tensor,
-    weight: Tensor,
-    bias: Tensor | None = None,
-    stride: Any = 1,
-    padding: Any = 0,
     output_padding: Any = 0,
     groups: int = 1,
-    dilation: Any = 1,
 ) -> Tensor:
-    """F.conv_transposeNd with its own argument names."""
-    n = weight.ndim - 2
-    sizes = (_per_axis(stride, n), _per_axis(padding, n), _per_axis(dilation, n))
-    extra = _per_axis(output_padding, n)
-    return _unbatched(input, n, lambda x: _raw_convolution(x, weight, bias, sizes, True, extra, groups))
+    """A convolution of a (B, C, ...) batch, or of a (C, ...) image as a batch of one."""
+    axes = weight.ndim - 2
 
+    def per_axis(value: Any) -> list[int]:
+        values = [value] if isinstance(value, int) else list(value)
+        return values * axes if len(values) == 1 else values
 
-def _raw_convolution(
-    input: Tensor,
-    weight: Tensor,
-    bias: Tensor | None,
-    sizes: tuple[list[int], list[int], list[int]],
-    transposed: bool,
-    output_padding: list[int],
-    groups: int,
-) -> Tensor:
+    if padding == "same":  # zeros that keep the image's size at stride 1, the odd one behind
+        totals = [d * (k - 1) for d, k in zip(per_axis(dilation), weight.shape[2:], strict=True)]
+        input = F.pad(input, [side for total in reversed(totals) for side in (total // 2, total - total // 2)])
+    sizes = (per_axis(stride), per_axis(0 if isinstance(padding, str) else padding), per_axis(dilation))
     flags = (False, False, False, False)  # benchmark, deterministic, cudnn_enabled, allow_tf32
-    return torch._convolution(input, weight, bias, *sizes, transposed, output_padding, groups, *flags)
+    batch = input if input.ndim == axes + 2 else input.unsqueeze(0)
+    output = torch._convolution(batch, weight, bias, *sizes, transposed, per_axis(output_padding), groups, *flags)
+    return output if batch is input else output.squeeze(0)
 
 
-def _unbatched(image: Tensor, axes: int, convolve: Callable[[Tensor], Tensor]) -> Tensor:
-    """Convolve a (C, ...) image as a batch of one, a (B, C, ...) batch as it is."""
-    return convolve(image) if image.ndim == axes + 2 else convolve(image.unsqueeze(0)).squeeze(0)
+def _matmul(first: int) -> Formula:
+    """Formula of a product whose operands are arguments first and first + 1."""
+
+    def flops(*args: Any, **_: Any) -> int:
+        left, right = args[first : first + 2]
+        return FLOPS_PER_MAC * matmul_macs(left.shape, right.shape)
+
+    return flops
 
 
-def _pad_same(image: Tensor, weight: Tensor, dilations: list[int]) -> Tensor:
-    """The zero padding that keeps the image's size at stride 1, the odd one behind."""
-    pads: list[int] = []
-    for kernel, dilation in zip(reversed(weight.shape[2:]), reversed(dilations), strict=True):
-        total = dilation * (kernel - 1)
-        pads += [total // 2, total - total // 2]
-    return F.pad(image, pads)
+def _of_complex_too(formula: Formula) -> Formula:
+    """The formula, with a complex multiply-add as the real ones that it consists of."""
+
+    def flops(*args: Any, **kwargs: Any) -> int:
+        is_complex = any(isinstance(value, Tensor) and value.is_complex() for value in args)
+        return formula(*args, **kwargs) * (REAL_MACS_OF_A_COMPLEX if is_complex else 1)
+
+    flops._get_raw = True  # type: ignore[attr-defined]  # so that FlopCounterMode hands over tensors, not shapes
+    return flops
 
 
-def _per_axis(value: Any, axes: int) -> list[int]:
-    if isinstance(value, int):
-        return [value] * axes
-    return list(value) * axes if len(value) == 1 else list(value)
+# torch's own formulas, and rows for products that it has none for.
+FORMULAS: Mapping[Any, Formula] = {
+    op: _of_complex_too(formula)
+    for op, formula in {
+        **{op: _matmul(0) for op in (aten.mv, aten.dot, aten.vdot, aten._int_mm)},
+        **{op: _matmul(1) for op in (aten.addmv, aten.addmv_, aten.addmm_, aten.baddbmm_, aten.addbmm, aten.addbmm_,
+                                     aten._addmm_activation)},
+        **flop_registry,
+    }.items()
+}  # fmt: skip
+
+
+class OperatorsSeen(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Note what goes uncounted by these formulas. To be entered before FlopCounterMode, which takes operators apart."""
+
+    supports_higher_order_operators = True
+
+    def __init__(self, formulas: Mapping[Any, Any]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._formulas = formulas
+        self.uncounted: Counter[str] = Counter()
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs, operator = kwargs or {}, getattr(func, "overloadpacket", func)  # flex_attention has no overloads
+        name, is_product = str(operator).replace(".", "::"), operator in self._formulas
+        kinds = {_kind(value) for value in _pytree.tree_leaves((args, kwargs)) if isinstance(value, Tensor)}
+        if strange := sorted(kind for kind in kinds if kind and (is_product or not kind.startswith("torch."))):
+            self.uncounted[f"{name} of {' and '.join(strange)}"] += 1
+        elif not is_product and (operator is func or not holds_no_product(func)):
+            self.uncounted[name] += 1
+        return func(*args, **kwargs)
+
+
+def _kind(tensor: Tensor) -> str:
+    """What a tensor is, if it is not a dense one of floats; a plain one of other numbers is its type, `torch.int8`."""
+    if tensor.is_quantized:
+        return "quantised tensors"
+    if tensor.is_nested:
+        return "nested tensors"
+    if tensor.layout is not torch.strided:
+        return f"{str(tensor.layout).removeprefix('torch.')} tensors"
+    if type(tensor).__torch_dispatch__ is not Tensor.__torch_dispatch__:
+        return f"{type(tensor).__name__} tensors"
+    return "" if tensor.dtype in _KNOWN else str(tensor.dtype)
+
+
+class LeavesTorch(TorchFunctionMode):
+    """Note where a model hands numbers to another library, of which no counter sees anything."""
+
+    def __init__(self, uncounted: Counter[str]) -> None:
+        super().__init__()
+        self._uncounted = uncounted
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if func in (Tensor.numpy, Tensor.__array__, Tensor.__dlpack__):
+            self._uncounted[f"Tensor.{func.__name__}"] += 1
+        return func(*args, **(kwargs or {}))

@@ -14,9 +14,8 @@ from bench.catalog.papers import JFT_IMAGES, paper_scaling, timm_published, trai
 from bench.errors import ResolutionError, UnknownNameError, UserCodeError
 from bench.measure import complexity, counters
 from bench.measure.build import build_model
-from bench.measure.certify import certify_all
-from bench.measure.closed_form import closed_form_macs, plain_vit_macs
-from bench.measure.complexity import count_macs, measure_complexity
+from bench.measure.certificate import closed_form_macs, plain_vit_macs
+from bench.measure.complexity import certify_all, count_macs, measure_complexity
 from bench.measure.operators import HANDLES
 
 

@@ -65,6 +65,7 @@ def project_turn(name: str, batch: int, device: str, block_seconds: float) -> Ca
     from bench.measure.build import build_model, native_resolution
     from bench.measure.devices import clock_for
     from bench.measure.settings import apply_settings
+    from bench.measure.steps import inference_step
     from bench.measure.timing import measure_throughput
     from bench.suite.cell import METRIC_VERSION, Settings, SpeedCell
 
@@ -74,7 +75,7 @@ def project_turn(name: str, batch: int, device: str, block_seconds: float) -> Ca
     )  # fmt: skip
     model = build_model(name, resolution_px=cell.resolution_px).eval()
     clock = clock_for(device)
-    step = speed._make_step(cell, apply_settings(model, cell.settings, device, cell.resolution_px), batch)
+    step = inference_step(cell, apply_settings(model, cell.settings, device, cell.resolution_px), batch)
 
     def turn() -> tuple[float, int]:
         applied = apply_settings(model, cell.settings, device, cell.resolution_px)  # its context can be entered once
