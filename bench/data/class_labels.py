@@ -1,4 +1,4 @@
-"""From label texts to class indices, with a word on labels that look mistyped."""
+"""Names of classes and splits as people write them: label texts to class indices, a split's words to its part."""
 
 from __future__ import annotations
 
@@ -22,6 +22,26 @@ SPLIT_NAMES: Mapping[str, PartName] = {
     "val": "validation",
     "test": "test",
 }
+SPLITS_CALLED = "Split folders are called train, validation (or val) and test"
+
+# Words in the names of splits, by the part that they mean: everywhere, in names of folders alone, on the hub alone.
+# None: a split's word that does not say which.
+_SPLIT_WORDS: Mapping[PartName | None, tuple[str, str, str]] = {
+    "train": ("train training", "trn", ""),
+    "validation": ("val valid validation dev", "", "validate development devel"),
+    "test": ("test testing", "tst", "eval evaluation"),
+    None: ("", "eval evaluation holdout heldout fold", ""),
+}
+FOLDER_SPLIT_WORDS: Mapping[str, PartName | None] = {
+    word: part for part, (both, folders, _) in _SPLIT_WORDS.items() for word in f"{both} {folders}".split()
+}
+HUB_SPLIT_WORDS: Mapping[str, PartName] = {
+    word: part for part, (both, _, hub) in _SPLIT_WORDS.items() if part for word in f"{both} {hub}".split()
+}
+_ADDED = "sets?|data|datasets?|images?|imgs?|pictures?|photos?|splits?|parts?|folders?|files?|samples?"
+_ADDED_WORD = re.compile(_ADDED)
+_GLUED = re.compile(f"({'|'.join(sorted(FOLDER_SPLIT_WORDS, key=len, reverse=True))})(?:{_ADDED})?")
+_BETWEEN_WORDS = re.compile(r"[\W\d_]+|(?<=[a-z])(?=[A-Z])")
 
 _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")  # as an integer is printed; `007` is a text
 _INVISIBLE = re.compile("[\u00ad\u200b\u2060\ufeff]")  # not U+200C and U+200D, which Persian, Hindi and emoji need
@@ -36,6 +56,14 @@ class Classes:
     names: tuple[str, ...]
     labels: Mapping[PartName, NDArray[np.int64]]
     notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SplitName:
+    """A name with a split's word in it. part: None where the word does not say which. rest: its other words."""
+
+    part: PartName | None
+    rest: tuple[str, ...]
 
 
 def number_classes(name: str, texts: Mapping[PartName, Sequence[str]], locate: Locate) -> Classes:
@@ -85,6 +113,16 @@ def in_order(names: Iterable[str]) -> tuple[str, ...]:
 def name_split(text: str) -> PartName | None:
     """The part that a split's name means, in any case; None for a name that means none."""
     return SPLIT_NAMES.get(spelled(text).casefold())
+
+
+def read_split_name(name: str) -> SplitName | None:
+    """`Training`, `trainset`, `train_images_2`, `seg_train` (rest: seg); None without such a word, or with two."""
+    words = [word.casefold() for word in _BETWEEN_WORDS.split(name) if word]
+    found = [match[1] for word in words if (match := _GLUED.fullmatch(word))]
+    if len(found) != 1:
+        return None
+    rest = tuple(word for word in words if not _GLUED.fullmatch(word) and not _ADDED_WORD.fullmatch(word))
+    return SplitName(FOLDER_SPLIT_WORDS[found[0]], rest)
 
 
 def few(texts: Sequence[str], shown: int = 5) -> str:

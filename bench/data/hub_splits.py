@@ -18,19 +18,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from bench.data.class_labels import few
+from bench.data.class_labels import HUB_SPLIT_WORDS, few
 from bench.data.collection import PART_NAMES, PartName
 from bench.errors import DataError, RequestError
 
-WORDS: Mapping[str, PartName] = {
-    "train": "train", "training": "train",
-    "validation": "validation", "validate": "validation", "valid": "validation", "val": "validation",
-    "development": "validation", "devel": "validation", "dev": "validation",
-    "test": "test", "testing": "test", "evaluation": "test", "eval": "test",
-}  # fmt: skip
 FILLERS = ("set", "split", "data", "images", "image", "part", "shard")  # say nothing beside such a word
 
-_WORD = "|".join(sorted((*WORDS, *FILLERS), key=len, reverse=True))
+_WORD = "|".join(sorted((*HUB_SPLIT_WORDS, *FILLERS), key=len, reverse=True))
 _TOKEN = re.compile(rf"(?:{_WORD}|\d+)+")
 _SHARD = re.compile(r"[-_.](?P<number>\d+)-of-(?P<total>\d+)([-_.]\w+)?$")
 _NUMBER = re.compile(r"[-_.]\d+$")  # `train-0001`: a shard; `train800` is a name
@@ -98,7 +92,7 @@ def split_of_path(path: str) -> Split | None:
         name = _NUMBER.sub("", _SHARD.sub("", steps[at]))
         tokens = re.findall(r"[^\W_]+", name.casefold())
         words = [word for token in tokens if _TOKEN.fullmatch(token) for word in re.findall(_WORD, token)]
-        if parts := frozenset(WORDS[word] for word in words if word in WORDS):
+        if parts := frozenset(HUB_SPLIT_WORDS[word] for word in words if word in HUB_SPLIT_WORDS):
             is_plain = (
                 len(parts) == 1 and all(_TOKEN.fullmatch(token) for token in tokens) and not re.search(r"\d", name)
             )

@@ -26,10 +26,10 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.class_labels import few, name_split, number_classes
+from bench.data.class_labels import SPLITS_CALLED, few, name_split, number_classes, read_split_name
 from bench.data.collection import PART_NAMES, ImageCollection, LabelledImages, PartName
 from bench.data.fingerprints import stamp_of_files
-from bench.data.folder import EXTENSIONS
+from bench.data.folder_walk import EXTENSIONS
 from bench.data.safe_paths import (
     MAX_STORED_BYTES,
     inside,
@@ -40,7 +40,6 @@ from bench.data.safe_paths import (
     resolve_inside,
     unreadable,
 )
-from bench.data.split_folders import CALLED, read_split_name
 from bench.errors import DataError, RequestError
 from bench.places import cache_root
 from bench.whole_files import write_whole
@@ -195,7 +194,9 @@ def _shards_in(name: str, folder: Path) -> list[str]:
     for entry in folder.iterdir():
         split = read_split_name(entry.name)
         if split and not split.rest and not name_split(entry.name) and any(entry.glob("*.tar")):
-            raise RequestError(f"Data set {name!r}: {entry.name!r} in '{folder}' looks like a split folder. {CALLED}.")
+            raise RequestError(
+                f"Data set {name!r}: {entry.name!r} in '{folder}' looks like a split folder. {SPLITS_CALLED}."
+            )
     for below in ["", *sorted(entry.name for entry in folder.iterdir() if name_split(entry.name) and entry.is_dir())]:
         names += [f"{below}/{file}" if below else file for file in sorted(os.listdir(folder / below))]
     shards = [shard for shard in names if shard.endswith(".tar") and not os.path.basename(shard).startswith(".")]
