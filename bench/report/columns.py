@@ -59,9 +59,9 @@ def number(
     return ColumnSpec(heading, entry)
 
 
-def condition(heading: str, value: Callable[[R], int]) -> ColumnSpec[R]:
+def condition(heading: str, value: Callable[[R], int], shown: Callable[[int], str] = str) -> ColumnSpec[R]:
     """A column of whole numbers that nobody measured, such as a batch size."""
-    return number(heading, value, str, records=no_records)
+    return number(heading, value, shown, records=no_records)
 
 
 def words(

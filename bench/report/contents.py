@@ -11,16 +11,14 @@ from bench.analyse.claims import judge_claims
 from bench.analyse.study import Study, study
 from bench.markdown_text import escape
 from bench.report.against_section import against_section
-from bench.report.batch_section import batch_section
+from bench.report.batch_sections import batch_section, largest_section, training_section
 from bench.report.choices_section import choices_section
 from bench.report.claims_page import claims_section
 from bench.report.document import Document, Section
-from bench.report.falls_section import falls_section
 from bench.report.figure_parts import FigureSpec
 from bench.report.figures import all_figures
 from bench.report.formats import span
 from bench.report.inspect_section import inspect_section
-from bench.report.largest_section import largest_section
 from bench.report.main_table import main_table, main_table_caption
 from bench.report.preflight_section import preflight_warnings
 from bench.report.pretraining_section import pretraining_sections
@@ -32,10 +30,9 @@ from bench.report.published_tables import (
     timm_table,
 )
 from bench.report.remarks import conditions_section, failures_section, limits_section
-from bench.report.resolution_section import resolution_section
+from bench.report.resolution_sections import falls_section, resolution_section
 from bench.report.table import Table
 from bench.report.timing_tables import best_settings_section, speed_table, stability_section
-from bench.report.training_section import training_section
 from bench.report.training_tables import (
     budget_differences_table,
     budgets_table,
@@ -212,7 +209,6 @@ _SHIPPED_TEXT = (
 
 
 def speed_sections(study: Study) -> list[Section]:
-    """Those for which the suite has results."""
+    """All sections about speed along an axis, in the order of the page; those for which the suite has results."""
     makers = (resolution_section, falls_section, batch_section, largest_section, training_section)
-    made = (make(study) for make in makers)
-    return [section for section in made if section is not None]
+    return [section for section in (make(study) for make in makers) if not section.is_empty]

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 from bench.analyse.best_settings import Tuned, settings_of
-from bench.analyse.speeds import Speed
+from bench.analyse.speeds import Speed, Timed
 from bench.analyse.stability import Check, Doubt
 from bench.analyse.study import Study
 from bench.markdown_text import escape
@@ -19,6 +19,7 @@ from bench.report.formats import ends, listed, named, significant, span, timed_w
 from bench.report.table import DASH, Cell, ColumnSpec, Notes, R, Table, make_table
 
 FEW = "fewer than five processes: no interval"
+UNSETTLED = "a process had not reached its steady state when it was timed"
 _BEST_TEXT = (
     "Measured here. One setting for all favours whom it suits, so each model was also tried under every combination of "
     "memory format, precision, compilation and folding (BatchNorm into the convolution before it, standardised weights "
@@ -42,15 +43,25 @@ def clear_best(timed: Sequence[Speed]) -> Speed | None:
     return best if is_clear else None
 
 
+def timed_cell(timed: Timed, ids: tuple[str, ...], *, mark: int | None = None, is_bold: bool = False) -> Cell:
+    """The median over processes, with its range where five or more ran."""
+    return Cell(timed_words(timed), timed.median, ids, is_bold=is_bold, mark=mark, more=ends(timed.interval))
+
+
+def times_cell(ratio: Timed, ids: tuple[str, ...]) -> Cell:
+    """How many times as fast, over processes."""
+    return Cell(times_words(ratio), ratio.median, ids, more=ends(ratio.interval))
+
+
 def throughput_cell(speed: Speed | None, notes: Notes, *, is_bold: bool = False) -> Cell:
     """Images per second: the median over processes, with its range where five or more ran."""
     if speed is None or speed.throughput is None:
         return notes.missing("not timed on this machine")
     timed = speed.throughput
     remarks = [] if timed.interval is not None else [FEW]
-    remarks += [] if speed.is_settled else ["a process had not reached its steady state when it was timed"]
+    remarks += [] if speed.is_settled else [UNSETTLED]
     mark = notes.mark("; ".join(remarks))
-    return Cell(timed_words(timed), timed.median, speed.cell_ids, is_bold=is_bold, mark=mark, more=ends(timed.interval))
+    return timed_cell(timed, speed.cell_ids, mark=mark, is_bold=is_bold)
 
 
 def latency_cell(speed: Speed | None, notes: Notes) -> Cell:
@@ -78,9 +89,7 @@ def speed_table(study: Study) -> Table | None:
 
     def times(one: Speed, _: Notes) -> Cell:
         ratio = ratios.get((one.key, one.machine, one.batch_size))
-        if ratio is None:
-            return DASH
-        return Cell(times_words(ratio.ratio), ratio.ratio.median, ratio.cell_ids, more=ends(ratio.ratio.interval))
+        return DASH if ratio is None else times_cell(ratio.ratio, ratio.cell_ids)
 
     def reference(one: Speed) -> str:
         ratio = ratios.get((one.key, one.machine, one.batch_size))
@@ -134,9 +143,6 @@ def _best_settings_table(study: Study) -> Table | None:
     def both(one: Tuned) -> tuple[str, ...]:
         return (*one.fixed.cell_ids, *one.best.cell_ids)
 
-    def ratio(one: Tuned, _: Notes) -> Cell:
-        return Cell(times_words(one.ratio), one.ratio.median, both(one), more=ends(one.ratio.interval))
-
     columns: list[ColumnSpec[Tuned]] = [
         words("Model", lambda one: one.identity.title, lambda one: one.identity.name),
         words("Machine", lambda one: one.machine, lambda one: one.machine),
@@ -144,7 +150,7 @@ def _best_settings_table(study: Study) -> Table | None:
         condition("Batch", lambda one: one.batch_size),
         ColumnSpec("Fixed [img/s]", lambda one, notes: throughput_cell(one.fixed, notes)),
         ColumnSpec("Best [img/s]", lambda one, notes: throughput_cell(one.best, notes)),
-        ColumnSpec("Best over fixed", ratio),
+        ColumnSpec("Best over fixed", lambda one, _: times_cell(one.ratio, both(one))),
         number("Processes", lambda one: len(one.ratio.values), str, records=both),
         words("Best settings", lambda one: one.settings.words, lambda one: one.settings.words,
               records=lambda one: one.best.cell_ids, note=won),
