@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -12,7 +12,8 @@ from typing import TypeVar
 import torch
 import torch.distributed
 from accelerate import PartialState
-from accelerate.utils import gather_object
+from accelerate.utils import broadcast, gather_object, reduce
+from torch import Tensor
 
 from bench.errors import CellFailedError, RequestError, UnsupportedError
 from bench.machine import usable_cores
@@ -51,6 +52,37 @@ class Team:
             return list(items)
         gathered: list[T] = gather_object(items)
         return gathered
+
+    def summed(self, tensor: Tensor) -> Tensor:
+        """The sum of all processes' tensors, in every process."""
+        if self.size == 1:
+            return tensor
+        summed: Tensor = reduce(tensor, reduction="sum")
+        return summed
+
+    def share(self, tensors: Iterable[Tensor]) -> None:
+        """Overwrite tensors, on any device, with the first process's numbers."""
+        if self.size > 1:
+            with torch.no_grad():
+                for tensor in tensors:
+                    tensor.copy_(broadcast(tensor.detach().to(self.device).contiguous()))
+
+    def any(self, *flags: bool) -> tuple[bool, ...]:
+        """For each flag whether any process has it set, so that all do the same at the same step."""
+        if self.size == 1:
+            return flags
+        votes = self.summed(torch.tensor(flags, dtype=torch.float32, device=self.device))
+        return tuple(bool(vote) for vote in votes.tolist())
+
+    def first_before_others(self, make: Callable[[], T]) -> T:
+        """What `make` gives in this process, which comes to it when the first process is through with its own.
+
+        So that what is stored is made once and found by the others.
+        """
+        if self.is_first:
+            made = make()
+        self.barrier()
+        return made if self.is_first else make()
 
     def barrier(self) -> None:
         """Return when every process has come here."""

@@ -58,6 +58,11 @@ def uniform_of_words(words: Words) -> Floats:
     return fraction * np.float32(2.0**-FLOAT32_FRACTION_BITS)
 
 
+def random_word(*names: str | int) -> int:
+    """A number in [0, 2**63) that belongs to these names."""
+    return int(Stream(*names).words(1)[0] >> np.uint64(1))
+
+
 def random_order(count: int, *names: str | int) -> NDArray[np.int64]:
     """A permutation of 0 .. count-1: the order of `count` random words."""
     return np.argsort(Stream(*names).words(count), kind="stable").astype(np.int64)

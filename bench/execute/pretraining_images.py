@@ -51,15 +51,12 @@ def images_to_pretrain_on(cell: PretrainCell, supplies: Supplies, team: Team, st
             )
 
     make = partial(_from_corpus if is_corpus(cell.dataset) else _from_collection, cell, supplies, look)
-    if team.is_first:
-        made = make()
-    team.barrier()
-    return made if team.is_first else make()
+    return team.first_before_others(make)
 
 
 def _from_corpus(cell: PretrainCell, supplies: Supplies, look: Look) -> ToPretrainOn:
     corpus = find_corpus(cell.dataset, cell.resolution_px)
-    _require_planned(cell, corpus.fingerprint)
+    require_planned(cell.dataset, corpus.fingerprint, cell.fingerprint)
     train, train_labels = stored_corpus(corpus, "train", cell.train_images, progress=look)
     count = corpus.validation_images
     validation, validation_labels = stored_corpus(corpus, "validation", count, progress=look)
@@ -70,7 +67,7 @@ def _from_corpus(cell: PretrainCell, supplies: Supplies, look: Look) -> ToPretra
 
 def _from_collection(cell: PretrainCell, supplies: Supplies, look: Look) -> ToPretrainOn:
     collection = open_images(cell.dataset, data=supplies.data, root=supplies.data_root, download=supplies.download)
-    _require_planned(cell, fingerprint_of_collection(collection, PRETRAINING_PARTS))
+    require_planned(cell.dataset, fingerprint_of_collection(collection, PRETRAINING_PARTS), cell.fingerprint)
     stored_px = cell.resolution_px
     if not is_embedded(cell.dataset):
         stored_px = round(cell.resolution_px * STORED_PER_SHOWN)
@@ -90,9 +87,10 @@ def _squares(collection: ImageCollection, stored_px: int, shown_px: int, look: L
     return PretrainImages(train, collection.part("train").labels, validation, held.labels, held.keys)
 
 
-def _require_planned(cell: PretrainCell, found: str) -> None:
-    if found != cell.fingerprint:
+def require_planned(dataset: str, found: str, planned: str) -> None:
+    """Raise DataError unless the fingerprint found is that of the plan."""
+    if found != planned:
         raise DataError(
-            f"Data set '{cell.dataset}' has fingerprint {found}, the plan says {cell.fingerprint}: the images changed "
-            "after the plan was made."
+            f"Data set '{dataset}' has fingerprint {found}, the plan says {planned}: the images changed after the plan "
+            "was made."
         )

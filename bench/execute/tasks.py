@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import json
+import threading
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,24 +18,26 @@ from bench.data.decoded import as_dataset
 from bench.data.embedded import load_dataset
 from bench.data.fingerprints import fingerprint_of_collection
 from bench.data.open import is_embedded, open_images, preflight_of
-from bench.errors import DataError, UnsupportedError
+from bench.errors import UnsupportedError
 from bench.execute.environment import machine_fingerprint, version_of
-from bench.execute.pretraining_images import images_to_pretrain_on
+from bench.execute.pretraining_images import images_to_pretrain_on, require_planned
 from bench.execute.supplies import Supplies
-from bench.execute.timing_tasks import Outcome, prepare_timing
+from bench.execute.timing_tasks import prepare_timing
 from bench.learn.fewshot import fewshot
 from bench.learn.finetune import finetune
 from bench.learn.pixels import classify_pixels
 from bench.learn.pretrain import pretrain
+from bench.learn.resumable import Session
 from bench.learn.train import train_from_scratch
 from bench.measure.build import build_model
 from bench.measure.complexity import measure_complexity
 from bench.measure.evaluate import evaluate
+from bench.measure.outcome import Outcome
 from bench.measure.user_model import files_beside_definition
 from bench.measure.weight_files import CLASS_NAMES_KEY, file_weights_id, save_weights
 from bench.measure.weights import LoadedModel, load_weights
 from bench.places import checkpoint_folder, weights_file
-from bench.process_group import joined_team
+from bench.process_group import Team, joined_team
 from bench.processes import saves_itself
 from bench.suite.cell import (
     Cell,
@@ -96,11 +99,11 @@ def _training(cell: TrainCell, supplies: Supplies) -> Callable[[], Outcome]:
     model = build_model(cell.model, num_classes=cell.num_classes, resolution_px=cell.resolution_px, seed=cell.seed)
 
     def perform() -> Outcome:
-        training = train_from_scratch(cell, model, dataset, counted.macs)
-        values = counted.marked(dict(training.values))
+        done = train_from_scratch(cell, model, dataset, counted.macs)
+        values = counted.marked(done.values)
         if supplies.keep_weights:
             values["weights_sha256"] = _keep(model, cell, dataset.class_names)
-        return Outcome(values, training.samples, training.predictions)
+        return replace(done, values=values)
 
     return perform
 
@@ -111,7 +114,7 @@ def _in_memory(cell: TrainCell, supplies: Supplies) -> Dataset:
     else:
         collection = open_images(cell.dataset, data=supplies.data, root=supplies.data_root, download=supplies.download)
         dataset = as_dataset(collection, cell.resolution_px)
-    _require_planned(cell.dataset, dataset.fingerprint, cell.fingerprint)
+    require_planned(cell.dataset, dataset.fingerprint, cell.fingerprint)
     return dataset
 
 
@@ -161,7 +164,7 @@ def _fewshot(cell: FewshotCell, supplies: Supplies) -> Callable[[], Outcome]:
         done = fewshot(cell, loaded, collection, workers=supplies.loader_workers)
         _collection(cell.dataset, cell.fingerprint, ALL_PARTS, supplies)  # still the same, now that they were read
         values = _about_weights(cell, loaded, supplies, done.values)
-        return Outcome(_with_notes(values, collection), done.samples)
+        return replace(done, values=_with_notes(values, collection))
 
     return perform
 
@@ -173,22 +176,9 @@ def _finetuning(cell: FinetuneCell, supplies: Supplies) -> Callable[[], Outcome]
 
     def perform() -> Outcome:
         with saves_itself() as stop, joined_team(cell.device) as team:
-            done = finetune(
-                cell,
-                loaded,
-                collection,
-                counted.macs,
-                team=team,
-                checkpoints=checkpoint_folder(cell.cell_id),
-                checkpoint_every_s=supplies.checkpoint_every_s,
-                stop=stop,
-                micro_batch_size=supplies.micro_batch_size,
-                workers=supplies.loader_workers,
-                beside=supplies.beside,
-                machine=_machine(cell),
-            )
+            done = finetune(cell, loaded, collection, counted.macs, _session(cell, supplies, team, stop))
         values = _about_weights(cell, loaded, supplies, counted.marked(done.values))
-        return Outcome(_with_notes(values, collection), done.samples, done.predictions)
+        return replace(done, values=_with_notes(values, collection))
 
     return perform
 
@@ -200,34 +190,30 @@ def _pretraining(cell: PretrainCell, supplies: Supplies) -> Callable[[], Outcome
     def perform() -> Outcome:
         with saves_itself() as stop, joined_team(cell.device) as team:
             images = images_to_pretrain_on(cell, supplies, team, stop)
-            done = pretrain(
-                cell,
-                model,
-                images.squares,
-                counted.macs,
-                team=team,
-                checkpoints=checkpoint_folder(cell.cell_id),
-                checkpoint_every_s=supplies.checkpoint_every_s,
-                stop=stop,
-                micro_batch_size=supplies.micro_batch_size,
-                workers=supplies.loader_workers,
-                beside=supplies.beside,
-                machine=_machine(cell),
-            )
+            done = pretrain(cell, model, images.squares, counted.macs, _session(cell, supplies, team, stop))
             # Transfers start from them, so they are kept whether or not the user asked for weights.
             kept = _keep(model, cell, images.class_names) if team.is_first else ""
         values = counted.marked(done.values) | {"weights_sha256": kept}
-        return Outcome(values | {"notes": [*values["notes"], *images.notes]}, done.samples)
+        return replace(done, values=values | {"notes": [*values["notes"], *images.notes]})
 
     return perform
 
 
-def _machine(cell: FinetuneCell | PretrainCell) -> str:
-    """What tells this machine and its code from others on which the cell's training cannot be continued."""
+def _session(cell: FinetuneCell | PretrainCell, supplies: Supplies, team: Team, stop: threading.Event) -> Session:
+    # what tells this machine and its code from others on which the cell's training cannot be continued
     words = [machine_fingerprint(), f"torch {version_of('torch')}", f"timm {version_of('timm')}"]
     if is_user_model(cell.model):
         words += [f"{name} {digest}" for name, digest in files_beside_definition(cell.model).items()]
-    return " ".join(words)
+    return Session(
+        team=team,
+        checkpoints=checkpoint_folder(cell.cell_id),
+        checkpoint_every_s=supplies.checkpoint_every_s,
+        stop=stop,
+        micro_batch_size=supplies.micro_batch_size,
+        workers=supplies.loader_workers,
+        machine=" ".join(words),
+        beside=supplies.beside,
+    )
 
 
 def _pixels(cell: PixelsCell, supplies: Supplies) -> Callable[[], Outcome]:
@@ -236,7 +222,7 @@ def _pixels(cell: PixelsCell, supplies: Supplies) -> Callable[[], Outcome]:
     def perform() -> Outcome:
         done = classify_pixels(cell, collection)
         _collection(cell.dataset, cell.fingerprint, ALL_PARTS, supplies)  # still the same, now that they were read
-        return Outcome(_with_notes(done.values, collection), predictions=done.predictions)
+        return replace(done, values=_with_notes(done.values, collection))
 
     return perform
 
@@ -264,7 +250,7 @@ def _load(cell: EvaluateCell | FewshotCell | FinetuneCell, supplies: Supplies, s
 def _collection(name: str, planned: str, parts: tuple[PartName, ...], supplies: Supplies) -> ImageCollection:
     collection = open_images(name, data=supplies.data, root=supplies.data_root, download=supplies.download)
     found = _embedded_fingerprint(name, parts) if is_embedded(name) else fingerprint_of_collection(collection, parts)
-    _require_planned(name, found, planned)
+    require_planned(name, found, planned)
     return collection
 
 
@@ -272,14 +258,6 @@ def _collection(name: str, planned: str, parts: tuple[PartName, ...], supplies: 
 def _embedded_fingerprint(name: str, parts: tuple[PartName, ...]) -> str:
     """Of images that this process made, and that nobody can change."""
     return fingerprint_of_collection(open_images(name, data={}, root=Path(), download=False), parts)
-
-
-def _require_planned(name: str, found: str, planned: str) -> None:
-    if found != planned:
-        raise DataError(
-            f"Data set '{name}' has fingerprint {found}, the plan says {planned}: the images changed after the plan "
-            "was made."
-        )
 
 
 def _about_weights(

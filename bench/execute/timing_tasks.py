@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
@@ -12,6 +11,7 @@ from bench.execute.largest_batch import find_largest_batch
 from bench.execute.machine_state import MachineWatch
 from bench.measure.build import build_model, check_takes_resolution, native_resolution
 from bench.measure.memory import measure_memory
+from bench.measure.outcome import Outcome
 from bench.measure.speed import measure_speed, measure_training_step
 from bench.suite.cell import (
     LargestBatchCell,
@@ -22,18 +22,6 @@ from bench.suite.cell import (
     TrainingStepCell,
 )
 from bench.suite.model_source import is_user_model
-
-if TYPE_CHECKING:
-    from bench.measure.accuracy import Predictions
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a finished cell gives: values and samples as records hold them, predictions where there are any."""
-
-    values: dict[str, Any]
-    samples: dict[str, list[float]] = field(default_factory=dict)
-    predictions: Predictions | None = None
 
 
 def prepare_timing(cell: TimingCell) -> Callable[[], Outcome]:

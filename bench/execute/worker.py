@@ -28,7 +28,7 @@ from bench.suite.cell import Cell, TimingCell, parse_cell
 from bench.suite.model_source import error_words, is_user_model, require_definition
 
 if TYPE_CHECKING:
-    from bench.execute.timing_tasks import Outcome
+    from bench.measure.outcome import Outcome
 
 
 def answer(request: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Random shifts, crops and flips of a training batch, computed on the device the batch is on.
+"""Random shifts, crops, flips and mixes of a training batch, computed on the device the batch is on.
 
 What is drawn for an image depends on (seed, epoch, its index) alone, so that every model sees the same images,
 whatever its batch size, its number of steps or the step it was continued from.
@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import betaincinv
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -143,3 +144,31 @@ def show_whole(pixels: Tensor, mirrored: Tensor | None, resolution_px: int) -> T
     if mirrored is not None:
         images = torch.where(mirrored[:, None, None, None], images.flip(3), images)
     return images.div_(255)
+
+
+def mixing_share(alpha: float, seed: int, step: int) -> float:
+    """The share of its own in each mixed image of a step, drawn from Beta(alpha, alpha); 1 without mixup.
+
+    One number for a whole batch, as in BiT's released code. Source: Zhang et al. 2017, arXiv 1710.09412.
+    """
+    if not alpha:
+        return 1.0
+    unit = uniform_of_words(Stream("mixup", seed, step).words(1))[0]
+    return float(betaincinv(alpha, alpha, float(unit)))
+
+
+def neighbours(count: int, device: torch.device | str = "cpu") -> Tensor:
+    """(count,), int64: 1, 0, 3, 2, ...; the last of an odd number is its own.
+
+    The batch's order is random already, so neighbours are as good as random pairs, and a micro-batch of an even size
+    holds whole pairs: how a batch is divided does not change what is mixed.
+    """
+    index = torch.arange(count, device=device) ^ 1
+    return index.clamp(max=count - 1)
+
+
+def swapped(items: Tensor) -> Tensor:
+    """`items[neighbours(len(items))]`, (B, ...): each in the place of its neighbour; of an even number in one pass."""
+    if len(items) % 2:
+        return items[neighbours(len(items), items.device)]
+    return items.reshape(-1, 2, *items.shape[1:]).flip(1).reshape(items.shape)

@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
@@ -17,16 +18,26 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import Parameter
 
+from bench.data.randomness import random_word
 from bench.errors import StoreError
 from bench.suite.cell import Frozen
 from bench.whole_files import replacing, sync
 
+PACKAGES = ("torch", "torchvision", "timm", "numpy", "scipy", "accelerate", "pillow")  # that can move a number
 LATEST = "latest.safetensors"
 SET_ASIDE = "set-aside.safetensors"
 HEADER = "vitbench_checkpoint"  # key of the JSON in the file's metadata
 MODEL, OPTIMISER, KEPT = "model.", "optimiser.", "kept."  # how tensors' names begin
+
+# The tensors that torch's optimisers make at their first step, with the shape of the parameter; `step` counts.
+_SHAPED: dict[type[torch.optim.Optimizer], tuple[str, ...]] = {
+    torch.optim.SGD: ("momentum_buffer",),
+    torch.optim.AdamW: ("exp_avg", "exp_avg_sq"),
+}
+_COUNTED: dict[type[torch.optim.Optimizer], tuple[str, ...]] = {torch.optim.SGD: (), torch.optim.AdamW: ("step",)}
 
 Description = Mapping[str, str | int | None]
 
@@ -156,6 +167,46 @@ def tensors_sha256(tensors: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
+def conditions(model: nn.Module, device: torch.device, machine: str) -> dict[str, str | int | None]:
+    """The part of a checkpoint's description that is about the model's shape and where it is trained."""
+    shapes = " ".join(f"{name}{tuple(tensor.shape)}" for name, tensor in model.state_dict().items())
+    return {
+        "tensors": f"{random_word(shapes):016x}",
+        "device": _device_name(device),
+        "machine": machine,
+        "threads": torch.get_num_threads(),
+        "deterministic": int(torch.are_deterministic_algorithms_enabled()),
+        **{package: version(package) for package in PACKAGES},
+    }
+
+
+def zero_state(optimiser: torch.optim.Optimizer) -> None:
+    """Make the optimiser's tensors now, all zero, so that memory does not grow at the first step."""
+    for group in optimiser.param_groups:
+        for parameter in group["params"]:
+            state = optimiser.state[parameter]
+            for slot in _SHAPED[type(optimiser)]:
+                state[slot] = torch.zeros_like(parameter)  # laid out as the parameter is
+            for slot in _COUNTED[type(optimiser)]:
+                is_on_device = bool(group.get("fused") or group.get("capturable"))
+                device = parameter.device if is_on_device else torch.device("cpu")
+                state[slot] = torch.zeros((), dtype=torch.float32, device=device)
+
+
+def state_tensors(optimiser: torch.optim.Optimizer, parameters: Mapping[str, Parameter]) -> dict[str, Tensor]:
+    """`slot name` -> tensor, for every parameter. The tensors are the optimiser's own, not copies."""
+    slots = (*_SHAPED[type(optimiser)], *_COUNTED[type(optimiser)])
+    return {f"{slot} {name}": optimiser.state[p][slot] for slot in slots for name, p in parameters.items()}
+
+
+def restore_state(
+    optimiser: torch.optim.Optimizer, parameters: Mapping[str, Parameter], saved: Mapping[str, Tensor]
+) -> None:
+    """Copy saved tensors into those of `zero_state`. Raises KeyError for one that is missing."""
+    for name, tensor in state_tensors(optimiser, parameters).items():
+        tensor.copy_(saved[name])
+
+
 class _UnreadableError(Exception):
     """A checkpoint that is torn, changed, or none."""
 
@@ -211,3 +262,9 @@ def _first_line(error: Exception) -> str:
         return error.strerror  # without the path: notes are published
     lines = str(error).strip().splitlines()
     return lines[0].rstrip(".") if lines else type(error).__name__
+
+
+def _device_name(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{device.type} {torch.backends.cpu.get_cpu_capability()}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from bench.learn.ridge import L2_GRID, Ridge, decompose
 from bench.measure.accuracy import TRACE_OF_TIES
 from bench.measure.complexity import measure_complexity
 from bench.measure.features import INTERPOLATION, Framing, extract_features, feature_layer
+from bench.measure.outcome import Outcome
 from bench.measure.weights import LoadedModel
 from bench.suite.cell import FewshotCell
 from bench.suite.model_source import is_user_model
@@ -33,15 +34,7 @@ Index = NDArray[np.int64]
 CLASSES_NAMED = 5  # in a note on classes with too few images
 
 
-@dataclass(frozen=True)
-class Fewshot:
-    """What one few-shot evaluation gave: values and samples as records hold them."""
-
-    values: dict[str, Any]
-    samples: dict[str, list[float]] = field(default_factory=dict)
-
-
-def fewshot(cell: FewshotCell, loaded: LoadedModel, collection: ImageCollection, *, workers: int = 0) -> Fewshot:
+def fewshot(cell: FewshotCell, loaded: LoadedModel, collection: ImageCollection, *, workers: int = 0) -> Outcome:
     """Top-1 on the test part for every number of shots and every draw, with the fixed l2 and with the l2 chosen.
 
     Only the features of images that some draw holds, and of the test part, are computed, each once. workers:
@@ -107,7 +100,7 @@ def fewshot(cell: FewshotCell, loaded: LoadedModel, collection: ImageCollection,
         "ridge_seconds": time.perf_counter() - started - feature_seconds,
         "notes": [*_short_classes(support.labels, collection.class_names, cell.shots), *notes],
     }
-    return Fewshot(counted.marked(values))
+    return Outcome(counted.marked(values))
 
 
 def draw_turns(labels: Index, dataset: str, draw: int) -> Index:

@@ -75,6 +75,25 @@ def even_share(images: int, most: int) -> int:
     return -(-images // passes)
 
 
+def notes_on_batches(
+    model: nn.Module, micro_batch_size: int, batch_size: int, processes: int, *, mixes: bool
+) -> list[str]:
+    """Where a result depends on how a batch was divided; sentences for a reader of it."""
+    modules, notes = list(model.modules()), []
+    is_divided = micro_batch_size < batch_size
+    if is_divided and any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in modules):
+        notes.append(
+            f"BatchNorm took its statistics from {micro_batch_size} images at a time, not from the whole "
+            f"batch of {batch_size}"
+            + (", and its running ones from the first process's images." if processes > 1 else ".")
+        )
+    if is_divided and any(_drops(module) for module in modules):
+        notes.append(f"Dropout was drawn for {micro_batch_size} images at a time.")
+    if mixes and batch_size % (2 * processes):
+        notes.append("Mixup paired images within each process's part of a batch, of which some have an odd number.")
+    return notes
+
+
 def _fits(model: nn.Module, run: Pass, size: int) -> bool:
     try:
         run(size)
@@ -138,3 +157,10 @@ def _release(model: nn.Module, device: torch.device) -> None:
         torch.cuda.empty_cache()
     elif device.type == "mps":
         torch.mps.empty_cache()
+
+
+def _drops(module: nn.Module) -> bool:
+    """Whether a layer leaves something out at random in training: dropout, or stochastic depth."""
+    return bool(getattr(module, "p", 0.0) if isinstance(module, nn.modules.dropout._DropoutNd) else 0.0) or bool(
+        getattr(module, "drop_prob", 0.0)
+    )

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self, overload
+from typing import Self, TypeVar
 
 import numpy as np
 import torch
@@ -21,22 +21,12 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from torch import Tensor
 
 from bench.data.decoded import DecodingAhead, EncodedImages, SquareImages, StoredImages
-from bench.data.randomness import Words
+from bench.data.randomness import Stream, Words
 from bench.learn.augment import Crop, crop_boxes, flips, image_words, show, show_whole
-from bench.learn.order import keyed_batches
-
-__all__ = [
-    "Batch",
-    "Batches",
-    "EncodedImages",
-    "ScoringBatches",
-    "SquareImages",
-    "StoredImages",
-    "TrainingBatches",
-    "images_per_second",
-]
 
 AHEAD = 2  # batches prepared before they are asked for
+
+MaybeTensor = TypeVar("MaybeTensor", Tensor, Tensor | None)
 
 
 @dataclass(frozen=True)
@@ -44,15 +34,17 @@ class Batch:
     """What one forward pass sees: a micro-batch of one process.
 
     images: (B, 3, R, R), float32 in [0, 1], contiguous, on the device. labels: (B,), int64, on the device.
-    index: (B,), positions in the stored images. step: the optimiser step it belongs to, counted from 0.
-    ends_step: no more of this process follow for this step. share: B / (all images of the step, in all processes), so
-    that the step's loss is the sum over micro-batches and processes of share x mean loss.
+    index: (B,), positions in the stored images. step: the optimiser step it belongs to, counted from 0. first: the
+    place of its first image in the step's batch, of all processes. ends_step: no more of this process
+    follow for this step. share: B / (all images of the step, in all processes), so that the step's loss is the sum over
+    micro-batches and processes of share x mean loss.
     """
 
     images: Tensor
     labels: Tensor
     index: NDArray[np.int64]
     step: int
+    first: int
     ends_step: bool
     share: float
 
@@ -64,6 +56,7 @@ class _Request:
     index: NDArray[np.int64]
     words: Words | None
     step: int
+    first: int
     ends_step: bool
     share: float
 
@@ -173,7 +166,7 @@ class Batches:
         if not self._shows_in_thread:
             boxes, mirrored = self._sent(prepared.boxes), self._sent(prepared.mirrored)
             images = self._show(self._sent(images), boxes, mirrored)
-        return Batch(images, labels, request.index, request.step, request.ends_step, request.share)
+        return Batch(images, labels, request.index, request.step, request.first, request.ends_step, request.share)
 
     def _drawn(
         self, words: Words | None, original_sizes: NDArray[np.int32], stored_px: int
@@ -196,24 +189,16 @@ class Batches:
             return show_whole(squares, mirrored, self._resolution_px)
         return show(squares, boxes, self._resolution_px)
 
-    @overload
-    def _held(self, tensor: Tensor) -> Tensor: ...
-    @overload
-    def _held(self, tensor: None) -> None: ...
-    def _held(self, tensor: Tensor | None) -> Tensor | None:
+    def _held(self, tensor: MaybeTensor) -> MaybeTensor:
         """A copy that outlives the buffers of the thread."""
         if tensor is None:
-            return None
+            return tensor
         # torch uses page-locked memory again only when the copy from it is over
         return tensor.pin_memory() if self._device.type == "cuda" else tensor.clone()
 
-    @overload
-    def _sent(self, tensor: Tensor) -> Tensor: ...
-    @overload
-    def _sent(self, tensor: None) -> None: ...
-    def _sent(self, tensor: Tensor | None) -> Tensor | None:
+    def _sent(self, tensor: MaybeTensor) -> MaybeTensor:
         """On the device; a GPU fetches it when it gets there, and nobody waits."""
-        return None if tensor is None else tensor.to(self._device, non_blocking=self._device.type == "cuda")
+        return tensor if tensor is None else tensor.to(self._device, non_blocking=self._device.type == "cuda")
 
     def close(self) -> None:
         """End the thread and the processes. Nothing can be read afterwards."""
@@ -262,15 +247,12 @@ class TrainingBatches(Batches):
         def requests() -> Iterator[_Request]:
             drawn = keyed_batches(positions, batch_size, steps, seed, start_step)
             for step, (index, epochs) in enumerate(drawn, start_step):
-                mine = slice(rank * batch_size // size, (rank + 1) * batch_size // size)
-                words = image_words(seed, epochs[mine], index[mine], len(images))
-                yield from micro_batches(step, index[mine], words)
-
-        def micro_batches(step: int, index: NDArray[np.int64], words: Words) -> Iterator[_Request]:
-            for start in range(0, len(index), most):
-                here = slice(start, start + most)
-                share = len(index[here]) / batch_size
-                yield _Request(index[here], words[here], step, start + most >= len(index), share)
+                first, end = rank * batch_size // size, (rank + 1) * batch_size // size
+                words = image_words(seed, epochs[first:end], index[first:end], len(images))
+                for start in range(first, end, most):
+                    here = slice(start, min(start + most, end))
+                    share = len(index[here]) / batch_size
+                    yield _Request(index[here], words[start - first :][:most], step, start, start + most >= end, share)
 
         positions = np.arange(len(images)) if pool is None else pool
         most = micro_batch_size or batch_size
@@ -307,7 +289,7 @@ class ScoringBatches(Batches):
     ) -> None:
         mine = np.arange(rank * len(images) // size, (rank + 1) * len(images) // size)
         requests = (
-            _Request(mine[start : start + batch_size], None, step, True, 1.0)
+            _Request(mine[start : start + batch_size], None, step, start, True, 1.0)
             for step, start in enumerate(range(0, len(mine), batch_size))
         )
         super().__init__(
@@ -321,6 +303,32 @@ class ScoringBatches(Batches):
             device=device,
             workers=workers,
         )
+
+
+def epoch_order(size: int, seed: int, epoch: int) -> NDArray[np.int64]:
+    """A permutation of range(size), the same on every machine: raw Philox words, sorted."""
+    # sorted raw words instead of Generator.permutation, whose stream numpy may change
+    return np.argsort(Stream("order", seed, epoch).words(size), kind="stable").astype(np.int64)
+
+
+def keyed_batches(
+    pool: NDArray[np.int64], batch_size: int, steps: int, seed: int, start_step: int = 0
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """The batches of `batches` from `start_step` on, each with the epoch that every image of it belongs to.
+
+    Yields (index, epoch), both (batch_size,), steps - start_step times. The cost of a start in the middle is one
+    epoch's order, however far in it lies.
+    """
+    size, order = len(pool), (-1, np.empty(0, dtype=np.int64))
+    for step in range(start_step, steps):
+        epochs, places = np.divmod(np.arange(step * batch_size, (step + 1) * batch_size), size)
+        index = np.empty(batch_size, dtype=np.int64)
+        for epoch in range(int(epochs[0]), int(epochs[-1]) + 1):
+            if order[0] != epoch:
+                order = (epoch, epoch_order(size, seed, epoch))
+            here = epochs == epoch
+            index[here] = pool[order[1][places[here]]]
+        yield index, epochs
 
 
 def images_per_second(batches: Batches) -> float:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import time
 import warnings
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +15,7 @@ from bench.data.collection import ImageCollection, LabelledImages, joined
 from bench.data.decoded import ToSquare
 from bench.data.subsets import balanced_subset
 from bench.measure.accuracy import Columns, Predictions, score
+from bench.measure.outcome import Outcome
 from bench.suite.cell import PixelsCell
 
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # inverse regularisation tried; pixels are standardised before
@@ -24,15 +23,7 @@ HELD_OUT = 5  # one in so many of the training images scores the strengths
 MOST_STEPS = 300  # of L-BFGS
 
 
-@dataclass(frozen=True)
-class PixelScore:
-    """What the control gave: values as records hold them, and the test part's predictions."""
-
-    values: dict[str, Any]
-    predictions: Predictions
-
-
-def classify_pixels(cell: PixelsCell, collection: ImageCollection) -> PixelScore:
+def classify_pixels(cell: PixelsCell, collection: ImageCollection) -> Outcome:
     """Top-1 on the test part of a multinomial logistic regression on standardised pixels, (N, 3 R R).
 
     The strength of its L2 penalty is chosen on one in five of the training images, then all of them are fitted.
@@ -66,7 +57,7 @@ def classify_pixels(cell: PixelsCell, collection: ImageCollection) -> PixelScore
         "fit_seconds": time.perf_counter() - started,
         "num_classes": cell.num_classes,
     }
-    return PixelScore(values, predictions)
+    return Outcome(values, predictions=predictions)
 
 
 def _pixels_of(part: LabelledImages, resolution_px: int) -> NDArray[np.float64]:

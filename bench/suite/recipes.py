@@ -6,7 +6,6 @@ github.com/google-research/vision_transformer; arXiv 1912.11370, section 3.3 (`b
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import cache
 
@@ -162,21 +161,6 @@ def hyperrule_steps(train_images: int) -> int:
 def warmup_steps(steps: int) -> int:
     """500, or a fifth of the steps where that is less: 100 of 500 as in the released code, 10 of 50."""
     return min(WARMUP_STEPS, steps // WARMUP_FRACTION)
-
-
-def learning_rate_at(recipe: FinetuneRecipe, step: int) -> float:
-    """The learning rate of one step, the first being 0, from its number alone.
-
-    It rises in equal parts to the peak, which step `warmup_steps - 1` has, and then falls: along a half cosine to
-    zero after the last step, or to a tenth at 30, 60 and 90 % of all steps.
-    """
-    if step < recipe.warmup_steps:
-        return recipe.learning_rate * (step + 1) / recipe.warmup_steps
-    if recipe.schedule == "stairs":
-        falls = sum(10 * step >= tenths * recipe.steps for tenths in (3, 6, 9))
-        return recipe.learning_rate / 10.0**falls
-    progress = (step - recipe.warmup_steps) / (recipe.steps - recipe.warmup_steps)
-    return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
 
 
 @cache

@@ -17,6 +17,7 @@ from bench.execute.supplies import Supplies
 from bench.execute.timing_tasks import Outcome
 from bench.execute.worker import attempt
 from bench.measure.build import build_model
+from bench.measure.outcome import Outcome
 from bench.measure.weight_files import file_weights_id, save_weights
 from bench.suite.cell import METRIC_VERSION, ComplexityCell, EvaluateCell, Settings
 from bench.suite.plan import definition_of

@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 
 from bench.data.collection import ImageCollection, LabelledImages
 from bench.execute.environment import set_determinism
-from bench.learn.finetune import Finetuning, finetune
+from bench.learn.finetune import finetune
+from bench.learn.resumable import Session
+from bench.measure.outcome import Outcome
 from bench.measure.weights import LoadedModel, load_weights
 from bench.process_group import Team, alone, joined_team
 from bench.suite.cell import METRIC_VERSION, FinetuneCell, FinetuneRecipe, Settings
@@ -92,18 +94,20 @@ def perform(
     every_s: float = 1000.0,
     stop: threading.Event | None = None,
     micro_batch_size: int | None = 16,
-) -> Finetuning:
+) -> Outcome:
     """The fine-tuning of a cell, with what most tests do not care about filled in."""
     return finetune(
         cell,
         loaded,
         collection or make_collection(),
         MACS,
-        team=team or alone("cpu"),
-        checkpoints=checkpoints,
-        checkpoint_every_s=every_s,
-        stop=stop or threading.Event(),
-        micro_batch_size=micro_batch_size,
+        Session(
+            team=team or alone("cpu"),
+            checkpoints=checkpoints,
+            checkpoint_every_s=every_s,
+            stop=stop or threading.Event(),
+            micro_batch_size=micro_batch_size,
+        ),
     )
 
 

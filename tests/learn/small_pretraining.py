@@ -16,8 +16,10 @@ from torch import nn
 from bench.data.decoded import StoredImages
 from bench.execute.environment import set_determinism
 from bench.learn.checkpoint import tensors_sha256
-from bench.learn.pretrain import PretrainImages, Pretraining, pretrain
+from bench.learn.pretrain import PretrainImages, pretrain
+from bench.learn.resumable import Session
 from bench.measure.build import build_model
+from bench.measure.outcome import Outcome
 from bench.process_group import Team, alone, joined_team
 from bench.suite.cell import METRIC_VERSION, Budget, PretrainCell, PretrainRecipe, Settings
 
@@ -73,7 +75,7 @@ def perform(
     every_s: float = 1000.0,
     stop: threading.Event | None = None,
     micro_batch_size: int | None = 16,
-) -> tuple[Pretraining, str]:
+) -> tuple[Outcome, str]:
     """The pretraining of a cell, with what most tests do not care about filled in, and a hash of its weights."""
     model = model or build_model(cell.model, num_classes=CLASSES, resolution_px=cell.resolution_px, seed=cell.seed)
     done = pretrain(
@@ -81,11 +83,13 @@ def perform(
         model,
         images or make_squares(),
         MACS,
-        team=team or alone("cpu"),
-        checkpoints=checkpoints,
-        checkpoint_every_s=every_s,
-        stop=stop or threading.Event(),
-        micro_batch_size=micro_batch_size,
+        Session(
+            team=team or alone("cpu"),
+            checkpoints=checkpoints,
+            checkpoint_every_s=every_s,
+            stop=stop or threading.Event(),
+            micro_batch_size=micro_batch_size,
+        ),
     )
     return done, tensors_sha256(model.state_dict())
 

@@ -37,16 +37,16 @@ from bench.data.decoded import stored_images
 from bench.errors import CellFailedError, DataError, RequestError, StoppedError, UnsupportedError
 from bench.execute.environment import set_determinism
 from bench.learn import checkpoint
-from bench.learn.finetune import Finetuning
+from bench.learn.augment import mixing_share, neighbours, swapped
 from bench.learn.micro_batch import MicroBatch, find_micro_batch
-from bench.learn.mixup import mixing_share, neighbours, swapped
 from bench.learn.pipeline import TrainingBatches
+from bench.learn.trainer import learning_rate_at
 from bench.measure.devices import available_precisions
+from bench.measure.outcome import Outcome
 from bench.measure.steps import make_images
 from bench.measure.weights import LoadedModel
 from bench.process_group import Team
 from bench.suite.cell import Settings
-from bench.suite.recipes import learning_rate_at
 
 HALF = (0.5, 0.5, 0.5)
 
@@ -89,7 +89,7 @@ class StopAfter(threading.Event):
         return self.left <= 0
 
 
-def same(first: Finetuning, second: Finetuning) -> bool:
+def same(first: Outcome, second: Outcome) -> bool:
     """Whether two trainings are the same to the last bit."""
     return (
         first.values["weights_sha256"] == second.values["weights_sha256"]
@@ -142,7 +142,7 @@ def test_a_step_is_sgd_with_momentum_on_the_mean_loss_with_clipped_gradients(tmp
     images = stored_images(collection, ("train", "validation"), 32)
     options: dict[str, Any] = {"crop": "none", "flip": False, "device": "cpu"}
     for batch in TrainingBatches(images, labels, batch_size=16, steps=12, seed=0, resolution_px=32, **options):
-        optimizer.param_groups[0]["lr"] = learning_rate_at(cell.recipe, batch.step)
+        optimizer.param_groups[0]["lr"] = learning_rate_at(cell.recipe, batch.step, 12)
         loss = F.cross_entropy(model((batch.images - 0.5) / 0.5), batch.labels)
         optimizer.zero_grad()
         loss.backward()
@@ -241,7 +241,7 @@ def test_a_stop_that_comes_while_images_are_decoded_is_heard(tmp_path: Path, mon
 
 def test_checkpoints_are_written_as_often_as_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[int] = []
-    monkeypatch.setattr("bench.learn.course.write", lambda _, made: written.append(made.progress.step))
+    monkeypatch.setattr("bench.learn.resumable.write", lambda _, made: written.append(made.progress.step))
     perform(make_cell(), tiny(), tmp_path, every_s=0.0)
     assert written == list(range(1, 12))  # after the last step the record is next
     written.clear()
@@ -288,7 +288,7 @@ def test_a_training_goes_on_where_checkpoints_cannot_be_written(tmp_path: Path) 
 def test_a_loss_that_is_no_number_stops_the_cell_and_names_the_step(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bench.learn.finetune.learning_rate_at", lambda _, step: math.inf if step == 13 else 0.1)
+    monkeypatch.setattr("bench.learn.trainer.learning_rate_at", lambda _, step, __: math.inf if step == 13 else 0.1)
     with pytest.raises(CellFailedError, match=r"loss is nan at step 15 of 40, at a peak learning rate of 0\.1\. Try"):
         perform(make_cell(steps=40), tiny(), tmp_path)
 
@@ -334,7 +334,7 @@ def test_the_rate_of_the_model_alone_is_not_that_of_drawing_images(
         made.append(batch_size)
         return make_images(batch_size, *arguments, **options)
 
-    monkeypatch.setattr("bench.learn.course.make_images", counted)
+    monkeypatch.setattr("bench.learn.resumable.make_images", counted)
     perform(make_cell(), tiny(), tmp_path, micro_batch_size=16)
     assert made == [16]
 
@@ -347,7 +347,7 @@ def test_the_micro_batch_is_found_with_the_momentum_in_memory(tmp_path: Path, mo
         elements.append(sum(state[parameter]["momentum_buffer"].numel() for parameter in model.parameters()))
         return find_micro_batch(model, run, *others)
 
-    monkeypatch.setattr("bench.learn.course.find_micro_batch", look)
+    monkeypatch.setattr("bench.learn.resumable.find_micro_batch", look)
     done = perform(make_cell(), loaded, tmp_path, micro_batch_size=None)
     assert elements == [done.values["params"]]
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.learn.order import batches, epoch_order, keyed_batches
+from bench.learn.pipeline import epoch_order, keyed_batches
 
 
 def test_an_epoch_shows_every_image_once() -> None:
@@ -17,27 +17,27 @@ def test_the_order_depends_on_seed_and_epoch_alone() -> None:
 
 def test_batches_are_full_and_cross_epochs_without_losing_an_image() -> None:
     pool = np.array([7, 8, 9])
-    drawn = list(batches(pool, batch_size=2, steps=3, seed=0))
+    drawn = [index for index, _ in keyed_batches(pool, batch_size=2, steps=3, seed=0)]
     assert [len(batch) for batch in drawn] == [2, 2, 2]
     assert sorted(np.concatenate(drawn)) == [7, 7, 8, 8, 9, 9]
 
 
 def test_a_pool_smaller_than_a_batch_repeats() -> None:
-    (batch,) = batches(np.array([4, 5]), batch_size=6, steps=1, seed=0)
+    ((batch, _),) = keyed_batches(np.array([4, 5]), batch_size=6, steps=1, seed=0)
     assert sorted(batch) == [4, 4, 4, 5, 5, 5]
 
 
 def test_a_longer_training_begins_as_a_shorter_one() -> None:
     pool = np.arange(20)
-    short, long = (list(batches(pool, 4, steps, seed=5)) for steps in (3, 9))
+    short, long = ([index for index, _ in keyed_batches(pool, 4, steps, seed=5)] for steps in (3, 9))
     assert np.array_equal(short, long[:3])
 
 
-def test_keyed_batches_are_the_batches_with_their_epochs() -> None:
+def test_every_image_of_a_batch_comes_with_its_epoch() -> None:
     pool = np.array([30, 10, 20, 50, 40])
-    plain = list(batches(pool, batch_size=3, steps=7, seed=1))
     keyed = list(keyed_batches(pool, batch_size=3, steps=7, seed=1))
-    assert np.array_equal(plain, [index for index, _ in keyed])
+    epochs = np.concatenate([pool[epoch_order(5, seed=1, epoch=epoch)] for epoch in range(5)])
+    assert np.concatenate([index for index, _ in keyed]).tolist() == epochs[:21].tolist()
     assert np.concatenate([epochs for _, epochs in keyed]).tolist() == [i // 5 for i in range(21)]
 
 

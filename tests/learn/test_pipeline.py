@@ -18,8 +18,7 @@ from bench.data.collection import LabelledImages
 from bench.data.decoded import EncodedImages, StoredImages, ToSquare
 from bench.errors import DataError
 from bench.learn.augment import crop_boxes, image_words, show
-from bench.learn.order import batches as order_of
-from bench.learn.pipeline import Batch, ScoringBatches, TrainingBatches, images_per_second
+from bench.learn.pipeline import Batch, ScoringBatches, TrainingBatches, images_per_second, keyed_batches
 
 N, SIDE = 23, 12
 LABELS = np.arange(N, dtype=np.int64) % 5
@@ -81,7 +80,7 @@ def assert_same(found: list[Batch], expected: list[Batch]) -> None:
 
 def test_batches_hold_the_order_of_the_seed_as_numbers_between_0_and_1() -> None:
     found = read_all(training(stored()))
-    expected = list(order_of(np.arange(N), 10, 6, seed=3))
+    expected = [index for index, _ in keyed_batches(np.arange(N), 10, 6, seed=3)]
     assert [batch.index.tolist() for batch in found] == [index.tolist() for index in expected]
     assert [batch.labels.tolist() for batch in found] == [LABELS[index].tolist() for index in expected]
     for batch in found:

@@ -31,7 +31,9 @@ from bench.errors import CellFailedError, RequestError, StoppedError, Unsupporte
 from bench.execute.environment import set_determinism
 from bench.learn import checkpoint
 from bench.learn.augment import crop_boxes, image_words, show
-from bench.learn.pretrain import RECIPES, learning_rate_at, set_dropout
+from bench.learn.pipeline import keyed_batches
+from bench.learn.pretrain import RECIPES, set_dropout
+from bench.learn.trainer import learning_rate_at
 from bench.measure.build import build_model
 from bench.measure.weights import data_config
 from bench.suite.cell import PretrainRecipe, Settings
@@ -175,9 +177,7 @@ def test_two_steps_are_those_of_torchs_own_optimiser(tmp_path: Path) -> None:
         [{"params": plain, "weight_decay": 0.0}, {"params": decayed, "weight_decay": 0.1}], lr=0.01, betas=(0.9, 0.999)
     )
     images = make_squares()
-    from bench.learn.order import batches
-
-    for step, index in enumerate(batches(np.arange(160), 16, 2, seed=0)):
+    for step, (index, _) in enumerate(keyed_batches(np.arange(160), 16, 2, seed=0)):
         pixels = torch.from_numpy(images.train.maps[0][index]).permute(0, 3, 1, 2) / 255  # type: ignore[union-attr]
         loss = nn.functional.cross_entropy(theirs((pixels - 0.5) / 0.5), torch.from_numpy(images.train_labels[index]))
         optimiser.zero_grad()

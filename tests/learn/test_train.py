@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from bench.data.collection import Dataset, ImageSet
 from bench.errors import CellFailedError, UnsupportedError
-from bench.learn.train import steps_for_budget, train_from_scratch
+from bench.learn.train import train_from_scratch
+from bench.learn.trainer import steps_for_budget
 from bench.suite.cell import METRIC_VERSION, Recipe, Settings, TrainCell
 
 

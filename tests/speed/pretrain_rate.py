@@ -29,6 +29,7 @@ from bench.data.corpora import find_corpus
 from bench.data.corpus_store import stored_corpus
 from bench.execute.environment import set_determinism
 from bench.learn.pretrain import PretrainImages, pretrain
+from bench.learn.resumable import Session
 from bench.measure.build import build_model
 from bench.measure.complexity import count_macs
 from bench.measure.devices import clock_for
@@ -95,11 +96,7 @@ def pretraining_rate(name: str, batch_size: int, px: int, device: str, augmentat
             model,
             PretrainImages(train, labels, held, held_labels, tuple(map(str, range(64)))),
             count_macs(name, px, CLASSES),
-            team=alone(device),
-            checkpoints=Path(folder),
-            checkpoint_every_s=1000,
-            stop=threading.Event(),
-            micro_batch_size=batch_size,
+            Session(alone(device), Path(folder), 1000, threading.Event(), micro_batch_size=batch_size),
         )
     return float(done.values["train_img_per_s"])
 

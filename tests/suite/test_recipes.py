@@ -8,12 +8,12 @@ import sys
 import pytest
 
 from bench.errors import RequestError
+from bench.learn.trainer import learning_rate_at
 from bench.suite.cell import FinetuneRecipe
 from bench.suite.recipes import (
     bit_hyperrule,
     hyperrule_sizes,
     hyperrule_steps,
-    learning_rate_at,
     paper_finetuning,
     paper_learning_rates,
     paper_recipe,
@@ -128,15 +128,15 @@ def test_stored_squares_keep_the_hyperrules_proportion(
 
 def test_cosine_rises_to_the_peak_and_falls_to_zero() -> None:
     recipe = FinetuneRecipe(learning_rate=0.8, steps=12, warmup_steps=4, stored_px=32)
-    rates = [learning_rate_at(recipe, step) for step in range(12)]
+    rates = [learning_rate_at(recipe, step, recipe.steps) for step in range(12)]
     assert rates[:5] == pytest.approx([0.2, 0.4, 0.6, 0.8, 0.8])
     assert rates[8] == pytest.approx(0.4)  # half of the eight steps after the warm-up
-    assert learning_rate_at(recipe, 12) == pytest.approx(0.0)
+    assert learning_rate_at(recipe, 12, 12) == pytest.approx(0.0)
 
 
 def test_stairs_fall_to_a_tenth_at_30_60_and_90_per_cent() -> None:
     recipe = FinetuneRecipe(name="bit", learning_rate=1.0, steps=10, warmup_steps=0, schedule="stairs", stored_px=32)
-    rates = [learning_rate_at(recipe, step) for step in range(10)]
+    rates = [learning_rate_at(recipe, step, recipe.steps) for step in range(10)]
     assert rates == pytest.approx([1, 1, 1, 0.1, 0.1, 0.1, 0.01, 0.01, 0.01, 0.001])
 
 
