@@ -14,7 +14,6 @@ from bench.data.open import open_images
 from bench.errors import CellFailedError, OutOfMemoryError, ResolutionError, UnsupportedError
 from bench.execute.pool import Worker
 from bench.execute.supplies import Supplies
-from bench.execute.timing_tasks import Outcome
 from bench.execute.worker import attempt
 from bench.measure.build import build_model
 from bench.measure.outcome import Outcome
