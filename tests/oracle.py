@@ -133,7 +133,7 @@ crop = false
 flip = false
 """
 # What a clock or the machine gives, in values, samples and pages of a run.
-MEASURED = re.compile(r"(_s|_per_s|seconds|_ms|_mib|_hours|_at|_ratio)$")
+MEASURED = re.compile(r"(_s|_per_s|seconds|_ms|_mib|_hours|_at|_ratio|wait_share)$")
 
 Outputs = dict[str, bytes]
 
