@@ -7,26 +7,19 @@ is measured and no torch imported.
 from __future__ import annotations
 
 import contextlib
-import json
-import os
-import signal
-import subprocess
-import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import IO, Any
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from pydantic import Field
 
+from bench.gate.arms import START_SECONDS, ProcessArm, WorkerLostError
 from bench.gate.result import Comparison, CountChange, ExactResult, Workload
 from bench.gate.rule import Verdict
 from bench.gate.trees import SideBrokenError, SideCode
 from bench.shown import counted, listed
 from bench.suite.cell import Frozen
 
-FACTS = Path(__file__).with_name("facts.py")
-START_SECONDS = 180.0  # imports from a cold disk
 WORKLOAD_SECONDS = 120.0  # a small model takes 3 s; what runs on the CPU because its code asks for numbers takes longer
 OPERATORS = "operators"
 GRAPH_BREAKS = "graph breaks"
@@ -70,98 +63,43 @@ def collect_facts(
     seconds: tuple[float, float] = (START_SECONDS, WORKLOAD_SECONDS),
 ) -> list[list[Facts]]:
     """What each side holds for each of its workloads; the sides count at the same time, in one thread each."""
-    with contextlib.ExitStack() as held:
-        running = [held.enter_context(_started(code, workloads)) for code, workloads in sides]
-        deadline = time.monotonic() + seconds[0] + seconds[1] * max(len(workloads) for _, workloads in sides)
-        return [_finish(process, deadline) for process in running]
+    deadline = time.monotonic() + seconds[0] + seconds[1] * max(len(workloads) for _, workloads in sides)
+    with ThreadPoolExecutor(len(sides)) as pool, contextlib.ExitStack() as held:
+
+        def started(code: SideCode) -> ProcessArm:
+            return held.enter_context(
+                contextlib.closing(ProcessArm("counting", code, device="cpu", threads=1, cpus=None))
+            )
+
+        arms = [started(code) for code, _ in sides]
+        return list(pool.map(lambda arm, side: _count(arm, side[1], deadline), arms, sides))
 
 
-class _Counting:
-    """One side's process, what it is asked, and where its answers and complaints go."""
-
-    def __init__(self, code: SideCode, workloads: Sequence[Workload], files: tuple[IO[bytes], IO[bytes]]) -> None:
-        self.code, self.workloads, (self.answers, self.complaints) = code, workloads, files
-        request = {
-            "workloads": [one.model_dump(mode="json") for one in workloads],
-            "graph_breaks": True,
-            "watch": None if code.apart is None else code.apart.asked(),
-        }
-        self.process = subprocess.Popen(
-            [str(code.python), "-P", str(FACTS)],
-            stdin=subprocess.PIPE,
-            stdout=self.answers,
-            stderr=self.complaints,
-            cwd=code.folder,
-            env=code.environment(1),
-            start_new_session=True,  # so that what it starts can be ended with it
-        )
-        assert self.process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # it has died already, and its exit says so
-            self.process.stdin.write(json.dumps(request).encode())
-            self.process.stdin.flush()
-        with contextlib.suppress(BrokenPipeError):
-            self.process.stdin.close()
-
-    def end(self) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
-
-
-@contextlib.contextmanager
-def _started(code: SideCode, workloads: Sequence[Workload]) -> Iterator[_Counting]:
-    # Files, not pipes: nobody has to read one side's while waiting for the other.
-    with tempfile.TemporaryFile() as answers, tempfile.TemporaryFile() as complaints:
-        counting = _Counting(code, workloads, (answers, complaints))
-        try:
-            yield counting
-        finally:
-            counting.end()
-
-
-def _finish(counting: _Counting, deadline: float) -> list[Facts]:
-    """The side's facts; for those that never came, how its process ended."""
+def _count(arm: ProcessArm, workloads: Sequence[Workload], deadline: float) -> list[Facts]:
+    """One side's facts; for those that never came, how its process ended."""
+    found: list[Facts] = []
     try:
-        code = counting.process.wait(timeout=max(0.0, deadline - time.monotonic()))
-        ending = f"the process that counts ended with {f'exit code {code}' if code >= 0 else f'signal {-code}'}"
-    except subprocess.TimeoutExpired:
-        counting.end()
-        ending = "the process that counts hung and was ended"
-    counting.answers.seek(0)
-    answers = [json.loads(line) for line in counting.answers.read().splitlines(keepends=True) if line.endswith(b"\n")]
-    origin, found = (answers[0], answers[1:]) if answers else ({}, [])
-    problem = _origin_problem(counting.code, origin)
-    if problem is not None:
-        return [Facts(error=problem) for _ in counting.workloads]
-    missing = Facts(error=f"{ending}{_last_line(counting.complaints)}")
-    return [*(_facts(counting.code, one) for one in found), *[missing] * (len(counting.workloads) - len(found))]
+        problem = arm.import_problem(_left(deadline))
+        if problem is None:
+            for workload in workloads:
+                found.append(_facts(arm, workload, deadline))
+    except SideBrokenError as error:
+        problem = str(error)
+    except WorkerLostError as error:
+        problem = f"the process that counts {error.ending}"
+    return [*found, *[Facts(error=problem)] * (len(workloads) - len(found))]
 
 
-def _facts(code: SideCode, answer: dict[str, Any]) -> Facts:
-    """What one answer says, unless it is not proven to be of the side's own code."""
+def _facts(arm: ProcessArm, workload: Workload, deadline: float) -> Facts:
+    """What the side says of one workload, unless it is not proven to be of its own code."""
     try:
-        code.judge(answer.pop("seen", None))
+        return Facts.model_validate(arm.count(workload, _left(deadline)))
     except SideBrokenError as error:
         return Facts(error=str(error))
-    return Facts.model_validate(answer)
 
 
-def _origin_problem(code: SideCode, origin: Mapping[str, Any]) -> str | None:
-    """Why what the side counted is not its own, or could not start."""
-    if "error" in origin:
-        return str(origin["error"])
-    if "origin" in origin:
-        try:
-            code.require_origin(Path(origin["origin"]))
-        except SideBrokenError as error:
-            return str(error)
-    return None
-
-
-def _last_line(complaints: IO[bytes]) -> str:
-    complaints.seek(0)
-    lines = [line.strip() for line in complaints.read().decode(errors="replace").splitlines() if line.strip()]
-    return f"; its last line: {lines[-1][:300]}" if lines else ""
+def _left(deadline: float) -> float:
+    return max(0.0, deadline - time.monotonic())
 
 
 def compare_facts(name: str, base: Facts, head: Facts, *, gates: bool) -> ExactResult:

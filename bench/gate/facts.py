@@ -1,30 +1,18 @@
-"""What one forward pass of a model holds, counted in the side's own interpreter and source tree.
+"""What one forward pass of a model holds, counted with the code of the side's own tree.
 
-A script that is started by its path and asks nothing of the tree's bench.gate, which an older revision may not have:
+worker.py loads this file by its path, with any revision: beside torch it imports what a tree has had for long, and
+nothing of bench.gate.
 
-    python -P <this file> < request    with PYTHONPATH = the side's source tree
-
-The request is {"workloads": [...], "graph_breaks": true, "watch": null}, workloads as bench.gate.result.Workload has
-them; watch is what files_read.py is asked. The answer is a line of JSON that says where `bench` comes from,
-{"origin": "..."} or {"error": "one line"}, and then one for each workload, in their order, as soon as it is known:
-{"counts": {...}, "absent": {...}, "break_reasons": [...], "device": "meta"} or {"error": "one line"}, each with "seen"
-if files_read.py was asked.
-
-counts: `params`, `macs` and `activations` of one image; `graph breaks` under torch.compile; and for each operator that
-does work, `aten.bmm` for example, its calls in one forward pass of the batch. absent: a count that could not be had ->
-why. device: where the calls were counted; `meta`, unless the model's code asks for numbers.
+`params`, `macs` and `activations` are of one image; `graph breaks` of torch.compile; and for each operator that does
+work, `aten.bmm` for example, there are its calls in one forward pass of the batch, counted on the meta device unless
+the model's code asks for numbers.
 """
 
 from __future__ import annotations
 
-import importlib.util
-import json
 import os
-import sys
-import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from importlib.machinery import ModuleSpec, PathFinder
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 import torch
@@ -65,63 +53,12 @@ class OperatorCalls(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return func(*args, **kwargs)
 
 
-class OwnTreeOnly:
-    """Find parts of `bench` beside the `bench` that was found first, and nowhere else.
-
-    The finder of an editable installation would hand out what an older tree lacks from the tree that is installed.
-    """
-
-    @staticmethod
-    def find_spec(name: str, path: Sequence[str] | None = None, target: Any = None) -> ModuleSpec | None:
-        if not name.startswith("bench."):
-            return None
-        found = PathFinder.find_spec(name, path)
-        if found is None:
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-        return found
-
-
-def main() -> None:
-    """Read a request from standard input and answer it on standard output, which models cannot print to."""
-    request = json.load(sys.stdin)
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # a model's own print must not come between the answers
-    warnings.simplefilter("ignore")
-    sys.meta_path.insert(0, OwnTreeOnly)
-
-    def answer(reply: dict[str, Any]) -> None:
-        answers.write(json.dumps(reply) + "\n")
-        answers.flush()
-
-    try:
-        import bench.measure.build
-    except Exception as error:  # the tree's code, of any age
-        answer({"error": f"cannot be imported: {one_line(error)}"})
-        return
-    answer({"origin": os.path.dirname(os.path.dirname(os.path.abspath(bench.__file__)))})
-    watch = None if request["watch"] is None else load_files_read().Watch(request["watch"])
-    for workload in request["workloads"]:
-        if watch is None:
-            answer(count_workload(workload, graph_breaks=request["graph_breaks"]))
-            continue
-        watch.on()
-        found = count_workload(workload, graph_breaks=request["graph_breaks"])
-        answer({**found, "seen": watch.report()})
-
-
-def load_files_read() -> Any:
-    """The module beside this file: a script that is started by its path can import nothing of its folder."""
-    place = os.path.join(os.path.dirname(os.path.abspath(__file__)), "files_read.py")
-    spec = importlib.util.spec_from_file_location("vitbench_files_read", place)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def count_workload(workload: dict[str, Any], *, graph_breaks: bool) -> dict[str, Any]:
-    """The answer for one workload; whatever goes wrong is a line in it."""
+    """What one workload holds; whatever goes wrong is a line in it.
+
+    workload: as bench.gate.result.Workload. Returns {"error": "one line"}, or {"counts": {...}, "absent": {count that
+    could not be had: why}, "break_reasons": [...], "device": where calls were counted, "meta" or "cpu"}.
+    """
     try:
         build = _builder(workload)
         shapes, resolution_px = build("meta"), _resolution(workload)
@@ -135,7 +72,12 @@ def count_workload(workload: dict[str, Any], *, graph_breaks: bool) -> dict[str,
     _attempt((OPERATORS,), absent, lambda: counts.update(runs.on_meta_or_cpu(_operator_calls)))
     device = runs.device
     if graph_breaks:
-        _attempt((GRAPH_BREAKS,), absent, lambda: _add_breaks(counts, reasons, runs))
+
+        def add_breaks() -> None:
+            counts[GRAPH_BREAKS], found = runs.on_meta_or_cpu(_graph_breaks)
+            reasons.extend(found)
+
+        _attempt((GRAPH_BREAKS,), absent, add_breaks)
     return {"counts": counts, "absent": absent, "break_reasons": reasons, "device": device}
 
 
@@ -243,11 +185,6 @@ def _operator_calls(model: nn.Module, images: Tensor) -> Counter[str]:
     return counter.calls
 
 
-def _add_breaks(counts: dict[str, int], reasons: list[str], runs: _Runs) -> None:
-    counts[GRAPH_BREAKS], found = runs.on_meta_or_cpu(_graph_breaks)
-    reasons.extend(found)
-
-
 def _graph_breaks(model: nn.Module, images: Tensor) -> tuple[int, list[str]]:
     """How often torch.compile leaves a graph, and why: breaks, and functions that it gives up whole.
 
@@ -285,7 +222,3 @@ def _place(stack: Any) -> str:
 
 def _first_line(text: str) -> str:
     return text.strip().splitlines()[0] if text.strip() else "no reason given"
-
-
-if __name__ == "__main__":
-    main()

@@ -1,6 +1,6 @@
 """What a worker of the gate read: its modules, and the files that were opened meanwhile, by their real paths.
 
-worker.py and facts.py load this file by its path, with any revision: it imports nothing of `bench`. What is installed
+worker.py loads this file by its path, with any revision: it imports nothing of `bench`. What is installed
 is nobody's code and left out; apart.py judges the rest.
 """
 
@@ -33,7 +33,8 @@ class Watch:
         self._copies = copies_of(asked["projects"])
         self._before = {top_level(name) for name in list(sys.modules)}
         main = getattr(sys.modules["__main__"], "__file__", None) or __file__
-        self._skipped = {os.path.realpath(__file__), os.path.realpath(main)}  # head's on both sides
+        beside = os.path.join(os.path.dirname(__file__), "facts.py")  # errors and torch.compile look at its source
+        self._skipped = {os.path.realpath(file) for file in (__file__, main, beside)}  # head's on both sides
         self._opened: set[str] = set()
         self._is_on = False
         sys.addaudithook(self._hear)

@@ -1,4 +1,6 @@
-"""One side of a check, in its own interpreter: builds models, then runs forward passes when it is given the token.
+"""One side of a check, in its own interpreter: builds models, and runs forward passes when it is given the token.
+
+A worker that is asked to count instead (facts.py) times nothing.
 
 Started by file path (`python -P .../worker.py`) with the side's source tree first on PYTHONPATH: this file is always
 head's, and everything that it imports from `bench` is the side's own. So it may import nothing of bench.gate, which
@@ -7,6 +9,8 @@ an older revision need not have. One JSON request a line on standard input, one 
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import gc
 import importlib.util
 import json
@@ -14,7 +18,9 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Sequence
+from importlib.machinery import ModuleSpec, PathFinder
 from typing import Any
 
 WARMUP_PASSES = 3  # first calls allocate, choose kernels and fill caches
@@ -28,6 +34,7 @@ def main() -> None:
     """Serve requests until standard input ends."""
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # whatever a model prints goes to standard error
+    sys.meta_path.insert(0, OwnTreeOnly)
     side = Side()
     for line in sys.stdin:
         request = json.loads(line)
@@ -35,6 +42,22 @@ def main() -> None:
         replies.write(json.dumps({"side": side.name, **reply}, separators=(",", ":")) + "\n")
         replies.flush()
     os._exit(0)  # at once: the parent waits before it starts the next pair
+
+
+class OwnTreeOnly:
+    """Find parts of `bench` beside the `bench` that was found first, and nowhere else.
+
+    The finder of an editable installation would hand out what an older tree lacks from the tree that is installed.
+    """
+
+    @staticmethod
+    def find_spec(name: str, path: Sequence[str] | None = None, target: Any = None) -> ModuleSpec | None:
+        if not name.startswith("bench."):
+            return None
+        found = PathFinder.find_spec(name, path)
+        if found is None:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+        return found
 
 
 class Side:
@@ -46,7 +69,7 @@ class Side:
         self._synchronise: Callable[[], None] = lambda: None
         self._is_one_thread = False
         self._watch: Any = None  # of files_read.py, in a check of two revisions
-        self._contexts: list[Any] = []  # entered for as long as the worker lives
+        self._held = contextlib.ExitStack()  # contexts that are entered for as long as the worker lives
 
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
         match request["do"]:
@@ -56,8 +79,12 @@ class Side:
                 return self.start(request)
             case "build":
                 return self.build(request["workload"], request["device"])
+            case "count":
+                return self.count(request["workload"])
             case "conditions":
-                return conditions(request["device"], request["threads"])
+                from bench.execute.environment import describe_conditions  # as this side's code states them
+
+                return {"conditions": describe_conditions(request["device"], request["threads"], 1)}
             case other:
                 return {"error": f"unknown request {other!r}"}
 
@@ -83,10 +110,7 @@ class Side:
         elif request["device"] == "mps":
             self._synchronise = torch.mps.synchronize
         if request["watch"] is not None:
-            self._watch = load_files_read().Watch(request["watch"])
-        context = torch.inference_mode()
-        context.__enter__()
-        self._contexts.append(context)
+            self._watch = load_beside("files_read").Watch(request["watch"])
         return {
             "origin": os.path.dirname(os.path.dirname(os.path.abspath(bench.__file__))),
             "python": ".".join(map(str, sys.version_info[:3])),
@@ -96,22 +120,41 @@ class Side:
 
     def build(self, workload: dict[str, Any], device: str) -> dict[str, Any]:
         """Make one model ready: the nanoseconds of a pass, or why it cannot be made; and what was read meanwhile."""
-        if self._watch is not None:
-            self._watch.on()
-        try:
-            step = self._make_step(workload, device)
-            reply: dict[str, Any] = {"forward_ns": self._warm_up(step)}
+        import torch
+
+        if not self._steps:
+            self._held.enter_context(torch.inference_mode())
+
+        def make() -> dict[str, Any]:
+            try:
+                step = self._make_step(workload, device)
+                forward_ns = self._warm_up(step)
+            except Exception as error:  # the side's own code, or a model that does not fit: the check says so
+                self._steps.append(None)
+                return {"error": one_line(error)}
             self._steps.append((step, tuple(workload["plant"] or (0, 1))))
-        except Exception as error:  # the side's own code, or a model that does not fit: the check says so
-            self._steps.append(None)
-            reply = {"error": one_line(error)}
-        if self._watch is not None:
-            reply["seen"] = self._watch.report()
+            return {"forward_ns": forward_ns}
+
+        reply = self._watched(make)
         if "error" not in reply:
             gc.collect()
             gc.freeze()
             gc.disable()
         return reply
+
+    def count(self, workload: dict[str, Any]) -> dict[str, Any]:
+        """What one forward pass holds; and what was read meanwhile."""
+        warnings.simplefilter("ignore")
+        facts = load_beside("facts")
+        return self._watched(lambda: facts.count_workload(workload, graph_breaks=True))
+
+    def _watched(self, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """The reply of `make`, with what was read meanwhile if that is asked for."""
+        if self._watch is None:
+            return make()
+        self._watch.on()
+        reply = make()
+        return {**reply, "seen": self._watch.report()}
 
     def turn(self, index: int, warm: int, forwards: int) -> dict[str, Any]:
         """Nanoseconds of so many forward passes, after `warm` that are not timed. A plant adds its share of passes.
@@ -157,8 +200,7 @@ class Side:
         # An older revision knows no folding, and so no resolution here.
         sizes = {"resolution_px": resolution} if workload["settings"].get("fold") else {}
         applied = apply_settings(model.eval(), settings, device, **sizes)
-        applied.context.__enter__()
-        self._contexts.append(applied.context)
+        self._held.enter_context(applied.context)
         size = (workload["batch_size"], 3, resolution, resolution)
         layout = torch.channels_last if settings.memory_format == "channels_last" else torch.contiguous_format
         images = torch.randn(size, generator=torch.Generator().manual_seed(0))  # the same on both sides
@@ -182,22 +224,16 @@ class Side:
         return sorted(samples)[PROBE_PASSES // 2]
 
 
-def load_files_read() -> Any:
-    """The module beside this file: a script that is started by its path can import nothing of its folder."""
-    place = os.path.join(os.path.dirname(os.path.abspath(__file__)), "files_read.py")
-    spec = importlib.util.spec_from_file_location("vitbench_files_read", place)
+@functools.cache
+def load_beside(name: str) -> Any:
+    """A module beside this file: a script that is started by its path can import nothing of its folder."""
+    place = os.path.join(os.path.dirname(os.path.abspath(__file__)), f"{name}.py")
+    spec = importlib.util.spec_from_file_location(f"vitbench_{name}", place)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
-
-
-def conditions(device: str, threads: int) -> dict[str, Any]:
-    """The conditions that every record of this project carries, as this side's code states them."""
-    from bench.execute.environment import describe_conditions
-
-    return {"conditions": describe_conditions(device, threads, 1)}
 
 
 def one_line(error: BaseException) -> str:

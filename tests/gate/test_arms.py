@@ -166,6 +166,7 @@ def test_the_worker_itself_is_head_s_on_both_sides(folder: Path) -> None:
     code = replace(this_tree(), tree=folder, apart=apart)
     with worker(code) as arm:
         assert isinstance(arm.build(WORKLOAD), int)
+        assert arm.count(WORKLOAD, 60)["counts"]["params"] > 0
 
 
 def test_a_side_whose_own_package_does_not_import_is_broken(folder: Path) -> None:
