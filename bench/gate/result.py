@@ -9,13 +9,16 @@ Format history
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from statistics import median
 from typing import Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
+from bench.errors import StoreError
 from bench.gate.rule import INTERVAL_LEVEL, RULE_VERSION, AgainstItself, SideName, Verdict, worst
 from bench.suite.cell import Device, Frozen
 
@@ -224,3 +227,45 @@ class CheckResult(Frozen):
     @property
     def interval_level(self) -> float:
         return MEAN_LEVEL if self.rule_version == 1 else INTERVAL_LEVEL
+
+
+DERIVED = ("name", "verdict", "slowdown_pct", "low_pct", "high_pct", "base_ms", "head_ms")  # of each model
+
+
+def render_json(result: CheckResult) -> str:
+    """One line of JSON; numbers are unrounded. `derived` follows from the rest, and `read_result` passes over it."""
+    models = [
+        {
+            **{name: getattr(model, name) for name in DERIVED},
+            "pair_log_ratios": [pair.log_ratio for pair in model.pairs],
+            "against_itself": [pair.against_itself for pair in model.pairs if pair.against_itself is not None],
+        }
+        for model in result.models
+    ]
+    derived = {"verdict": result.verdict, "interval_level": result.interval_level, "models": models}
+    whole = {"derived": derived, **result.model_dump(mode="json")}
+    return json.dumps(whole, allow_nan=False, separators=(",", ":")) + "\n"
+
+
+def read_result(path: Path) -> CheckResult:
+    """The result that `render_json` wrote. Raises StoreError for what is none, or is of another format version."""
+    try:
+        data = json.loads(path.read_bytes())
+    except OSError as error:
+        raise StoreError(f"Check result '{path}' cannot be read: {error.strerror}.") from None
+    except ValueError:  # not JSON, or not UTF-8
+        raise StoreError(f"'{path}' is not JSON. Write it with `vitbench check --write json={path}`.") from None
+    if not isinstance(data, dict) or "format_version" not in data:
+        raise StoreError(f"'{path}' is not the result of a check. Write one with `vitbench check --write json=PATH`.")
+    if data["format_version"] not in (1, FORMAT_VERSION):
+        raise StoreError(
+            f"Check result '{path}' has format version {data['format_version']!r}; this vitbench reads 1 "
+            f"and {FORMAT_VERSION}. Read it with the version that wrote it."
+        )
+    data.pop("derived", None)
+    try:
+        return CheckResult.model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise StoreError(f"'{path}' is not the result of a check: {key}: {first['msg']}.") from None

@@ -20,6 +20,7 @@ from bench.holm import holm
 
 RULE_VERSION = 2
 Verdict = Literal["PASS", "FAIL", "INCONCLUSIVE"]
+VERDICTS: tuple[Verdict, ...] = ("FAIL", "INCONCLUSIVE", "PASS")  # the worst first
 SideName = Literal["base", "head"]
 AgainstItself = tuple[SideName, float]  # a value of the A/A arm: whose code ran in both processes
 
@@ -153,5 +154,4 @@ def percent(log_ratio: float) -> float:
 
 def worst(verdicts: Sequence[Verdict]) -> Verdict:
     """What a run is that has these: FAIL before INCONCLUSIVE before PASS. INCONCLUSIVE if there are none."""
-    ranks: tuple[Verdict, ...] = ("FAIL", "INCONCLUSIVE", "PASS")
-    return next((verdict for verdict in ranks if verdict in verdicts), "INCONCLUSIVE")
+    return next((verdict for verdict in VERDICTS if verdict in verdicts), "INCONCLUSIVE")

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bench.gate.formats import comment
-from bench.gate.formats.own_json import read_result
+from bench.gate.formats.pages import MARKER
+from bench.gate.result import read_result
 
 ROOT = Path(__file__).parents[2]
 CI = ROOT / "docs" / "ci"
@@ -206,8 +206,8 @@ jq -r "$2" "$answer"
 @pytest.mark.skipif(shutil.which("jq") is None, reason="stands in for gh's --jq, and jq is not installed")
 @pytest.mark.parametrize("known", [True, False])
 def test_the_comment_goes_to_the_pull_request_of_that_commit_and_is_updated(place, known):
-    bot = {"id": 99, "user": {"login": "github-actions[bot]"}, "body": f"{comment.MARKER}\n\nold"}
-    posed = {"id": 98, "user": {"login": "someone"}, "body": f"{comment.MARKER}\n\nnot ours"}
+    bot = {"id": 99, "user": {"login": "github-actions[bot]"}, "body": f"{MARKER}\n\nold"}
+    posed = {"id": 98, "user": {"login": "someone"}, "body": f"{MARKER}\n\nnot ours"}
     (place / "comments.json").write_text(json.dumps([posed, bot] if known else [posed]))
     (place / "pulls.json").write_text(
         json.dumps([{"number": 5, "head": {"sha": "other"}}, {"number": 7, "head": {"sha": "abcd"}}])
@@ -218,7 +218,7 @@ def test_the_comment_goes_to_the_pull_request_of_that_commit_and_is_updated(plac
     assert ended.returncode == 0, ended.stderr
     where = "--method PATCH repos/o/r/issues/comments/99" if known else "--method POST repos/o/r/issues/7/comments"
     assert log.read_text().splitlines()[-1] == f"api {where} -F body=@comment.md --silent"
-    assert (place / "work" / "comment.md").read_text().startswith(comment.MARKER)
+    assert (place / "work" / "comment.md").read_text().startswith(MARKER)
 
 
 COMMENT_VARIABLES = {
@@ -226,11 +226,11 @@ COMMENT_VARIABLES = {
     "HEAD_OWNER": "someone",
     "HEAD_BRANCH": "$(touch hacked)",
     "HEAD_SHA": "abcd",
-    "MARKER": comment.MARKER,
+    "MARKER": MARKER,
 }
 
 
-def write_comment(place, text=comment.MARKER + "\n\nnew\n"):
+def write_comment(place, text=MARKER + "\n\nnew\n"):
     (place / "work" / "speed").mkdir()
     (place / "work" / "speed" / "comment.md").write_text(text)
     return script_with(COMMENT, "gh api")
@@ -238,8 +238,8 @@ def write_comment(place, text=comment.MARKER + "\n\nnew\n"):
 
 def test_the_marker_of_the_workflows_is_the_one_that_comments_have():
     steps = load(COMMENT)["jobs"]["comment"]["steps"]
-    assert [step["env"]["MARKER"] for step in steps if "env" in step] == [comment.MARKER]
-    assert load(GITLAB)["speed-note"]["variables"]["MARKER"] == comment.MARKER
+    assert [step["env"]["MARKER"] for step in steps if "env" in step] == [MARKER]
+    assert load(GITLAB)["speed-note"]["variables"]["MARKER"] == MARKER
 
 
 def test_text_without_the_marker_is_not_posted(place):
@@ -249,16 +249,14 @@ def test_text_without_the_marker_is_not_posted(place):
 
 @pytest.mark.parametrize("known", [True, False])
 def test_the_note_on_gitlab_is_updated(place, known):
-    notes = [{"id": 3, "body": "a person's"}, *([{"id": 4, "body": f"{comment.MARKER}\n\nold"}] if known else [])]
+    notes = [{"id": 3, "body": "a person's"}, *([{"id": 4, "body": f"{MARKER}\n\nold"}] if known else [])]
     (place / "notes.json").write_text(json.dumps(notes))
     (place / "work" / "speed").mkdir()
-    (place / "work" / "speed" / "comment.md").write_text(comment.MARKER)
+    (place / "work" / "speed" / "comment.md").write_text(MARKER)
     add_command(place, "python", f'exec {sys.executable} "$@"')
     copy = f'if [[ "$*" == *per_page* ]]; then cp {place}/notes.json notes.json; fi'
     add_command(place, "curl", f'echo "$@" >> {place}/curl.txt; {copy}')
-    ended = run_script(
-        place, script_with(GITLAB, "curl"), VITBENCH_TOKEN="t", NOTES="https://x/notes", MARKER=comment.MARKER
-    )
+    ended = run_script(place, script_with(GITLAB, "curl"), VITBENCH_TOKEN="t", NOTES="https://x/notes", MARKER=MARKER)
     assert ended.returncode == 0, ended.stderr
     last = (place / "curl.txt").read_text().splitlines()[-1]
     assert ("--request PUT" in last and "https://x/notes/4" in last) if known else "--request POST" in last

@@ -16,7 +16,8 @@ from synthetic_results import (
     undecided,
 )
 
-from bench.gate.formats import comment, markdown, wording
+from bench.gate.formats import wording
+from bench.gate.formats.pages import render_comment, render_page
 
 PAGE = Path(__file__).parent / "expected_page.md"
 
@@ -28,11 +29,11 @@ def test_the_page_is_whole():
         exact=(more_work(), same_work()),
         problems=("A pair was thrown away.",),
     )
-    assert markdown.render(result) == PAGE.read_text(encoding="utf-8")
+    assert render_page(result) == PAGE.read_text(encoding="utf-8")
 
 
 def test_the_comment_is_short_and_begins_with_its_marker():
-    text = comment.render(make_result(passed(), undecided()))
+    text = render_comment(make_result(passed(), undecided()))
     top, _, folded = text.partition("<details><summary>Details</summary>\n\n")
     assert top == (
         "<!-- vitbench check -->\n\n"
@@ -50,7 +51,7 @@ def test_the_comment_is_short_and_begins_with_its_marker():
 
 
 def test_a_comment_of_a_thousand_models_still_fits():
-    text = comment.render(make_result(*(passed(f"model_{number}") for number in range(1000))))
+    text = render_comment(make_result(*(passed(f"model_{number}") for number in range(1000))))
     assert len(text.encode()) <= 60_000
     assert "The worst 20 of 1000 models." in text
     assert "too long for a comment" in text
@@ -121,7 +122,7 @@ class _Shown(HTMLParser):
 @pytest.mark.parametrize(
     "name", [HOSTILE, "a|b", "``", "`", "a\\|b", "_a_", "*", "", " ", "www.a.b", "https://a.b", "&lt;", "-->"]
 )
-@pytest.mark.parametrize("render", [markdown.render, comment.render])
+@pytest.mark.parametrize("render", [render_page, render_comment])
 def test_a_name_stays_text_wherever_it_is_shown(name, render):
     model = make_model(name, "FAIL", (8.1, 6.9, 9.2), reason=name)
     result = make_result(model, exact=(more_work(name),), problems=(name,))

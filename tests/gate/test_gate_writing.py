@@ -1,13 +1,17 @@
 import errno
 import os
 import threading
+from pathlib import Path
 
 import pytest
 from synthetic_results import failed, make_result, passed
 
 from bench.errors import RequestError, StoreError, UnknownNameError
-from bench.gate.formats import FORMATS, history, markdown, own_json
+from bench.gate.formats import FORMATS
+from bench.gate.formats.pages import render_page
+from bench.gate.formats.trackers import render_history
 from bench.gate.formats.writing import Target, parse_target, write_format
+from bench.gate.result import render_json
 
 RESULT = make_result(passed())
 
@@ -43,7 +47,7 @@ def test_every_format_is_written_into_folders_that_are_made(tmp_path, name):
 
 def test_a_dash_is_standard_output(capsys):
     write_format(RESULT, "history", "-")
-    assert capsys.readouterr().out == history.render(RESULT)
+    assert capsys.readouterr().out == render_history(RESULT)
 
 
 def test_a_file_is_replaced_and_a_link_to_it_stays(tmp_path):
@@ -52,7 +56,7 @@ def test_a_file_is_replaced_and_a_link_to_it_stays(tmp_path):
     link.symlink_to(file)
     write_format(RESULT, "json", str(link))
     assert link.is_symlink()
-    assert file.read_text(encoding="utf-8") == own_json.render(RESULT)
+    assert file.read_text(encoding="utf-8") == render_json(RESULT)
 
 
 def test_a_history_is_appended_to(tmp_path):
@@ -68,7 +72,7 @@ def test_the_step_summary_of_a_job_is_appended_to_and_no_other_page(tmp_path, mo
     for name in ("summary.md", "other.md"):
         (tmp_path / name).write_text("before\n")
         write_format(RESULT, "markdown", name, {"GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md")})
-    page = markdown.render(RESULT)
+    page = render_page(RESULT)
     assert (tmp_path / "summary.md").read_text(encoding="utf-8") == "before\n" + page
     assert (tmp_path / "other.md").read_text(encoding="utf-8") == page
 
@@ -81,7 +85,7 @@ def test_a_pipe_is_written_to_and_not_replaced(tmp_path):
     reader.start()
     write_format(RESULT, "markdown", str(path))
     reader.join(timeout=10)
-    assert read == [markdown.render(RESULT)]
+    assert read == [render_page(RESULT)]
 
 
 @pytest.mark.parametrize("name", ["json", "history"])
@@ -89,7 +93,8 @@ def test_a_full_disk_is_one_sentence_and_leaves_what_was_there(tmp_path, monkeyp
     path = tmp_path / "file"
     write_format(RESULT, name, str(path))
     before = path.read_bytes()
-    monkeypatch.setattr(os, "write", _write_some_then_fail(os.write))
+    monkeypatch.setattr(os, "write", _write_some_then_fail(os.write))  # which appends
+    monkeypatch.setattr(Path, "write_bytes", _write_no_more)  # of a file to be renamed
     with pytest.raises(StoreError, match=f"No space left to write {name} to .*file"):
         write_format(make_result(failed()), name, str(path))
     assert path.read_bytes() == before
@@ -106,6 +111,12 @@ def _write_some_then_fail(write):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     return fail
+
+
+def _write_no_more(path, data):
+    with open(path, "wb") as stream:
+        stream.write(data[:10])
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path):

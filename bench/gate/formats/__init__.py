@@ -1,6 +1,6 @@
-"""What a check is written as. A new format is a module with `render(result) -> str` and a row here.
+"""What a check is written as. A new format is a function `render(result) -> str` and a row here.
 
-Rendering is pure; writing.py is the only module that touches files.
+docs/ci/README.md says what each is for. Rendering is pure; writing.py is the only module that touches files.
 """
 
 from __future__ import annotations
@@ -8,28 +8,27 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from bench.gate.formats import bencher, benchmark_action, comment, history, junit, markdown, own_json, workflow_commands
-from bench.gate.result import CheckResult
+from bench.gate.formats.ci import render_annotations, render_junit
+from bench.gate.formats.pages import render_comment, render_page
+from bench.gate.formats.trackers import append_history, render_bencher, render_benchmark_action, render_history
+from bench.gate.result import CheckResult, render_json
 
 
 class Format(NamedTuple):
     """One way to write a check. append: for a file that grows, what to add to one that holds the given text."""
 
     render: Callable[[CheckResult], str]
-    what: str
     ending: str
     append: Callable[[CheckResult, str], str] | None = None
 
 
 FORMATS = {
-    "json": Format(own_json.render, "everything, with every raw turn", ".json"),
-    "markdown": Format(markdown.render, "a page, for a step summary", ".md"),
-    "comment": Format(comment.render, "a short text for a pull request, with a marker to find it again", ".md"),
-    "junit": Format(junit.render, "JUnit XML, for Jenkins, GitLab and others", ".xml"),
-    "annotations": Format(workflow_commands.render, "GitHub workflow commands, to be printed", ".txt"),
-    "bencher": Format(bencher.render, "Bencher Metric Format", ".json"),
-    "benchmark-action": Format(benchmark_action.render, "ratios for github-action-benchmark", ".json"),
-    "history": Format(
-        history.render, "CSV that grows, a row for each model, for change points", ".csv", history.append
-    ),
+    "json": Format(render_json, ".json"),
+    "markdown": Format(render_page, ".md"),
+    "comment": Format(render_comment, ".md"),
+    "junit": Format(render_junit, ".xml"),
+    "annotations": Format(render_annotations, ".txt"),
+    "bencher": Format(render_bencher, ".json"),
+    "benchmark-action": Format(render_benchmark_action, ".json"),
+    "history": Format(render_history, ".csv", append_history),
 }

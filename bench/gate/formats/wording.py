@@ -8,79 +8,78 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from typing import Any
 
-from bench.gate.result import (
-    CheckResult,
-    Comparison,
-    CountChange,
-    ExactResult,
-    ModelResult,
-    NoiseFloor,
-    Side,
-    Workload,
-)
-from bench.gate.rule import Verdict
+from bench.gate.result import CheckResult, Comparison, CountChange, ModelResult, Side, Workload
+from bench.gate.rule import VERDICTS
 from bench.markdown_text import one_line
-from bench.plain_text import printable
 from bench.shown import counted, fixed, listed, signed, significant
 
 MISSING = "n/a"
-SHORT = 8  # digits of a commit
+COMMIT_DIGITS = 8
 NAMED = 3  # models that a sentence names before it says how many more there are
-_ORDER: dict[Verdict, int] = {"FAIL": 0, "INCONCLUSIVE": 1, "PASS": 2}
 
 Writer = Callable[[str], str]
-
-
-def tidy(text: str) -> str:
-    """One line without control characters."""
-    return one_line(printable(text))
+tidy: Writer = one_line  # without control characters
 
 
 def worst_first(models: Sequence[ModelResult]) -> list[ModelResult]:
     """FAIL, then INCONCLUSIVE, then PASS, otherwise in the order in which they were asked for."""
-    return sorted(models, key=lambda model: _ORDER[model.verdict])
+    return sorted(models, key=lambda model: VERDICTS.index(model.verdict))
 
 
 def headline(result: CheckResult, quote: Writer = tidy, plain: Writer = tidy) -> str:
     """What was found, in one or a few sentences."""
+
+    def counts_of(verdict: str, found: str) -> list[str]:
+        return [
+            f"Exact counts of {quote(one.name)} {found} ({plain(one.reason).rstrip('.')})."
+            for one in result.exact
+            if one.verdict == verdict
+        ]
+
     sentences = [
         _slower(result, quote),
-        *(_rose(one, quote, plain) for one in result.exact if one.verdict == "FAIL"),
+        *counts_of("FAIL", "rose"),
         _undecided(result, quote, plain),
-        *(_uncounted(one, quote, plain) for one in result.exact if one.verdict == "INCONCLUSIVE"),
+        *counts_of("INCONCLUSIVE", "are not known"),
     ]
-    said = [sentence for sentence in sentences if sentence]
-    if not said:
-        said = [_passed(result, quote)]
-    return " ".join(said)
+    return " ".join(filter(None, sentences)) or _passed(result, quote)
 
 
 def _slower(result: CheckResult, quote: Writer) -> str:
-    failed = _with(result, "FAIL")
+    failed = [model for model in result.models if model.verdict == "FAIL"]
     if not failed:
         return ""
-    shown = [f"{quote(model.name)} {estimate(model)}" for model in failed[:NAMED]]
+    shown = [f"{quote(model.name)} {estimate(model)}" for model in failed]
     interval = f"{interval_level(result)} interval{'' if len(shown) == 1 else 's'}"
-    return f"Head is slower than base{_share(failed, result)}: {_enumerated(shown, len(failed))} ({interval})."
-
-
-def _rose(one: ExactResult, quote: Writer, plain: Writer) -> str:
-    return f"Exact counts of {quote(one.name)} rose ({plain(one.reason).rstrip('.')})."
+    return f"Head is slower than base{_share(failed, result)}: {_enumerated(shown)} ({interval})."
 
 
 def _undecided(result: CheckResult, quote: Writer, plain: Writer) -> str:
     if not result.models and not result.exact:
         return "Nothing was compared, which is not a pass."
-    undecided = _with(result, "INCONCLUSIVE")
+    undecided = [model for model in result.models if model.verdict == "INCONCLUSIVE"]
     if not undecided:
         return ""
     groups: dict[str, list[str]] = defaultdict(list)  # what broke one model has often broken all
     for model in undecided:
         groups[plain(model.reason).rstrip(".")].append(quote(model.name))
-    shown = [f"{_enumerated(names[:NAMED], len(names))} ({reason})" for reason, names in groups.items()]
-    return f"Not decided{_share(undecided, result)}, which is not a pass: {'; '.join(shown)}."
+    shown = "; ".join(f"{_enumerated(names)} ({reason})" for reason, names in groups.items())
+    return f"Not decided{_share(undecided, result)}, which is not a pass: {shown}."
+
+
+def _passed(result: CheckResult, quote: Writer) -> str:
+    if not result.models:
+        return f"No count rose on {counted(len(result.exact), 'model')}; no time was measured."
+    most = max(result.models, key=lambda model: model.slowdown_pct if model.slowdown_pct is not None else -100)
+    start = f"Head is not slower than base by {result.threshold_pct:g} % or more on"
+    interval = f"({interval_level(result)} interval)"
+    if len(result.models) == 1:
+        return f"{start} {quote(most.name)}: slowdown {estimate(most)} {interval}."
+    return (
+        f"{start} any of {len(result.models)} models; the largest slowdown seen is {estimate(most)} on "
+        f"{quote(most.name)} {interval}."
+    )
 
 
 def _share(models: Sequence[ModelResult], result: CheckResult) -> str:
@@ -88,52 +87,28 @@ def _share(models: Sequence[ModelResult], result: CheckResult) -> str:
     return f" on {len(models)} of {len(result.models)} models" if len(result.models) > 1 else ""
 
 
-def _uncounted(one: ExactResult, quote: Writer, plain: Writer) -> str:
-    return f"Exact counts of {quote(one.name)} are not known ({plain(one.reason).rstrip('.')})."
-
-
-def _passed(result: CheckResult, quote: Writer) -> str:
-    if not result.models:
-        return f"No count rose on {counted(len(result.exact), 'model')}; no time was measured."
-    most = max(result.models, key=lambda model: model.slowdown_pct if model.slowdown_pct is not None else -100)
-    limit = f"{result.threshold_pct:g} %"
-    if len(result.models) == 1:
-        seen = f"slowdown {estimate(most)} ({interval_level(result)} interval)"
-        return f"Head is not slower than base by {limit} or more on {quote(most.name)}: {seen}."
-    return (
-        f"Head is not slower than base by {limit} or more on any of {len(result.models)} models; the largest slowdown "
-        f"seen is {estimate(most)} on {quote(most.name)} ({interval_level(result)} interval)."
-    )
-
-
-def _with(result: CheckResult, verdict: Verdict) -> list[ModelResult]:
-    return [model for model in result.models if model.verdict == verdict]
-
-
-def _enumerated(shown: Sequence[str], count: int) -> str:
-    if count > len(shown):
-        return f"{', '.join(shown)} and {count - len(shown)} more"
-    return listed(shown)
+def _enumerated(names: Sequence[str]) -> str:
+    if len(names) > NAMED:
+        return f"{', '.join(names[:NAMED])} and {len(names) - NAMED} more"
+    return listed(names)
 
 
 def estimate(model: ModelResult) -> str:
     """`+8.1 % [+6.9, +9.2]`: median slowdown over pairs and its interval; `n/a` where nothing can be estimated."""
-    bare = bare_estimate(model)
-    value, bracket, rest = bare.partition(" [")
-    return f"{value} %{bracket}{rest}" if bracket else bare
+    return bare_estimate(model).replace(" [", " % [")
 
 
 def bare_estimate(model: ModelResult) -> str:
-    """`+8.1 [+6.9, +9.2]`, in percent, for a column that says so."""
+    """`+8.1 [+6.9, +9.2]`, in percent, for a column that says so.
+
+    The interval has one decimal more where an end that is not zero would be shown as zero.
+    """
     if model.slowdown_pct is None or model.low_pct is None or model.high_pct is None:
         return MISSING
-    return f"{signed(model.slowdown_pct, 1)} {_interval(model.low_pct, model.high_pct)}"
-
-
-def _interval(low: float, high: float) -> str:
-    """`[low, high]`, with one decimal more where an end that is not zero would be shown as zero."""
-    decimals = 2 if any(end != 0 and round(end, 1) == 0 for end in (low, high)) else 1
-    return f"[{signed(low, decimals)}, {signed(high, decimals)}]"
+    ends = (model.low_pct, model.high_pct)
+    decimals = 2 if any(end != 0 and round(end, 1) == 0 for end in ends) else 1
+    low, high = (signed(end, decimals) for end in ends)
+    return f"{signed(model.slowdown_pct, 1)} [{low}, {high}]"
 
 
 def interval_level(result: CheckResult) -> str:
@@ -171,15 +146,12 @@ def noise_floors(result: CheckResult) -> str:
     """One sentence for each side of the A/A arm: median, lowest and highest pair."""
     if not result.noise:
         return "The A/A arm was off, so this run says nothing of the runner's own noise."
-    return " ".join(_noise_floor(one, result.has_head_copy) for one in result.noise)
-
-
-def _noise_floor(noise: NoiseFloor, has_head_copy: bool) -> str:
-    where = " in a worktree" if noise.side == "head" and has_head_copy else ""
-    return (
-        f"{noise.side.capitalize()} against itself{where} came out {signed(noise.median_pct, 1)} % over "
-        f"{counted(noise.pairs, 'pair')} of processes ({signed(noise.lowest_pct, 1)} to "
-        f"{signed(noise.highest_pct, 1)})."
+    return " ".join(
+        f"{one.side.capitalize()} against itself"
+        f"{' in a worktree' if one.side == 'head' and result.has_head_copy else ''} came out "
+        f"{signed(one.median_pct, 1)} % over {counted(one.pairs, 'pair')} of processes "
+        f"({signed(one.lowest_pct, 1)} to {signed(one.highest_pct, 1)})."
+        for one in result.noise
     )
 
 
@@ -190,47 +162,37 @@ def count(value: float | None) -> str:
     return fixed(value, 0) if float(value).is_integer() else significant(value, 4)
 
 
-def count_change(change: CountChange, plain: Writer = tidy) -> str:
+def count_change(change: CountChange) -> str:
     """`aten.bmm: 24 → 36`."""
-    return f"{plain(change.what)}: {count(change.base)} → {count(change.head)}"
+    return f"{tidy(change.what)}: {count(change.base)} → {count(change.head)}"
 
 
 def side(one: Side, quote: Writer = tidy) -> str:
     """A side with its commit, as far as there is one and the label does not say it."""
-    if one.commit and one.commit[:SHORT] in one.label:
+    if one.commit and one.commit[:COMMIT_DIGITS] in one.label:
         return quote(one.label)
-    known = [short_commit(one.commit)] if one.commit else []
+    known = [tidy(one.commit)[:COMMIT_DIGITS]] if one.commit else []
     if one.is_dirty:
         known.append("with uncommitted changes")
     return f"{quote(one.label)} ({' '.join(known)})" if known else quote(one.label)
 
 
-def short_commit(commit: str) -> str:
-    """A commit as git shows it in a list."""
-    return tidy(commit)[:SHORT]
+def comparison(one: Comparison) -> str:
+    """What both sides run, or what each does where they differ."""
+    base, head = _workload(one.base), _workload(one.head)
+    if one.base.model != one.head.model:
+        base, head = f"{tidy(one.base.model)}, {base}", f"{tidy(one.head.model)}, {head}"
+    return base if base == head else f"base {base}; head {head}"
 
 
-def workload(one: Workload) -> str:
+def _workload(one: Workload) -> str:
     """What a side runs beside its model: `batch size 1, the model's own resolution, compile=on`."""
     size = f"{one.resolution_px} px" if one.resolution_px is not None else "the model's own resolution"
     parts = [f"batch size {one.batch_size}", size]
     if one.num_classes is not None:
         parts.append(counted(one.num_classes, "class", "classes"))
-    parts += [f"{key}={_setting(value)}" for key, value in sorted(one.settings.items())]
+    for key, value in sorted(one.settings.items()):
+        parts.append(f"{key}={('on' if value else 'off') if isinstance(value, bool) else value}")
     if one.plant is not None:
         parts.append(f"{one.plant[0]} forward passes more for every {one.plant[1]}, planted")
     return tidy(", ".join(parts))
-
-
-def _setting(value: Any) -> str:
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    return str(value)
-
-
-def comparison(one: Comparison) -> str:
-    """What both sides run, or what each does where they differ."""
-    base, head = workload(one.base), workload(one.head)
-    if one.base.model != one.head.model:
-        base, head = f"{tidy(one.base.model)}, {base}", f"{tidy(one.head.model)}, {head}"
-    return base if base == head else f"base {base}; head {head}"

@@ -1,4 +1,4 @@
-"""The parts of a page about a check, as Markdown; the step summary and the comment are put together from them.
+"""Pages about a check in Markdown: one for the step summary of a CI job, and a short one for a pull request.
 
 Every name and every sentence that others wrote goes through `name` or `text`, so that it stays text.
 """
@@ -6,16 +6,58 @@ Every name and every sentence that others wrote goes through `name` or `text`, s
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from bench.gate.formats import wording
-from bench.gate.result import CheckResult, ExactResult
+from bench.gate.result import CheckResult, ExactResult, ModelResult, Side
 from bench.gate.rule import LEVEL, PAIRS_PER_LOOK
 from bench.markdown_text import bullets, code, escape_mentions, joined
 from bench.plain_text import printable
 from bench.shown import counted, listed, seconds, signed
 
 UNKNOWN = "unknown"
+MARKER = "<!-- vitbench check -->"  # the first line of a comment, by which a bot finds it again; docs/ci/ looks for it
+COMMENT_BYTES = 60_000  # GitHub takes 65,536 characters, and docs/ci/ posts no more than this
+COMMENT_MODELS = 20  # in the table on top of a comment
+
+
+def render_page(result: CheckResult) -> str:
+    """GitHub-flavoured Markdown: the verdict first, then what it rests on."""
+    exact = _exact(result.exact)
+    return joined(
+        [
+            f"## vitbench check: {result.verdict}",
+            f"{_headline(result)}\n\n{_sides(result)}",
+            f"### Problems\n\n{_problems(result)}" if result.problems else "",
+            _models_table(result),
+            _noise(result),
+            f"### Exact counts\n\n{exact}" if exact else "",
+            _folded("Conditions", _conditions(result)),
+            _folded("How to read this", _how_to_read(result)),
+        ]
+    )
+
+
+def render_comment(result: CheckResult) -> str:
+    """GitHub-flavoured Markdown. What does not fit into a comment is left out, and the comment says so."""
+    top = [
+        MARKER,
+        f"**vitbench check: {result.verdict}.** {_headline(result)}",
+        _models_table(result, is_short=True),
+        _noise(result),
+    ]
+    details = [
+        _sides(result),
+        _problems(result),
+        _models_table(result),
+        _exact(result.exact),
+        _conditions(result),
+        _how_to_read(result),
+    ]
+    whole = joined([*top, _folded("Details", joined(details).rstrip("\n"))])
+    if len(whole.encode(errors="replace")) <= COMMENT_BYTES:
+        return whole
+    return joined([*top, "The details are too long for a comment; the job's summary and its files have them."])
 
 
 def name(one: str) -> str:
@@ -28,7 +70,7 @@ def text(one: str) -> str:
     return escape_mentions(printable(one))
 
 
-def table(headings: Sequence[str], rows: Sequence[Sequence[str]], numbers: frozenset[str] = frozenset()) -> str:
+def _table(headings: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[str] = ()) -> str:
     """A table of cells that are Markdown already; columns whose heading is in `numbers` are right-aligned."""
     rule = "|".join("---:" if heading in numbers else ":---" for heading in headings)
     lines = [" | ".join(headings), *(" | ".join(row) for row in rows)]
@@ -36,52 +78,49 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]], numbers: froze
     return "\n".join([head, f"|{rule}|", *body])
 
 
-def folded(summary: str, block: str) -> str:
+def _folded(summary: str, block: str) -> str:
     """A block that opens on a click. summary: HTML text."""
     return f"<details><summary>{summary}</summary>\n\n{block}\n\n</details>"
 
 
-def headline(result: CheckResult) -> str:
-    """What was found, names in code type."""
+def _headline(result: CheckResult) -> str:
     return wording.headline(result, name, text)
 
 
-def sides(result: CheckResult) -> str:
+def _sides(result: CheckResult) -> str:
     """One line that says which two things were compared."""
     return f"Base: {wording.side(result.base, name)}. Head: {wording.side(result.head, name)}."
 
 
-def models_table(result: CheckResult) -> str:
-    """One row for each model, the worst first; empty where no model was timed."""
+def _models_table(result: CheckResult, *, is_short: bool = False) -> str:
+    """One row for each model, the worst first; empty where no model was timed. is_short: as a comment has it."""
     slowdown = f"Slowdown and {wording.interval_level(result)} interval [%]"
-    headings = ["Model", "Base [ms]", "Head [ms]", slowdown, "Pairs", "p (Holm)", "Verdict", "Why"]
-    rows = [
-        [
-            name(model.name),
-            wording.milliseconds(model.base_ms),
-            wording.milliseconds(model.head_ms),
-            wording.bare_estimate(model),
-            str(wording.pair_count(model)),
-            text(wording.p_value(model)),
-            verdict(model.verdict),
-            text(model.reason),
-        ]
-        for model in wording.worst_first(result.models)
-    ]
-    return table(headings, rows, frozenset(headings[1:6])) if rows else ""
+    cells: dict[str, Callable[[ModelResult], str]] = {
+        "Model": lambda model: name(model.name),
+        "Base [ms]": lambda model: wording.milliseconds(model.base_ms),
+        "Head [ms]": lambda model: wording.milliseconds(model.head_ms),
+        slowdown: wording.bare_estimate,
+        "Pairs": lambda model: str(wording.pair_count(model)),
+        "p (Holm)": lambda model: text(wording.p_value(model)),
+        "Verdict": lambda model: model.verdict if model.verdict == "PASS" else f"**{model.verdict}**",
+        "Why": lambda model: text(model.reason),
+    }
+    headings = list(cells)
+    shown = ["Model", slowdown, "Verdict"] if is_short else headings
+    models = wording.worst_first(result.models)[: COMMENT_MODELS if is_short else None]
+    if not models:
+        return ""
+    table = _table(shown, [[cells[heading](model) for heading in shown] for model in models], headings[1:6])
+    left_out = len(models) < len(result.models)
+    return f"{table}\n\nThe worst {len(models)} of {len(result.models)} models." if left_out else table
 
 
-def verdict(one: str) -> str:
-    """A verdict as it stands in a table: only a PASS is not bold."""
-    return one if one == "PASS" else f"**{one}**"
-
-
-def noise(result: CheckResult) -> str:
+def _noise(result: CheckResult) -> str:
     """This runner's noise floor, in a sentence."""
     return f"**Noise of this runner.** {text(wording.noise_floors(result))}"
 
 
-def exact(results: Sequence[ExactResult]) -> str:
+def _exact(results: Sequence[ExactResult]) -> str:
     """The deterministic gate: what was found for each model, then every count that differs; empty if it was off."""
     if not results:
         return ""
@@ -98,11 +137,11 @@ def exact(results: Sequence[ExactResult]) -> str:
         for one in results
         for change in one.changes
     ]
-    changed = table(headings, rows, frozenset(headings[2:5])) if rows else ""
     reasons: dict[str, list[str]] = defaultdict(list)
     for one in results:
         reasons[text(one.reason)].append(name(one.name))
-    return joined([bullets(f"{listed(names)}: {reason}" for reason, names in reasons.items()), changed]).rstrip("\n")
+    said = bullets(f"{listed(names)}: {reason}" for reason, names in reasons.items())
+    return joined([said, _table(headings, rows, headings[2:5]) if rows else ""]).rstrip("\n")
 
 
 def _difference(base: float | None, head: float | None) -> str:
@@ -112,40 +151,47 @@ def _difference(base: float | None, head: float | None) -> str:
     return f"{absolute} ({signed((head / base - 1) * 100, 1)} %)" if base else absolute
 
 
-def problems(result: CheckResult) -> str:
+def _problems(result: CheckResult) -> str:
     """What a reader must know of this run, empty if it went well."""
     return bullets(text(problem) for problem in result.problems)
 
 
-def conditions(result: CheckResult) -> str:
+def _conditions(result: CheckResult) -> str:
     """Both sides, then the machine and the settings of the check."""
     both = [("label", "label"), ("commit", "commit"), ("Python", "python"), ("torch", "torch"), ("timm", "timm")]
     rows = [[title, *(_side_fact(side, field) for side in (result.base, result.head))] for title, field in both]
-    facts = [[title, text(value)] for title, value in _facts(result).items()]
-    workloads = [["Workload", text(value)] for value in _workloads(result)]
-    return joined([table(["", "Base", "Head"], rows), table(["Condition", "Value"], [*facts, *workloads])]).rstrip("\n")
+    workloads: dict[str, list[str]] = defaultdict(list)
+    for model in result.models:
+        workloads[wording.comparison(model.comparison)].append(wording.tidy(model.name))
+    facts = [
+        *_facts(result).items(),
+        *(("Workload", f"{listed(names)}: {what}") for what, names in workloads.items()),
+    ]
+    shown = [[title, text(value)] for title, value in facts]
+    return joined([_table(["", "Base", "Head"], rows), _table(["Condition", "Value"], shown)]).rstrip("\n")
 
 
-def _side_fact(side: object, field: str) -> str:
+def _side_fact(side: Side, field: str) -> str:
     value = getattr(side, field)
     if value is None:
         return UNKNOWN
-    shown = name(str(value))
-    return f"{shown} with uncommitted changes" if field == "commit" and getattr(side, "is_dirty", None) else shown
+    return f"{name(str(value))}{' with uncommitted changes' if field == 'commit' and side.is_dirty else ''}"
 
 
 def _facts(result: CheckResult) -> dict[str, str]:
     known = result.conditions
-    cpu = f"{known.get('cpu_model', UNKNOWN)}, {counted(int(known['cores']), 'core')}" if "cores" in known else None
+    cpu = str(known.get("cpu_model", UNKNOWN))
     pinned = "not pinned" if result.cpus is None else f"pinned to {', '.join(str(cpu) for cpu in result.cpus)}"
+    clocks = {"cpu": "CPU time of the worker's thread", "wall": "wall clock"}
+    used = sorted({pair.clock for model in result.models for pair in model.pairs})
     return {
-        "CPU": cpu or str(known.get("cpu_model", UNKNOWN)),
+        "CPU": f"{cpu}, {counted(int(known['cores']), 'core')}" if "cores" in known else cpu,
         **({"GPU": str(known["gpu_model"])} if known.get("gpu_model") else {}),
         "Machine": str(known.get("machine", UNKNOWN)),
         "System": str(known.get("os", UNKNOWN)),
         "Device": result.device,
         "Threads, CPUs": f"{counted(result.threads, 'thread')}, {pinned}",
-        "Clock": _clocks(result),
+        "Clock": listed(clocks[clock] for clock in used) if used else UNKNOWN,
         **({"Allocator": str(known["allocator"])} if "allocator" in known else {}),
         "Threshold": f"{result.threshold_pct:g} %",
         "Turns a pair, pairs at most": f"{result.turns}, {result.max_pairs}",
@@ -155,21 +201,7 @@ def _facts(result: CheckResult) -> dict[str, str]:
     }
 
 
-def _clocks(result: CheckResult) -> str:
-    words = {"cpu": "CPU time of the worker's thread", "wall": "wall clock"}
-    used = {pair.clock for model in result.models for pair in model.pairs}
-    return listed(words[clock] for clock in sorted(used)) if used else UNKNOWN
-
-
-def _workloads(result: CheckResult) -> list[str]:
-    """`what is run: which models`, one line for each kind of workload."""
-    groups: dict[str, list[str]] = defaultdict(list)
-    for model in result.models:
-        groups[wording.comparison(model.comparison)].append(wording.tidy(model.name))
-    return [f"{listed(names)}: {what}" for what, names in groups.items()]
-
-
-def how_to_read(result: CheckResult) -> str:
+def _how_to_read(result: CheckResult) -> str:
     """What the words and figures of the page mean."""
     return bullets(
         [
