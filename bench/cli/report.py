@@ -75,7 +75,7 @@ def _write_one(
     """The report of one suite from all results folders; its study is put into `studies`."""
     from bench.analyse.study import study
     from bench.errors import RequestError
-    from bench.report.drawing import second_process
+    from bench.report.figure_files import second_process
     from bench.report.report_files import write_report
     from bench.store.files import read_records, suite_folder
     from bench.store.inspections import read_inspections

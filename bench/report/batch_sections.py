@@ -8,9 +8,8 @@ from bench.analyse.study import Study
 from bench.markdown_text import escape
 from bench.report.columns import Records, condition, each, number, words
 from bench.report.document import Section
-from bench.report.figure_parts import FigureSpec
 from bench.report.formats import bare_rate, fixed, significant, span, whole
-from bench.report.panels import MOST_PANELS, Line, Panel, Point
+from bench.report.panels import MOST_PANELS, FigureSpec, Line, Panel, Point
 from bench.report.resolution_sections import keyed_columns, largest_cell
 from bench.report.speed_series import (
     bar,

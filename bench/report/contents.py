@@ -14,12 +14,13 @@ from bench.report.against_section import against_section
 from bench.report.batch_sections import batch_section, largest_section, training_section
 from bench.report.choices_section import choices_section
 from bench.report.claims_page import claims_section
+from bench.report.conditions import accuracy_conditions, sizes_compute_words, speed_conditions, sweep_conditions
 from bench.report.document import Document, Section
-from bench.report.figure_parts import FigureSpec
 from bench.report.figures import all_figures
 from bench.report.formats import span
 from bench.report.inspect_section import inspect_section
 from bench.report.main_table import main_table, main_table_caption
+from bench.report.panels import FigureSpec
 from bench.report.preflight_section import preflight_warnings
 from bench.report.pretraining_section import pretraining_sections
 from bench.report.published_tables import (
@@ -42,7 +43,7 @@ from bench.report.training_tables import (
     training_sizes_table,
 )
 from bench.report.weights_sections import weights_sections
-from bench.report.wording import accuracy_conditions, finding, sizes_compute_words, speed_conditions, sweep_conditions
+from bench.report.wording import finding
 from bench.store.inspections import Inspection
 from bench.store.record import Record
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from bench.markdown_text import escape, fenced, joined
-from bench.report.figure_parts import FigureSpec
-from bench.report.pictures import Picture
+from bench.report.figure_files import Picture
+from bench.report.panels import FigureSpec
 from bench.report.table import Table, render_table
 
 

@@ -1,59 +1,160 @@
-"""Which figures a study has, and the points each one plots. Drawing is panels.py's work."""
+"""Which figures a study of trainings and counts has, and the points each one plots."""
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from typing import Literal
 
 from bench.analyse.intervals import contrast_interval
 from bench.analyse.scores import Score
 from bench.analyse.study import Row, Study
 from bench.catalog.identity import DatasetIdentity, family_rank, identify_dataset
 from bench.catalog.papers import ScalingRow, paper_scaling
-from bench.report.cost_figures import (
-    accuracy_against_latency,
-    accuracy_against_macs,
-    accuracy_against_memory,
-    accuracy_against_throughput,
-)
-from bench.report.figure_parts import (
-    FRONT_WORDS,
-    accuracy_point,
-    interval_bar,
-    per_dataset,
-    set_title,
-    thinned,
-    unstable_words,
-)
-from bench.report.figure_parts import FigureSpec as FigureSpec
-from bench.report.formats import Scale, fixed, flop_scale, learning_rate, listed
-from bench.report.panels import MOST_PANELS, Line, Panel, Point
-from bench.report.wording import (
+from bench.report.conditions import (
     accuracy_conditions,
     dataset_words,
     seeds_words,
     sizes_compute_words,
+    speed_conditions,
     sweep_conditions,
+)
+from bench.report.formats import Scale, fixed, flop_scale, learning_rate, listed, mac_scale
+from bench.report.panels import (
+    FRONT_WORDS,
+    TOP1,
+    Ends,
+    FigureSpec,
+    Line,
+    Panel,
+    Point,
+    accuracy_point,
+    bar_of,
+    drawn,
+    first_panels,
+    lines_panel,
+    per_dataset,
+    set_title,
+    thinned,
+    unstable_words,
 )
 from bench.units import EXA
 
 
 def all_figures(study: Study) -> list[FigureSpec]:
     """The figures that this study has data for, in the order of the page; the first carries the argument."""
-    makers: tuple[Callable[[Study], FigureSpec | None], ...] = (
-        accuracy_against_macs,
-        accuracy_against_training,
-        accuracy_against_throughput,
-        accuracy_against_latency,
-        accuracy_against_memory,
-        accuracy_against_training_images,
-        learning_rates,
-        paper_figure_5,
+    batches = listed(sorted({str(row.speed.batch_size) for row in study.rows if row.speed is not None}))
+    made = drawn(
+        accuracy_against_macs(study),
+        accuracy_against_training(study),
+        accuracy_against_speed(study, "throughput", f"Throughput at batch {batches} [img/s], log", "high x"),
+        accuracy_against_speed(study, "latency", "Latency p50 at batch 1 [ms], log", "low x"),
+        accuracy_against_memory(study),
+        accuracy_against_training_images(study),
+        learning_rates(study),
+        paper_figure_5(study),
     )
-    return [figure for maker in makers if (figure := maker(study)) is not None]
+    return list(made)
+
+
+def _against_cost(
+    study: Study, axis: str, front: str, cost: Callable[[Row], tuple[float, Ends | None] | None]
+) -> tuple[Panel, ...]:
+    """Top-1 of the rows against what each costs, one panel per data set. cost: of a row, with its range."""
+
+    def panel(dataset: DatasetIdentity) -> Panel | None:
+        points = []
+        for row in study.rows:
+            score, found = row.scores.get(dataset.name), cost(row)
+            if score is not None and found is not None:
+                point = accuracy_point(found[0], score.group, score.interval, row.identity.family, row.label)
+                points.append(replace(point, x_bar=found[1]))
+        return Panel(set_title(dataset), axis, TOP1, tuple(points), front=front) if points else None
+
+    return per_dataset(study, panel)
+
+
+def accuracy_against_macs(study: Study) -> FigureSpec | None:
+    """Top-1 against multiply-adds of one image."""
+    scale = mac_scale(row.macs or 0.0 for row in study.rows if row.scores)
+    axis = f"MACs of one image [{scale.unit}], log"
+    panels = _against_cost(study, axis, "low x", lambda row: (row.macs / scale.factor, None) if row.macs else None)
+    if not panels:
+        return None
+    caption = (
+        f"**Accuracy against inference compute.** Top-1 on the test part by multiply-adds of one image; bars: 95 % "
+        f"intervals over seeds and test images{unstable_words(panels)}; {FRONT_WORDS}. Measured here: "
+        f"{accuracy_conditions(study)}.{thinned(panels)}"
+    )
+    return FigureSpec("accuracy_vs_macs", "Top-1 against inference MACs, one panel per data set", caption, panels)
+
+
+def accuracy_against_speed(
+    study: Study, quantity: Literal["throughput", "latency"], axis: str, front: str
+) -> FigureSpec | None:
+    """Top-1 against images per second, or against the median latency at batch 1, with the Pareto front."""
+
+    def cost(row: Row) -> tuple[float, Ends | None] | None:
+        timed = None if row.speed is None else getattr(row.speed, quantity)
+        return None if timed is None else (timed.median, bar_of(timed.interval))
+
+    panels = _against_cost(study, axis, front, cost)
+    if not panels:
+        return None
+    caption = (
+        f"**Accuracy against {quantity}.** {'Right' if front == 'high x' else 'Left'} and up is better; {FRONT_WORDS}; "
+        "bars: 95 % intervals, and along the axis the range over processes. "
+        f"Measured here: {speed_conditions(study)}; accuracies as in the first figure.{thinned(panels)}"
+    )
+    alternative = f"Top-1 against {quantity} with the Pareto front"
+    return FigureSpec(f"accuracy_vs_{quantity}", alternative, caption, panels)
+
+
+_ROUGH = "One reading of a process's growth scatters by some tens of percent, so that nearness means little. "
+
+
+def accuracy_against_memory(study: Study) -> FigureSpec | None:
+    """Top-1 against peak memory of one inference, with the Pareto front; one kind of memory, that most rows have."""
+    weighed = Counter((row.memory.kind, row.memory.batch_size) for row in study.rows if row.memory is not None)
+    if not weighed:
+        return None
+    kind, batch = min(weighed, key=lambda one: (-weighed[one], one))
+
+    def cost(row: Row) -> tuple[float, Ends | None] | None:
+        memory = row.memory
+        if memory is None or (memory.kind, memory.batch_size) != (kind, batch) or memory.peak_mib <= 0:
+            return None
+        return memory.peak_mib, None
+
+    panels = _against_cost(study, f"Peak memory at batch {batch} [MiB], log", "low x", cost)
+    if not panels:
+        return None
+    what = "growth of the process's resident memory" if kind == "process" else "memory allocated on the device"
+    caption = (
+        f"**Accuracy against memory.** Left and up is better; memory is the {what}, of one measurement; "
+        f"{FRONT_WORDS}; bars: 95 % intervals. {_ROUGH if kind == 'process' else ''}Accuracies as in the first "
+        f"figure.{thinned(panels)}"
+    )
+    return FigureSpec("accuracy_vs_memory", "Top-1 against peak memory with the Pareto front", caption, panels)
+
+
+def _model_lines(
+    study: Study, scores: Iterable[Score], dataset: DatasetIdentity, x: Callable[[Score], float]
+) -> list[Line]:
+    """A line for each model through its scores on a data set, in rising x; families together."""
+    by_model: dict[str, list[Score]] = defaultdict(list)
+    for score in scores:
+        if score.dataset == dataset.name and score.key in study.labels:
+            by_model[study.labels[score.key]].append(score)
+    lines = []
+    for label, found in by_model.items():
+        family = found[0].identity.family
+        points = (accuracy_point(x(s), s.group, s.interval, s.identity.family) for s in sorted(found, key=x))
+        lines.append(Line(tuple(points), family, label))
+    return sorted(lines, key=lambda line: (family_rank(line.family), line.label))
 
 
 def accuracy_against_training(study: Study) -> FigureSpec | None:
@@ -65,22 +166,8 @@ def accuracy_against_training(study: Study) -> FigureSpec | None:
     scale = flop_scale(score.train_flop for score in scores)
 
     def panel(dataset: DatasetIdentity) -> Panel | None:
-        by_model: dict[str, list[Score]] = defaultdict(list)
-        for score in scores:
-            if score.dataset == dataset.name and score.key in study.labels:
-                by_model[study.labels[score.key]].append(score)
-        lines = [
-            Line(_training_points(found, scale), found[0].identity.family, label)
-            for label, found in sorted(
-                by_model.items(), key=lambda item: (family_rank(item[1][0].identity.family), item[0])
-            )
-        ]
-        if all(len(line.points) == 1 for line in lines):
-            points = tuple(replace(line.points[0], label=line.label) for line in lines)
-            return (
-                Panel(set_title(dataset), _training_axis(scale), "Top-1 [%]", points, front="low x") if points else None
-            )
-        return Panel(set_title(dataset), _training_axis(scale), "Top-1 [%]", lines=tuple(lines)) if lines else None
+        lines = _model_lines(study, scores, dataset, lambda score: score.train_flop / scale.factor)
+        return lines_panel(set_title(dataset), _training_axis(scale), lines, front="low x") if lines else None
 
     panels = per_dataset(study, panel)
     caption = (
@@ -95,25 +182,17 @@ def _training_axis(scale: Scale) -> str:
     return f"Training compute of one run [{scale.unit}], log"
 
 
-def _training_points(scores: Sequence[Score], scale: Scale) -> tuple[Point, ...]:
-    ordered = sorted(scores, key=lambda score: score.train_flop)
-    return tuple(accuracy_point(s.train_flop / scale.factor, s.group, s.interval, s.identity.family) for s in ordered)
-
-
 def accuracy_against_training_images(study: Study) -> FigureSpec | None:
     """Top-1 against the number of training images, a line per model at its largest budget."""
+    scores = [score for score in study.scores if score.budget_rank == 0]
 
     def panel(dataset: DatasetIdentity) -> Panel | None:
-        by_model: dict[str, list[Score]] = defaultdict(list)
-        for score in study.scores:
-            if score.dataset == dataset.name and score.budget_rank == 0:
-                by_model[study.labels[score.key]].append(score)
-        curves = {label: found for label, found in by_model.items() if len({s.train_images for s in found}) > 1}
-        if not curves:
+        found = _model_lines(study, scores, dataset, lambda score: score.train_images)
+        lines = [line for line in found if len({point.x for point in line.points}) > 1]
+        if not lines:
             return None
-        ordered = sorted(curves.items(), key=lambda item: (family_rank(item[1][0].identity.family), item[0]))
-        lines = _labelled_apart([_size_line(label, found) for label, found in ordered])
-        return Panel(set_title(dataset), "Training images, log", "Top-1 [%]", lines=tuple(lines), log_base=2)
+        drawn_lines = tuple(_labelled_apart(lines))
+        return Panel(set_title(dataset), "Training images, log", TOP1, lines=drawn_lines, log_base=2)
 
     panels = per_dataset(study, panel)
     if not panels:
@@ -139,39 +218,28 @@ def _labelled_apart(lines: Sequence[Line]) -> list[Line]:
     return [replace(line, label_at=0) if line.label in crowded else line for line in lines]
 
 
-def _size_line(label: str, scores: Sequence[Score]) -> Line:
-    ordered = sorted(scores, key=lambda score: score.train_images)
-    points = tuple(accuracy_point(s.train_images, s.group, s.interval, s.identity.family) for s in ordered)
-    return Line(points, scores[0].identity.family, label)
-
-
 def learning_rates(study: Study) -> FigureSpec | None:
     """Validation accuracy against learning rate, one panel per data set and size class."""
     by_panel: dict[tuple[str, str], list[Line]] = defaultdict(list)
     for swept in study.swept:
         family, best = swept.identity.family, swept.best_rate
         points = tuple(Point(rate, top1, family, "") for rate, top1 in swept.top1_pct.items())
-        place = list(swept.top1_pct).index(best)
         label = f"{swept.identity.title}: {learning_rate(best)}"
-        by_panel[swept.dataset, swept.identity.size_class].append(Line(points, family, label, place))
+        line = Line(points, family, label, list(swept.top1_pct).index(best))
+        by_panel[swept.dataset, swept.identity.size_class].append(line)
     if not by_panel:
         return None
-    titles = {dataset: dataset_words([dataset]) for dataset, _ in by_panel}
-    order = sorted(by_panel, key=lambda key: (key[0], "SML".find(key[1]), key[1]))
-    panels = tuple(
-        Panel(
-            f"{titles[key[0]]}{f', size {key[1]}' if key[1] else ''}",
-            "Peak learning rate, log",
-            "Validation top-1 [%]",
-            lines=tuple(by_panel[key]),
-        )
-        for key in order[:MOST_PANELS]
-    )
+    panels = []
+    for dataset, size in sorted(by_panel, key=lambda key: (key[0], "SML".find(key[1]), key[1])):
+        title = f"{dataset_words([dataset])}{f', size {size}' if size else ''}"
+        lines = tuple(by_panel[dataset, size])
+        panels.append(Panel(title, "Peak learning rate, log", "Validation top-1 [%]", lines=lines))
     caption = (
         "**Learning-rate sweep.** Top-1 on the validation part, never on the test part; each model is labelled at its "
         f"best rate. Measured here: {sweep_conditions(study)}."
     )
-    return FigureSpec("learning_rates", "Validation top-1 against learning rate", caption, panels)
+    alternative = "Validation top-1 against learning rate"
+    return FigureSpec("learning_rates", alternative, caption, first_panels(panels))
 
 
 def paper_figure_5(study: Study) -> FigureSpec | None:
@@ -180,17 +248,13 @@ def paper_figure_5(study: Study) -> FigureSpec | None:
     counts_paper_models = any(one.macs is not None for one in study.scaling)
     if ours is None and not counts_paper_models and not study.main:
         return None
-    panels = [
-        paper_mean_panel(),
-        _paper_panel("Published: ImageNet", lambda row: row.top1_pct["imagenet"]),
-    ]
+    imagenet = _paper_panel("Published: ImageNet", lambda row: row.top1_pct["imagenet"])
     caption = (
         "**The paper's Figure 5 redrawn from its Table 6** (published, arXiv 2010.11929v2: pre-trained on JFT-300M, "
         "fine-tuned; no weights of these runs were released; mean over ImageNet, CIFAR-10, CIFAR-100, Pets and "
         "Flowers). /14: 14 epochs, else 7."
     )
     if ours is not None:
-        panels.append(ours)
         caption += (
             f" **Last panel: measured here**, mean over {dataset_words(finding_sets(study))}, trained from scratch: "
             f"another regime, some {_orders_apart(study)} orders of magnitude below in compute; shapes may be "
@@ -199,7 +263,8 @@ def paper_figure_5(study: Study) -> FigureSpec | None:
         )
     elif study.main:
         caption += " No panel of our own: all runs here had one training budget, so there is no compute axis."
-    return FigureSpec("paper_figure_5", "The paper's Figure 5 from its Table 6", caption, tuple(panels))
+    panels = first_panels([paper_mean_panel(), imagenet, ours])
+    return FigureSpec("paper_figure_5", "The paper's Figure 5 from its Table 6", caption, panels)
 
 
 def paper_mean_panel() -> Panel:
@@ -208,13 +273,12 @@ def paper_mean_panel() -> Panel:
 
 
 def _paper_panel(title: str, value: Callable[[ScalingRow], float]) -> Panel:
-    points = tuple(Point(row.exaflops, value(row), row.family, _paper_label(row)) for row in paper_scaling())
-    return Panel(title, "Pre-training compute [exaFLOP], log", "Top-1 [%]", points)
-
-
-def _paper_label(row: ScalingRow) -> str:
-    short = row.name.replace("ResNet", "R").replace("R50x1+ViT-", "R50+").replace("ViT-", "")
-    return short if row.epochs == 7 else f"{short} /{row.epochs}"
+    points = []
+    for row in paper_scaling():
+        short = row.name.replace("ResNet", "R").replace("R50x1+ViT-", "R50+").replace("ViT-", "")
+        label = short if row.epochs == 7 else f"{short} /{row.epochs}"
+        points.append(Point(row.exaflops, value(row), row.family, label))
+    return Panel(title, "Pre-training compute [exaFLOP], log", TOP1, tuple(points))
 
 
 def finding_sets(study: Study) -> list[str]:
@@ -232,13 +296,12 @@ def _our_figure_5(study: Study) -> Panel | None:
     points = []
     for row in rows:
         scores = [row.scores[name] for name in names]
-        interval = contrast_interval([(1 / len(scores), score.group) for score in scores])
+        bar = bar_of(contrast_interval([(1 / len(scores), score.group) for score in scores]))
         mean = sum(score.interval.estimate for score in scores) / len(scores)
         compute = sum(score.train_flop for score in scores) / len(scores) / scale.factor
-        bar = interval_bar(interval)
         points.append(Point(compute, mean, row.identity.family, row.label, bar and (max(0.0, bar[0]), bar[1])))
     title = f"Measured here: {'mean of ' if len(names) > 1 else ''}{listed(identify_dataset(n).title for n in names)}"
-    return Panel(title, _training_axis(scale), "Top-1 [%]", tuple(points))
+    return Panel(title, _training_axis(scale), TOP1, tuple(points))
 
 
 def is_stable(row: Row, dataset: str) -> bool:

@@ -11,7 +11,7 @@ from bench.catalog.identity import identify_dataset
 from bench.catalog.image_tasks import in_order, is_five_set_mean
 from bench.report.accuracy_cells import difference_cell, edge_words, mean_cell, score_cell, tried_cell
 from bench.report.columns import condition, dataset_column, each, family_column, macs_column, number, words
-from bench.report.formats import bare_rate, counted, learning_rate, listed, mac_scale, percent, span, whole
+from bench.report.formats import bare_rate, learning_rate, listed, mac_scale, percent, span, whole
 from bench.report.table import Cell, ColumnSpec, Notes, Table, make_table
 from bench.report.weights_tables import mean_words, model_columns, row_order, subject_columns, table_order, top_columns
 
@@ -184,9 +184,3 @@ def training_speed_table(protocols: Protocols) -> Table | None:
         number("Waiting [% of time]", lambda one: one.wait_share, lambda n: percent(100 * n), missing=unknown),
     ]
     return make_table("finetune_speed", sorted(scores, key=table_order(protocols)), columns)
-
-
-def seeds_words(protocols: Protocols) -> str:
-    """`3 seeds`, or the range, over all fine-tuned scores."""
-    counts = {len(one.seeds) for one in protocols.finetuned}
-    return counted(counts.pop(), "seed") if len(counts) == 1 else f"{span(counts)} seeds"

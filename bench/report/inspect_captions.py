@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from bench.markdown_text import code, escape
+from bench.report.figure_files import Picture
 from bench.report.formats import listed, span
 from bench.report.inspect_figures import (
     MOST_PLACES,
@@ -19,7 +20,6 @@ from bench.report.inspect_figures import (
     draw_rollout,
 )
 from bench.report.inspected import Seen, picture_words, weights_label
-from bench.report.pictures import Picture
 from bench.store.inspections import IMAGE, Facts, Inspection
 from bench.store.inspections import Picture as Looked
 

@@ -11,6 +11,7 @@ from bench.analyse.pretraining_contrasts import Meeting, at_largest, gains, meet
 from bench.catalog.identity import identify_dataset
 from bench.markdown_text import escape
 from bench.report.accuracy_cells import rivals_words, unranked_words, verdicts_words
+from bench.report.conditions import dataset_words
 from bench.report.formats import bracketed, counted, flop_scale, listed, percent, signed, significant, span
 from bench.units import EXA
 
@@ -29,16 +30,11 @@ def corpus_words(name: str) -> str:
     return escape(identify_dataset(name).title)
 
 
-def leading_way(study: PretrainStudy) -> Way | None:
-    """Fine-tuning where there is any, else the few-shot fit with the fewest shots; None without a transfer."""
-    return study.ways[0] if study.ways else None
-
-
 def budget_words(transfers: Sequence[Transfer]) -> str:
     """`0.05 to 1.6 TFLOP`."""
     scale = flop_scale(one.point.flop for one in transfers)
-    ends = [significant(f(one.point.flop for one in transfers) / scale.factor, 2) for f in (min, max)]
-    return f"{ends[0]} {scale.unit}" if ends[0] == ends[1] else f"{ends[0]} to {ends[1]} {scale.unit}"
+    low, high = (significant(end(one.point.flop for one in transfers) / scale.factor, 2) for end in (min, max))
+    return f"{low} {scale.unit}" if low == high else f"{low} to {high} {scale.unit}"
 
 
 def mean_words(study: PretrainStudy) -> str:
@@ -49,12 +45,12 @@ def mean_words(study: PretrainStudy) -> str:
 
 def pretraining_finding(study: PretrainStudy) -> str:
     """ViT against CNN at the same compute, who is best, and what pretraining added; Markdown."""
-    way = leading_way(study)
-    if way is None:
+    if not study.ways:
         return (
             f"{counted(sum(len(point.seeds) for point in study.points), 'pretraining')} ended, and nothing was "
             "transferred from their weights yet: no accuracy on another set follows."
         )
+    way = study.ways[0]  # fine-tuning where there is any, else the few-shot fit with the fewest shots
     return " ".join([*_meeting_sentences(study, way), _best_sentence(study, way), *_gain_sentences(study, way)])
 
 
@@ -109,6 +105,9 @@ def _meeting_sentences(study: PretrainStudy, way: Way) -> list[str]:
     return sentences
 
 
+_EFFECTS = {"ahead": "raises", "behind": "lowers", "not decided": "undecided for", "unstable": "unstable seeds:"}
+
+
 def _gain_sentences(study: PretrainStudy, way: Way) -> list[str]:
     """For whom pretraining is decided to help or to hurt, against each kind of control, out of and in domain."""
     found = [gain for gain in gains(study, way) if gain.difference.verdict != "one seed"]
@@ -119,19 +118,11 @@ def _gain_sentences(study: PretrainStudy, way: Way) -> list[str]:
         over = f"Pretraining over {control_words(own_kind[0].control)}, on the {mean_words(study)}"
         for name in ("", *inside):
             own = [gain for gain in own_kind if gain.dataset == name]
-            told = [
-                f"{word} {listed(_title(gain.transfer) for gain in own if gain.difference.verdict == verdict)}"
-                for verdict, word in (("ahead", "raises"), ("behind", "lowers"), ("not decided", "undecided for"),
-                                      ("unstable", "unstable seeds:"))
-                if any(gain.difference.verdict == verdict for gain in own)
-            ]  # fmt: skip
+            whom = {v: listed(_title(g.transfer) for g in own if g.difference.verdict == v) for v in _EFFECTS}
+            told = [f"{word} {whom[verdict]}" for verdict, word in _EFFECTS.items() if whom[verdict]]
             if told:
-                sentences.append(f"{f'In domain ({_set_title(name)})' if name else over}: {'; '.join(told)}.")
+                sentences.append(f"{f'In domain ({dataset_words([name])})' if name else over}: {'; '.join(told)}.")
     return sentences
-
-
-def _set_title(name: str) -> str:
-    return escape(identify_dataset(name).title)
 
 
 def control_words(control: Control) -> str:
@@ -150,27 +141,21 @@ def pretraining_limits(study: PretrainStudy | None) -> list[str]:
     if study is None or not study.transfers:
         return []
     models = at_largest(study, study.ways[0])
-    items = [
-        "A corpus of generated images and models of at most "
-        f"{significant(max(one.point.flop / one.point.images_seen for one in models) / 6e6, 2)} million multiply-adds "
-        "stand in for the paper's JFT-300M and ViT-H: shapes of curves compare with its figures, values do not.",
-        "All seeds pretrain on the same images: intervals hold nothing of drawing another corpus.",
-    ]
-    inside = [name for name in study.datasets if name not in study.averaged]
-    if inside:
-        items.append(
-            f"{listed(map(_set_title, inside))} holds images of the kind that was pretrained on: it is in no mean."
-        )
-    if not any(control.kind == "equal compute" for control in study.controls):
-        items.append(
-            "From scratch means the same few fine-tuning steps from random weights: what the compute of pretraining "
-            "would give on the set itself was not measured."
-        )
-    if study.trials:
-        items.append("Learning rates were chosen at the smallest and largest budget; others have the nearer one's.")
-    if study.edges:
-        items.append(f"The chosen rate is at an end of what was tried for {listed(map(escape, study.edges))}.")
-    return items
+    macs_m = significant(max(one.point.flop / one.point.images_seen for one in models) / 6e6, 2)
+    inside = dataset_words(name for name in study.datasets if name not in study.averaged)
+    limits = (
+        (True, f"A corpus of generated images and models of at most {macs_m} million multiply-adds stand in for the "
+         "paper's JFT-300M and ViT-H: shapes of curves compare with its figures, values do not."),
+        (True, "All seeds pretrain on the same images: intervals hold nothing of drawing another corpus."),
+        (inside, f"{inside} holds images of the kind that was pretrained on: it is in no mean."),
+        (all(control.kind != "equal compute" for control in study.controls), "From scratch means the same few "
+         "fine-tuning steps from random weights: what the compute of pretraining would give on the set itself was not "
+         "measured."),
+        (study.trials, "Learning rates were chosen at the smallest and largest budget; others have the nearer one's."),
+        (study.edges, "The chosen rate is at an end of what was tried for "
+         f"{listed(map(escape, study.edges))}."),
+    )  # fmt: skip
+    return [words for holds, words in limits if holds]
 
 
 def exaflops(flop: float) -> str:

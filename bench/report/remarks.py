@@ -13,13 +13,12 @@ from bench.analyse.trials import SweptModel
 from bench.catalog.tuned import tuned_rates
 from bench.markdown_text import bullets, escape
 from bench.report.cell_words import cell_words
+from bench.report.conditions import accuracy_conditions, speed_conditions, weights_conditions
 from bench.report.document import Section
 from bench.report.formats import counted, fixed, listed, points, seconds, signed, span
 from bench.report.pretraining_words import pretraining_limits
 from bench.report.table import Cell, Column, Table
-from bench.report.weights_limits import weights_limits
-from bench.report.weights_sections import weights_conditions
-from bench.report.wording import accuracy_conditions, speed_conditions
+from bench.report.weights_wording import weights_limits
 from bench.store.current import data_of, definition_of
 from bench.store.frame import machine_of
 from bench.store.record import Record

@@ -17,11 +17,10 @@ from bench.report.claims_page import HEADING as CLAIMS_HEADING
 from bench.report.claims_page import claims_page, claims_table, evidence_table
 from bench.report.contents import report_document
 from bench.report.document import FINDING, markdown_page, pictures_markdown
-from bench.report.drawing import draw_all
+from bench.report.figure_files import draw_all, picture_files
 from bench.report.formats import listed
 from bench.report.inspect_section import inspect_section
 from bench.report.inspected import seen_models
-from bench.report.pictures import picture_files
 from bench.report.sidecar import TABLES, table_csv
 from bench.report.table import render_table
 from bench.report.web.html_page import html_page

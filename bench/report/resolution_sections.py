@@ -10,9 +10,8 @@ from bench.analyse.speed_study import Fall, LargestBatch, ResolutionPoint
 from bench.analyse.study import Study
 from bench.report.columns import condition, no_records, number, words
 from bench.report.document import Section
-from bench.report.figure_parts import FigureSpec
 from bench.report.formats import fixed, significant, span, whole
-from bench.report.panels import Panel, Point
+from bench.report.panels import FigureSpec, Panel, Point
 from bench.report.speed_series import (
     bar,
     batches_words,

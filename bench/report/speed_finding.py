@@ -8,7 +8,7 @@ from bench.analyse.intervals import PROCESSES_FOR_INTERVAL
 from bench.analyse.speed_study import BatchCurve, Fall, ResolutionPoint, series_of
 from bench.analyse.study import Study
 from bench.markdown_text import escape
-from bench.report.devices import device_words
+from bench.report.conditions import device_words
 from bench.report.formats import counted, fixed, listed, span
 from bench.report.speed_series import macs_growth, model_order, series_label, short_batches_words
 

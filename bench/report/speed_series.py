@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from bench.analyse.scores import RunKey
@@ -11,9 +11,9 @@ from bench.analyse.speeds import Timed
 from bench.analyse.study import Row, Study
 from bench.catalog.identity import ModelIdentity, family_rank, identify_model
 from bench.markdown_text import escape
-from bench.report.devices import device_words
-from bench.report.formats import fixed, listed, span
-from bench.report.panels import Line, Point
+from bench.report.conditions import conditions_words as conditions_words
+from bench.report.formats import fixed, listed
+from bench.report.panels import Line, Point, bar_of
 from bench.report.table import Cell, Notes
 
 T = TypeVar("T")
@@ -58,7 +58,7 @@ def lines(
 
 def bar(timed: Timed | None) -> tuple[float, float] | None:
     """The ends of the range over processes."""
-    return None if timed is None or timed.interval is None else (timed.interval.low, timed.interval.high)
+    return None if timed is None else bar_of(timed.interval)
 
 
 def missing_cell(study: Study, notes: Notes, task: str, key: RunKey, batch_size: int | None = None) -> Cell:
@@ -74,17 +74,6 @@ def missing_cell(study: Study, notes: Notes, task: str, key: RunKey, batch_size:
         ):
             return Cell(record.status, mark=notes.number(escape(record.reason or "no reason was recorded")))
     return Cell("–")
-
-
-def conditions_words(study: Study, keys: Sequence[RunKey]) -> str:
-    """Device, precision, memory format, compilation and resolution behind some measurements; no full stop."""
-    compiled = {key.compile for key in keys}
-    how = "compiled" if compiled == {True} else "eager" if compiled == {False} else "eager and compiled"
-    return (
-        f"{device_words(study)}, {listed(sorted({key.precision for key in keys}))}, "
-        f"{listed(sorted({key.memory_format for key in keys}))}, {how}, "
-        f"{span({key.resolution_px for key in keys})} px"
-    )
 
 
 def batches_words(study: Study) -> str:

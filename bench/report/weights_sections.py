@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
-from bench.analyse.protocols import Protocols
+from bench.analyse.choose import pareto_front
+from bench.analyse.evaluated import Evaluation
+from bench.analyse.fewshots import FIXED, LEAVE_ONE_OUT, FewshotScore
+from bench.analyse.finetuned import FinetuneScore
+from bench.analyse.intervals import Interval
+from bench.analyse.means import Scored, SetMean, set_mean
+from bench.analyse.protocols import Protocols, finetuned_by_subject
+from bench.analyse.public_weights import PublicPoint
+from bench.analyse.weights import Subject, identify_weights
+from bench.catalog.identity import identify_dataset
+from bench.catalog.image_tasks import in_order
 from bench.markdown_text import bullets, escape, joined
+from bench.report.conditions import dataset_words, evaluate_conditions, fewshot_conditions, finetune_conditions
 from bench.report.document import Section
-from bench.report.figure_parts import FigureSpec
 from bench.report.finetune_tables import (
     finetune_means_table,
     finetune_table,
@@ -16,12 +27,42 @@ from bench.report.finetune_tables import (
     sweep_table,
     training_speed_table,
 )
+from bench.report.formats import mac_scale
+from bench.report.panels import (
+    FRONT_WORDS,
+    MOST_LABELS,
+    TOP1,
+    FigureSpec,
+    Line,
+    Panel,
+    Point,
+    accuracy_point,
+    bar_of,
+    drawn,
+    first_panels,
+    lines_panel,
+    thinned,
+    unstable_words,
+)
 from bench.report.preflight_section import preflight_sections, preflight_table
-from bench.report.published_tables import public_scaling_table, public_scaling_text, table_two_table
+from bench.report.published_tables import (
+    RECIPES,
+    public_mean_words,
+    public_protocol_words,
+    public_scaling_table,
+    public_scaling_text,
+    table_two_table,
+)
 from bench.report.vtab_table import vtab_table, vtab_text
-from bench.report.weights_conditions import evaluate_conditions, fewshot_conditions, finetune_conditions
-from bench.report.weights_figures import weights_figures
-from bench.report.weights_tables import evaluate_table, fewshot_table, record_notes, strata_table
+from bench.report.weights_tables import (
+    evaluate_table,
+    fewshot_table,
+    mean_words,
+    record_notes,
+    row_order,
+    rule_words,
+    strata_table,
+)
 from bench.report.weights_wording import gain_sentence
 
 
@@ -29,24 +70,20 @@ def weights_sections(protocols: Protocols) -> list[Section]:
     """All sections of these protocols, the one that may lead a page first; empty where nothing was asked for."""
     if not protocols.records:
         return []
-    figures = {figure.name: figure for figure in weights_figures(protocols)}
-
-    def drawn(*names: str) -> tuple[FigureSpec, ...]:
-        return tuple(figures[name] for name in names if name in figures)
-
     sections = [
-        Section("Fine-tuned", _finetune_text(protocols), finetune_means_table(protocols), drawn("finetune_vs_macs")),
+        Section("Fine-tuned", _finetune_text(protocols), finetune_means_table(protocols),
+                drawn(finetuned_against_macs(protocols))),
         Section("VTAB-1k", vtab_text(protocols), vtab_table(protocols)),
         Section("Released weights evaluated" if protocols.evaluates_released_alone else "Weights evaluated",
-                _evaluate_text(protocols), evaluate_table(protocols), drawn("evaluate_vs_macs")),
+                _evaluate_text(protocols), evaluate_table(protocols), drawn(evaluated_against_macs(protocols))),
         Section("Few-shot on frozen features", _fewshot_text(protocols), fewshot_table(protocols),
-                drawn("fewshot_vs_shots")),
-        Section("Fine-tuned, set by set", _details_text(protocols), finetune_table(protocols)),
+                drawn(accuracy_against_shots(protocols))),
+        Section("Fine-tuned, set by set", _DETAILS_TEXT, finetune_table(protocols)),
         Section("Checkpoints compared", _STRATA_TEXT, strata_table(protocols)),
         Section("Does pretraining help?", _gains_text(protocols), gains_table(protocols)),
         Section("Learning rates of the fine-tuning", _SWEEP_TEXT, sweep_table(protocols)),
         Section("The public Figure 5", public_scaling_text(protocols), public_scaling_table(protocols),
-                drawn("public_figure_5")),
+                drawn(public_figure_5(protocols))),
         Section("The paper's Table 2: published, public stand-in, measured here", _TABLE_TWO_TEXT,
                 table_two_table(protocols)),
         Section("Training speed and the input pipeline", _SPEED_TEXT, training_speed_table(protocols)),
@@ -56,60 +93,42 @@ def weights_sections(protocols: Protocols) -> list[Section]:
     return [*(shown or [Section("")]), *preflight_sections(protocols)]
 
 
-def weights_conditions(protocols: Protocols) -> list[tuple[str, str]]:
-    """Rows for the table of conditions; Markdown."""
-    rows = []
-    if protocols.evaluated:
-        rows.append(("Evaluation", evaluate_conditions(protocols)))
-    if protocols.fewshot:
-        rows.append(("Few-shot", fewshot_conditions(protocols)))
-    if protocols.finetuned:
-        rows.append(("Fine-tuning", finetune_conditions(protocols)))
-    return rows
-
-
-def _with_notes(words: str, notes: Iterable[str]) -> str:
-    found = list(notes)
-    return joined([words, f"What the records say of themselves:\n\n{bullets(found)}"]).strip() if found else words
+def _with_notes(words: str, protocols: Protocols, ones: Sequence[Evaluation | FewshotScore | FinetuneScore]) -> str:
+    """The words, and under them what the records behind these scores say of themselves."""
+    notes = record_notes(ones, [protocols.labels[one.subject] for one in ones])
+    return joined([words, f"What the records say of themselves:\n\n{bullets(notes)}"]).strip() if notes else words
 
 
 def _evaluate_text(protocols: Protocols) -> str:
     if not protocols.evaluated:
         return ""
-    ones = protocols.evaluated
     words = (
         "Measured here beside *published*. One checkpoint each, ± the longer arm of the 95 % Wilson interval over test "
         f"images. Self-check: within 0.1 points of the same timm tag's figure, 0.3 of a paper's. {_ORDER} Conditions: "
         f"{evaluate_conditions(protocols)}."
     )
-    return _with_notes(words, record_notes(ones, [protocols.labels[one.subject] for one in ones]))
+    return _with_notes(words, protocols, protocols.evaluated)
 
 
 def _fewshot_text(protocols: Protocols) -> str:
     if not protocols.fewshot:
         return ""
-    ones = protocols.fewshot
     words = (
         "Measured here: mean over draws of the support images ± the longer arm of the 95 % interval over draws and "
         f"test images. {_ORDER} Conditions: {fewshot_conditions(protocols)}."
     )
-    return _with_notes(words, record_notes(ones, [protocols.labels[one.subject] for one in ones]))
+    return _with_notes(words, protocols, protocols.fewshot)
 
 
 def _finetune_text(protocols: Protocols) -> str:
     if not protocols.table_sets:
         return ""
-    ones = protocols.table_sets
     words = (
         "Measured here: mean over seeds ± the longer arm of the 95 % interval over seeds and test images. "
         f"Sorted by family (ViT, hybrid, CNN), then MACs. {escape(mean_caption(protocols))} Conditions: "
         f"{finetune_conditions(protocols)}."
     ).replace("  ", " ")
-    return _with_notes(words, record_notes(ones, [protocols.labels[one.subject] for one in ones]))
-
-
-def _details_text(protocols: Protocols) -> str:
-    return "Measured here. The recipe is the best of those tried on the validation part; the test part was scored once."
+    return _with_notes(words, protocols, protocols.table_sets)
 
 
 def _gains_text(protocols: Protocols) -> str:
@@ -122,6 +141,9 @@ def _gains_text(protocols: Protocols) -> str:
 
 
 _ORDER = "Sorted by data set, then family (ViT, hybrid, CNN), then MACs."
+_DETAILS_TEXT = (
+    "Measured here. The recipe is the best of those tried on the validation part; the test part was scored once."
+)
 _STRATA_TEXT = (
     "Measured here. On each set and among weights pre-trained on the same data: the checkpoint with the highest top-1, "
     "and those that cannot be told from it. Several seeds or draws: Welch's t; one run each: exact McNemar on "
@@ -144,3 +166,137 @@ _SPEED_TEXT = (
     "model waited for images."
 )
 _CHECKED_TEXT = "Measured here: every image decoded once. Each set has a section of its own below."
+
+
+_Placed = tuple[Subject, Point]  # a point at its model's multiply-adds
+
+
+def _set_panels(scores: Iterable[tuple[Scored, Interval]], protocols: Protocols) -> list[Panel]:
+    """A panel for each data set, of the scores that have multiply-adds."""
+    by_set: dict[str, list[_Placed]] = {}
+    for one, interval in scores:
+        if one.macs:
+            point = accuracy_point(one.macs, one.group, interval, one.identity.family)
+            by_set.setdefault(one.dataset, []).append((one.subject, point))
+    return [_macs_panel(identify_dataset(name).title, by_set[name], protocols) for name in in_order(by_set)]
+
+
+def _macs_panel(title: str, placed: Sequence[_Placed], protocols: Protocols) -> Panel:
+    """Accuracy against MACs, in the unit that this panel's largest model needs.
+
+    Every point has a label; in a crowded panel those on the Pareto front alone, and without the tag.
+    """
+    scale = mac_scale(point.x for _, point in placed)
+    labels = [protocols.labels[subject] for subject, _ in placed]
+    if len(placed) > MOST_LABELS:
+        on_front = pareto_front([point.x for _, point in placed], [point.y for _, point in placed])
+        keys = [subject.key for subject, _ in placed]
+        short = [f"{identify_weights(key.model).title} @{key.resolution_px}" for key in keys]
+        labels = [label if is_on else "" for label, is_on in zip(short, on_front, strict=True)]
+    points = tuple(
+        replace(point, x=point.x / scale.factor, label=label) for (_, point), label in zip(placed, labels, strict=True)
+    )
+    return Panel(title, f"MACs of one image [{scale.unit}], log", TOP1, points, front="low x")
+
+
+def evaluated_against_macs(protocols: Protocols) -> FigureSpec | None:
+    """Top-1 of public weights against multiply-adds of one image, one panel per data set."""
+    panels = _set_panels([(one, one.top1) for one in protocols.evaluated], protocols)
+    if not panels:
+        return None
+    weights = "released weights" if protocols.evaluates_released_alone else "given weights"
+    caption = (
+        f"**Accuracy of {weights} against inference compute.** Top-1 with each checkpoint's own head and "
+        f"preprocessing; bars: 95 % Wilson intervals over test images; {FRONT_WORDS}{unstable_words(panels)}. "
+        f"Pre-training data differ between points (table). Measured here: {evaluate_conditions(protocols)}."
+        f"{thinned(panels, 'the Pareto front')}"
+    )
+    return FigureSpec("evaluate_vs_macs", f"Top-1 of {weights} against MACs", caption, first_panels(panels))
+
+
+def finetuned_against_macs(protocols: Protocols) -> FigureSpec | None:
+    """Fine-tuned top-1 against multiply-adds at the fine-tuning resolution: the mean first, then each set."""
+    found = finetuned_by_subject(protocols)
+    order = row_order(protocols)
+    everyone = sorted(found, key=lambda subject: order[subject])
+    subjects = [subject for subject in everyone if not subject.is_from_scratch] or everyone
+    panels = []
+    if averaged := protocols.averaged:
+        means: list[_Placed] = []
+        for subject in subjects:
+            mean = set_mean(found[subject], averaged)
+            first = found[subject].get(averaged[0])
+            if mean is not None and first is not None and first.macs:
+                point = Point(first.macs, mean.mean_pct, first.identity.family, "", bar_of(mean.interval))
+                means.append((subject, point))
+        panels += [_macs_panel(mean_words(averaged), means, protocols)] if means else []
+    panels += _set_panels([(one, one.interval) for s in subjects for one in found[s].values()], protocols)
+    if not panels:
+        return None
+    caption = (
+        "**Fine-tuned accuracy against inference compute** at the fine-tuning resolution; bars: 95 % intervals over "
+        f"seeds and test images; {FRONT_WORDS}{unstable_words(panels)}. Pre-training data differ between points "
+        f"(table). Measured here: {finetune_conditions(protocols)}.{thinned(panels, 'the Pareto front')}"
+        f"{' Models from scratch are in the table alone.' if len(subjects) < len(everyone) else ''}"
+    )
+    return FigureSpec("finetune_vs_macs", "Fine-tuned top-1 against MACs", caption, first_panels(panels))
+
+
+def accuracy_against_shots(protocols: Protocols) -> FigureSpec | None:
+    """Few-shot top-1 against images a class, a line per model, one panel per data set."""
+    rule = LEAVE_ONE_OUT if any(score.rule == LEAVE_ONE_OUT for score in protocols.fewshot) else FIXED
+    order = row_order(protocols)
+    panels = []
+    for name in in_order(score.dataset for score in protocols.fewshot):
+        own = [score for score in protocols.fewshot if score.dataset == name and score.rule == rule]
+        own.sort(key=lambda score: score.shots)
+        lines = []
+        for subject in sorted({score.subject for score in own}, key=lambda subject: order[subject]):
+            points = [
+                accuracy_point(score.shots, score.group, score.interval, score.identity.family)
+                for score in own
+                if score.subject == subject
+            ]
+            lines.append(Line(tuple(points), points[0].family, protocols.labels[subject]))
+        if lines:
+            short = [score for score in own if score.short]
+            most = f" ({max(short, key=lambda score: score.shots).short})" if short else ""
+            title = f"{identify_dataset(name).title}{most}"
+            panels.append(lines_panel(title, "Training images a class, log", lines, log_base=2))
+    if not panels:
+        return None
+    caption = (
+        f"**Few-shot accuracy against images a class**, {rule_words(rule)}, frozen features. Bars: 95 % intervals over "
+        f"draws of the support images and over test images{unstable_words(panels)}. "
+        f"Measured here: {fewshot_conditions(protocols)}.{thinned(panels)}"
+    )
+    return FigureSpec("fewshot_vs_shots", "Few-shot top-1 against images a class", caption, first_panels(panels))
+
+
+def public_figure_5(protocols: Protocols) -> FigureSpec | None:
+    """Accuracy of released ImageNet-21k checkpoints against their pre-training compute: mean of sets, then ImageNet."""
+    public = protocols.public
+
+    def panel(title: str, value: Callable[[PublicPoint], SetMean | None]) -> Panel | None:
+        points = tuple(
+            Point(point.exaflops, mean.mean_pct, point.row.family, point.row.title, bar_of(mean.interval))
+            for point in public.points
+            if point.exaflops is not None and (mean := value(point)) is not None
+        )
+        return Panel(title, "Pre-training compute [exaFLOP], log", TOP1, points) if points else None
+
+    wanted = [panel(identify_dataset("imagenet").title, lambda point: point.imagenet)]
+    if public.datasets and public.datasets != ("imagenet",):
+        wanted.insert(0, panel(public_mean_words(public), lambda point: point.mean))
+    panels = first_panels(wanted)
+    if not panels:
+        return None
+    several = len(public.datasets) > 1
+    over = f" The mean is over {dataset_words(public.datasets)}, the same for every point." if several else ""
+    caption = (
+        "**The paper's Figure 5 with released weights.** Accuracy against the compute of pre-training on ImageNet-21k "
+        f"(6 × MACs at 224 px × images seen); measured here, {public_protocol_words(public)}; bars: 95 % intervals."
+        f"{over} {RECIPES} The paper's own figure is of JFT-300M weights, which were not released."
+    )
+    alternative = "Accuracy of released weights against pre-training compute"
+    return FigureSpec("public_figure_5", alternative, caption, panels)

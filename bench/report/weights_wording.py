@@ -1,4 +1,4 @@
-"""Sentences on evaluated, few-shot and fine-tuned weights, each made from statistics and claiming no more."""
+"""Sentences on given weights, each made from statistics and claiming no more, and what they cannot show."""
 
 from __future__ import annotations
 
@@ -11,20 +11,13 @@ from bench.analyse.intervals import Interval
 from bench.analyse.means import Scored
 from bench.analyse.protocols import PROTOCOL_TASKS, Protocols
 from bench.analyse.strata import Stratum
-from bench.analyse.weights import NOT_STATED, OWNERS_WORDS
+from bench.analyse.weights import NOT_STATED, OWNERS_WORDS, UNKNOWN_PRETRAINING, pretraining_of
 from bench.catalog.identity import identify_dataset
 from bench.catalog.image_tasks import VTAB_TASKS, in_order
 from bench.markdown_text import escape
 from bench.report.accuracy_cells import rivals_words
-from bench.report.finetune_tables import seeds_words
-from bench.report.formats import (
-    bracketed,
-    counted,
-    fixed,
-    listed,
-    percent,
-    signed,
-)
+from bench.report.conditions import dataset_words, seeds_words
+from bench.report.formats import bracketed, counted, fixed, listed, percent, signed
 from bench.report.vtab_table import across_tasks
 from bench.report.weights_tables import mean_words, row_order, rule_words, why_unranked
 from bench.store.preflights import Checked
@@ -82,9 +75,8 @@ def nothing_sentences(protocols: Protocols, failures: Sequence[Record]) -> list[
 
 
 def _sets_words(scores: Iterable[Scored]) -> str:
-    names = in_order({score.dataset for score in scores})
-    titles = [escape(identify_dataset(name).title) for name in names]
-    return listed(titles) if len(titles) <= _MOST_TOLD else counted(len(titles), "data set")
+    names = in_order(score.dataset for score in scores)
+    return dataset_words(names) if len(names) <= _MOST_TOLD else counted(len(names), "data set")
 
 
 def _evaluate_sentence(protocols: Protocols) -> str:
@@ -127,7 +119,7 @@ def _finetune_sentence(protocols: Protocols) -> str:
     words = ""
     if apart:
         models = counted(len({one.subject.key.model for one in apart}), "model")
-        words = f"Fine-tuned on {_sets_words(apart)} ({models}, {seeds_words(protocols)}). "
+        words = f"Fine-tuned on {_sets_words(apart)} ({models}, {seeds_words(protocols.finetuned)}). "
         words += _strata_words(protocols, "fine-tuned")
     vtab = _vtab_sentence(protocols)
     return f"{words} {vtab}".strip()
@@ -187,9 +179,8 @@ def _pretraining_words(pretraining: str) -> str:
 
 def stratum_words(protocols: Protocols, one: Stratum) -> str:
     """Who is best among checkpoints of one pre-training on a set, and who cannot be told from it; Markdown."""
-    where = mean_words(one.datasets).replace("Mean", "the mean", 1)
-    if len(one.datasets) == 1:
-        where = escape(identify_dataset(one.datasets[0]).title)
+    several = len(one.datasets) > 1
+    where = mean_words(one.datasets).replace("Mean", "the mean", 1) if several else dataset_words(one.datasets)
     unranked = listed(escape(protocols.labels[subject]) for subject in one.best.unranked)
     if not one.best.members:
         return f"none is ranked on {where} ({why_unranked(protocols, one)})"
@@ -208,43 +199,94 @@ def gain_sentence(protocols: Protocols) -> str:
     by_verdict: dict[str, list[PretrainingGain]] = defaultdict(list)
     for gain in protocols.gains:
         by_verdict[gain.difference.verdict].append(gain)
-    clauses = []
-    for verdict, words in (
-        ("ahead", "ahead for"),
-        ("behind", "behind for"),
-        ("not decided", "undecided for"),
-        ("unstable", "unstable seeds for"),
-        ("one seed", "one seed for"),
-    ):
-        if by_verdict[verdict]:
-            clauses.append(f"{words} {_gain_list(protocols, by_verdict[verdict])}")
+    words = {
+        "ahead": "ahead for",
+        "behind": "behind for",
+        "not decided": "undecided for",
+        "unstable": "unstable seeds for",
+        "one seed": "one seed for",
+    }
+    clauses = [
+        f"{words[verdict]} {_gain_list(protocols, by_verdict[verdict])}" for verdict in words if verdict in by_verdict
+    ]
     return f"Pretrained weights against the same model from scratch: {'; '.join(clauses)}."
 
 
 def _gain_list(protocols: Protocols, gains: Sequence[PretrainingGain]) -> str:
-    told = [
-        f"{escape(protocols.labels[gain.pretrained.subject])} on "
-        f"{escape(identify_dataset(gain.pretrained.dataset).title)}"
-        f"{_points_words(gain)}"
-        for gain in gains[:_MOST_TOLD]
-    ]
+    told = []
+    for gain in gains[:_MOST_TOLD]:
+        one, score = gain.difference, gain.pretrained
+        points = ""
+        if one.interval is not None and one.verdict != "unstable":
+            points = f" ({signed(one.delta_pp, 1)} points {bracketed(one.interval)})"
+        told.append(f"{escape(protocols.labels[score.subject])} on {dataset_words([score.dataset])}{points}")
     return listed([*told, *([f"{len(gains) - _MOST_TOLD} more"] if len(gains) > _MOST_TOLD else [])])
-
-
-def _points_words(gain: PretrainingGain) -> str:
-    one = gain.difference
-    if one.interval is None or one.verdict == "unstable":
-        return ""
-    return f" ({signed(one.delta_pp, 1)} points {bracketed(one.interval)})"
 
 
 def _preflight_sentence(checked: Sequence[Checked]) -> str:
     images, bad = sum(one.images for one in checked), sum(len(one.bad) for one in checked)
-    crossing = [escape(identify_dataset(one.dataset).title) for one in checked if one.crosses_parts]
+    crossing = dataset_words(one.dataset for one in checked if one.crosses_parts)
     words = (
         f"{counted(len(checked), 'data set')} checked, {counted(images, 'image')}: "
         f"{'every image decodes' if not bad else counted(bad, 'bad file')}"
     )
     if crossing:
-        return f"{words}; **the same pictures stand in several parts of {listed(crossing)}**."
+        return f"{words}; **the same pictures stand in several parts of {crossing}**."
     return f"{words}; no picture was found in two parts."
+
+
+def weights_limits(protocols: Protocols) -> list[str]:
+    """What a reader might conclude from these protocols and must not; Markdown."""
+    scores: list[Scored] = [*protocols.evaluated, *protocols.fewshot, *protocols.finetuned]
+    pretraining = {score.subject: pretraining_of(score.subject) for score in scores}
+
+    def named(kind: str) -> str:
+        return listed(sorted(escape(protocols.labels[one]) for one, words in pretraining.items() if words == kind))
+
+    unknown, untold = named(UNKNOWN_PRETRAINING), named(NOT_STATED)
+    corrected = sum(len(one.means) > 1 for own in protocols.strata.values() for one in own)
+    adapted: list[Scored] = [*protocols.fewshot, *protocols.finetuned]
+    limits = (
+        (scores, "Comparisons are of one checkpoint with another, not of families: their compute, resolution and "
+         "training recipes differ. Only weights pre-trained on the same data are compared."),
+        (unknown, f"Nothing is known of what {unknown} saw before: in the tables, compared with nothing."),
+        (untold, f"What {untold} saw before is not stated: such files are compared with one another alone."),
+        (corrected > 1, f"{corrected} sets of checkpoints, each corrected for the checkpoints on its own data set, not "
+         "for their number."),
+        (protocols.evaluated, "One checkpoint each: intervals are over test images. Another training of the same model "
+         "gives other weights, and their top-1 may differ by more than these intervals say."),
+        (any(one.dataset == "imagenet" for one in protocols.evaluated), "Released ImageNet checkpoints are commonly "
+         "tuned on the validation images that they are scored on here, so their top-1 may be too high for new images."),
+        (protocols.fewshot, "A fixed λ acts differently on features of different width; the column by leave-one-out is "
+         "the fairer comparison. Draws count as independent between models although they hold the same images, so "
+         "intervals of differences are rather too wide than too narrow."),
+        *_finetune_limits(protocols),
+        (any(not one.subject.is_from_scratch for one in adapted), "Nothing here checked whether the pre-training data "
+         "hold test images of these sets; the paper removed them, public weights need not have."),
+        (protocols.checked, "The preflight finds equal files and near-copies of a picture; mirrored, turned and "
+         "cropped copies it does not find. Near-copies are looked for between parts; all images are compared only "
+         "where the source is one part."),
+    )  # fmt: skip
+    cautions: dict[str, list[str]] = defaultdict(list)  # sets with the same one share a line
+    for dataset in map(identify_dataset, in_order(score.dataset for score in scores)):
+        if dataset.caution:
+            cautions[dataset.caution].append(dataset.title)
+    told = [f"{escape(listed(titles))}: {escape(caution)}" for caution, titles in cautions.items()]
+    return [words for holds, words in limits if holds] + told
+
+
+def _finetune_limits(protocols: Protocols) -> tuple[tuple[object, str], ...]:
+    """Whether each holds, and its words."""
+    scores = protocols.finetuned
+    edges = listed(sorted({escape(protocols.labels[one.subject]) for one in protocols.sweeps if one.edge}))
+    resumed = sum(one.resumed for one in scores)
+    return (
+        (any(not one.group.has_spread for one in scores), "One seed for some fine-tuned models: their intervals are "
+         "over test images alone, not over seeds."),
+        (protocols.gains, "From scratch means the fine-tuning recipe on random weights: far fewer steps than a "
+         "training from scratch is given elsewhere, so the gain of pretraining is that at this number of steps."),
+        (scores and protocols.sweeps, "The compute of the learning-rate sweep is not in any column."),
+        (scores and edges, f"The best learning rate is at the edge of what was tried for {edges}: a better one may lie "
+         "outside."),
+        (resumed, f"Runs were continued from a checkpoint {counted(resumed, 'time')}."),
+    )  # fmt: skip

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from bench.analyse.differences import BestSet
 from bench.analyse.scores import RunKey, Score
 from bench.analyse.study import Study
 from bench.analyse.trials import SweptModel
-from bench.catalog.identity import DatasetIdentity, identify_dataset
+from bench.catalog.identity import DatasetIdentity
 from bench.markdown_text import escape
 from bench.report.accuracy_cells import rivals_words, unranked_words, verdicts_words
-from bench.report.devices import device_words
+from bench.report.conditions import compute_words, dataset_words, device_words, seeds_words
 from bench.report.formats import (
     bracketed,
     counted,
-    flop_scale,
     learning_rate,
     listed,
     percent,
@@ -27,85 +26,6 @@ from bench.report.pretraining_words import pretraining_finding
 from bench.report.speed_finding import speed_finding
 from bench.report.timing_tables import clear_best
 from bench.report.weights_wording import weights_finding
-from bench.units import GIGA
-
-
-def dataset_words(names: Iterable[str]) -> str:
-    """Titles of data sets, escaped, as a list."""
-    return listed(escape(identify_dataset(name).title) for name in names)
-
-
-def seeds_words(scores: Sequence[Score]) -> str:
-    """`3 seeds`, or the range."""
-    counts = {len(score.seeds) for score in scores}
-    return counted(counts.pop(), "seed") if len(counts) == 1 else f"{span(counts)} seeds"
-
-
-def _distinct(scores: Sequence[Score], attribute: str) -> list[str]:
-    return sorted({str(getattr(score.key, attribute)) for score in scores})
-
-
-def accuracy_conditions(study: Study, *, sizes: bool = True) -> str:
-    """Device, precision, batch, resolution, images and seeds behind the accuracies; Markdown, no full stop."""
-    scores = study.main
-    images = "; ".join(
-        f"{escape(d.title)}: {_train_words(scores, d.name) if sizes else ''}{_test_words(scores, d.name)}"
-        for d in study.datasets
-    )
-    devices, precisions = listed(_distinct(scores, "device")), listed(_distinct(scores, "precision"))
-    batch = span({score.batch_size for score in scores})
-    resolution = span({score.key.resolution_px for score in scores})
-    return (
-        f"trained from scratch on {devices} in {precisions}, training batch {batch}, {resolution} px, "
-        f"{seeds_words(scores)}; images: {images}"
-    )
-
-
-def _train_words(scores: Sequence[Score], dataset: str) -> str:
-    return f"{span({s.train_images for s in scores if s.dataset == dataset})} training, "
-
-
-def _test_words(scores: Sequence[Score], dataset: str) -> str:
-    return f"{span({s.group.test_images for s in scores if s.dataset == dataset})} test"
-
-
-def speed_conditions(study: Study) -> str:
-    """Device, precision, memory format, resolution and processes behind the timings; Markdown, no full stop."""
-    timed = [row.speed for row in study.rows if row.speed is not None]
-    keys = [speed.key for speed in timed]
-    batches = span({speed.batch_size for speed in timed})
-    compiled = (
-        "compiled" if all(key.compile for key in keys) else "eager" if not any(k.compile for k in keys) else "both"
-    )
-    return (
-        f"{device_words(study)}, {listed(sorted({key.precision for key in keys}))}, "
-        f"{listed(sorted({key.memory_format for key in keys}))}, {compiled}{_folded_words(keys)}, "
-        f"{span({k.resolution_px for k in keys})} px, "
-        f"throughput at batch {batches}, latency at batch 1, "
-        f"{span({speed.processes for speed in timed})} fresh processes per model"
-    )
-
-
-def _folded_words(keys: Sequence[RunKey]) -> str:
-    """Whether BatchNorm was folded; nothing where it was not."""
-    folded = {key.fold for key in keys}
-    return ", folded and not" if len(folded) > 1 else ", folded" if True in folded else ""
-
-
-def sweep_conditions(study: Study) -> str:
-    """Device, precision, batch, resolution, images, seeds and compute of one trial; Markdown, no full stop."""
-    frame = study.training[study.training["scored_part"] == "validation"]
-    scale = flop_scale(one.budget_gflop * GIGA for one in study.swept)
-    budgets = {one.budget_gflop * GIGA / scale.factor for one in study.swept}
-    images = span({one.train_images for one in study.swept})
-    seeds = counted(max(one.seeds for one in study.swept), "seed")
-    return (
-        f"{seeds} per rate on {listed(sorted(set(frame['device'])))} in "
-        f"{listed(sorted(set(frame['precision'])))}, training batch {span(frame['batch_size'])}, "
-        f"{span(frame['resolution_px'])} px, {images} training images, "
-        f"{span(frame['validation_images'])} validation images, "
-        f"{span(budgets, 2)} {scale.unit} per trial"
-    )
 
 
 def finding(study: Study) -> str:
@@ -192,32 +112,6 @@ def _images_words(scores: Sequence[Score], datasets: Sequence[DatasetIdentity]) 
     images = span({score.train_images for score in scores})
     pixels = span({score.key.resolution_px for score in scores})
     return f"{images} {kinds} images of {pixels} px"
-
-
-def compute_words(scores: Sequence[Score]) -> str:
-    """Training compute of these runs, called equal only where it is; no full stop."""
-    scale = flop_scale(score.budget_gflop * GIGA for score in scores)
-    budgets = {score.budget_gflop * GIGA / scale.factor for score in scores}
-    if len(budgets) == 1:
-        return f"equal training compute ({span(budgets, 2)} {scale.unit})"
-    return f"training compute that differs between models or sets ({span(budgets, 2)} {scale.unit})"
-
-
-def sizes_compute_words(study: Study) -> str:
-    """Training compute along the axis of training-set sizes: of all lines, or along each one; no full stop."""
-    lines: dict[tuple[str, str], list[Score]] = {}
-    for score in study.scores:
-        if score.budget_rank == 0:
-            lines.setdefault((score.dataset, study.labels[score.key]), []).append(score)
-    several = [line for line in lines.values() if len({score.train_images for score in line}) > 1]
-    scores = [score for line in several for score in line]
-    if not scores or len({score.budget_gflop for score in scores}) == 1:
-        return f"at {compute_words(scores)}" if scores else ""
-    if all(len({score.budget_gflop for score in line}) == 1 for line in several):
-        scale = flop_scale(score.budget_gflop * GIGA for score in scores)
-        budgets = span({score.budget_gflop * GIGA / scale.factor for score in scores}, 2)
-        return f"each model at one training compute, which differs between models or sets ({budgets} {scale.unit})"
-    return f"at {compute_words(scores)}"
 
 
 def _sweep_finding(swept: Sequence[SweptModel]) -> str:

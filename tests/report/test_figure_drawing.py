@@ -1,7 +1,7 @@
 from synthetic_store import desk_like
 
 from bench.analyse.study import study
-from bench.report.drawing import MANY_RECORDS, draw_all, drawn_files, second_process
+from bench.report.figure_files import MANY_RECORDS, draw_all, drawn_files, second_process
 from bench.report.figures import all_figures
 
 

@@ -15,11 +15,9 @@ from markupsafe import Markup
 
 from bench.analyse.study import Study
 from bench.report.document import LEGEND, Document
-from bench.report.web.payload import packed, plot_payload
-from bench.report.web.plot import study_plot
+from bench.report.web.payload import RecordIndex, packed, plot_payload, table_entries
 from bench.report.web.plot_data import Axis
-from bench.report.web.record_index import RecordIndex
-from bench.report.web.table_entries import table_entries
+from bench.report.web.points import study_plot
 
 _HERE = Path(__file__).parent
 _SCRIPTS = ("format.js", "records.js", "tables.js", "plot_fronts.js", "plot_words.js", "plot.js", "start.js")

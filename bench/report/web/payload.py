@@ -1,21 +1,30 @@
-"""The data of the page's plot, and how data lie in the page: packed, so that no text in them can end their element."""
+"""The data of the page: records, table entries and the plot, packed so that no text in them can end their element."""
 
 from __future__ import annotations
 
 import base64
 import gzip
+import itertools
 import json
 import math
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 
 from bench.catalog.identity import family_rank
 from bench.report.style import BLUE, GREEN, GREY, VERMILION, family_style
-from bench.report.web.plot_data import LAYERS, Axis, Plot, PlotPoint, Value
-from bench.report.web.record_index import RecordIndex
+from bench.report.table import Cell, Column, Table
+from bench.report.web.plot_data import LAYERS, Plot, PlotPoint, Value
+from bench.store.frame import machine_of
+from bench.store.record import Record
 
 # Lighter members of the same palette, for a dark ground: at least 6:1 against #16181d.
 ON_DARK = {BLUE: "#56B4E9", VERMILION: "#F0955A", GREEN: "#35C79C", GREY: "#A8ACB3"}
 _SYMBOLS = {"o": "circle", "^": "triangle-up", "s": "square", "D": "diamond"}  # matplotlib's name -> plotly's
 _DIGITS = 7  # of a coordinate: a ten-thousandth of a pixel; tables keep the unrounded value
+Entry = tuple[float | None, str, int | None]  # number to sort by, reference to records, place of the publication
+
+_NUMBER = re.compile(r"[−-]?\d[\d\u202f ]*(?:\.\d+)?(?:e[−-]?\d+)?")
 
 
 def packed(data: object) -> str:
@@ -27,27 +36,80 @@ def packed(data: object) -> str:
     return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
 
 
+class RecordIndex:
+    """Numbers the record ids of a page in the order of their first use, so that references stay short.
+
+    A reference such as `4-6 9` names records 4, 5, 6 and 9.
+    """
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, int] = {}
+
+    def reference(self, ids: Iterable[str]) -> str:
+        """The numbers of these ids in rising order, runs of three or more as `first-last`; empty for none."""
+        numbers = sorted({self._numbers.setdefault(cell_id, len(self._numbers)) for cell_id in ids})
+        parts: list[str] = []
+        for _, places in itertools.groupby(enumerate(numbers), key=lambda place: place[1] - place[0]):
+            run = [number for _, number in places]
+            parts += [f"{run[0]}-{run[-1]}"] if len(run) > 2 else [str(number) for number in run]
+        return " ".join(parts)
+
+    def described(self, records: Sequence[Record]) -> dict[str, object]:
+        """Where each numbered record comes from: `ids` by number, and `kinds` of records with a reference to theirs.
+
+        A kind is task, day, commit and machine. Several records may have one id: one for each machine.
+        """
+        kinds: dict[tuple[str, ...], set[str]] = defaultdict(set)
+        for record in records:
+            if record.cell_id in self._numbers:
+                dirty = " with uncommitted changes" if record.conditions.get("git_dirty") else ""
+                task = str(record.cell.get("task", "?")) + ("" if record.status == "ok" else f" ({record.status})")
+                commit = str(record.conditions.get("git_commit") or "unknown")[:12] + dirty
+                kinds[task, record.started_at[:10], commit, machine_of(record) or "unknown"].add(record.cell_id)
+        return {
+            "ids": " ".join(self._numbers),
+            "kinds": [[*kind, self.reference(ids)] for kind, ids in sorted(kinds.items())],
+        }
+
+
+def table_entries(table: Table, index: RecordIndex, sources: dict[str, int]) -> list[list[Entry]]:
+    """The entries of each row. sources: publications and their places, to which new ones are added."""
+
+    def entry(cell: Cell, column: Column) -> Entry:
+        source = sources.setdefault(cell.source, len(sources)) if cell.source else None
+        return sort_value(cell, column), index.reference(cell.records), source
+
+    return [[entry(cell, column) for cell, column in zip(row, table.columns, strict=True)] for row in table.rows]
+
+
+def sort_value(cell: Cell, column: Column) -> float | None:
+    """The number by which an entry of a numeric column is sorted, unrounded; None where it has none."""
+    if not column.is_number:
+        return None
+    for value in (cell.value, cell.text):
+        if isinstance(value, bool) or value is None:
+            continue
+        if isinstance(value, int | float):
+            return value if math.isfinite(value) else None
+        found = _NUMBER.match(str(value))
+        if found:
+            return float(re.sub(r"[\u202f ]", "", found.group()).replace("−", "-"))
+    return None
+
+
 def plot_payload(plot: Plot, index: RecordIndex) -> dict[str, object]:
     """What plot.js reads."""
     families = sorted({point.family for point in plot.points}, key=family_rank)
     layers = {point.layer for point in plot.points}
     return {
-        "axes": [_axis(axis) for axis in plot.axes],
+        "axes": [
+            {"key": a.key, "title": a.title, "form": a.form, "better": a.better, "isLog": a.is_log, "note": a.note}
+            for a in plot.axes
+        ],
         "layers": [{"key": key, "name": name} for key, name in LAYERS.items() if key in layers],
         "families": [_family(family) for family in families],
         "points": [_point(point, index) for point in plot.points],
         "start": {"x": plot.x, "y": plot.y},
-    }
-
-
-def _axis(axis: Axis) -> dict[str, object]:
-    return {
-        "key": axis.key,
-        "title": axis.title,
-        "form": axis.form,
-        "better": axis.better,
-        "isLog": axis.is_log,
-        "note": axis.note,
     }
 
 

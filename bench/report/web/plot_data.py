@@ -7,9 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from bench.analyse.intervals import Interval, SeedGroup
-from bench.report.formats import percent
-
 Layer = Literal["measured", "paper", "timm"]
 Form = Literal["percent", "si", "number", "exponent"]  # how numbers along an axis are written
 LAYERS: Mapping[Layer, str] = {
@@ -50,6 +47,11 @@ class Value:
     records: tuple[str, ...] = ()
     ranked_with: str | None = ""
 
+    @property
+    def is_finite(self) -> bool:
+        """Whether it is a place on an axis: a number, neither missing nor infinite."""
+        return all(math.isfinite(number) for number in (self.value, *(self.bar or ())))
+
 
 @dataclass(frozen=True)
 class PlotPoint:
@@ -80,27 +82,16 @@ class Plot:
 
 
 _COMPUTE, _TRAINING, _SPEED = "Compute and size", "Training", "Speed and memory"
+_NORMS = "timm's published MACs count norm layers; ours do on this axis alone."
+_PRETRAINING = "Published exaFLOPs and those computed here as 6 × MACs × images seen: compare each with its own kind."
+_TIMM_BATCH = "Each model at the batch size that timm chose for it."
 COST_AXES = (
     Axis("macs", "MACs of one image", _COMPUTE, "si", "low"),
     Axis("params", "Parameters", _COMPUTE, "si", "low"),
     Axis("activations", "Activations of one image", _COMPUTE, "si", "low"),
-    Axis(
-        "macs_with_norms",
-        "MACs of one image, norm layers included",
-        _COMPUTE,
-        "si",
-        "low",
-        note="timm's published MACs count norm layers; ours do on this axis alone.",
-    ),
+    Axis("macs_with_norms", "MACs of one image, norm layers included", _COMPUTE, "si", "low", note=_NORMS),
     Axis("train_flop", "Training compute of one run [FLOP]", _TRAINING, "si", "low"),
-    Axis(
-        "pretrain_flop",
-        "Pre-training compute [FLOP]",
-        _TRAINING,
-        "si",
-        "low",
-        note="Published exaFLOPs and those computed here as 6 × MACs × images seen: compare each with its own kind.",
-    ),
+    Axis("pretrain_flop", "Pre-training compute [FLOP]", _TRAINING, "si", "low", note=_PRETRAINING),
     Axis("train_images", "Training images", _TRAINING, "si", ""),
     Axis("shots", "Training images a class", _TRAINING, "number", ""),
     Axis("learning_rate", "Peak learning rate", _TRAINING, "exponent", ""),
@@ -109,39 +100,15 @@ COST_AXES = (
     Axis("latency_p50", "Latency p50 at batch 1 [ms]", _SPEED, "number", "low"),
     Axis("memory_process", "Peak memory on a CPU: growth of the process [MiB]", _SPEED, "number", "low"),
     Axis("memory_device", "Peak memory on a GPU: allocated [MiB]", _SPEED, "number", "low"),
-    Axis(
-        "timm_throughput",
-        "Throughput on an RTX 5090, mixed precision, published by timm [img/s]",
-        _SPEED,
-        "number",
-        "high",
-        note="Each model at the batch size that timm chose for it.",
-    ),
-)
+    Axis("timm_throughput", "Throughput on an RTX 5090, mixed precision, published by timm [img/s]", _SPEED, "number",
+         "high", note=_TIMM_BATCH),
+)  # fmt: skip
 _FIRST_COSTS = ("macs", "macs_with_norms", "learning_rate", "shots", "train_flop", "pretrain_flop", "params")
 
 
 def accuracy_axis(key: str, title: str, note: str = "") -> Axis:
     """An axis of top-1 percentages."""
     return Axis(key, f"{title} [%]", "Accuracy", "percent", "high", is_log=False, note=note)
-
-
-def bar_of(interval: Interval | None) -> tuple[float, float] | None:
-    """The ends of an interval, for a bar."""
-    return None if interval is None else (interval.low, interval.high)
-
-
-def accuracy_value(group: SeedGroup, interval: Interval, conditions: str, ids: tuple[str, ...]) -> Value:
-    """Mean with its bar; the median without one where seeds are unstable, which the conditions then say."""
-    if group.is_unstable:
-        seeds = ", ".join(percent(value) for value in sorted(group.values_pct))
-        return Value(group.median_pct, None, f"unstable seeds, their median: {seeds} %; {conditions}", ids, None)
-    return Value(interval.estimate, bar_of(interval), conditions, ids)
-
-
-def is_drawable(value: Value) -> bool:
-    """Whether it is a place on an axis: a number, neither missing nor infinite."""
-    return all(math.isfinite(number) for number in (value.value, *(value.bar or ())))
 
 
 def plot_of(accuracies: Iterable[Axis], points: Sequence[PlotPoint]) -> Plot | None:
@@ -151,7 +118,7 @@ def plot_of(accuracies: Iterable[Axis], points: Sequence[PlotPoint]) -> Plot | N
     It begins with the accuracy that most measured models have (of equals, the first) and the first cost that two of
     them share; without one, with the pair that most points share.
     """
-    points = [replace(p, values={key: value for key, value in p.values.items() if is_drawable(value)}) for p in points]
+    points = [replace(p, values={key: v for key, v in p.values.items() if v.is_finite}) for p in points]
     used = {key.partition("@")[0] for point in points for key in point.values}
     axes = tuple(axis for axis in (*dict.fromkeys(accuracies), *COST_AXES) if axis.key in used)
     if len(axes) < 2:
@@ -160,15 +127,10 @@ def plot_of(accuracies: Iterable[Axis], points: Sequence[PlotPoint]) -> Plot | N
     costs = [key for key in _FIRST_COSTS if key in used] + [axis.key for axis in axes if not axis.is_accuracy]
     pairs = [(cost, gain) for gain in gains for cost in costs if cost != gain] or [(axes[0].key, axes[1].key)]
     measured = [point for point in points if point.layer == "measured"]
-    firsts = [
-        next((pair for pair in pairs if pair[1] == gain and _shared(measured, *pair) > 1), None) for gain in gains
-    ]
-    likely = [pair for pair in firsts if pair is not None]
+    alike = (next((p for p in pairs if p[1] == gain and _shared(measured, *p) > 1), None) for gain in gains)
+    likely = [pair for pair in alike if pair is not None]
     mains = [point for point in measured if point.is_main]
-    if likely:
-        x, y = max(likely, key=lambda pair: _shared(mains, *pair))
-    else:
-        x, y = max(pairs, key=lambda pair: _shared(points, *pair))
+    x, y = max(likely or pairs, key=lambda pair: _shared(mains if likely else points, *pair))
     return Plot(axes, tuple(points), x, y)
 
 

@@ -3,8 +3,7 @@ import math
 import pytest
 
 from bench.report.table import Cell, Column, Table
-from bench.report.web.record_index import RecordIndex
-from bench.report.web.table_entries import sort_value, table_entries
+from bench.report.web.payload import RecordIndex, sort_value, table_entries
 
 
 @pytest.mark.parametrize(

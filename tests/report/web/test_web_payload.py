@@ -7,9 +7,8 @@ import re
 import pytest
 from synthetic_store import make_record, train_cell
 
-from bench.report.web.payload import packed, plot_payload
+from bench.report.web.payload import RecordIndex, packed, plot_payload
 from bench.report.web.plot_data import Plot, PlotPoint, Value, accuracy_axis, plot_of
-from bench.report.web.record_index import RecordIndex
 
 
 def test_packed_data_hold_no_character_of_html_and_read_back_the_same():

@@ -12,8 +12,8 @@ from synthetic_store import (
 )
 
 from bench.analyse.study import study
-from bench.report.web.plot import study_plot
 from bench.report.web.plot_data import value_on
+from bench.report.web.points import study_plot
 
 
 def plot_of_records(records):
