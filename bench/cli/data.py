@@ -140,7 +140,7 @@ def _range(sides: Mapping[str, float]) -> str:
 def open_collection(spec: str, download: bool) -> ImageCollection:
     """The collection that the argument stands for; its name is the catalogued one, the given one or the place's."""
     from bench.catalog.image_tasks import image_tasks
-    from bench.data.user import open_user, parse_data_option
+    from bench.data.formats import open_user, parse_data_option
     from bench.places import data_root
 
     if spec in image_tasks():

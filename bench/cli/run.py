@@ -251,7 +251,7 @@ def _changes(records: Iterable[Record]) -> list[str]:
 def named_data(options: list[str]) -> dict[str, str]:
     """`NAME=PLACE` options -> name: place. Raises RequestError for a name that is taken."""
     from bench.catalog.datasets import dataset_rows
-    from bench.data.user import parse_data_option
+    from bench.data.formats import parse_data_option
     from bench.errors import RequestError
 
     data: dict[str, str] = {}

@@ -19,6 +19,7 @@ import numpy as np
 from bench.catalog.image_tasks import ImageTask, find_image_task
 from bench.data import original_files, torchvision_sets
 from bench.data.collection import ImageCollection, LabelledImages, PartName
+from bench.data.formats import HUB_PREFIX, open_user
 from bench.data.hub import is_fetched, open_hub
 from bench.data.imagenet import LazyParts, open_imagenet, open_imagenet21k
 from bench.data.local_files import (
@@ -31,8 +32,7 @@ from bench.data.local_files import (
     subset_reason,
 )
 from bench.data.original_files import LABEL_RULES
-from bench.data.subsets import hash_order, hold_out
-from bench.data.user import HUB_PREFIX, open_user
+from bench.data.splits import hash_order, hold_out
 from bench.errors import DataError, RequestError
 
 TRAIN_IMAGES, VALIDATION_IMAGES = 800, 200  # of each of VTAB's tasks

@@ -24,8 +24,7 @@ from bench.data.class_labels import (
     spelled,
 )
 from bench.data.collection import PART_NAMES, ImageCollection, LabelledImages, PartName
-from bench.data.folder_walk import MAX_DEPTH, FolderWalk, has_image_name, joined
-from bench.data.safe_paths import FileReader, printable, real_root
+from bench.data.safe_paths import MAX_DEPTH, FileReader, FolderWalk, has_image_name, joined, printable, real_root
 from bench.errors import DataError, RequestError
 
 _CALLED = SPLITS_CALLED[0].lower() + SPLITS_CALLED[1:]

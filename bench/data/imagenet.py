@@ -18,7 +18,7 @@ from bench.catalog.image_tasks import ImageTask
 from bench.data.collection import ImageCollection, LabelledImages, PartName
 from bench.data.local_files import SUBSET_FILE, files_part, folders_in, image_files, subset_reason
 from bench.data.safe_paths import FileReader, real_root
-from bench.data.subsets import hold_out
+from bench.data.splits import hold_out
 from bench.errors import DataError
 
 SYNSET_LIST = "imagenet_2012_validation_synset_labels.txt"

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from bench.data.class_labels import SPLIT_NAMES, few, name_split, number_classes, spelled
@@ -41,8 +41,7 @@ _OTHER_FORMATS = (
 )
 
 
-@dataclass(frozen=True)
-class _Row:
+class _Row(NamedTuple):
     line: int
     path: str
     label: str
@@ -54,9 +53,14 @@ class _Row:
 class _Table:
     """The cells of a list, as texts; an absent one is empty. line: what a line is called in messages."""
 
+    list_name: str
     rows: Sequence[_Row]
     columns: Sequence[str]
     line: str
+
+    def error(self, row: _Row, problem: str) -> DataError:
+        """What to say of a row."""
+        return DataError(f"List '{self.list_name}', {self.line} {row.line}: {problem}")
 
 
 def open_listing(name: str, path: Path) -> ImageCollection:
@@ -69,9 +73,9 @@ def open_listing(name: str, path: Path) -> ImageCollection:
     if not table.rows:
         raise DataError(f"List '{path.name}' has a header and no images.")
     root = real_root(path.parent)
-    files = _check_paths(path.name, root, table)
-    labels = _labels(path.name, table)
-    parts = _rows_by_part(path.name, table)
+    files = _check_paths(root, table)
+    labels = _labels(table)
+    parts = _rows_by_part(table)
     classes = number_classes(
         name,
         {part: [labels[i] for i in index] for part, index in parts.items()},
@@ -97,7 +101,7 @@ def open_listing(name: str, path: Path) -> ImageCollection:
 # --- what the cells say ---
 
 
-def _check_paths(list_name: str, root: str, table: _Table) -> list[str]:
+def _check_paths(root: str, table: _Table) -> list[str]:
     """The plain path of each row's image."""
     files = []
     line_of: dict[str, int] = {}
@@ -111,29 +115,22 @@ def _check_paths(list_name: str, root: str, table: _Table) -> list[str]:
         except (FileNotFoundError, NotADirectoryError):
             missing.append(row)
         except OSError as error:
-            raise _at(list_name, table, row, str(unreadable(row.path, error))) from None
+            raise table.error(row, str(unreadable(row.path, error))) from None
         except (DataError, UnicodeEncodeError) as error:
-            raise _at(list_name, table, row, str(error)) from None
+            raise table.error(row, str(error)) from None
         if file in line_of:
-            raise _at(
-                list_name,
-                table,
-                row,
-                f"path {row.path!r} is listed already, in {table.line} {line_of[file]}. Keep one.",
-            )
+            listed = f"path {row.path!r} is listed already, in {table.line} {line_of[file]}. Keep one."
+            raise table.error(row, listed)
         line_of[file] = row.line
         files.append(file)
     if missing:
+        path = missing[0].path
         others = f" and {len(missing) - 1:,} other files of the list do" if len(missing) > 1 else " does"
-        hint = " Write folders with '/'." if "\\" in missing[0].path else ""
-        if os.path.lexists(os.path.join(root, unquote(missing[0].path))):
+        hint = " Write folders with '/'." if "\\" in path else ""
+        if os.path.lexists(os.path.join(root, unquote(path))):
             hint = " Write names as they are on the disk, without %-codes."
-        raise _at(
-            list_name,
-            table,
-            missing[0],
-            f"file {missing[0].path!r}{others} not exist. Paths are relative to the list's folder.{hint}",
-        )
+        problem = f"file {path!r}{others} not exist. Paths are relative to the list's folder.{hint}"
+        raise table.error(missing[0], problem)
     return files
 
 
@@ -160,19 +157,20 @@ class _Disk:
         return f"{folder}/{name}" if folder else name
 
 
-def _labels(list_name: str, table: _Table) -> list[str]:
+def _labels(table: _Table) -> list[str]:
     """The label of each row. Integers that a spreadsheet or a gap turned into `1.0` are integers again."""
     labels = [row.label for row in table.rows]
-    for row, label in zip(table.rows, labels, strict=True):
-        if not spelled(label) or label.casefold() == "nan":
-            reason = f"has the label {label!r}, which is a missing number" if spelled(label) else "has no label"
-            raise _at(list_name, table, row, f"image {row.path!r} {reason}.")
+    for row in table.rows:
+        if not spelled(row.label):
+            raise table.error(row, f"image {row.path!r} has no label.")
+        if row.label.casefold() == "nan":
+            raise table.error(row, f"image {row.path!r} has the label {row.label!r}, which is a missing number.")
     if all(_WHOLE.fullmatch(label) for label in set(labels)):
         return [label.partition(".")[0] for label in labels]
     return labels
 
 
-def _rows_by_part(list_name: str, table: _Table) -> dict[PartName, list[int]]:
+def _rows_by_part(table: _Table) -> dict[PartName, list[int]]:
     """Part -> positions of its rows. All is `train` where no row names a split."""
     found: dict[PartName, list[int]] = {}
     named = any(row.split for row in table.rows)
@@ -180,7 +178,7 @@ def _rows_by_part(list_name: str, table: _Table) -> dict[PartName, list[int]]:
         part = name_split(row.split) if named else "train"
         if part is None:
             wrong = f"split {row.split!r} is unknown" if row.split else "the split is empty, while other rows have one"
-            raise _at(list_name, table, row, f"{wrong}. Use one of {', '.join(SPLIT_NAMES)}.")
+            raise table.error(row, f"{wrong}. Use one of {', '.join(SPLIT_NAMES)}.")
         found.setdefault(part, []).append(i)
     return {part: found[part] for part in PART_NAMES if part in found}
 
@@ -199,10 +197,6 @@ def _notes(table: _Table, parts: dict[PartName, list[int]]) -> Iterable[str]:
     in_parts = Counter(group for index in parts.values() for group in {table.rows[i].group for i in index} - {""})
     if shared := sorted(group for group, count in in_parts.items() if count > 1):
         yield f"{len(shared):,} groups have images in more than one part of the list's split: {few(shared)}."
-
-
-def _at(list_name: str, table: _Table, row: _Row, problem: str) -> DataError:
-    return DataError(f"List '{list_name}', {table.line} {row.line}: {problem}")
 
 
 def _check_header(list_name: str, columns: Sequence[str], hint: str = "") -> None:
@@ -229,7 +223,7 @@ def _read_csv(path: Path) -> _Table:
     try:
         columns = [cell.strip().casefold() for cell in next(rows)]
         _check_header(path.name, columns, _wrong_delimiter(text))
-        place = {column: columns.index(column) if column in columns else None for column in NEEDED + OPTIONAL}
+        places = [columns.index(column) if column in columns else None for column in NEEDED + OPTIONAL]
         line = rows.line_num + 1
         for cells in rows:
             if any(cell.strip() for cell in cells):
@@ -237,12 +231,11 @@ def _read_csv(path: Path) -> _Table:
                     quote = " Put double quotes around cells with a comma in them." if len(cells) > len(columns) else ""
                     counts = f"{len(cells)} cells, and the header has {len(columns)}"
                     raise DataError(f"List '{path.name}', line {line}: {counts}.{quote}")
-                texts = {column: "" if i is None else cells[i].strip() for column, i in place.items()}
-                found.append(_Row(line, **texts))
+                found.append(_Row(line, *("" if i is None else cells[i].strip() for i in places)))
             line = rows.line_num + 1
     except csv.Error as error:
         raise DataError(f"List '{path.name}', line {line}: {error}. Is a double quote not closed?") from None
-    return _Table(found, columns, "line")
+    return _Table(path.name, found, columns, "line")
 
 
 def _read_text(path: Path) -> str:
@@ -300,16 +293,10 @@ def _read_parquet(path: Path) -> _Table:
     except (pa.ArrowException, OSError, ValueError) as error:  # ValueError: a text that is not UTF-8
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(f"List '{path.name}' cannot be read as Parquet: {reason}") from None
-    count = len(cells["path"])
-    texts = {
-        column: _texts(path.name, column, cells[column]) if column in cells else [""] * count
-        for column in NEEDED + OPTIONAL
-    }
-    rows = [
-        _Row(i + 1, *found)
-        for i, found in enumerate(zip(*(texts[column] for column in NEEDED + OPTIONAL), strict=True))
-    ]
-    return _Table(rows, columns, "row")
+    absent = [""] * len(cells["path"])
+    texts = [_texts(path.name, column, cells[column]) if column in cells else absent for column in NEEDED + OPTIONAL]
+    rows = [_Row(i, *found) for i, found in enumerate(zip(*texts, strict=True), start=1)]
+    return _Table(path.name, rows, columns, "row")
 
 
 def _texts(list_name: str, column: str, cells: Iterable[Any]) -> list[str]:

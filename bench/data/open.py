@@ -29,9 +29,9 @@ from bench.data.decode import DECODER
 from bench.data.embedded import load_dataset
 from bench.data.findings import Preflight
 from bench.data.fingerprints import check_published, fingerprint_of_collection
+from bench.data.formats import open_user
 from bench.data.preflight import check_images, without_bad
 from bench.data.splits import with_all_parts
-from bench.data.user import open_user
 from bench.errors import DataError, UnknownNameError
 from bench.machine import usable_cores
 from bench.places import cache_root

@@ -29,8 +29,8 @@ from numpy.typing import NDArray
 from bench.data.class_labels import SPLITS_CALLED, few, name_split, number_classes, read_split_name
 from bench.data.collection import PART_NAMES, ImageCollection, LabelledImages, PartName
 from bench.data.fingerprints import stamp_of_files
-from bench.data.folder_walk import EXTENSIONS
 from bench.data.safe_paths import (
+    EXTENSIONS,
     MAX_STORED_BYTES,
     inside,
     is_litter,

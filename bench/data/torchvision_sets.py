@@ -25,7 +25,7 @@ from bench.catalog.image_tasks import ImageTask
 from bench.data.collection import ImageCollection, LabelledImages, PartName
 from bench.data.fingerprints import file_stamp
 from bench.data.local_files import class_folders, files_part
-from bench.data.subsets import held_out
+from bench.data.splits import held_out
 from bench.errors import DataError, UnsupportedError
 
 CALTECH_TRAIN_PER_CLASS = 30  # of the set's authors, kept by TFDS

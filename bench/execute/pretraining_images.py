@@ -15,7 +15,7 @@ from bench.data.corpus_store import stored_corpus
 from bench.data.decoded import SquareImages, stored_images
 from bench.data.fingerprints import fingerprint_of_collection
 from bench.data.open import is_embedded, open_images
-from bench.data.subsets import balanced_subset
+from bench.data.splits import balanced_subset
 from bench.errors import DataError, StoppedError
 from bench.execute.supplies import Supplies
 from bench.learn.pretrain import PretrainImages

@@ -10,7 +10,7 @@ import torch
 
 from bench.data.collection import ImageCollection, PartName
 from bench.data.decoded import stored_images
-from bench.data.subsets import balanced_subset
+from bench.data.splits import balanced_subset
 from bench.errors import StoppedError
 from bench.learn.checkpoint import tensors_sha256
 from bench.learn.resumable import ResumableTrainer, ScoringImages, Session, TrainingImages, allowed_to_train

@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 
 from bench.data.collection import ImageCollection, LabelledImages, joined
 from bench.data.decoded import ToSquare
-from bench.data.subsets import balanced_subset
+from bench.data.splits import balanced_subset
 from bench.measure.accuracy import Columns, Predictions, score
 from bench.measure.outcome import Outcome
 from bench.suite.cell import PixelsCell

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from bench.data.collection import Dataset, ImageSet
 from bench.data.randomness import Stream
-from bench.data.subsets import training_subset
+from bench.data.splits import training_subset
 from bench.learn.augment import shift
 from bench.learn.pipeline import Batch, keyed_batches
 from bench.learn.trainer import MOMENTUM, Trainer, require_trainable, shrink_head, steps_for_budget

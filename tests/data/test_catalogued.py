@@ -20,7 +20,7 @@ from tiny_formats import (
 from bench.catalog.image_tasks import image_tasks
 from bench.data.catalogued import is_here, open_catalogued
 from bench.data.collection import content_fingerprint
-from bench.data.subsets import hash_order, held_out
+from bench.data.splits import hash_order, held_out
 from bench.errors import AbsentDataError, DataError, RequestError, UnknownNameError
 
 

@@ -11,7 +11,7 @@ from bench.catalog.datasets import dataset_rows, find_dataset
 from bench.data import embedded
 from bench.data.collection import Parts, pixel_fingerprint
 from bench.data.embedded import LOADERS, load_dataset
-from bench.data.subsets import training_subset
+from bench.data.splits import training_subset
 from bench.errors import DataError, RequestError, UnknownNameError
 
 each_set = pytest.mark.parametrize("name", list(LOADERS))

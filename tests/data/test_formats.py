@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from bench.data.collection import ImageCollection
+from bench.data.formats import open_user, parse_data_option
 from bench.data.splits import with_all_parts
-from bench.data.user import open_user, parse_data_option
 from bench.errors import RequestError
 
 
