@@ -7,20 +7,26 @@ from collections.abc import Callable, Sequence
 
 from bench.analyse.against import Against, Figure, Kind, Move
 from bench.markdown_text import bullets, escape, joined
+from bench.report.columns import Records, number, words
 from bench.report.document import Section
-from bench.report.formats import bracketed, counted, ends, fixed, listed, signed, significant
-from bench.report.table import Cell, Column, Notes, Table
+from bench.report.formats import (
+    bare_rate,
+    bracketed,
+    counted,
+    ends,
+    fixed,
+    listed,
+    p_value,
+    percent,
+    signed,
+    significant,
+    whole,
+)
+from bench.report.table import DASH, Cell, ColumnSpec, Notes, Table, make_table
 
 HEADING = "Against another run"
 _MOST_NAMED = 20  # figures of one run alone that are named
-_SHOWN: dict[str, Callable[[float], str]] = {
-    "%": lambda value: fixed(value, 1),
-    "img/s": lambda value: fixed(value, 0 if value >= 100 else 1),
-    "ms": lambda value: significant(value, 3),
-    "MiB": lambda value: significant(value, 3),
-    "images": lambda value: fixed(value, 0),
-    "": lambda value: fixed(value, 0),
-}
+_SHOWN: dict[str, Callable[[float], str]] = {"%": percent, "img/s": bare_rate, "images": whole, "": whole}
 _CHANGES: dict[Kind, Callable[[float], str]] = {
     "accuracy": lambda change: f"{signed(change, 1)} points",
     "rate": lambda change: f"× {fixed(change, 3)}",
@@ -42,15 +48,15 @@ def against_section(against: Against | None) -> Section:
 
 def _text(against: Against) -> str:
     tests = sum(move.p_holm is not None for move in against.moves)
-    words = [f"Before: {escape(against.told_before)}. After: {escape(against.told_after)}. {_summary(against.moves)}"]
-    words.append(
+    told = [f"Before: {escape(against.told_before)}. After: {escape(against.told_after)}. {_summary(against.moves)}"]
+    told.append(
         "Accuracies: points over seeds and test images; rates and times: after over before, on one machine alone, by "
         "Welch's t of logarithms over processes. Intervals are of a line alone; p is Holm's over "
         f"{counted(tests, 'test')}."
     )
     if any(move.before.kind == "rate" for move in against.moves):
-        words.append(_SITTINGS)
-    return " ".join(words)
+        told.append(_SITTINGS)
+    return " ".join(told)
 
 
 def _summary(moves: Sequence[Move]) -> str:
@@ -61,59 +67,49 @@ def _summary(moves: Sequence[Move]) -> str:
 
 def _table(against: Against) -> Table | None:
     """A line for each figure; counts that stayed are left to the summary."""
+
+    def both(move: Move) -> Records:
+        return tuple(dict.fromkeys((*move.before.cell_ids, *move.after.cell_ids)))
+
+    def interval(move: Move, _: Notes) -> Cell:
+        if move.interval is None:
+            return DASH
+        text = bracketed(move.interval, 3 if move.before.kind == "rate" else 1)
+        return Cell(text, f"{move.interval.low} {move.interval.high}", both(move))
+
+    def change(move: Move, _: Notes) -> Cell:
+        return DASH if move.change is None else Cell(_CHANGES[move.before.kind](move.change), move.change, both(move))
+
+    def verdict(move: Move, notes: Notes) -> Cell:
+        mark = notes.mark(escape("differs between the runs: " + "; ".join(move.notes)) if move.notes else None)
+        return Cell(move.verdict, move.verdict, both(move), is_bold=move.verdict in ("moved", "changed"), mark=mark)
+
+    columns: list[ColumnSpec[Move]] = [
+        words("Model", lambda move: move.before.model),
+        words("Metric", lambda move: move.before.metric + (f" [{move.before.unit}]" if move.before.unit else "")),
+        words("Where", lambda move: move.before.where),
+        ColumnSpec("Before", lambda move, _: _value_cell(move.before)),
+        ColumnSpec("After", lambda move, _: _value_cell(move.after)),
+        ColumnSpec("Change", change),
+        ColumnSpec("95 % interval", interval),
+        number("p (Holm)", lambda move: move.p_holm, p_value, records=both),
+        ColumnSpec("Verdict", verdict, is_number=False),
+    ]
     shown = [move for move in against.moves if move.before.kind != "count" or move.verdict != "identical"]
-    if not shown:
-        return None
-    heads = (
-        Column("Model", is_number=False),
-        Column("Metric", is_number=False),
-        Column("Where", is_number=False),
-        Column("Before"),
-        Column("After"),
-        Column("Change"),
-        Column("95 % interval"),
-        Column("p (Holm)"),
-        Column("Verdict", is_number=False),
-    )
-    notes = Notes()
-    return Table("against", heads, tuple(_cells(move, notes) for move in shown), tuple(notes.texts))
-
-
-def _cells(move: Move, notes: Notes) -> tuple[Cell, ...]:
-    ids = tuple(dict.fromkeys((*move.before.cell_ids, *move.after.cell_ids)))
-    mark = notes.number(escape("differs between the runs: " + "; ".join(move.notes))) if move.notes else None
-    decimals = 3 if move.before.kind == "rate" else 1
-    unit = f" [{move.before.unit}]" if move.before.unit else ""
-    return (
-        Cell(move.before.model),
-        Cell(move.before.metric + unit),
-        Cell(move.before.where),
-        _value_cell(move.before),
-        _value_cell(move.after),
-        Cell("–") if move.change is None else Cell(_CHANGES[move.before.kind](move.change), move.change, ids),
-        Cell("–")
-        if move.interval is None
-        else Cell(bracketed(move.interval, decimals), f"{move.interval.low} {move.interval.high}", ids),
-        Cell("–") if move.p_holm is None else Cell(_p(move.p_holm), move.p_holm, ids),
-        Cell(move.verdict, move.verdict, ids, is_bold=move.verdict in ("moved", "changed"), mark=mark),
-    )
+    return make_table("against", shown, columns)
 
 
 def _value_cell(figure: Figure) -> Cell:
-    text = _SHOWN[figure.unit](figure.value)
+    text = _SHOWN[figure.unit](figure.value) if figure.unit in _SHOWN else significant(figure.value, 3)
     return Cell(text, figure.value, figure.cell_ids, more=ends(figure.interval))
-
-
-def _p(value: float) -> str:
-    return "< 0.001" if value < 0.001 else significant(value, 2)
 
 
 def _alone(against: Against) -> str:
     """What one run has and the other lacks; Markdown."""
     blocks = []
-    for words, figures in (("In the run before alone", against.gone), ("In the run after alone", against.new)):
+    for which, figures in (("In the run before alone", against.gone), ("In the run after alone", against.new)):
         if figures:
-            named = [escape(f"{one.model}: {one.metric}, {one.where}") for one in figures[:_MOST_NAMED]]
+            names = [escape(f"{one.model}: {one.metric}, {one.where}") for one in figures[:_MOST_NAMED]]
             more = [f"and {len(figures) - _MOST_NAMED} more"] if len(figures) > _MOST_NAMED else []
-            blocks += [f"{words} ({len(figures)}):", bullets([*named, *more])]
+            blocks += [f"{which} ({len(figures)}):", bullets([*names, *more])]
     return joined(blocks).strip() if blocks else ""

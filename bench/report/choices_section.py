@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from bench.analyse.choose import COST_AXES, Candidate, Choices, CostAxis, at_one_budget, by_condition, choose
 from bench.analyse.study import Study
 from bench.catalog.identity import dataset_rank, identify_dataset
 from bench.markdown_text import escape
-from bench.report.accuracy_cells import accuracy_cell
+from bench.report.accuracy_cells import score_cell
+from bench.report.columns import Records, dataset_column, number, words
 from bench.report.document import Section
-from bench.report.formats import counted, fixed, flop_scale, listed, mac_scale
-from bench.report.table import Cell, Column, Notes, Table
+from bench.report.formats import counted, first_few, fixed, flop_scale, listed, mac_scale, whole
+from bench.report.table import DASH, Cell, ColumnSpec, Notes, Table, make_table
 
+_Row = tuple[str, str, Choices]  # data set, protocol, and what the budget leaves
 _ROUND = (1.0, 2.0, 5.0)
 _BUDGETS_PER_AXIS = 2
 _MOST_NAMED = 5
@@ -37,57 +39,58 @@ def choices_section(study: Study) -> Section:
 
 def choices_table(study: Study) -> Table | None:
     """One row per data set, protocol and budget: the best, those like it, and the cheapest of these."""
-    notes = Notes()
     places: dict[tuple[str, str], list[Candidate]] = {}
     for one in study.candidates:
         places.setdefault((one.dataset, one.protocol), []).append(one)
-    protocols = {protocol for _, protocol in places}
-    rows = []
-    for (dataset, protocol), own in sorted(
-        places.items(), key=lambda place: dataset_rank(identify_dataset(place[0][0]))
-    ):
+    rows: list[_Row] = []
+    for place, own in sorted(places.items(), key=lambda item: dataset_rank(identify_dataset(item[0][0]))):
         for limits in ({}, *typical_limits(own)):
             found = choose(next(iter(by_condition(at_one_budget(own, limits), limits).values())), limits)
-            if not found.choices or len({c.key.model for c in found.choices}) + len(found.too_costly) < 2:
-                continue
-            row = [Cell(identify_dataset(dataset).title, dataset)]
-            if len(protocols) > 1:
-                row.append(Cell(protocol))
-            row += [Cell(limits_words(limits), " ".join(f"{k}={v!r}" for k, v in limits.items()))]
-            row += _choice_cells(found, notes)
-            rows.append(tuple(row))
-    if not rows:
-        return None
-    heads = [Column("Data set", is_number=False)]
-    if len(protocols) > 1:
-        heads.append(Column("Protocol", is_number=False))
-    heads += [Column("Budget", is_number=False), Column("Qualify")]
-    heads += [Column("Best", is_number=False), Column("Best: top-1 [%]")]
-    heads += [Column("Not separable from it", is_number=False), Column("Cheapest of these", is_number=False)]
-    return Table("choices", tuple(heads), tuple(rows), tuple(notes.texts))
+            if found.choices and len({c.key.model for c in found.choices}) + len(found.too_costly) > 1:
+                rows.append((*place, found))
 
+    def ids(row: _Row) -> Records:
+        return tuple(cell_id for one in row[2].choices for cell_id in one.cell_ids)
 
-def _choice_cells(found: Choices, notes: Notes) -> list[Cell]:
-    ids = tuple(cell_id for one in found.choices for cell_id in one.cell_ids)
-    unranked = f"of these not ranked for unstable seeds or one run: {counted(len(found.unranked), 'model')}"
-    count = Cell(fixed(len(found.choices), 0), len(found.choices), ids,
-                 mark=notes.number(unranked) if found.unranked else None)  # fmt: skip
-    if not found.best:
-        return [count, *[notes.missing("none is ranked: unstable seeds, or one run")] * 4]
-    best, *others = found.best
-    more = [f"{len(others) - _MOST_NAMED} more"] if len(others) > _MOST_NAMED else []
-    names = listed([*(one.label for one in others[:_MOST_NAMED]), *more])
-    mark = None
-    if best in found.on_the_limit:
-        mark = notes.number("its range over processes goes beyond the limit: it may be outside")
-    cheapest = found.cheapest("macs")
-    return [
-        count,
-        Cell(best.label, best.key.model, mark=mark),
-        accuracy_cell(best.group, best.interval, best.cell_ids, notes),
-        Cell(names or "none", " ".join(one.key.model for one in others), ids),
-        Cell("–") if cheapest is None else Cell(cheapest.label, cheapest.key.model, cheapest.costs["macs"].cell_ids),
-    ]
+    def unranked(row: _Row) -> str | None:
+        count = len(row[2].unranked)
+        return f"of these not ranked for unstable seeds or one run: {counted(count, 'model')}" if count else None
+
+    def best(row: _Row, notes: Notes) -> Cell:
+        first = row[2].best[0]
+        over = first in row[2].on_the_limit
+        mark = notes.mark("its range over processes goes beyond the limit: it may be outside" if over else None)
+        return Cell(first.label, first.key.model, mark=mark)
+
+    def others(row: _Row, _: Notes) -> Cell:
+        rest = row[2].best[1:]
+        names = listed(first_few((one.label for one in rest), _MOST_NAMED))
+        return Cell(names or "none", " ".join(one.key.model for one in rest), ids(row))
+
+    def cheapest(row: _Row, _: Notes) -> Cell:
+        found = row[2].cheapest("macs")
+        return DASH if found is None else Cell(found.label, found.key.model, found.costs["macs"].cell_ids)
+
+    def ranked(heading: str, entry: Callable[[_Row, Notes], Cell], *, is_number: bool = False) -> ColumnSpec[_Row]:
+        why = "none is ranked: unstable seeds, or one run"
+        return ColumnSpec(
+            heading, lambda row, notes: entry(row, notes) if row[2].best else notes.missing(why), is_number
+        )
+
+    columns: list[ColumnSpec[_Row]] = [
+        dataset_column(lambda row: row[0]),
+        words("Protocol", lambda row: row[1]),
+        words("Budget", lambda row: limits_words(row[2].limits),
+              lambda row: " ".join(f"{name}={limit!r}" for name, limit in row[2].limits.items())),
+        number("Qualify", lambda row: len(row[2].choices), whole, records=ids, note=unranked),
+        ranked("Best", best),
+        ranked("Best: top-1 [%]", lambda row, notes: score_cell(row[2].best[0], notes, ""), is_number=True),
+        ranked("Not separable from it", others),
+        ranked("Cheapest of these", cheapest),
+    ]  # fmt: skip
+    if len({protocol for _, protocol in places}) < 2:
+        del columns[1]
+    return make_table("choices", rows, columns)
 
 
 def limits_words(limits: Mapping[str, float]) -> str:

@@ -15,9 +15,8 @@ Records = tuple[str, ...]  # their ids
 
 
 def own_records(row: Any) -> Records:
-    """The records of the whole row."""
-    ids: Records = row.cell_ids
-    return ids
+    """The records of the whole row, or its only one."""
+    return row.cell_ids if hasattr(row, "cell_ids") else (row.cell_id,)
 
 
 def no_records(row: object) -> Records:

@@ -117,6 +117,11 @@ def times_words(timed: Timed, decimals: int = 2) -> str:
     return words if timed.interval is None else f"{words} {bracketed(timed.interval, decimals)}"
 
 
+def p_value(value: float) -> str:
+    """Two significant digits; very small ones are not told apart."""
+    return "< 0.001" if value < 0.001 else significant(value, 2)
+
+
 def learning_rate(value: float) -> str:
     """A learning rate as it is written in a suite file."""
     return f"{value:.3g}"

@@ -8,9 +8,10 @@ from bench.analyse.protocols import Protocols
 from bench.catalog.identity import identify_dataset
 from bench.data.findings import Duplicates
 from bench.markdown_text import bullets, escape
+from bench.report.columns import dataset_column, number, own_records, words
 from bench.report.document import Section
-from bench.report.formats import bare_rate, counted, fixed, listed, significant
-from bench.report.table import Cell, Column, Table
+from bench.report.formats import bare_rate, counted, fixed, listed, significant, whole
+from bench.report.table import ColumnSpec, Table, make_table
 from bench.store.preflights import Checked
 
 _QUANTILES = {"min": "least", "p05": "5 %", "p50": "median", "p95": "95 %", "max": "most"}
@@ -51,38 +52,24 @@ def _twins(one: Checked) -> str:
 
 def preflight_table(protocols: Protocols) -> Table | None:
     """One row per checked data set."""
-    if not protocols.checked:
-        return None
-    heads = [Column("Data set", is_number=False), Column("Images"), Column("Train"), Column("Validation")]
-    heads += [Column("Test"), Column("Bad files"), Column("Bad [%]"), Column("Converted"), Column("Wrong extension")]
-    heads += [Column("Tiny classes"), Column("Exact duplicates across parts"), Column("Near-duplicates across parts")]
-    heads += [Column("Split made here", is_number=False), Column("Checked [img/s]")]
-    rows = []
-    for one in protocols.checked:
-        ids = (one.cell_id,)
-        parts = (one.parts.get(name) for name in ("train", "validation", "test"))
-        rate = Cell("–") if not one.img_per_s else Cell(bare_rate(one.img_per_s), one.img_per_s, ids)
-        rows.append(
-            (
-                Cell(identify_dataset(one.dataset).title, one.dataset),
-                _count(one.images, ids),
-                *(Cell("–") if count is None else _count(count, ids) for count in parts),
-                _count(len(one.bad), ids),
-                Cell(fixed(100 * one.bad_share, 2), 100 * one.bad_share, ids),
-                _count(sum(one.converted.values()), ids),
-                _count(one.wrong_extension.count, ids),
-                _count(len(one.tiny_classes), ids),
-                _count(one.exact_duplicates.across_parts, ids),
-                _count(one.near_duplicates.across_parts, ids),
-                Cell("yes" if one.split_made_here else "no", one.split_made_here, ids),
-                rate,
-            )
-        )
-    return Table("preflight", tuple(heads), tuple(rows))
-
-
-def _count(number: int, ids: tuple[str, ...]) -> Cell:
-    return Cell(fixed(number, 0), number, ids)
+    columns: list[ColumnSpec[Checked]] = [
+        dataset_column(lambda one: one.dataset),
+        number("Images", lambda one: one.images, whole),
+        number("Train", lambda one: one.parts.get("train"), whole),
+        number("Validation", lambda one: one.parts.get("validation"), whole),
+        number("Test", lambda one: one.parts.get("test"), whole),
+        number("Bad files", lambda one: len(one.bad), whole),
+        number("Bad [%]", lambda one: 100 * one.bad_share, lambda share: fixed(share, 2)),
+        number("Converted", lambda one: sum(one.converted.values()), whole),
+        number("Wrong extension", lambda one: one.wrong_extension.count, whole),
+        number("Tiny classes", lambda one: len(one.tiny_classes), whole),
+        number("Exact duplicates across parts", lambda one: one.exact_duplicates.across_parts, whole),
+        number("Near-duplicates across parts", lambda one: one.near_duplicates.across_parts, whole),
+        words("Split made here", lambda one: "yes" if one.split_made_here else "no", lambda one: one.split_made_here,
+              records=own_records),
+        number("Checked [img/s]", lambda one: one.img_per_s or None, bare_rate),
+    ]  # fmt: skip
+    return make_table("preflight", protocols.checked, columns)
 
 
 def preflight_sections(protocols: Protocols) -> list[Section]:
@@ -95,27 +82,27 @@ def _title(one: Checked) -> str:
 
 
 def _findings(one: Checked) -> list[str]:
-    parts = listed(f"{escape(name)} {fixed(count, 0)}" for name, count in one.parts.items())
+    parts = listed(f"{escape(name)} {whole(count)}" for name, count in one.parts.items())
     items = [f"{counted(one.images, 'image')} were decoded once{f': {parts}' if parts else ''}."]
     items += [_size_words(one)] if one.width_px and one.height_px else []
     items.append(_bad_words(one))
     if one.converted:
-        words = listed(f"{escape(name)} {fixed(count, 0)}" for name, count in sorted(one.converted.items()))
-        items.append(f"Converted to upright RGB: {words}.")
+        ways = listed(f"{escape(name)} {whole(count)}" for name, count in sorted(one.converted.items()))
+        items.append(f"Converted to upright RGB: {ways}.")
     if one.wrong_extension.count:
         named = _named((escape(key) for key in one.wrong_extension.keys), one.wrong_extension.count)
         items.append(
             f"Extension that does not say the content: {counted(one.wrong_extension.count, 'file')} ({named})."
         )
     if one.tiny_classes:
-        words = _named(
+        tiny = _named(
             (
-                f"{escape(tiny['class_name'])} ({escape(tiny['part'])} {fixed(tiny['images'], 0)})"
+                f"{escape(tiny['class_name'])} ({escape(tiny['part'])} {whole(tiny['images'])})"
                 for tiny in one.tiny_classes
             ),
             len(one.tiny_classes),
         )
-        items.append(f"Classes of very few images, whose accuracy says little: {words}.")
+        items.append(f"Classes of very few images, whose accuracy says little: {tiny}.")
     for part, names in sorted(one.classes_missing.items()):
         items.append(f"Classes without an image in {escape(part)}: {_named((escape(n) for n in names), len(names))}.")
     items.append(_duplicate_words("Exact duplicates", one.exact_duplicates))
@@ -132,7 +119,7 @@ def _findings(one: Checked) -> list[str]:
 def _size_words(one: Checked) -> str:
     def span(quantiles: Mapping[str, float]) -> str:
         return ", ".join(
-            f"{_QUANTILES.get(name, escape(name))} {fixed(float(value), 0)}" for name, value in quantiles.items()
+            f"{_QUANTILES.get(name, escape(name))} {whole(float(value))}" for name, value in quantiles.items()
         )
 
     return f"Width [px]: {span(one.width_px)}; height [px]: {span(one.height_px)}."
@@ -151,21 +138,21 @@ def _bad_words(one: Checked) -> str:
 def _duplicate_words(what: str, found: Duplicates) -> str:
     if not found.count:
         return f"{what}: none found."
-    words = f"{what}: {counted(found.count, 'group')}, {fixed(found.across_parts, 0)} of them across parts"
+    told = f"{what}: {counted(found.count, 'group')}, {whole(found.across_parts)} of them across parts"
     if found.labels_differ:
-        words += f", {fixed(found.labels_differ, 0)} with more than one label"
+        told += f", {whole(found.labels_differ)} with more than one label"
     if not found.complete:
-        words += " (lower bounds: too many images look alike to compare all pairs)"
+        told += " (lower bounds: too many images look alike to compare all pairs)"
     shown = (
         " = ".join(escape(key) for key in group["keys"]) + (" (across parts)" if group.get("across_parts") else "")
         for group in sorted(found.groups, key=lambda group: not group.get("across_parts"))
     )
     named = _named(shown, found.count, separator="; ")
-    return f"{words}: {named}." if named else f"{words}."
+    return f"{told}: {named}." if named else f"{told}."
 
 
-def _named(words: Iterable[str], count: int, separator: str = ", ") -> str:
+def _named(names: Iterable[str], count: int, separator: str = ", ") -> str:
     """The first of some names, and how many more there are."""
-    shown = list(words)[:_MOST_NAMED]
-    more = [f"{fixed(count - len(shown), 0)} more"] if count > len(shown) and shown else []
+    shown = list(names)[:_MOST_NAMED]
+    more = [f"{whole(count - len(shown))} more"] if count > len(shown) and shown else []
     return separator.join([*shown, *more])
