@@ -19,6 +19,14 @@ def pixel_grid(size_px: int) -> tuple[Floats, Floats]:
     return steps[None, None, :], steps[None, :, None]
 
 
+def shifted_grid(stream: Stream, count: int, size_px: int, reach_px: float) -> tuple[Floats, Floats]:
+    """x (N, 1, size) and y (N, size, 1) around a centre drawn up to reach_px to either side, across and down."""
+    x, y = pixel_grid(size_px)
+    x = x - per_image(stream.uniform(count, low=-reach_px, high=reach_px))
+    y = y - per_image(stream.uniform(count, low=-reach_px, high=reach_px))
+    return x, y
+
+
 def sine(turns: Floats) -> Floats:
     """sin(2 pi turns) to within 0.0012, from two parabolas; any shape, float32."""
     phase: Floats = turns - np.floor(turns + np.float32(0.5))  # in [-0.5, 0.5)
@@ -37,6 +45,18 @@ def coverage(outside_px: Floats) -> Floats:
     return share
 
 
+def disc(x: Floats, y: Floats, radius_px: Floats) -> Floats:
+    """How far points lie outside discs around 0."""
+    outside: Floats = np.sqrt(x * x + y * y) - radius_px
+    return outside
+
+
+def bar(x: Floats, y: Floats, cos: Floats, sin: Floats, half_length_px: Floats, half_width_px: Floats) -> Floats:
+    """How far points lie outside bars around 0 that lean by the angle of this cosine and sine."""
+    along, across = np.abs(x * cos + y * sin), np.abs(y * cos - x * sin)
+    return np.maximum(along - half_length_px, across - half_width_px)
+
+
 def per_image(values: Floats) -> Floats:
     """(N,) as (N, 1, 1), to go with pictures (N, H, W)."""
     return values[:, None, None]
@@ -47,9 +67,14 @@ def ground_colours(stream: Stream, *shape: int) -> Floats:
     return stream.uniform(*shape, 3, low=0.05, high=0.45)
 
 
-def ink_steps(stream: Stream, *shape: int, low: float, high: float) -> Floats:
-    """How much lighter than the ground an ink is, low .. high in each channel: (*shape, 3), at most 0.55."""
-    return stream.uniform(*shape, 3, low=low, high=high)
+def ink_steps(stream: Stream, *shape: int, within: tuple[float, float]) -> Floats:
+    """How much lighter than the ground an ink is, in each channel: (*shape, 3). within: least and most, 0.55."""
+    return stream.uniform(*shape, 3, low=within[0], high=within[1])
+
+
+def noisy_pixels(colours: Floats, stream: Stream, deviation: float) -> NDArray[np.uint8]:
+    """Colours (N, H, W, 3) with noise of this standard deviation in each channel, as pixels."""
+    return to_pixels(colours + stream.bell(*colours.shape) * np.float32(deviation))
 
 
 def to_pixels(colours: Floats) -> NDArray[np.uint8]:

@@ -3,23 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench.data.counts import draw_counts
-from bench.data.embedded import LOADERS, UNSEEN_CLASSES, draw_unseen, load_dataset
-from bench.data.generated import BLOCK_IMAGES, Draw, make_part
+from bench.data.embedded import GENERATED, LOADERS, load_dataset
+from bench.data.generated import BLOCK_IMAGES, SHAPE_CLASSES, Draw, draw_shapes, make_part
 from bench.data.randomness import Stream
-from bench.data.shapes import CLASSES as SHAPE_CLASSES
-from bench.data.shapes import draw_shapes
-from bench.data.textures import CLASSES as TEXTURE_CLASSES
-from bench.data.textures import draw_textures
-from bench.data.tilts import ANGLES, draw_tilts
 
-GENERATED = {
-    "shapes": (SHAPE_CLASSES, draw_shapes),
-    "textures": (TEXTURE_CLASSES, draw_textures),
-    "counts": (8, draw_counts),
-    "unseen": (UNSEEN_CLASSES, draw_unseen),
-    "tilts": (ANGLES, draw_tilts),
-}
 each_generated_set = pytest.mark.parametrize("name", GENERATED)
 
 
