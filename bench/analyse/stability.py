@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from statistics import median, stdev
 from typing import Any
 
-from bench.catalog.tasks import TIMED_TASKS
 from bench.store.record import Record
+from bench.suite.tasks import TIMED_TASKS
 
 MIN_BLOCKS = 6  # fewer have no two halves to compare
 # What a page that the system hands out costs at least (2 to 3 us were seen in a virtual machine). So the check fires

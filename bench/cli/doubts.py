@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 
 from bench.analyse.stability import SPREAD_CHECKS, doubts_of, measurement_of
-from bench.catalog.tasks import TIMED_TASKS
 from bench.store.record import Record
 
 
@@ -18,8 +17,8 @@ class TimingWarnings:
 
     def after(self, record: Record) -> list[str]:
         """What is to be said of this timing, and once of its model's processes together; nothing of other cells."""
-        is_timing = record.cell["task"] in TIMED_TASKS and record.status == "ok"
-        if not is_timing or record.cell.get("role") == "trial":
+        is_timed = record.task is not None and record.task.measures == "time" and record.status == "ok"
+        if not is_timed or record.cell.get("role") == "trial":
             return []
         place = measurement_of(record)
         self._groups[place].append(record)

@@ -13,8 +13,8 @@ import typer
 from bench.cli.run import DataOption, DeviceOption, ResultsOption, ShippedOption, SuiteArgument
 
 if TYPE_CHECKING:
-    from bench.execute.step_rates import Point, Rate
-    from bench.suite.cell import Cell
+    from bench.execute.estimate import Rate
+    from bench.suite.cell import Cell, TrainingStepCell
     from bench.suite.spec import Suite
 
 SECONDS_PER_HOUR = 3600
@@ -81,16 +81,17 @@ def plan(
             typer.echo(f"{known} of these cells have a record in the store.\n")
 
 
-def print_plan(suite: Suite, cells: list[Cell], workers: int, rates: Mapping[Point, Rate] | None = None) -> None:
+def print_plan(
+    suite: Suite, cells: list[Cell], workers: int, rates: Mapping[TrainingStepCell, Rate] | None = None
+) -> None:
     """The cells of one suite as a table, what they come to, and what is not among them yet.
 
     rates: measured ones of training steps; without them there are no device-hours.
     """
-    from bench.cli.words import describe_cell, duration, table
-    from bench.execute.estimate import estimated_seconds, macs_of
-    from bench.execute.runner import is_timing
-    from bench.execute.step_rates import point_of
+    from bench.cli.words import duration, table
+    from bench.execute.estimate import estimated_seconds, macs_of, point_of
     from bench.suite.cell import ComplexityCell
+    from bench.suite.tasks import describe_cell, is_timing
 
     typer.echo(f"{suite.name}: {suite.question}")
     rows, side_by_side, alone, unknown = [], 0.0, 0.0, 0
@@ -130,18 +131,17 @@ def print_plan(suite: Suite, cells: list[Cell], workers: int, rates: Mapping[Poi
     typer.echo("")
 
 
-def _measured(cells: list[Cell]) -> dict[Point, Rate]:
+def _measured(cells: list[Cell]) -> dict[TrainingStepCell, Rate]:
+    from bench.execute.estimate import measured_rates
     from bench.execute.runner import default_workers
-    from bench.execute.step_rates import measured_rates
 
     threads = 1 if all(getattr(cell, "device", "cpu") == "cpu" for cell in cells) else default_workers("cpu")
     return measured_rates(cells, threads, lambda what: typer.echo(f"Timing a training step of {what}", err=True))
 
 
-def _costs(cell: Cell, rates: Mapping[Point, Rate] | None) -> dict[str, float | None]:
+def _costs(cell: Cell, rates: Mapping[TrainingStepCell, Rate] | None) -> dict[str, float | None]:
     """Training compute in exaFLOPs and device-hours, of a cell that trains; None for what is not known beforehand."""
-    from bench.execute.estimate import images_seen_of, training_flop_of
-    from bench.execute.step_rates import point_of
+    from bench.execute.estimate import images_seen_of, point_of, training_flop_of
     from bench.suite.cell import PretrainCell
     from bench.units import EXA
 
@@ -160,8 +160,7 @@ def _costs(cell: Cell, rates: Mapping[Point, Rate] | None) -> dict[str, float | 
 
 def _doubts(cells: Iterable[Cell]) -> dict[tuple[str, int], str]:
     """(model, resolution) -> why the MACs that its training rests on are not certified, where they are not."""
-    from bench.execute.estimate import count_of
-    from bench.execute.step_rates import TrainingCell
+    from bench.execute.estimate import TrainingCell, count_of
 
     trained = {(c.model, c.resolution_px, c.num_classes): c for c in cells if isinstance(c, TrainingCell)}
     counts = {(model, px): count_of(cell) for (model, px, _), cell in trained.items()}

@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 from bench.cli.doubts import TimingWarnings
-from bench.cli.words import describe_cell, describe_result
-from bench.execute.runner import is_timing
+from bench.cli.words import describe_result
 from bench.store.record import Record
 from bench.suite.cell import Cell
+from bench.suite.tasks import describe_cell, is_timing
 
 
 class PlainProgress:

@@ -121,21 +121,16 @@ class _Job:
     ) -> None:
         from bench.execute.environment import describe_conditions
         from bench.execute.resume import finished_cells
-        from bench.execute.runner import threads_each
         from bench.store.files import read_records, suite_folder
 
         started = time.monotonic()
         self.suite, self.world, self.results, self.local = suite, world, results, not shipped
         self.resources = resources
-        timing = resources.timing_threads
-        per_task = {"train": 1, "fewshot": 1, "pixels": 1}
-        per_task |= dict.fromkeys(("speed", "memory", "training_step", "training_memory", "largest_batch"), timing)
-        per_task |= dict.fromkeys(("evaluate", "finetune", "pretrain"), threads_each(resources.processes))
-        self.here = describe_conditions(device, timing, 1)
+        self.here = describe_conditions(device, resources.timing_threads, 1)
         stored = read_records(suite_folder(results, suite.name, local=self.local))
         for warning in stored.warnings:
             typer.echo(f"Warning: {warning}", err=True)
-        done = finished_cells(stored.records, self.here, per_task, mode)
+        done = finished_cells(stored.records, self.here, resources.threads, mode)
         if resources.supplies.download:  # what was absent may be fetched now
             done = {cell_id: record for cell_id, record in done.items() if record.status != "skipped"}
         self.stored = {record.cell_id: record for record in sorted(stored.records, key=lambda one: one.started_at)}
@@ -166,10 +161,10 @@ class _Job:
 
     def check(self) -> None:
         """Raise for anything wrong with the request while nothing has been written."""
-        from bench.execute.runner import is_timing
         from bench.measure.build import check_takes_resolution, native_resolution, require_own_code_builds
         from bench.suite.cell import PixelsCell, PreflightCell
         from bench.suite.model_source import is_user_model
+        from bench.suite.tasks import is_timing
 
         started = time.monotonic()
         cells = self.plan(self.done.values())

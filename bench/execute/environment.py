@@ -19,10 +19,10 @@ import psutil
 import torch
 
 import bench
-from bench.catalog.tasks import TIMED_TASKS
 from bench.measure.allocator import allocator_of
 from bench.measure.devices import has_amx
 from bench.suite.model_source import edited_code
+from bench.suite.tasks import TASKS
 
 GIB = 1024**3
 COMMAND_SECONDS = 10.0  # patience with git and nvidia-smi, which answer in well under one
@@ -105,19 +105,18 @@ def limit_threads(threads: int) -> None:
 
 
 def set_backends(task: str) -> None:
-    """Process-wide switches: `train` and `finetune` repeatable, `speed` and `training_step` the fastest kernels,
-    other tasks torch's own.
+    """Process-wide switches: repeatable kernels where a task trains, the fastest where it times, else torch's own.
 
     To be called before describe_conditions, which records them.
     """
-    if task in ("train", "finetune", "pretrain"):
+    if TASKS[task].trains:
         set_determinism()
         return
     torch.use_deterministic_algorithms(False)
     torch.backends.cudnn.deterministic = False
     torch.backends.mkldnn.deterministic = False  # type: ignore[assignment, unused-ignore]
     # Shapes are fixed, so cuDNN may try its kernels during warm-up; its guess costs CNNs more than ViTs.
-    torch.backends.cudnn.benchmark = task in TIMED_TASKS
+    torch.backends.cudnn.benchmark = TASKS[task].measures == "time"
 
 
 def set_determinism() -> None:

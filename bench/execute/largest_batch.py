@@ -50,7 +50,7 @@ def _in_a_fresh_process(cell: LargestBatchCell, batch_size: int, threads: int) -
 def answer(request: dict[str, Any]) -> dict[str, Any]:
     """Status, reason and values of one try. request: `cell` (JSON of a LargestBatchCell), `batch_size`, `threads`."""
     from bench.execute.environment import limit_threads, set_backends
-    from bench.execute.timing_tasks import timed_model
+    from bench.execute.prepare_timing import timed_model
     from bench.execute.worker import attempt
     from bench.measure.outcome import Outcome
 

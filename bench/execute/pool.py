@@ -6,11 +6,14 @@ import os
 import socket
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from bench.errors import RequestError
+from bench.execute.supplies import Supplies
 from bench.processes import PATIENCE_SECONDS, JsonProcess, wait_for_any
+from bench.suite.cell import Cell
 
 GROUP_VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 # What torchrun and `accelerate launch` tell the processes they start themselves: that the agent serves the store by
@@ -116,6 +119,16 @@ class Group:
             worker.close_input()  # all at once: they may save what they have together
         for worker in self._workers:
             worker.stop()
+
+
+def request_of(cell: Cell, threads: int, supplies: Supplies, side_by_side: int = 1) -> dict[str, Any]:
+    """What a worker is sent for a cell. side_by_side: cells that run at once."""
+    return {
+        "cell": cell.model_dump(mode="json"),
+        "threads": threads,
+        "side_by_side": side_by_side,
+        "supplies": replace(supplies, beside=side_by_side).as_json(),
+    }
 
 
 def _free_port() -> int:

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
-from bench.catalog.tasks import TIMED_TASKS
 from bench.execute.supplies import Supplies
 from bench.measure.allocator import allocator_of_timings
 from bench.store.record import Record
 from bench.suite.model_source import changed_files
+from bench.suite.tasks import Task
 
 Mode = Literal["resume", "rerun", "retry-failed"]
 
-MATCHED_CONDITIONS = ("device", "cpu_model", "gpu_model", "torch", "timm")
+MATCHED_CONDITIONS = {
+    "nothing": (),
+    "versions": ("torch", "timm"),
+    "machine": ("device", "cpu_model", "gpu_model", "torch", "timm"),
+}
 
 
 def finished_cells(
-    records: Iterable[Record], here: Mapping[str, Any], threads: Mapping[str, int], mode: Mode
+    records: Iterable[Record], here: Mapping[str, Any], threads: Callable[[Task], int], mode: Mode
 ) -> dict[str, Record]:
     """Cell id -> latest record that makes running the cell again needless: of this machine, and of the same files.
 
-    here: this machine's conditions, as records hold them. threads: task -> threads it would have now.
+    here: this machine's conditions, as records hold them. threads: that cells of a task would have now.
     Under `resume` every finished cell counts, failed ones too; under `retry-failed` only `ok` ones; under
     `rerun` none. The commit is recorded and shown, not matched.
     """
@@ -44,17 +48,16 @@ def changed_model_files(record: Record) -> list[str]:
     return changed_files(record.cell["model"], files) if files else []
 
 
-def _conditions_match(record: Record, here: Mapping[str, Any], threads: Mapping[str, int]) -> bool:
+def _conditions_match(record: Record, here: Mapping[str, Any], threads: Callable[[Task], int]) -> bool:
     conditions = record.conditions
-    if record.cell["task"] == "preflight":  # what images are is the same everywhere
-        return True
-    if record.cell["task"] == "complexity":  # counted on the meta device: no machine is part of it
-        return all(conditions.get(key) == here.get(key) for key in ("torch", "timm"))
-    if record.cell["task"] in TIMED_TASKS and conditions.get("allocator") != allocator_of_timings():
+    task = record.task
+    if task is None:
         return False
-    return conditions.get("threads") == threads.get(record.cell["task"]) and all(
-        conditions.get(key) == here.get(key) for key in MATCHED_CONDITIONS
-    )
+    if task.measures == "time" and conditions.get("allocator") != allocator_of_timings():
+        return False
+    if task.depends_on == "machine" and conditions.get("threads") != threads(task):
+        return False
+    return all(conditions.get(key) == here.get(key) for key in MATCHED_CONDITIONS[task.depends_on])
 
 
 def restated(records: Iterable[Record], supplies: Supplies) -> list[Record]:

@@ -6,12 +6,11 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from bench.catalog.tasks import TIMED_TASKS
-from bench.execute.pool import Group, Worker
+from bench.execute.pool import Group, Worker, request_of
 from bench.execute.supplies import Supplies
 from bench.learn.checkpoint import discard
 from bench.machine import usable_cores
@@ -20,7 +19,8 @@ from bench.places import checkpoint_folder
 from bench.processes import wait_for_any
 from bench.store.files import RunWriter
 from bench.store.record import Record, Status
-from bench.suite.cell import Cell, EvaluateCell, FinetuneCell, PretrainCell, TimingCell
+from bench.suite.cell import Cell, FinetuneCell, PretrainCell
+from bench.suite.tasks import Task, is_timing, task_of
 
 Identity = tuple[str, ...]
 
@@ -40,7 +40,17 @@ class Resources:
 
     def is_shared(self, cell: Cell) -> bool:
         """Whether several processes work on the cell together."""
-        return self.processes > 1 and isinstance(cell, EvaluateCell | FinetuneCell | PretrainCell)
+        return self.processes > 1 and task_of(cell).threads == "shared"
+
+    def threads(self, task: Task) -> int:
+        """That a cell of the task computes with."""
+        match task.threads:
+            case "one":
+                return 1
+            case "timed":
+                return self.timing_threads
+            case "shared":
+                return threads_each(self.processes)
 
 
 class Listener(Protocol):
@@ -88,14 +98,9 @@ class Summary:
         }
 
 
-def is_timing(cell: Cell) -> bool:
-    """Whether the cell needs the machine to itself and a process of its own."""
-    return isinstance(cell, TimingCell)
-
-
 def _extra_environment(cell: Cell) -> dict[str, str]:
     """What times keeps freed memory; what weighs memory does not, or its peak would hold what is no longer used."""
-    return kept_memory(os.environ) if cell.task in TIMED_TASKS else {}
+    return kept_memory(os.environ) if task_of(cell).measures == "time" else {}
 
 
 def run_plan(
@@ -192,14 +197,7 @@ class _Run:
         cell = queue.popleft()
         worker.current = cell
         self.listener.started(cell)
-        worker.send(
-            {
-                "cell": cell.model_dump(mode="json"),
-                "threads": worker.threads,
-                "side_by_side": side_by_side,
-                "supplies": replace(self.resources.supplies, beside=side_by_side).as_json(),
-            }
-        )
+        worker.send(request_of(cell, worker.threads, self.resources.supplies, side_by_side))
         return True
 
     def _take(self, worker: Worker | Group) -> Record | None:

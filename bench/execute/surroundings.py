@@ -22,9 +22,9 @@ from bench.execute.supplies import Supplies
 from bench.measure.build import native_resolution
 from bench.measure.weight_files import file_weights_id, path_for_model
 from bench.store.record import Record
-from bench.suite.cell import Cell
+from bench.suite.cell import Cell, FinetuneCell, LargestBatchCell, PretrainCell, SpeedCell, TrainCell
 from bench.suite.spec import Suite
-from bench.suite.sweeps import Result, result_of
+from bench.suite.sweeps import result_of
 from bench.suite.world import ImagesFacts, PretrainingFacts, Surroundings, TrialResult
 
 USERS_PX = 32  # what the small models of the shipped suites take
@@ -58,14 +58,24 @@ class Here:
             native_resolution=native_resolution,
             file_weights=self.file_weights,
             extra_datasets=tuple(name for name in self._supplies.data if not _is_catalogued(name)),
-            validation={r.cell_id: _result(r) for r in finished if _is_trial_result(r)},
+            validation={
+                r.cell_id: result_of(r.cell["task"], r.status, r.values) for r in finished if _is_trial_result(r)
+            },
             largest_batches={
-                r.cell_id: int(r.values.get("largest_batch", 0)) for r in finished if r.cell["task"] == "largest_batch"
+                r.cell_id: int(r.values.get("largest_batch", 0))
+                for r in finished
+                if isinstance(r.asked, LargestBatchCell)
             },
             abilities=functools.partial(abilities_of, self._device),
-            trials={r.cell_id: _trial_result(r) for r in finished if r.cell.get("role") == "trial"},
+            trials={
+                r.cell_id: _trial_result(r)
+                for r in finished
+                if isinstance(r.asked, SpeedCell) and r.asked.role == "trial"
+            },
             trained_weights={
-                r.cell_id: r.values.get("weights_sha256") for r in finished if r.cell["task"] in ("train", "pretrain")
+                r.cell_id: r.values.get("weights_sha256")
+                for r in finished
+                if isinstance(r.asked, TrainCell | PretrainCell)
             },
         )
 
@@ -219,15 +229,12 @@ def _is_trial_result(record: Record) -> bool:
 
     A fine-tuning that was killed or lost its data says nothing of its learning rate: the final run waits for it.
     """
-    if record.cell["task"] in ("train", "pretrain"):
-        return True
-    if record.cell["task"] != "finetune" or record.cell["scored_part"] != "validation":
-        return False
-    return record.status in ("ok", "oom") or bool(record.values.get("is_final"))
-
-
-def _result(record: Record) -> Result:
-    return result_of(record.cell["task"], record.status, record.values)
+    match record.asked:
+        case TrainCell() | PretrainCell():
+            return True
+        case FinetuneCell(scored_part="validation"):
+            return record.status in ("ok", "oom") or bool(record.values.get("is_final"))
+    return False
 
 
 def _usual_side(collection: ImageCollection) -> int:

@@ -24,8 +24,9 @@ from bench.errors import (
 )
 from bench.execute.supplies import Supplies
 from bench.processes import serve_json
-from bench.suite.cell import Cell, TimingCell, parse_cell
+from bench.suite.cell import Cell, parse_cell
 from bench.suite.model_source import error_words, is_user_model, require_definition
+from bench.suite.tasks import is_timing
 
 if TYPE_CHECKING:
     from bench.measure.outcome import Outcome
@@ -63,11 +64,11 @@ def _prepare(cell: Cell, supplies: Supplies) -> Callable[[], Outcome]:
     model = getattr(cell, "model", "")
     if is_user_model(model):
         require_definition(model, getattr(cell, "definition", None))
-    if isinstance(cell, TimingCell):
-        from bench.execute.timing_tasks import prepare_timing
+    if is_timing(cell):
+        from bench.execute.prepare_timing import prepare_timing
 
         return prepare_timing(cell)
-    from bench.execute.tasks import prepare
+    from bench.execute.prepare import prepare
 
     return prepare(cell, supplies)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from bench.catalog.tasks import TIMING_TASKS
 from bench.store.record import Record
 from bench.suite.cell import Settings
+from bench.suite.tasks import TIMING_TASKS
 
 
 def cell_words(record: Record) -> str:

@@ -7,15 +7,11 @@ another torch: such records measure different things, so only the newest of them
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
 
-from bench.catalog.tasks import TIMED_TASKS, TIMING_TASKS
 from bench.store.record import Record
 
 Group = tuple[str, ...]
 _TIMING_CONDITIONS = ("threads", "torch", "timm")
-_OWN_HEAD = ("evaluate", "fewshot", "preflight")  # tasks whose classes are the model's, or nobody's
-_OF_IMAGES = ("train", "evaluate", "fewshot", "finetune", "preflight", "pretrain", "pixels")
 
 
 def definition_of(record: Record) -> Group:
@@ -29,7 +25,8 @@ def data_of(record: Record) -> Group:
 
     A checkpoint with a head of its own has its own number of classes, which says nothing about the data.
     """
-    classes = "" if _task(record) in _OWN_HEAD else str(record.cell.get("num_classes") or "")
+    task = record.task
+    classes = "" if task is not None and task.has_own_head else str(record.cell.get("num_classes") or "")
     return str(record.cell.get("fingerprint") or ""), classes
 
 
@@ -38,7 +35,8 @@ def timing_of(record: Record) -> Group:
 
     The rule is of times alone: peak memory is measured without one.
     """
-    keys = (*_TIMING_CONDITIONS, "allocator") if _task(record) in TIMED_TASKS else _TIMING_CONDITIONS
+    is_timed = record.task is not None and record.task.measures == "time"
+    keys = (*_TIMING_CONDITIONS, "allocator") if is_timed else _TIMING_CONDITIONS
     return str(record.cell.get("num_classes") or ""), *(str(record.conditions.get(key) or "") for key in keys)
 
 
@@ -85,12 +83,8 @@ def _newest(
     return [r for r in records if (key := subject(r)) is None or newest[key][1] == group(r)]
 
 
-def _task(record: Record) -> str:
-    return str(record.cell.get("task"))
-
-
 def _protocol(record: Record) -> Group | None:
-    return (_task(record),)
+    return (str(record.cell.get("task")),)
 
 
 def _metric_version(record: Record) -> Group:
@@ -98,24 +92,20 @@ def _metric_version(record: Record) -> Group:
 
 
 def _model(record: Record) -> Group | None:
-    return (str(record.cell.get("model")),) if _task(record) not in ("preflight", "pixels") else None
+    return None if record.task is not None and not record.task.has_model else (str(record.cell.get("model")),)
 
 
 def _dataset(record: Record) -> Group | None:
     """Protocol and set: their fingerprints are of different parts, so each protocol has its own newest images."""
-    return (_task(record), str(record.cell.get("dataset"))) if _task(record) in _OF_IMAGES else None
+    if record.task is None or not record.task.has_images:
+        return None
+    return record.task.name, str(record.cell.get("dataset"))
 
 
 def _timed_model(record: Record) -> Group | None:
-    if _task(record) not in TIMING_TASKS:
+    if record.task is None or record.task.measures is None:
         return None
-    cell: dict[str, Any] = record.cell
+    cell = record.cell
     settings = repr(sorted((cell.get("settings") or {}).items()))
-    return (
-        _task(record),
-        str(cell.get("model")),
-        str(cell.get("resolution_px")),
-        str(cell.get("device")),
-        settings,
-        str(record.conditions.get("machine") or ""),
-    )
+    places = (str(cell.get(key)) for key in ("model", "resolution_px", "device"))
+    return (record.task.name, *places, settings, str(record.conditions.get("machine") or ""))

@@ -10,8 +10,8 @@ from typing import Any
 
 import pandas as pd
 
-from bench.catalog.tasks import TIMING_TASKS
 from bench.store.record import Record
+from bench.suite.tasks import TIMING_TASKS
 
 Rows = list[dict[str, Any]]
 _ORIGIN = "cell_id machine started_at suite"

@@ -6,9 +6,13 @@ Format history
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from bench.suite.cell import Cell, parse_cell
+from bench.suite.tasks import TASKS, Task
 
 FORMAT_VERSION: Literal[1] = 1
 
@@ -16,7 +20,10 @@ Status = Literal["ok", "failed", "oom", "skipped"]
 
 
 class Record(BaseModel):
-    """One finished cell. Numbers are unrounded; every key of `values` and `samples` names its unit."""
+    """One finished cell. Numbers are unrounded; every key of `values` and `samples` names its unit.
+
+    cell: the JSON of what was asked, whatever version of this program wrote it; `asked` is the same as it was planned.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -31,3 +38,16 @@ class Record(BaseModel):
     conditions: dict[str, Any]
     started_at: str  # UTC, ISO 8601
     wall_s: float  # in-cell seconds: training, evaluating, warming up, timing; not process start
+
+    @cached_property
+    def asked(self) -> Cell | None:
+        """The cell as it was planned; None for one of a task, or with fields, that this version does not know."""
+        try:
+            return parse_cell(self.cell)
+        except ValidationError:
+            return None
+
+    @property
+    def task(self) -> Task | None:
+        """The row of the cell's task, None for one that this version does not know."""
+        return TASKS.get(str(self.cell.get("task")))

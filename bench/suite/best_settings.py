@@ -10,7 +10,7 @@ import random
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
 
-from bench.suite.cell import METRIC_VERSION, Precision, Settings, SpeedCell, SpeedMetric
+from bench.suite.cell import Precision, Settings, SpeedCell, SpeedMetric
 from bench.suite.spec import SpeedBlock, Suite
 from bench.suite.speed_plan import Point, rounds
 from bench.suite.world import Abilities, Surroundings, TrialResult
@@ -62,14 +62,11 @@ def fixed_and_best_cells(
         if best is not None:
             variants.append({**point, "settings": best, "role": "best"})
     for repeat, variant in rounds(variants, block.processes, f"{suite.name}:best"):
-        yield SpeedCell(
-            metric_version=METRIC_VERSION["speed"], metrics=metrics, repeat=repeat, device=world.device, **variant
-        )
+        yield SpeedCell(metrics=metrics, repeat=repeat, device=world.device, **variant)
 
 
 def _trial(point: Point, settings: Settings, world: Surroundings) -> SpeedCell:
     return SpeedCell(
-        metric_version=METRIC_VERSION["speed"],
         metrics=("throughput",),
         repeat=0,
         device=world.device,

@@ -17,23 +17,6 @@ Precision = Literal["fp32", "tf32", "fp16", "bf16"]
 MemoryFormat = Literal["contiguous", "channels_last"]
 SpeedMetric = Literal["throughput", "latency"]
 
-# Raise a task's number when a change to the code moves its values: old records then no longer count as done.
-METRIC_VERSION = {
-    "complexity": 1,
-    "train": 1,
-    "speed": 2,  # 2: freed memory is kept
-    "memory": 1,
-    "training_step": 2,  # 2: freed memory is kept
-    "training_memory": 1,
-    "largest_batch": 1,
-    "preflight": 1,
-    "evaluate": 1,
-    "fewshot": 1,
-    "finetune": 1,
-    "pretrain": 1,
-    "pixels": 1,
-}
-
 
 class Frozen(BaseModel):
     """Base of everything that is parsed once and never changed.
@@ -153,17 +136,21 @@ class PretrainRecipe(Frozen):
     looks: int = Field(default=1, ge=1)
 
 
-class _Cell(Frozen):
-    metric_version: int
-    model: str
-    definition: str | None = None  # what the name stands for where timm does not say it: arguments, or a file's hash
-    num_classes: int | None = None  # None: the model's own head
-    resolution_px: int
-
+class _Identified(Frozen):
     @property
     def cell_id(self) -> str:
         """First 16 hexadecimal digits of SHA-256 over the canonical JSON of the cell."""
         return cell_id_of(self.model_dump(mode="json"))
+
+
+class _Cell(_Identified):
+    """metric_version: raised when a change to the code moves the task's values: old records no longer count then."""
+
+    metric_version: int = 1
+    model: str
+    definition: str | None = None  # what the name stands for where timm does not say it: arguments, or a file's hash
+    num_classes: int | None = None  # None: the model's own head
+    resolution_px: int
 
 
 class ComplexityCell(_Cell):
@@ -196,6 +183,7 @@ class SpeedCell(_Cell):
 
     later_fields = ("role",)
 
+    metric_version: int = 2  # 2: freed memory is kept
     task: Literal["speed"] = "speed"
     batch_size: int
     metrics: tuple[SpeedMetric, ...]
@@ -217,6 +205,7 @@ class MemoryCell(_Cell):
 class TrainingStepCell(_Cell):
     """Images per second of one optimiser step (forward, backward, SGD with momentum) in one fresh process."""
 
+    metric_version: int = 2  # 2: freed memory is kept
     task: Literal["training_step"] = "training_step"
     batch_size: int
     repeat: int  # as in SpeedCell
@@ -246,18 +235,13 @@ class LargestBatchCell(_Cell):
     settings: Settings
 
 
-class PreflightCell(Frozen):
+class PreflightCell(_Identified):
     """A look at every image of a user's own data set: what is broken, odd, doubled or missing."""
 
     task: Literal["preflight"] = "preflight"
-    metric_version: int
+    metric_version: int = 1
     dataset: str
     fingerprint: str
-
-    @property
-    def cell_id(self) -> str:
-        """First 16 hexadecimal digits of SHA-256 over the canonical JSON of the cell."""
-        return cell_id_of(self.model_dump(mode="json"))
 
 
 class EvaluateCell(_Cell):
@@ -333,25 +317,20 @@ class PretrainCell(_Cell):
     settings: Settings
 
 
-class PixelsCell(Frozen):
+class PixelsCell(_Identified):
     """Logistic regression on the pixels of one data set: what a transfer has to be better than.
 
     train_images: a class-balanced subset of train and validation, redrawn by the seed; None: all.
     """
 
     task: Literal["pixels"] = "pixels"
-    metric_version: int
+    metric_version: int = 1
     dataset: str
     fingerprint: str
     resolution_px: int
     num_classes: int
     train_images: int | None = None
     seed: int
-
-    @property
-    def cell_id(self) -> str:
-        """First 16 hexadecimal digits of SHA-256 over the canonical JSON of the cell."""
-        return cell_id_of(self.model_dump(mode="json"))
 
 
 Cell = (

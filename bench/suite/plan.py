@@ -15,7 +15,6 @@ from bench.catalog.tuned import tuned_learning_rate
 from bench.errors import RequestError
 from bench.suite.best_settings import fixed_and_best_cells
 from bench.suite.cell import (
-    METRIC_VERSION,
     Budget,
     Cell,
     ComplexityCell,
@@ -86,7 +85,6 @@ def definition_of(model: str) -> str | None:
 def _complexity_cells(block: ComplexityBlock, world: Surroundings, defined: Definition) -> Iterable[Cell]:
     for model, resolution in _models_at(block.models, block.resolution_px, world):
         yield ComplexityCell(
-            metric_version=METRIC_VERSION["complexity"],
             model=model,
             definition=defined(model),
             num_classes=block.num_classes,
@@ -136,7 +134,6 @@ def _cell_at(
 
     def at(learning_rate: float, seed: int) -> TrainCell:
         return TrainCell(
-            metric_version=METRIC_VERSION["train"],
             model=model,
             definition=definition,
             num_classes=dataset.num_classes,
@@ -192,11 +189,11 @@ def _speed_cells(block: SpeedBlock, suite: Suite, world: Surroundings, defined: 
         yield from fixed_and_best_cells(block, points, timed, suite, world)
     else:
         for repeat, point in rounds(points, block.processes if timed else 0, suite.name):
-            yield SpeedCell(metric_version=METRIC_VERSION["speed"], metrics=timed, repeat=repeat, **point, **common)
+            yield SpeedCell(metrics=timed, repeat=repeat, **point, **common)
     yield from training_step_cells(block, points, suite, world)
     if "peak_memory" in block.metrics:
         for point in points:
-            yield MemoryCell(metric_version=METRIC_VERSION["memory"], **point, **common)
+            yield MemoryCell(**point, **common)
     yield from largest_batch_cells(block, places, suite, world)
 
 

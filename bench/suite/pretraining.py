@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from bench.catalog.models import select_models
 from bench.errors import RequestError
-from bench.suite.cell import METRIC_VERSION, Budget, PretrainCell
+from bench.suite.cell import Budget, PretrainCell
 from bench.suite.given import with_given
 from bench.suite.spec import PretrainBlock, RecipeDefaults, Suite, Sweep, TrainBlock
 from bench.suite.sweeps import Result, Search, chosen_at, search
@@ -56,7 +56,6 @@ class PretrainPlan:
 
         def cell(rate: float, budget: Budget, images: int, seed: int) -> PretrainCell:
             return PretrainCell(
-                metric_version=METRIC_VERSION["pretrain"],
                 model=model,
                 definition=self._definition_of(model),
                 num_classes=facts.num_classes,

@@ -9,7 +9,6 @@ from bench.catalog.image_tasks import image_task_names
 from bench.catalog.models import find_model, select_models
 from bench.errors import RequestError
 from bench.suite.cell import (
-    METRIC_VERSION,
     Budget,
     Cell,
     EvaluateCell,
@@ -42,9 +41,7 @@ def preflight_cells(cells: Iterable[Cell], world: Surroundings) -> Iterable[Pref
     for name in world.extra_datasets:
         if name in used:
             facts = world.find_images(name)
-            yield PreflightCell(
-                metric_version=METRIC_VERSION["preflight"], dataset=facts.name, fingerprint=facts.stored_fingerprint
-            )
+            yield PreflightCell(dataset=facts.name, fingerprint=facts.stored_fingerprint)
 
 
 @dataclass(frozen=True)
@@ -82,7 +79,6 @@ class ProtocolPlan:
                 native = self._world.native_resolution(model)
                 for resolution in (native,) if isinstance(block.resolution_px, str) else block.resolution_px:
                     yield EvaluateCell(
-                        metric_version=METRIC_VERSION["evaluate"],
                         model=model,
                         definition=self._definition_of(model),
                         # the head of given weights is theirs; that of freshly drawn ones has to be of some size
@@ -103,7 +99,6 @@ class ProtocolPlan:
                 model, weights = start.model, start.weights
                 self._world.native_resolution(model)  # an unknown name stops here
                 yield FewshotCell(
-                    metric_version=METRIC_VERSION["fewshot"],
                     model=model,
                     definition=self._definition_of(model),
                     num_classes=facts.num_classes,
@@ -194,7 +189,6 @@ class ProtocolPlan:
         is_trial: bool = False,
     ) -> FinetuneCell:
         return FinetuneCell(
-            metric_version=METRIC_VERSION["finetune"],
             model=start.model,
             definition=self._definition_of(start.model),
             num_classes=facts.num_classes,
@@ -216,7 +210,6 @@ class ProtocolPlan:
             facts = self._world.find_images(name)
             for seed in block.seeds:
                 yield PixelsCell(
-                    metric_version=METRIC_VERSION["pixels"],
                     dataset=facts.name,
                     fingerprint=facts.fingerprint,
                     resolution_px=block.resolution_px,

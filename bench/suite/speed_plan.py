@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from bench.suite.cell import (
-    METRIC_VERSION,
     Cell,
     LargestBatchCell,
     SpeedCell,
@@ -36,10 +35,10 @@ def training_step_cells(
     common: dict[str, Any] = {"device": world.device, "settings": suite.settings}
     if "training_throughput" in block.metrics:
         for repeat, point in rounds(points, block.processes, f"{suite.name}:training"):
-            yield TrainingStepCell(metric_version=METRIC_VERSION["training_step"], repeat=repeat, **point, **common)
+            yield TrainingStepCell(repeat=repeat, **point, **common)
     if "training_peak_memory" in block.metrics:
         for point in points:
-            yield TrainingMemoryCell(metric_version=METRIC_VERSION["training_memory"], **point, **common)
+            yield TrainingMemoryCell(**point, **common)
 
 
 def largest_batch_cells(
@@ -50,7 +49,6 @@ def largest_batch_cells(
     found: list[Point] = []
     for point in points if block.seeks_largest_batch else ():
         search = LargestBatchCell(
-            metric_version=METRIC_VERSION["largest_batch"],
             cap=block.largest_batch_cap,
             memory_limit_mib=block.memory_limit_mib if world.device == "cpu" else None,
             **point,
@@ -62,6 +60,4 @@ def largest_batch_cells(
             found.append({**point, "batch_size": largest})
     if "throughput" in block.metrics:
         for repeat, point in rounds(found, block.processes, f"{suite.name}:largest"):
-            yield SpeedCell(
-                metric_version=METRIC_VERSION["speed"], metrics=("throughput",), repeat=repeat, **point, **common
-            )
+            yield SpeedCell(metrics=("throughput",), repeat=repeat, **point, **common)

@@ -10,9 +10,13 @@ from bench.execute.resume import finished_cells, restated
 from bench.execute.supplies import Supplies
 from bench.measure.allocator import allocator_of_timings
 from bench.store.record import Record
+from bench.suite.tasks import Task
 
 HERE = {"device": "cpu", "cpu_model": "X", "gpu_model": None, "torch": "2.15", "timm": "1.0"}
-THREADS = {"train": 1, "speed": 2, "memory": 2}
+
+
+def threads(task: Task) -> int:
+    return {"train": 1, "speed": 2, "memory": 2}[task.name]
 
 
 def make_record(status: str = "ok", task: str = "train", at: int = 0, **conditions: Any) -> Record:
@@ -28,17 +32,17 @@ def make_record(status: str = "ok", task: str = "train", at: int = 0, **conditio
 
 
 def test_a_finished_cell_of_this_machine_counts() -> None:
-    assert len(finished_cells([make_record()], HERE, THREADS, "resume")) == 1
+    assert len(finished_cells([make_record()], HERE, threads, "resume")) == 1
 
 
 @pytest.mark.parametrize("key", ["device", "cpu_model", "gpu_model", "torch", "timm", "threads"])
 def test_a_record_under_another_condition_does_not_count(key: str) -> None:
-    assert finished_cells([make_record(**{key: "other"})], HERE, THREADS, "resume") == {}
+    assert finished_cells([make_record(**{key: "other"})], HERE, threads, "resume") == {}
 
 
 def test_a_timing_under_another_rule_for_freed_memory_does_not_count() -> None:
     def counts(task: str, allocator: str) -> bool:
-        return bool(finished_cells([make_record(task=task, threads=2, allocator=allocator)], HERE, THREADS, "resume"))
+        return bool(finished_cells([make_record(task=task, threads=2, allocator=allocator)], HERE, threads, "resume"))
 
     assert counts("speed", allocator_of_timings())
     assert not counts("speed", "another")
@@ -46,32 +50,32 @@ def test_a_timing_under_another_rule_for_freed_memory_does_not_count() -> None:
 
 
 def test_the_commit_is_not_matched() -> None:
-    assert finished_cells([make_record(git_commit="other")], HERE, THREADS, "resume")
+    assert finished_cells([make_record(git_commit="other")], HERE, threads, "resume")
 
 
 def test_a_count_needs_no_machine_only_the_same_libraries() -> None:
-    assert finished_cells([make_record(task="complexity", cpu_model="Y", threads=9)], HERE, THREADS, "resume")
-    assert not finished_cells([make_record(task="complexity", torch="2.11")], HERE, THREADS, "resume")
+    assert finished_cells([make_record(task="complexity", cpu_model="Y", threads=9)], HERE, threads, "resume")
+    assert not finished_cells([make_record(task="complexity", torch="2.11")], HERE, threads, "resume")
 
 
 def test_a_failed_cell_counts_until_it_is_retried() -> None:
     records = [make_record("failed")]
-    assert len(finished_cells(records, HERE, THREADS, "resume")) == 1
-    assert finished_cells(records, HERE, THREADS, "retry-failed") == {}
+    assert len(finished_cells(records, HERE, threads, "resume")) == 1
+    assert finished_cells(records, HERE, threads, "retry-failed") == {}
 
 
 def test_an_ok_record_is_not_hidden_by_a_later_failure() -> None:
     records = [make_record("ok", at=1), make_record("failed", at=2)]
-    assert finished_cells(records, HERE, THREADS, "retry-failed")["a" * 16].status == "ok"
+    assert finished_cells(records, HERE, threads, "retry-failed")["a" * 16].status == "ok"
 
 
 def test_rerun_counts_nothing() -> None:
-    assert finished_cells([make_record()], HERE, THREADS, "rerun") == {}
+    assert finished_cells([make_record()], HERE, threads, "rerun") == {}
 
 
 def test_a_look_at_images_counts_on_every_machine() -> None:
     assert finished_cells(
-        [make_record(task="preflight", cpu_model="Y", torch="2.11", threads=9)], HERE, THREADS, "resume"
+        [make_record(task="preflight", cpu_model="Y", torch="2.11", threads=9)], HERE, threads, "resume"
     )
 
 
@@ -94,6 +98,6 @@ def test_a_record_does_not_count_once_a_file_that_its_model_read_has_changed(tmp
     config.write_text('{"width": 4}')
     record = make_record(model_files={"config.json": sha256(config.read_bytes()).hexdigest()[:16]})
     record.cell["model"] = f"{tmp_path}/net.py:build"
-    assert finished_cells([record], HERE, THREADS, "resume")
+    assert finished_cells([record], HERE, threads, "resume")
     config.write_text('{"width": 9}')
-    assert finished_cells([record], HERE, THREADS, "resume") == {}
+    assert finished_cells([record], HERE, threads, "resume") == {}

@@ -18,7 +18,7 @@ from bench.execute.surroundings import Here
 from bench.measure.devices import compile_reason
 from bench.measure.weight_files import save_weights
 from bench.store.record import Record
-from bench.suite.cell import Settings, SpeedCell
+from bench.suite.cell import FinetuneCell, FinetuneRecipe, Settings, SpeedCell
 from bench.suite.spec import Suite, parse_suite
 from bench.suite.sweeps import FAILED, Result
 from bench.suite.world import TrialResult
@@ -29,11 +29,17 @@ def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VITBENCH_CACHE", str(tmp_path / "cache"))
 
 
+TRIAL = FinetuneCell(
+    model="resnet50", resolution_px=32, weights="public", dataset="digits", fingerprint="0", seed=0, device="cpu",
+    recipe=FinetuneRecipe(learning_rate=0.1, steps=10, stored_px=32), scored_part="validation", settings=Settings(),
+)  # fmt: skip
+
+
 def trial(status: str, values: dict[str, Any]) -> Record:
     return Record(
         suite="mine",
         cell_id="0123456789abcdef",
-        cell={"task": "finetune", "scored_part": "validation"},
+        cell=TRIAL.model_dump(mode="json"),
         status=status,  # type: ignore[arg-type]
         values=values,
         conditions={},

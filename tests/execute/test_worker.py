@@ -18,7 +18,7 @@ from bench.execute.worker import attempt
 from bench.measure.build import build_model
 from bench.measure.outcome import Outcome
 from bench.measure.weight_files import file_weights_id, save_weights
-from bench.suite.cell import METRIC_VERSION, ComplexityCell, EvaluateCell, Settings
+from bench.suite.cell import ComplexityCell, EvaluateCell, Settings
 from bench.suite.plan import definition_of
 
 PATIENCE_SECONDS = 120.0
@@ -61,7 +61,6 @@ def test_images_are_decoded_by_processes_while_the_worker_waits_for_its_input(tm
     weights = file_weights_id(file)
     digits = open_images("digits", data={}, root=tmp_path, download=False)
     cell = EvaluateCell(
-        metric_version=METRIC_VERSION["evaluate"],
         model="resnet_32px_s",
         num_classes=10,
         resolution_px=32,
@@ -96,7 +95,6 @@ def test_a_model_that_asks_for_input_is_not_given_the_next_request(tmp_path: Pat
     (tmp_path / "net.py").write_text("import sys, os\nX = os.read(0, 100)\nY = input()\n")
     model = f"{tmp_path}/net.py:build"
     cell = ComplexityCell(
-        metric_version=METRIC_VERSION["complexity"],
         model=model,
         definition=definition_of(model),
         resolution_px=32,

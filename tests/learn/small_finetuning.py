@@ -20,7 +20,7 @@ from bench.learn.resumable import Session
 from bench.measure.outcome import Outcome
 from bench.measure.weights import LoadedModel, load_weights
 from bench.process_group import Team, alone, joined_team
-from bench.suite.cell import METRIC_VERSION, FinetuneCell, FinetuneRecipe, Settings
+from bench.suite.cell import FinetuneCell, FinetuneRecipe, Settings
 
 CLASSES = 4
 MACS = 1000
@@ -69,7 +69,6 @@ def make_cell(
     """A cell of a short training with a batch of 16, without crops and flips unless the recipe says so."""
     given = {"learning_rate": 0.1, "batch_size": 16, "warmup_steps": 2, "stored_px": 32, "crop": "none", "flip": False}
     common = {
-        "metric_version": METRIC_VERSION["finetune"],
         "model": model,
         "num_classes": CLASSES,
         "resolution_px": 32,

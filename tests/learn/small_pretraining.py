@@ -21,7 +21,7 @@ from bench.learn.resumable import Session
 from bench.measure.build import build_model
 from bench.measure.outcome import Outcome
 from bench.process_group import Team, alone, joined_team
-from bench.suite.cell import METRIC_VERSION, Budget, PretrainCell, PretrainRecipe, Settings
+from bench.suite.cell import Budget, PretrainCell, PretrainRecipe, Settings
 
 MACS = 1000
 
@@ -50,7 +50,6 @@ def make_cell(
     """A cell of a short pretraining with a batch of 16 and two looks, unless the recipe says otherwise."""
     given: dict[str, Any] = {"learning_rate": 0.003, "batch_size": 16, "augmentation": "none", "looks": 2}
     common: dict[str, Any] = {
-        "metric_version": METRIC_VERSION["pretrain"],
         "model": model,
         "num_classes": CLASSES,
         "resolution_px": 32,

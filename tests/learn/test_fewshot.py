@@ -18,7 +18,7 @@ from bench.learn.ridge import L2_GRID
 from bench.measure.build import build_model
 from bench.measure.complexity import count_macs
 from bench.measure.weights import LoadedModel
-from bench.suite.cell import METRIC_VERSION, FewshotCell, Settings
+from bench.suite.cell import FewshotCell, Settings
 
 CLASSES = 3
 
@@ -89,7 +89,6 @@ def loaded(model: nn.Module | None = None) -> LoadedModel:
 
 def make_cell(**changes: object) -> FewshotCell:
     fields: dict[str, object] = {
-        "metric_version": METRIC_VERSION["fewshot"],
         "model": "vit_32px_s",  # counted by name; the tests hand over a network of their own
         "num_classes": CLASSES,
         "resolution_px": 8,

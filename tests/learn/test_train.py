@@ -13,7 +13,7 @@ from bench.data.collection import Dataset, ImageSet
 from bench.errors import CellFailedError, UnsupportedError
 from bench.learn.train import train_from_scratch
 from bench.learn.trainer import steps_for_budget
-from bench.suite.cell import METRIC_VERSION, Recipe, Settings, TrainCell
+from bench.suite.cell import Recipe, Settings, TrainCell
 
 
 def brightness_set() -> Dataset:
@@ -34,7 +34,6 @@ def tiny_model(seed: int = 0) -> nn.Module:
 
 def make_cell(**changes: object) -> TrainCell:
     fields: dict[str, object] = {
-        "metric_version": METRIC_VERSION["train"],
         "model": "tiny",
         "num_classes": 2,
         "resolution_px": 8,

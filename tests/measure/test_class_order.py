@@ -8,11 +8,10 @@ import pytest
 from bench.errors import UnsupportedError
 from bench.measure.accuracy import Columns, Predictions
 from bench.measure.class_order import note_on_order
-from bench.suite.cell import METRIC_VERSION, EvaluateCell, Settings
+from bench.suite.cell import EvaluateCell, Settings
 
 TRUSTED = "The weights do not say what their classes are called: the order of the data set's classes was trusted."
 CELL = EvaluateCell(
-    metric_version=METRIC_VERSION["evaluate"],
     model="net",
     resolution_px=32,
     weights="sha256 0123456789abcdef",

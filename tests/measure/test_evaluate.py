@@ -25,7 +25,7 @@ from bench.measure.evaluate import Evaluation, evaluate
 from bench.measure.real_labels import real_labels
 from bench.measure.weights import LoadedModel
 from bench.process_group import Team, alone
-from bench.suite.cell import METRIC_VERSION, EvaluateCell, Settings
+from bench.suite.cell import EvaluateCell, Settings
 
 CONFIG = {
     "input_size": (3, 32, 32),
@@ -84,7 +84,6 @@ def part_of(shown: list[int], labels: list[int], keys: list[str] | None = None) 
 def cell(**changes: Any) -> EvaluateCell:
     return EvaluateCell(
         **{
-            "metric_version": METRIC_VERSION["evaluate"],
             "model": "resnet_32px_s",
             "resolution_px": 32,
             "weights": "sha256 0123456789abcdef",

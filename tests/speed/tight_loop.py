@@ -67,10 +67,10 @@ def project_turn(name: str, batch: int, device: str, block_seconds: float) -> Ca
     from bench.measure.settings import apply_settings
     from bench.measure.steps import inference_step
     from bench.measure.timing import measure_throughput
-    from bench.suite.cell import METRIC_VERSION, Settings, SpeedCell
+    from bench.suite.cell import Settings, SpeedCell
 
     cell = SpeedCell(
-        metric_version=METRIC_VERSION["speed"], model=name, resolution_px=native_resolution(name), batch_size=batch,
+        model=name, resolution_px=native_resolution(name), batch_size=batch,
         metrics=("throughput",), repeat=0, device=device, settings=Settings(),
     )  # fmt: skip
     model = build_model(name, resolution_px=cell.resolution_px).eval()

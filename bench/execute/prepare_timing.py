@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -14,6 +14,7 @@ from bench.measure.memory import measure_memory
 from bench.measure.outcome import Outcome
 from bench.measure.speed import measure_speed, measure_training_step
 from bench.suite.cell import (
+    Cell,
     LargestBatchCell,
     MemoryCell,
     SpeedCell,
@@ -22,26 +23,6 @@ from bench.suite.cell import (
     TrainingStepCell,
 )
 from bench.suite.model_source import is_user_model
-
-
-def prepare_timing(cell: TimingCell) -> Callable[[], Outcome]:
-    """Build what the cell needs; the returned function does the work that is worth timing.
-
-    Raises what building raises: RequestError, UnsupportedError, CellFailedError.
-    """
-    match cell:
-        case SpeedCell():
-            model = timed_model(cell)
-            return lambda: _watched(cell.device, lambda: measure_speed(cell, model))
-        case TrainingStepCell():
-            network = timed_model(cell)
-            return lambda: _watched(cell.device, lambda: measure_training_step(cell, network))
-        case MemoryCell() | TrainingMemoryCell():
-            return lambda: Outcome(measure_memory(cell, lambda: timed_model(cell)))
-        case LargestBatchCell():
-            if is_user_model(cell.model):
-                timed_model(cell)  # each try makes its own; here, so that the record says from which files
-            return lambda: Outcome(find_largest_batch(cell, torch.get_num_threads()))
 
 
 def timed_model(cell: TimingCell) -> torch.nn.Module:
@@ -56,3 +37,40 @@ def _watched(device: str, measure: Callable[[], tuple[dict[str, Any], dict[str, 
     watch = MachineWatch(device)
     values, samples = measure()
     return Outcome(values | {"machine_state": watch.state()}, samples)
+
+
+def _speed(cell: SpeedCell) -> Callable[[], Outcome]:
+    model = timed_model(cell)
+    return lambda: _watched(cell.device, lambda: measure_speed(cell, model))
+
+
+def _training_step(cell: TrainingStepCell) -> Callable[[], Outcome]:
+    model = timed_model(cell)
+    return lambda: _watched(cell.device, lambda: measure_training_step(cell, model))
+
+
+def _memory(cell: MemoryCell | TrainingMemoryCell) -> Callable[[], Outcome]:
+    return lambda: Outcome(measure_memory(cell, lambda: timed_model(cell)))
+
+
+def _largest_batch(cell: LargestBatchCell) -> Callable[[], Outcome]:
+    if is_user_model(cell.model):
+        timed_model(cell)  # each try makes its own; here, so that the record says from which files
+    return lambda: Outcome(find_largest_batch(cell, torch.get_num_threads()))
+
+
+PREPARE_TIMING: Mapping[type[Cell], Callable[[Any], Callable[[], Outcome]]] = {
+    SpeedCell: _speed,
+    TrainingStepCell: _training_step,
+    MemoryCell: _memory,
+    TrainingMemoryCell: _memory,
+    LargestBatchCell: _largest_batch,
+}
+
+
+def prepare_timing(cell: Cell) -> Callable[[], Outcome]:
+    """Build what the cell needs; the returned function does the work that is worth timing.
+
+    Raises what building raises: RequestError, UnsupportedError, CellFailedError.
+    """
+    return PREPARE_TIMING[type(cell)](cell)

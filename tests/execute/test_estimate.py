@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from bench.execute.estimate import images_seen_of, training_flop_of
-from bench.execute.step_rates import measured_rates, point_of
+from bench.execute.estimate import images_seen_of, measured_rates, point_of, training_flop_of
 from bench.suite.cell import Budget, ComplexityCell, Device, PretrainCell, PretrainRecipe, Settings
 
 

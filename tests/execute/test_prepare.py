@@ -8,9 +8,9 @@ import pytest
 
 from bench.cli.plan import print_plan
 from bench.data.embedded import load_dataset
+from bench.execute.prepare import prepare
 from bench.execute.supplies import Supplies
-from bench.execute.tasks import prepare
-from bench.suite.cell import METRIC_VERSION, Recipe, Settings, TrainCell
+from bench.suite.cell import Recipe, Settings, TrainCell
 from bench.suite.spec import load_suite
 
 BATCH, SIDE, CLASSES = 32, 32, 10
@@ -52,7 +52,6 @@ def training(folder: Path, function: str) -> TrainCell:
     file = folder / "net.py"
     file.write_text(NET)
     return TrainCell(
-        metric_version=METRIC_VERSION["train"],
         model=f"{file}:{function}",
         num_classes=CLASSES,
         resolution_px=SIDE,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,9 @@ from bench.data.fingerprints import fingerprint_of_collection
 from bench.data.open import is_embedded, open_images, preflight_of
 from bench.errors import UnsupportedError
 from bench.execute.environment import machine_fingerprint, version_of
+from bench.execute.prepare_timing import PREPARE_TIMING, prepare_timing
 from bench.execute.pretraining_images import images_to_pretrain_on, require_planned
 from bench.execute.supplies import Supplies
-from bench.execute.timing_tasks import prepare_timing
 from bench.learn.fewshot import fewshot
 from bench.learn.finetune import finetune
 from bench.learn.pixels import classify_pixels
@@ -45,54 +45,23 @@ from bench.suite.cell import (
     EvaluateCell,
     FewshotCell,
     FinetuneCell,
-    LargestBatchCell,
-    MemoryCell,
     PixelsCell,
     PreflightCell,
     PretrainCell,
-    SpeedCell,
     TrainCell,
-    TrainingMemoryCell,
-    TrainingStepCell,
 )
 from bench.suite.model_source import is_user_model
 
 EVALUATED: tuple[PartName, ...] = ("test",)
 ALL_PARTS: tuple[PartName, ...] = ("train", "validation", "test")
+Perform = Callable[[], Outcome]
 
 
-def prepare(cell: Cell, supplies: Supplies) -> Callable[[], Outcome]:
-    """Load and build what the cell needs; the returned function does the work that is worth timing.
-
-    Raises what building or loading raises: RequestError, DataError, UnsupportedError, CellFailedError.
-    """
-    match cell:
-        case ComplexityCell():
-            return lambda: _complexity(cell)
-        case TrainCell():
-            return _training(cell, supplies)
-        case SpeedCell() | TrainingStepCell() | MemoryCell() | TrainingMemoryCell() | LargestBatchCell():
-            return prepare_timing(cell)
-        case PreflightCell():
-            return lambda: _preflight(cell, supplies)
-        case EvaluateCell():
-            return _evaluation(cell, supplies)
-        case FewshotCell():
-            return _fewshot(cell, supplies)
-        case FinetuneCell():
-            return _finetuning(cell, supplies)
-        case PretrainCell():
-            return _pretraining(cell, supplies)
-        case PixelsCell():
-            return _pixels(cell, supplies)
+def _complexity(cell: ComplexityCell, _: Supplies) -> Perform:
+    return lambda: Outcome(asdict(measure_complexity(cell.model, cell.resolution_px, cell.num_classes)))
 
 
-def _complexity(cell: ComplexityCell) -> Outcome:
-    counted = measure_complexity(cell.model, cell.resolution_px, cell.num_classes)
-    return Outcome(asdict(counted))
-
-
-def _training(cell: TrainCell, supplies: Supplies) -> Callable[[], Outcome]:
+def _training(cell: TrainCell, supplies: Supplies) -> Perform:
     dataset = _in_memory(cell, supplies)
     counted = measure_complexity(cell.model, cell.resolution_px, cell.num_classes)
     torch.manual_seed(cell.seed)  # dropout and the like; the initial weights have their own seed below
@@ -130,12 +99,12 @@ def _keep(model: torch.nn.Module, cell: TrainCell | PretrainCell, class_names: S
     return name
 
 
-def _preflight(cell: PreflightCell, supplies: Supplies) -> Outcome:
-    found = preflight_of(cell.dataset, supplies.data[cell.dataset], download=supplies.download)
-    return Outcome(found.as_values())
+def _preflight(cell: PreflightCell, supplies: Supplies) -> Perform:
+    place = supplies.data[cell.dataset]
+    return lambda: Outcome(preflight_of(cell.dataset, place, download=supplies.download).as_values())
 
 
-def _evaluation(cell: EvaluateCell, supplies: Supplies) -> Callable[[], Outcome]:
+def _evaluation(cell: EvaluateCell, supplies: Supplies) -> Perform:
     loaded = _load(cell, supplies, seed=0)
     collection = _collection(cell.dataset, cell.fingerprint, EVALUATED, supplies)
 
@@ -156,7 +125,7 @@ def _evaluation(cell: EvaluateCell, supplies: Supplies) -> Callable[[], Outcome]
     return perform
 
 
-def _fewshot(cell: FewshotCell, supplies: Supplies) -> Callable[[], Outcome]:
+def _fewshot(cell: FewshotCell, supplies: Supplies) -> Perform:
     loaded = _load(cell, supplies, seed=0)
     collection = _collection(cell.dataset, cell.fingerprint, ALL_PARTS, supplies)
 
@@ -169,7 +138,7 @@ def _fewshot(cell: FewshotCell, supplies: Supplies) -> Callable[[], Outcome]:
     return perform
 
 
-def _finetuning(cell: FinetuneCell, supplies: Supplies) -> Callable[[], Outcome]:
+def _finetuning(cell: FinetuneCell, supplies: Supplies) -> Perform:
     loaded = _load(cell, supplies, seed=cell.seed)
     collection = _collection(cell.dataset, cell.fingerprint, ALL_PARTS, supplies)
     counted = measure_complexity(cell.model, cell.resolution_px, cell.num_classes)
@@ -183,7 +152,7 @@ def _finetuning(cell: FinetuneCell, supplies: Supplies) -> Callable[[], Outcome]
     return perform
 
 
-def _pretraining(cell: PretrainCell, supplies: Supplies) -> Callable[[], Outcome]:
+def _pretraining(cell: PretrainCell, supplies: Supplies) -> Perform:
     counted = measure_complexity(cell.model, cell.resolution_px, cell.num_classes)
     model = build_model(cell.model, num_classes=cell.num_classes, resolution_px=cell.resolution_px, seed=cell.seed)
 
@@ -216,7 +185,7 @@ def _session(cell: FinetuneCell | PretrainCell, supplies: Supplies, team: Team, 
     )
 
 
-def _pixels(cell: PixelsCell, supplies: Supplies) -> Callable[[], Outcome]:
+def _pixels(cell: PixelsCell, supplies: Supplies) -> Perform:
     collection = _collection(cell.dataset, cell.fingerprint, ALL_PARTS, supplies)
 
     def perform() -> Outcome:
@@ -274,3 +243,24 @@ def _about_weights(
 def _with_notes(values: dict[str, Any], collection: ImageCollection) -> dict[str, Any]:
     """Values with what must be known of the data beside what must be known of the run."""
     return values | {"notes": [*values.get("notes", ()), *collection.notes]}
+
+
+PREPARE: Mapping[type[Cell], Callable[[Any, Supplies], Perform]] = {
+    ComplexityCell: _complexity,
+    TrainCell: _training,
+    PreflightCell: _preflight,
+    EvaluateCell: _evaluation,
+    FewshotCell: _fewshot,
+    FinetuneCell: _finetuning,
+    PretrainCell: _pretraining,
+    PixelsCell: _pixels,
+    **dict.fromkeys(PREPARE_TIMING, lambda cell, _: prepare_timing(cell)),
+}
+
+
+def prepare(cell: Cell, supplies: Supplies) -> Perform:
+    """Load and build what the cell needs; the returned function does the work that is worth timing.
+
+    Raises what building or loading raises: RequestError, DataError, UnsupportedError, CellFailedError.
+    """
+    return PREPARE[type(cell)](cell, supplies)
