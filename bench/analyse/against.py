@@ -15,26 +15,18 @@ from typing import Literal
 
 from scipy import stats
 
-from bench.analyse.contenders import Contender, contenders
+from bench.analyse.accuracy import Accuracy, Trained
 from bench.analyse.intervals import LEVEL, Interval, difference
-from bench.analyse.paired import same_images
+from bench.analyse.paired import comparable_accuracies, same_images
 from bench.analyse.proportions import checkpoint_difference
-from bench.analyse.scores import RunKey
 from bench.analyse.speed_study import largest_batches, training_steps
 from bench.analyse.speeds import Timed, memories, speeds
+from bench.analyse.subjects import RunKey
 from bench.catalog.identity import identify_dataset, identify_model
 from bench.holm import holm
 from bench.store.correctness import Predictions
 from bench.store.current import current_records
-from bench.store.frame import (
-    complexity_frame,
-    largest_batch_frame,
-    memory_frame,
-    rows_of,
-    speed_frame,
-    training_memory_frame,
-    training_step_frame,
-)
+from bench.store.frame import speed_rows, task_rows
 from bench.store.record import Record
 
 Kind = Literal["accuracy", "rate", "count", "single"]
@@ -62,7 +54,7 @@ class Figure:
     machine: str  # of timings and memory; empty for what no machine changes
     conditions: tuple[tuple[str, str], ...]
     cell_ids: tuple[str, ...]
-    contender: Contender | None = None  # of accuracies
+    accuracy: Accuracy | None = None  # of accuracies
     processes: tuple[float, ...] = ()  # of rates and times: each process's own, in `unit`
 
 
@@ -70,7 +62,7 @@ def run_figures(suite: str, records: Sequence[Record], predictions: Predictions)
     """Every figure of the records, older versions of models, data and software left out; in no promised order."""
     shown, _ = current_records(records)
     by_id = {record.cell_id: record for record in shown}
-    found = [_accuracy_figure(one) for one in contenders(suite, records, predictions)]
+    found = [_accuracy_figure(one) for one in comparable_accuracies(suite, records, predictions)]
     found += [*_counts(shown), *_speeds(shown), *_steps(shown), *_memories(shown), *_largest(shown)]
     return [replace(one, conditions=_conditions(one, by_id)) for one in found]
 
@@ -85,9 +77,9 @@ def _conditions(one: Figure, records: dict[str, Record]) -> tuple[tuple[str, str
     return (*found, ("definition", " and ".join(definitions)))
 
 
-def _accuracy_figure(one: Contender) -> Figure:
-    if one.protocol == "trained":
-        regime = [f"{one.train_images} images", f"{one.budget:.10g} GFLOP"]
+def _accuracy_figure(one: Accuracy) -> Figure:
+    if isinstance(one, Trained):
+        regime = [f"{one.train_images} images", f"{one.budget_gflop:.10g} GFLOP"]
     else:
         regime = [one.told["pretraining"]] if "pretraining" in one.told else []
     pretraining = one.stratum.get("pre-training data", "")
@@ -105,15 +97,15 @@ def _accuracy_figure(one: Contender) -> Figure:
         machine="",
         conditions=(),
         cell_ids=one.cell_ids,
-        contender=one,
+        accuracy=one,
     )
 
 
 def _counts(shown: Sequence[Record]) -> Iterable[Figure]:
     """Parameters, multiply-adds and activations of every counted model."""
-    for row in rows_of(complexity_frame(shown)):
+    for row in task_rows(shown, "complexity"):
         for metric, column in (("params", "params"), ("MACs", "macs"), ("activations", "activations")):
-            if row[column] == row[column] and row[column] is not None:
+            if row[column] is not None:
                 where = f"{int(row['resolution_px'])} px"
                 place = (metric, str(row["model"]), where, str(row["num_classes"]))
                 title = identify_model(str(row["model"])).title
@@ -145,7 +137,7 @@ def _timing(
 
 
 def _speeds(shown: Sequence[Record]) -> Iterable[Figure]:
-    for one in speeds(speed_frame(shown)):
+    for one in speeds(speed_rows(shown)):
         place = one.key, one.batch_size
         if one.throughput is not None:
             yield _timing("throughput", *place, "img/s", one.throughput, one.machine, one.cell_ids)
@@ -155,24 +147,23 @@ def _speeds(shown: Sequence[Record]) -> Iterable[Figure]:
 
 
 def _steps(shown: Sequence[Record]) -> Iterable[Figure]:
-    frame, timing = training_step_frame(shown), speed_frame(shown)
-    for machine in sorted({str(name) for name in frame["machine"]}):
-        for one in training_steps(frame, timing, training_memory_frame(shown), memory_frame(shown), machine):
+    for machine in sorted({str(row["machine"]) for row in task_rows(shown, "training_step")}):
+        for one in training_steps(shown, machine):
             if one.rate is not None:
                 yield _timing("training step", one.key, one.batch_size, "img/s", one.rate, machine, one.cell_ids)
 
 
 def _memories(shown: Sequence[Record]) -> Iterable[Figure]:
-    for metric, frame in (("memory", memory_frame(shown)), ("training memory", training_memory_frame(shown))):
-        for one in memories(frame):
+    for metric, task in (("memory", "memory"), ("training memory", "training_memory")):
+        for one in memories(task_rows(shown, task)):
             name = f"{metric} of the {one.kind}"
             yield _timing(name, one.key, one.batch_size, "MiB", one.peak_mib, one.machine, one.cell_ids)
 
 
 def _largest(shown: Sequence[Record]) -> Iterable[Figure]:
-    frame = largest_batch_frame(shown)
-    for machine in sorted({str(name) for name in frame["machine"]}):
-        for one in largest_batches(frame, machine):
+    rows = task_rows(shown, "largest_batch")
+    for machine in sorted({str(row["machine"]) for row in rows}):
+        for one in largest_batches(rows, machine):
             limit = f"{one.budget_mib} MiB" if one.budget_mib is not None else "the device's memory"
             name = f"largest batch within {limit}"
             yield replace(
@@ -252,7 +243,7 @@ def _move(before: Figure, after: Figure) -> Move:
 
 
 def _accuracy(move: Move) -> Move:
-    old, new = move.before.contender, move.after.contender
+    old, new = move.before.accuracy, move.after.accuracy
     assert old is not None  # its kind says that it is an accuracy
     assert new is not None
     if not same_images(old, new):
@@ -269,8 +260,8 @@ def _accuracy(move: Move) -> Move:
     return replace(move, change=delta, interval=interval, p_value=p_value)
 
 
-def _values(one: Contender) -> dict[int, float]:
-    return dict(zip(one.runs, one.group.values_pct, strict=True))
+def _values(one: Accuracy) -> dict[int, float]:
+    return dict(zip(one.seeds, one.group.values_pct, strict=True))
 
 
 def _rate(move: Move) -> Move:

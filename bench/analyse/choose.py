@@ -11,19 +11,16 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from bench.analyse.accuracy import Accuracy, FineTuned, Trained
 from bench.analyse.differences import not_separable
-from bench.analyse.fewshots import headline_scores
-from bench.analyse.intervals import Interval, SeedGroup, accuracy_interval
-from bench.analyse.means import Scored
+from bench.analyse.intervals import Interval
+from bench.analyse.pooling import headline_scores
 from bench.analyse.protocols import Protocols
-from bench.analyse.scores import RunKey, Score
 from bench.analyse.speeds import Memory, Speed
-from bench.analyse.weights import pretraining_of
-from bench.catalog.identity import ModelIdentity
+from bench.analyse.subjects import RunKey
 from bench.units import GIGA
 
 CostName = Literal["macs", "train_flop", "latency_p50_ms", "throughput_img_per_s", "peak_mib"]
-Protocol = Literal["trained from scratch", "fine-tuned", "evaluated", "few-shot"]
 
 
 @dataclass(frozen=True)
@@ -60,29 +57,33 @@ class Cost:
 
 @dataclass(frozen=True)
 class Candidate:
-    """One model under one set of conditions on one data set."""
+    """One model under one set of conditions on one data set: its accuracy, and what it costs."""
 
-    key: RunKey
-    identity: ModelIdentity
     label: str
-    dataset: str
-    protocol: Protocol
-    group: SeedGroup
-    interval: Interval  # of the accuracy
+    accuracy: Accuracy
     costs: Mapping[str, Cost]
-    cell_ids: tuple[str, ...]  # behind the accuracy
-    train_images: float | None
-    pretraining: str = ""  # empty for a model trained from scratch
     macs_note: str = ""  # why the MACs, on which its training compute rests, are not certified
+
+    @property
+    def key(self) -> RunKey:
+        """Model, resolution and setting."""
+        return self.accuracy.key
+
+    @property
+    def protocol(self) -> str:
+        """Of the accuracy, in words."""
+        return "trained from scratch" if self.accuracy.protocol == "trained" else self.accuracy.protocol
 
     @property
     def name(self) -> str:
         """A name that no other candidate of the suite has."""
-        return f"{self.protocol} {self.dataset} {self.train_images} {self.label} {self.cell_ids[0]}"
+        one = self.accuracy
+        images = None if one.train_images is None else float(one.train_images)
+        return f"{self.protocol} {one.dataset} {images} {self.label} {one.cell_ids[0]}"
 
 
 def trained_candidates(
-    scores: Iterable[Score],
+    scores: Iterable[Trained],
     labels: Mapping[RunKey, str],
     macs: Mapping[RunKey, Cost],
     speed: Mapping[RunKey, Speed],
@@ -90,27 +91,10 @@ def trained_candidates(
 ) -> list[Candidate]:
     """Models trained from scratch, in the order of scores. macs: counted ones, where a model was counted."""
     found = []
-    for score in scores:
-        costs: dict[str, Cost] = {
-            "macs": macs.get(score.key) or Cost(score.macs, None, "", score.cell_ids),
-            # the budget, not what its whole steps came to: models of one budget differ by less than a step
-            "train_flop": Cost(score.budget_gflop * GIGA, None, "", score.cell_ids),
-            **_machine_costs(speed.get(score.key), memory.get(score.key)),
-        }
-        found.append(
-            Candidate(
-                key=score.key,
-                identity=score.identity,
-                label=labels[score.key],
-                dataset=score.dataset,
-                protocol="trained from scratch",
-                group=score.group,
-                interval=score.interval,
-                costs=_real(costs),
-                cell_ids=score.cell_ids,
-                train_images=float(score.train_images),
-            )
-        )
+    for one in scores:
+        counted = {"macs": macs[one.key]} if one.key in macs else {}
+        costs = {**_own_costs(one), **counted, **_machine_costs(speed.get(one.key), memory.get(one.key))}
+        found.append(Candidate(labels[one.key], one, _real(costs)))
     return found
 
 
@@ -122,33 +106,23 @@ def weights_candidates(
     Weights that saw the data set's images or classes before are left out of the few-shot ones on it.
     """
     fewshot = [one for one in headline_scores(protocols.fewshot) if not one.overlap]
-
-    def candidate(protocol: Protocol, score: Scored, flop: float | None, images: float | None) -> Candidate:
-        subject = score.subject
-        costs = _machine_costs(speed.get(subject.key), memory.get(subject.key))
-        if score.macs:
-            costs["macs"] = Cost(score.macs, None, "", score.cell_ids)
-        if flop:
-            costs["train_flop"] = Cost(flop, None, "", score.cell_ids)
-        return Candidate(
-            key=subject.key,
-            identity=score.identity,
-            label=protocols.labels[subject],
-            dataset=score.dataset,
-            protocol=protocol,
-            group=score.group,
-            interval=accuracy_interval(score.group),
-            costs=_real(costs),
-            cell_ids=score.cell_ids,
-            train_images=images,
-            pretraining=pretraining_of(subject),
-        )
-
     return [
-        *(candidate("evaluated", one, None, None) for one in protocols.evaluated),
-        *(candidate("fine-tuned", one, one.train_flop, one.train_images) for one in protocols.finetuned),
-        *(candidate("few-shot", one, None, None) for one in fewshot),
+        Candidate(
+            protocols.labels[one.subject],
+            one,
+            _real({**_machine_costs(speed.get(one.key), memory.get(one.key)), **_own_costs(one)}),
+        )
+        for one in (*protocols.evaluated, *protocols.finetuned, *fewshot)
     ]
+
+
+def _own_costs(one: Accuracy) -> dict[str, Cost]:
+    """What its records say of compute: multiply-adds of one image, and of its training or fine-tuning."""
+    flop = one.train_flop if isinstance(one, FineTuned) else None
+    if isinstance(one, Trained):  # the budget, not what its whole steps came to: those differ by less than a step
+        flop = one.budget_gflop * GIGA
+    known = {"macs": one.macs, "train_flop": flop}
+    return {name: Cost(value, None, "", one.cell_ids) for name, value in known.items() if value is not None}
 
 
 def _machine_costs(speed: Speed | None, memory: Memory | None) -> dict[str, Cost]:
@@ -206,10 +180,10 @@ def choose(candidates: Sequence[Candidate], limits: Mapping[str, float]) -> Choi
     missing = {one.name: tuple(name for name in limits if name not in one.costs) for one in candidates}
     known = [one for one in candidates if not missing[one.name]]
     within = [one for one in known if all(_excess(one, name, limit) <= 0 for name, limit in limits.items())]
-    within.sort(key=lambda one: (-one.group.mean_pct, one.name))
+    within.sort(key=lambda one: (-one.accuracy.group.mean_pct, one.name))
     named = {one.name: one for one in within}
-    are_checkpoints = all(one.protocol == "evaluated" for one in within)
-    found = not_separable({one.name: one.group for one in within}, of_checkpoints=are_checkpoints)
+    are_checkpoints = all(one.accuracy.protocol == "evaluated" for one in within)
+    found = not_separable({one.name: one.accuracy.group for one in within}, of_checkpoints=are_checkpoints)
     return Choices(
         limits=limits,
         choices=tuple(within),
@@ -262,7 +236,7 @@ def at_one_budget(candidates: Sequence[Candidate], limits: Mapping[str, float]) 
         return flop <= limit, flop if flop <= limit else -flop
 
     for one in candidates:
-        key = (one.key, one.train_images, one.label)
+        key = (one.key, one.accuracy.train_images, one.label)
         if key not in best or rank(one) > rank(best[key]):
             best[key] = one
     return list(best.values())

@@ -11,8 +11,8 @@ from typing import Any
 
 from bench.analyse.claim_verdicts import Bearing, Figure, bearing_of, by_rule
 from bench.analyse.intervals import Interval
-from bench.analyse.scores import RunKey
 from bench.analyse.study import Count, Row, Study
+from bench.analyse.subjects import RunKey
 from bench.catalog.claims import Claim
 from bench.shown import counted
 

@@ -1,36 +1,29 @@
-"""Means over data sets and VTAB's score: on identical sets for every model, or none."""
+"""One model over several data sets: means, VTAB's score, ranks and interquartile means.
+
+On identical sets for every model, or none.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
-from bench.analyse.intervals import Interval, SeedGroup, contrast_interval
-from bench.analyse.weights import Subject
-from bench.catalog.identity import ModelIdentity
+import numpy as np
+from scipy import stats
+
+from bench.analyse.accuracy import Accuracy
+from bench.analyse.intervals import LEVEL, Interval, SeedGroup, contrast_interval
+from bench.analyse.subjects import Subject
 from bench.catalog.image_tasks import VTAB_GROUPS, VTAB_TASKS, averaged_sets, vtab_group, vtab_tasks
 
-
-class Scored(Protocol):
-    """Anything with an accuracy of one subject on one data set."""
-
-    @property
-    def subject(self) -> Subject: ...
-    @property
-    def identity(self) -> ModelIdentity: ...
-    @property
-    def dataset(self) -> str: ...
-    @property
-    def group(self) -> SeedGroup: ...
-    @property
-    def macs(self) -> float | None: ...
-    @property
-    def cell_ids(self) -> tuple[str, ...]: ...
-
-
-S = TypeVar("S", bound=Scored)
+S = TypeVar("S", bound=Accuracy)
+K = TypeVar("K", bound=Hashable)
+FEWEST_TASKS = 8  # with fewer, resampled tasks say little of other tasks
+_RESAMPLES = 10_000
+_SEED = 0
+_TRIMMED = 0.25  # of the tasks, at either end
 
 
 @dataclass(frozen=True)
@@ -52,7 +45,7 @@ def by_subject(scores: Iterable[S]) -> dict[Subject, dict[str, S]]:
     return dict(found)
 
 
-def set_mean(scores: Mapping[str, Scored], datasets: Sequence[str]) -> SetMean | None:
+def set_mean(scores: Mapping[str, Accuracy], datasets: Sequence[str]) -> SetMean | None:
     """The mean of one model over these sets, or None where one of them is missing (or there are none).
 
     Interval: t over seeds (or draws) and test images of all sets, which are independent of each other.
@@ -66,7 +59,7 @@ def set_mean(scores: Mapping[str, Scored], datasets: Sequence[str]) -> SetMean |
     return SetMean(chosen[0].subject, tuple(datasets), mean, interval, cell_ids)
 
 
-def sets_to_average(scores: Iterable[Scored]) -> tuple[str, ...]:
+def sets_to_average(scores: Iterable[Accuracy]) -> tuple[str, ...]:
     """The sets behind the mean column: shared by all pretrained models (by all models where none is pretrained)."""
     found = by_subject(scores)
     pretrained = [names.keys() for subject, names in found.items() if not subject.is_from_scratch]
@@ -112,3 +105,35 @@ def vtab_of(scores: Iterable[S]) -> Vtab[S] | None:
     return Vtab(
         tuple(name for name in order if name in measured), found, tuple(name for name in order if name in shared)
     )
+
+
+@dataclass(frozen=True)
+class ManyTasks:
+    """One model over tasks that all models have. mean_rank: 1 is best, ties share. iqm: of top-1, in percent."""
+
+    mean_rank: float
+    iqm: Interval
+
+
+def many_tasks(groups: Mapping[K, Mapping[str, SeedGroup]], tasks: Sequence[str]) -> dict[K, ManyTasks]:
+    """Of the models whose seeds are stable on all these tasks; nothing below FEWEST_TASKS tasks or two models.
+
+    The interquartile mean leaves out a quarter of the tasks at either end, so that no single task decides. Its interval
+    is the bootstrap's percentiles over tasks, which says how other tasks would move it; seeds and test images are in
+    the accuracies. Every model gets the same resampled tasks. Source: Agarwal et al. 2021.
+    """
+    ranked = [key for key, own in groups.items() if not any(own[task].is_unstable for task in tasks)]
+    if len(ranked) < 2 or len(tasks) < FEWEST_TASKS:
+        return {}
+    top1 = np.array([[groups[key][task].mean_pct for task in tasks] for key in ranked])
+    mean_ranks = stats.rankdata(-top1, axis=0).mean(axis=1)
+    drawn = np.random.default_rng(_SEED).integers(len(tasks), size=(_RESAMPLES, len(tasks)))
+    tails = [100 * (1 - LEVEL) / 2, 100 * (1 + LEVEL) / 2]
+    found = {}
+    for key, accuracies, mean_rank in zip(ranked, top1, mean_ranks, strict=True):
+        low, high = np.percentile(stats.trim_mean(accuracies[drawn], _TRIMMED, axis=1), tails)
+        iqm = float(stats.trim_mean(accuracies, _TRIMMED))
+        found[key] = ManyTasks(
+            float(mean_rank), Interval(iqm, float(low), float(high), len(tasks), "bootstrap over tasks")
+        )
+    return found

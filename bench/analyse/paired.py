@@ -14,10 +14,19 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
-from bench.analyse.contenders import PROTOCOLS, UNKNOWN, Contender
+from bench.analyse.accuracy import PROTOCOLS, UNKNOWN, Accuracy, FewShot
 from bench.analyse.intervals import LEVEL, Interval, difference
+from bench.analyse.pooling import headline_scores, trained_accuracies
+from bench.analyse.pretrained import FINETUNED, pretrain_study
 from bench.analyse.proportions import counts_of_runs, mcnemar_p, paired_interval, unpaired_interval
+from bench.analyse.protocols import protocol_study
+from bench.analyse.subjects import FROM_SCRATCH, PUBLIC
+from bench.catalog.identity import ModelIdentity, identify_model
 from bench.holm import holm, holm_levels
+from bench.store.correctness import Predictions
+from bench.store.current import current_records
+from bench.store.frame import task_rows
+from bench.store.record import Record
 
 Place = tuple[str, str, str]
 IntervalAt = Callable[[float], Interval]  # of a level
@@ -52,8 +61,8 @@ class PairedComparison:
     for the `tests` comparisons on the same suite, protocol and data set that may have a verdict.
     """
 
-    first: Contender
-    second: Contender
+    first: Accuracy
+    second: Accuracy
     delta_pp: float | None  # None where the test images differ
     interval: Interval | None
     p_value: float | None
@@ -73,8 +82,60 @@ class PairedComparison:
         return self.first.suite, self.first.protocol, self.first.dataset
 
 
+def comparable_accuracies(suite: str, records: Sequence[Record], predictions: Predictions) -> list[Accuracy]:
+    """Every accuracy among a suite's records, older versions of a model or data set left out (`current_records`).
+
+    Of few-shot results those with the shots and rule that a report's sentences speak of.
+    """
+    shown, _ = current_records(records)
+    training, counts = task_rows(shown, "train"), task_rows(shown, "complexity")
+    families = {str(row["model"]): str(row["family"]) for row in counts}
+    names = sorted({str(row["model"]) for row in training})
+    identities = {name: identify_model(name, families.get(name)) for name in names}
+    protocols = protocol_study(records, shown, counts, predictions)
+    few = headline_scores(protocols.fewshot)
+    ways = FINETUNED, f"{few[0].shots}-shot" if few else ""
+    study = pretrain_study(shown, predictions)
+    transfers = [] if study is None else [one for one in study.transfers if one.way in ways]
+    told_by_point = {weights for one in transfers for weights in one.point.weights}
+    found: list[Accuracy] = [
+        *trained_accuracies(training, identities, predictions),
+        *(accuracy for one in transfers for accuracy in one.accuracies),
+        *(one for one in protocols.finetuned if one.subject.weights not in told_by_point),
+        *protocols.evaluated,
+        *(one for one in few if one.subject.weights not in told_by_point),
+    ]
+    return [replace(one, suite=suite, identity=_told_apart(one)) for one in found]
+
+
+def _told_apart(one: Accuracy) -> ModelIdentity:
+    """The model's identity, with the file of its weights in the title: a model may start from several."""
+    subject = one.subject
+    if subject.weights in (PUBLIC, FROM_SCRATCH) or subject.trained_on:
+        return one.identity
+    return replace(one.identity, title=f"{one.identity.title} (file {subject.weights.removeprefix('sha256 ')[:8]})")
+
+
+def of_models(found: Iterable[Accuracy], models: Iterable[str]) -> list[Accuracy]:
+    """Those of these models, each identity with a title that no other of the models has."""
+    wanted = set(models)
+    kept = [one for one in found if one.model in wanted]
+    titles: dict[str, set[str]] = {}
+    for one in kept:
+        titles.setdefault(one.identity.title, set()).add(one.model)
+    return [
+        one if len(titles[one.identity.title]) == 1 else replace(one, identity=replace(one.identity, title=one.model))
+        for one in kept
+    ]
+
+
+def of_draws(one: Accuracy) -> bool:
+    """Whether its runs are draws of support images and not seeds."""
+    return isinstance(one, FewShot)
+
+
 def compare_models(
-    found: Iterable[Contender], models: Sequence[str], train_images: int | None = None
+    found: Iterable[Accuracy], models: Sequence[str], train_images: int | None = None
 ) -> list[PairedComparison]:
     """Every pair of the models on every suite, protocol and data set that both have, in the order of the models.
 
@@ -83,7 +144,7 @@ def compare_models(
     many images. Models from scratch meet models from scratch, and pretrained ones those of equal pre-training data.
     """
     found = [one for one in found if train_images is None or one.stratum.get("training images") == f"{train_images}"]
-    places: dict[Place, dict[str, list[Contender]]] = {}
+    places: dict[Place, dict[str, list[Accuracy]]] = {}
     for one in found:
         place = one.suite, one.protocol, one.dataset
         places.setdefault(place, {}).setdefault(one.model, []).append(one)
@@ -98,12 +159,12 @@ def compare_models(
     return _corrected(comparisons)
 
 
-def _meeting(ours: Sequence[Contender], theirs: Sequence[Contender]) -> list[tuple[Contender, Contender]]:
+def _meeting(ours: Sequence[Accuracy], theirs: Sequence[Accuracy]) -> list[tuple[Accuracy, Accuracy]]:
     """Those from scratch with those from scratch, the others with the others; where a side has none, with what it has.
 
     Of each kind the pairs with nothing that separates them; where there are none, those with the least that does.
     """
-    found: dict[tuple[int, int], tuple[Contender, Contender]] = {}
+    found: dict[tuple[int, int], tuple[Accuracy, Accuracy]] = {}
     for is_scratch in (True, False):
         sides = [[one for one in side if one.is_from_scratch == is_scratch] for side in (ours, theirs)]
         if not any(sides):
@@ -117,24 +178,24 @@ def _meeting(ours: Sequence[Contender], theirs: Sequence[Contender]) -> list[tup
 
 
 def _at_one_regime(
-    ours: Sequence[Contender], theirs: Sequence[Contender]
-) -> tuple[Sequence[Contender], Sequence[Contender]]:
+    ours: Sequence[Accuracy], theirs: Sequence[Accuracy]
+) -> tuple[Sequence[Accuracy], Sequence[Accuracy]]:
     """Of trainings and pretrainings of this suite, those at the largest common set and budget; all of other weights."""
-    for field in ("train_images", "budget"):
-        common = ({getattr(one, field) for one in ours} & {getattr(one, field) for one in theirs}) - {None}
+    for field in (0, 1):  # of the regime: training images, then budget
+        common = ({one.regime[field] for one in ours} & {one.regime[field] for one in theirs}) - {None}
         ours, theirs = _largest(ours, field, common), _largest(theirs, field, common)
     return ours, theirs
 
 
-def _largest(side: Sequence[Contender], field: str, common: Collection[float]) -> Sequence[Contender]:
+def _largest(side: Sequence[Accuracy], field: int, common: Collection[float | None]) -> Sequence[Accuracy]:
     """Those with the largest of the common values of the field, or with their own largest; and those without one."""
-    own = {getattr(one, field) for one in side} - {None}
-    wanted = max(common or own, default=None)
-    return [one for one in side if getattr(one, field) in (wanted, None)]
+    own = {one.regime[field] for one in side} - {None}
+    wanted = max((value for value in common or own if value is not None), default=None)
+    return [one for one in side if one.regime[field] in (wanted, None)]
 
 
-def separating(first: Contender, second: Contender) -> tuple[str, ...]:
-    """What keeps two contenders out of one sentence, in words; empty where nothing does."""
+def separating(first: Accuracy, second: Accuracy) -> tuple[str, ...]:
+    """What keeps two accuracies out of one sentence, in words; empty where nothing does."""
     found = [] if same_images(first, second) else ["test images (another version of the data set)"]
     for name, value in first.stratum.items():
         other = second.stratum.get(name, UNKNOWN)
@@ -145,13 +206,13 @@ def separating(first: Contender, second: Contender) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _unknown_words(first: Contender, second: Contender, value: str, other: str) -> str:
+def _unknown_words(first: Accuracy, second: Accuracy, value: str, other: str) -> str:
     if value == other:
         return "both"
     return first.identity.title if value == UNKNOWN else second.identity.title
 
 
-def same_images(first: Contender, second: Contender) -> bool:
+def same_images(first: Accuracy, second: Accuracy) -> bool:
     """Whether both were scored on the same test images: by fingerprint and number, and by key where keys are stored."""
     ours, theirs = first.group.correctness, second.group.correctness
     if ours is not None and theirs is not None and ours.images != theirs.images:
@@ -159,7 +220,7 @@ def same_images(first: Contender, second: Contender) -> bool:
     return first.images == second.images
 
 
-def _compare(first: Contender, second: Contender) -> tuple[PairedComparison, IntervalAt | None]:
+def _compare(first: Accuracy, second: Accuracy) -> tuple[PairedComparison, IntervalAt | None]:
     """The comparison before any correction, and what gives its interval at a level."""
     differs = separating(first, second)
     told = tuple(
@@ -175,7 +236,7 @@ def _compare(first: Contender, second: Contender) -> tuple[PairedComparison, Int
     blank = replace(blank, delta_pp=delta, checkpoints=checkpoints)
     found = difference(first.group, second.group)
     if found is not None:
-        basis: Basis = "draws" if first.of_draws else "seeds"
+        basis: Basis = "draws" if of_draws(first) else "seeds"
         return replace(blank, p_value=found.p_value, basis=basis), found.interval
     if len(first.group.values_pct) > 1 or len(second.group.values_pct) > 1:
         return replace(blank, why_open="one of the two has one run, and nothing says how far its runs differ"), None
@@ -195,20 +256,20 @@ def _as_mcnemar(pair: CheckpointPair, level: float) -> Interval:
     return replace(found, low=min(found.low, 0.0), high=max(found.high, 0.0))
 
 
-def _correct(one: Contender) -> tuple[float, int]:
+def _correct(one: Accuracy) -> tuple[float, int]:
     return one.group.mean_pct / 100 * one.group.test_images, one.group.test_images
 
 
-def _checkpoint_pairs(first: Contender, second: Contender) -> Iterable[CheckpointPair]:
+def _checkpoint_pairs(first: Accuracy, second: Accuracy) -> Iterable[CheckpointPair]:
     """A pair for each seed that both have; single runs pair whatever their seeds. None without predictions."""
     ours, theirs = first.group.correctness, second.group.correctness
     if ours is None or theirs is None:
         return
-    single = len(first.runs) == len(second.runs) == 1
-    for index, run in enumerate(first.runs):
-        if not single and run not in second.runs:
+    single = len(first.seeds) == len(second.seeds) == 1
+    for index, run in enumerate(first.seeds):
+        if not single and run not in second.seeds:
             continue
-        other = 0 if single else second.runs.index(run)
+        other = 0 if single else second.seeds.index(run)
         only_first, only_second = counts_of_runs(ours, index, theirs, other)
         images = len(ours.images)
         p_value = mcnemar_p(only_first, only_second)

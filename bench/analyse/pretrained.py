@@ -7,20 +7,21 @@ first: sets of the same kind of images as the pretraining's stand by themselves.
 
 from __future__ import annotations
 
-import itertools
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from statistics import fmean
 from typing import Any, Literal
 
-from bench.analyse.fewshots import FIXED, LEAVE_ONE_OUT
+from bench.analyse.accuracy import FIXED, LEAVE_ONE_OUT, Accuracy, rule_words, uncertified_words
 from bench.analyse.intervals import Interval, SeedGroup, accuracy_interval
+from bench.analyse.pooling import ids_of, pooled, seed_group
+from bench.analyse.subjects import Subject, cell_row, run_key
 from bench.catalog.datasets import is_in_domain
 from bench.catalog.identity import ModelIdentity, family_rank, identify_model
 from bench.catalog.image_tasks import in_order
-from bench.store.correctness import Predictions, read_correctness
-from bench.store.frame import latest_records
+from bench.store.correctness import Predictions
+from bench.store.frame import Rows, latest_records
 from bench.store.record import Record
 
 ControlKind = Literal["from scratch", "equal compute", "random features", "pixels"]
@@ -28,85 +29,23 @@ TRANSFERS = ("finetune", "fewshot")  # tasks
 SECONDS_PER_HOUR = 3600.0
 Way = str  # FINETUNED, or `5-shot`, `25-shot`, ...
 FINETUNED: Way = "fine-tuned"
-_Place = tuple[Way, str, str]  # way, weights (or `random <model>`, `budget <GFLOP> <model>`, `pixels`), data set
-Accuracies = Mapping[_Place, Sequence["Accuracy"]]
-
-
-@dataclass(frozen=True)
-class Accuracy:
-    """One accuracy of one seed: a final fine-tuning, the mean over draws of a few-shot fit, or a fit of pixels."""
-
-    seed: int
-    top1_pct: float
-    images: int
-    cell_id: str
-
-
-def accuracies(records: Iterable[Record], weights: set[str]) -> dict[_Place, list[Accuracy]]:
-    """Everything that started from these weights or is a control."""
-    found: dict[_Place, list[Accuracy]] = defaultdict(list)
-    # of two results of one seed (a recipe that another sweep chose), the newer one comes later and counts
-    records = sorted((record for record in records if record.status == "ok"), key=lambda record: record.started_at)
-    rule = _rule(records)
-    for record in records:
-        cell, values = record.cell, record.values
-        start = str(cell.get("weights", ""))
-        start = f"random {cell['model']}" if start == "random" else start
-        dataset = str(cell.get("dataset"))
-        if not (start in weights or start.startswith("random ")) and cell["task"] not in ("pixels", "train"):
-            continue
-        if cell["task"] == "fewshot":
-            for shots, top1 in _by_shots(values["results"], rule).items():
-                own = Accuracy(0, top1, int(values["test_images"]), record.cell_id)
-                found[f"{shots}-shot", start, dataset].append(own)
-        elif cell["task"] == "pixels" or (cell["task"] in ("finetune", "train") and cell["scored_part"] == "test"):
-            images = int(values["test_images" if cell["task"] == "train" else "scored_images"])
-            own = Accuracy(int(cell["seed"]), float(values["top1_pct"]), images, record.cell_id)
-            place = {
-                "pixels": ("", "pixels"),
-                "finetune": (FINETUNED, start),
-                "train": (FINETUNED, f"budget {cell.get('budget_gflop', 0):g} {cell.get('model')}"),
-            }[str(cell["task"])]
-            found[*place, dataset].append(own)
-    return found
-
-
-def _rule(records: Iterable[Record]) -> str:
-    """Leave-one-out where it is there: one fixed lambda acts differently on features of different width."""
-    rules = {row["rule"] for r in records if r.cell.get("task") == "fewshot" for row in r.values.get("results") or ()}
-    return LEAVE_ONE_OUT if LEAVE_ONE_OUT in rules else FIXED
-
-
-def _by_shots(results: Iterable[Mapping[str, Any]], rule: str) -> dict[int, float]:
-    """Shots -> mean over draws."""
-    draws: dict[int, list[float]] = defaultdict(list)
-    for row in results:
-        if row["rule"] == rule:
-            draws[int(row["shots"])].append(float(row["top1_pct"]))
-    return {shots: fmean(values) for shots, values in sorted(draws.items())}
 
 
 def way_rank(way: Way) -> tuple[int, int]:
     return (0, 0) if way == FINETUNED else (1, int(way.removesuffix("-shot")))
 
 
-def seed_group(found: Sequence[Accuracy], predictions: Predictions) -> SeedGroup:
-    """The accuracies of the seeds on one set."""
-    right = read_correctness([one.cell_id for one in found], predictions)
-    return SeedGroup(tuple(one.top1_pct for one in found), min(one.images for one in found), right)
-
-
-def mean_group(own: Mapping[str, Sequence[Accuracy]]) -> SeedGroup:
+def mean_group(groups: Sequence[SeedGroup]) -> SeedGroup:
     """The means over sets, one for each seed: one pretraining's accuracies on several sets stand or fall together.
 
     test_images: so many independent images as have the variance of the mean over the sets' own.
     """
-    values = tuple(fmean(one.top1_pct for one in of_seed) for of_seed in zip(*own.values(), strict=True))
-    shares = {dataset: fmean(one.top1_pct for one in found) / 100 for dataset, found in own.items()}
-    images = {dataset: min(one.images for one in found) for dataset, found in own.items()}
-    variance = sum(p * (1 - p) / images[dataset] for dataset, p in shares.items()) / len(own) ** 2
-    p = fmean(shares.values())
-    equivalent = round(p * (1 - p) / variance) if variance > 0 else sum(images.values())
+    values = tuple(fmean(of_seed) for of_seed in zip(*(group.values_pct for group in groups), strict=True))
+    shares = [fmean(group.values_pct) / 100 for group in groups]
+    images = [group.test_images for group in groups]
+    variance = sum(p * (1 - p) / n for p, n in zip(shares, images, strict=True)) / len(groups) ** 2
+    p = fmean(shares)
+    equivalent = round(p * (1 - p) / variance) if variance > 0 else sum(images)
     return SeedGroup(values, max(1, equivalent))
 
 
@@ -144,15 +83,42 @@ class PretrainedPoint:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Transferred(Accuracy):
+    """A model after its pretrainings of this suite to one budget, on one set: a run for each seed of these."""
+
+    point: PretrainedPoint
+    how: tuple[str, str]  # what else two of them must share, by name: training images, or the few-shot rule
+
+    @property
+    def stratum(self) -> dict[str, str]:
+        return super().stratum | dict([self.how])
+
+    @property
+    def told(self) -> dict[str, str]:
+        key = self.point.key
+        unit = key.unit.replace("gflop", f"GFLOP{uncertified_words(self.point.macs_note)}")
+        return {"pretraining": f"{key.budget:.10g} {unit} on {key.train_images} images"}
+
+    @property
+    def regime(self) -> tuple[int | None, float | None]:
+        return self.point.key.train_images, self.point.key.budget
+
+
+@dataclass(frozen=True, kw_only=True)
 class Outcome:
     """Accuracies after transfer one way. groups: data set -> over seeds; mean: over the sets out of domain."""
 
     way: Way
+    rows: Mapping[str, Rows]  # data set -> one of each seed
     groups: Mapping[str, SeedGroup]
     mean: SeedGroup
     interval: Interval
-    cell_ids: Mapping[str, tuple[str, ...]]
     mean_ids: tuple[str, ...]  # the records behind the mean
+
+    @property
+    def cell_ids(self) -> dict[str, tuple[str, ...]]:
+        """Data set -> the records behind its group."""
+        return {name: ids_of(rows) for name, rows in self.rows.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,6 +126,25 @@ class Transfer(Outcome):
     """A point after transfer one way."""
 
     point: PretrainedPoint
+
+    @property
+    def accuracies(self) -> list[Transferred]:
+        """One for each data set."""
+        return [
+            Transferred(
+                protocol="fine-tuned" if self.way == FINETUNED else "few-shot",
+                subject=Subject(run_key(rows[0]), rows[0]["start"], trained_on=self.point.key.corpus),
+                identity=self.point.identity,
+                dataset=name,
+                group=self.groups[name],
+                seeds=self.point.seeds,
+                cell_ids=ids_of(rows),
+                fingerprint=str(rows[0].get("fingerprint") or ""),
+                point=self.point,
+                how=rows[0]["how"],
+            )
+            for name, rows in self.rows.items()
+        ]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -232,12 +217,17 @@ def pretrain_study(records: Sequence[Record], predictions: Predictions) -> Pretr
     identities = {str(r.cell["model"]): identify_model(str(r.cell["model"])) for r in runs}
     used = {str(r.cell.get("weights")) for r in latest if r.cell.get("task") in ("finetune", "fewshot")}
     points, trials = _points(runs, used, identities)
-    known = accuracies(latest, {weights for point in points for weights in point.weights})
-    datasets = _shared_sets(known, points)
+    results = _result_rows(latest)
+    starts = {weights: (point.key, seed) for point in points for weights, seed in point.weights.items()}
+    transferred = pooled(
+        ({**row, "seed": starts[row["start"]][1]} for row in results if row["start"] in starts),
+        lambda row: (str(row["way"]), starts[row["start"]][0], str(row["dataset"])),
+    )
+    datasets = _shared_sets(transferred)
     corpora = {point.key.corpus for point in points}
     outside = tuple(name for name in datasets if not any(is_in_domain(name, corpus) for corpus in corpora))
     averaged = outside or datasets
-    transfers = _transfers(points, known, datasets, averaged, predictions)
+    transfers = _transfers(points, transferred, datasets, averaged, predictions)
     is_own = started_from(latest)
     tuned = [r for r in latest if r.cell.get("task") == "finetune" and r.status == "ok" and is_own(r)]
     return PretrainStudy(
@@ -245,7 +235,7 @@ def pretrain_study(records: Sequence[Record], predictions: Predictions) -> Pretr
         datasets=datasets,
         averaged=averaged,
         transfers=tuple(transfers),
-        controls=tuple(_controls(known, datasets, averaged, identities, predictions)),
+        controls=tuple(_controls(results, datasets, averaged, identities, predictions)),
         trials=len(trials),
         trial_device_hours=sum(_hours(record) for record in trials),
         edges=_edges(runs, points, identities),
@@ -331,63 +321,92 @@ def _edges(
     return tuple(dict.fromkeys(found))
 
 
-def _shared_sets(known: Accuracies, points: Iterable[PretrainedPoint]) -> tuple[str, ...]:
+def _result_rows(records: Iterable[Record]) -> Rows:
+    """Accuracies of one seed each: final fine-tunings, means over draws of few-shot fits, trainings, fits of pixels.
+
+    way: of the transfer, or of what it is compared with. start: the weights, or `random <model>`,
+    `budget <GFLOP> <model>`, `pixels`. how: what two of them must share besides, by name.
+    """
+    records = [record for record in records if record.status == "ok"]
+    rules = {row["rule"] for r in records if r.cell.get("task") == "fewshot" for row in r.values.get("results") or ()}
+    # one fixed lambda acts differently on features of different width
+    rule = LEAVE_ONE_OUT if LEAVE_ONE_OUT in rules else FIXED
+    rows: Rows = []
+    for record in records:
+        cell, values, task = record.cell, record.values, record.cell["task"]
+        row = {"model": "", "device": "", "definition": "", **cell_row(cell), "way": FINETUNED}
+        row |= {"cell_id": record.cell_id, "started_at": record.started_at, "start": str(cell.get("weights", ""))}
+        if row["start"] == "random":
+            row["start"] = f"random {cell['model']}"
+        if task == "fewshot":
+            row |= {"images": values["test_images"], "seed": 0}
+            for shots, top1 in _by_shots(values["results"], rule).items():
+                how = "few-shot rule", rule_words(shots, rule)
+                rows.append(row | {"way": f"{shots}-shot", "top1_pct": top1, "how": how})
+        elif task == "pixels":
+            rows.append(row | {"way": "", "start": "pixels", **_scored(values, "scored_images")})
+        elif task == "finetune" and cell["scored_part"] == "test":
+            how = "training images", f"{values.get('train_images') or cell.get('train_images')}"
+            rows.append(row | {"how": how, **_scored(values, "scored_images")})
+        elif task == "train" and cell["scored_part"] == "test":
+            start = f"budget {cell.get('budget_gflop', 0):g} {cell.get('model')}"
+            rows.append(row | {"start": start, **_scored(values, "test_images")})
+    return rows
+
+
+def _scored(values: Mapping[str, Any], images: str) -> dict[str, Any]:
+    return {"top1_pct": values["top1_pct"], "images": values[images]}
+
+
+def _by_shots(results: Iterable[Mapping[str, Any]], rule: str) -> dict[int, float]:
+    """Shots -> mean over draws."""
+    draws: dict[int, list[float]] = defaultdict(list)
+    for row in results:
+        if row["rule"] == rule:
+            draws[int(row["shots"])].append(float(row["top1_pct"]))
+    return {shots: fmean(values) for shots, values in sorted(draws.items())}
+
+
+def _shared_sets(transferred: Iterable[tuple[Way, PointKey, str]]) -> tuple[str, ...]:
     """The sets that everything which was transferred at all has a result on, one way or another."""
-    by_way: dict[tuple[Way, PointKey], set[str]] = defaultdict(set)
-    for (way, start, dataset), point in itertools.product(known, points):
-        if start in point.weights:
-            by_way[way, point.key].add(dataset)
-    return in_order(set.intersection(*by_way.values()) if by_way else ())
+    sets: dict[tuple[Way, PointKey], set[str]] = defaultdict(set)
+    for way, key, dataset in transferred:
+        sets[way, key].add(dataset)
+    return in_order(set.intersection(*sets.values()) if sets else ())
 
 
 def _transfers(
     points: Sequence[PretrainedPoint],
-    known: Accuracies,
+    transferred: Mapping[tuple[Way, PointKey, str], Rows],
     datasets: Sequence[str],
     averaged: Sequence[str],
     predictions: Predictions,
 ) -> list[Transfer]:
     found = []
-    for way in sorted({way for way, *_ in known if way}, key=way_rank):
+    for way in sorted({way for way, *_ in transferred}, key=way_rank):
         for point in points:
-            own = {name: _of_seeds(known, way, point.weights, name) for name in datasets}
+            own = {name: transferred.get((way, point.key, name), []) for name in datasets}
             if _is_whole(own):
                 found.append(Transfer(way=way, point=point, **_grouped(own, averaged, predictions)))
     return found
 
 
-def _is_whole(own: Mapping[str, Sequence[Accuracy]]) -> bool:
+def _is_whole(own: Mapping[str, Rows]) -> bool:
     """Whether every set has the same seeds, and there is one of each."""
-    seeds = {tuple(one.seed for one in found) for found in own.values()}
+    seeds = {tuple(row["seed"] for row in rows) for rows in own.values()}
     return len(seeds) == 1 and () not in seeds
 
 
-def _grouped(
-    own: Mapping[str, Sequence[Accuracy]], averaged: Sequence[str], predictions: Predictions
-) -> dict[str, Any]:
+def _grouped(own: Mapping[str, Rows], averaged: Sequence[str], predictions: Predictions) -> dict[str, Any]:
     """The fields of an Outcome but its way."""
-    mean = mean_group({name: own[name] for name in averaged})
-    return {
-        "groups": {name: seed_group(found, predictions) for name, found in own.items()},
-        "mean": mean,
-        "interval": accuracy_interval(mean),
-        "cell_ids": {name: tuple(one.cell_id for one in found) for name, found in own.items()},
-        "mean_ids": tuple(one.cell_id for name in averaged for one in own[name]),
-    }
-
-
-def _of_seeds(known: Accuracies, way: Way, starts: Mapping[str, int | None], dataset: str) -> list[Accuracy]:
-    """The newest accuracy of each seed, in order. starts: weights -> their seed, None where each has its own."""
-    found = {}
-    for start, seed in starts.items():
-        for one in known.get((way, start, dataset), ()):
-            one = one if seed is None else replace(one, seed=seed)
-            found[one.seed] = one
-    return [found[seed] for seed in sorted(found)]
+    groups = {name: seed_group(rows, "images", predictions) for name, rows in own.items()}
+    mean = mean_group([groups[name] for name in averaged])
+    ids = tuple(row["cell_id"] for name in averaged for row in own[name])
+    return {"rows": own, "groups": groups, "mean": mean, "interval": accuracy_interval(mean), "mean_ids": ids}
 
 
 def _controls(
-    known: Accuracies,
+    results: Rows,
     datasets: Sequence[str],
     averaged: Sequence[str],
     identities: Mapping[str, ModelIdentity],
@@ -395,12 +414,16 @@ def _controls(
 ) -> list[Control]:
     """From scratch (same steps, or equal compute), random features and pixels, where all sets have them."""
     kinds: dict[str, ControlKind] = {"pixels": "pixels", "budget": "equal compute"}
+    known = pooled(
+        (row for row in results if row["start"].partition(" ")[0] in ("random", *kinds)),
+        lambda row: (str(row["way"]), str(row["start"]), str(row["dataset"])),
+    )
     found = []
     for way, start in dict.fromkeys((way, start) for way, start, _ in known):
         word, *rest = start.split()
         kinds["random"] = "from scratch" if way == FINETUNED else "random features"
-        own = {name: _of_seeds(known, way, {start: None}, name) for name in datasets}
-        if word in kinds and _is_whole(own):
+        own = {name: known.get((way, start, name), []) for name in datasets}
+        if _is_whole(own):
             identity = identities.get(rest[-1]) if rest else None
             budget = float(rest[0]) if word == "budget" else None
             told = _grouped(own, averaged, predictions)

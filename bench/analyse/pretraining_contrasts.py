@@ -8,10 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from bench.analyse.differences import Difference, alike
+from bench.analyse.differences import FAMILY_PAIRS, Difference, alike
 from bench.analyse.intervals import SeedGroup
 from bench.analyse.pretrained import Control, PretrainStudy, Transfer, Way
-from bench.analyse.scores import FAMILY_PAIRS
 from bench.units import GIGA
 
 Axis = Literal["pretraining compute", "pretraining images"]

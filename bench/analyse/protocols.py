@@ -5,27 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import pandas as pd
-
-from bench.analyse.evaluated import Evaluation, evaluations
-from bench.analyse.fewshots import FewshotScore, fewshot_scores, headline_scores
-from bench.analyse.finetuned import (
-    FinetuneScore,
-    PretrainingGain,
-    RecipeSweep,
-    finetune_scores,
-    pretraining_gains,
-    recipe_sweeps,
-)
-from bench.analyse.means import Scored, Vtab, by_subject, sets_to_average, vtab_of
+from bench.analyse.accuracy import Accuracy, Evaluated, FewShot, FineTuned
+from bench.analyse.differences import PretrainingGain, Stratum, mean_strata, pretraining_gains, strata
+from bench.analyse.means import Vtab, by_subject, sets_to_average, vtab_of
+from bench.analyse.pooling import evaluated_accuracies, fewshot_accuracies, finetuned_accuracies, headline_scores
 from bench.analyse.public_weights import PublicScaling, TableTwoRow, public_scaling, table_two
-from bench.analyse.strata import Stratum, mean_strata, strata
-from bench.analyse.weights import PUBLIC, Subject, identify_weights, weights_labels
+from bench.analyse.subjects import PUBLIC, Subject, identify_weights, weights_labels
+from bench.analyse.trials import RecipeSweep, recipe_sweeps
 from bench.catalog.identity import family_rank
 from bench.catalog.image_tasks import vtab_group
 from bench.store.correctness import Predictions
 from bench.store.current import failed_trials
-from bench.store.frame import evaluate_frame, fewshot_frame, finetune_frame, preflight_frame
+from bench.store.frame import Rows, preflight_frame, task_rows
 from bench.store.preflights import Checked, preflights
 from bench.store.record import Record
 
@@ -37,12 +28,12 @@ class Protocols:
     """One suite's results of the protocols that start from stored images and public weights."""
 
     records: tuple[Record, ...]  # of these protocols, whatever their status
-    evaluated: tuple[Evaluation, ...]
-    fewshot: tuple[FewshotScore, ...]
-    finetuned: tuple[FinetuneScore, ...]
+    evaluated: tuple[Evaluated, ...]
+    fewshot: tuple[FewShot, ...]
+    finetuned: tuple[FineTuned, ...]
     sweeps: tuple[RecipeSweep, ...]
     gains: tuple[PretrainingGain, ...]
-    vtab: Vtab[FinetuneScore] | None
+    vtab: Vtab[FineTuned] | None
     averaged: tuple[str, ...]  # sets behind the mean of the fine-tuned models
     checked: tuple[Checked, ...]
     strata: Mapping[str, tuple[Stratum, ...]]  # protocol (fine-tuned, evaluated, few-shot) -> who is best, on what
@@ -57,28 +48,28 @@ class Protocols:
         return all(one.subject.weights == PUBLIC for one in self.evaluated)
 
     @property
-    def table_sets(self) -> list[FinetuneScore]:
+    def table_sets(self) -> list[FineTuned]:
         """Fine-tuned scores apart from VTAB's tasks, which have a table of their own."""
         return [score for score in self.finetuned if vtab_group(score.dataset) is None]
 
 
 def protocol_study(
-    records: Sequence[Record], shown: Sequence[Record], complexity: pd.DataFrame, predictions: Predictions
+    records: Sequence[Record], shown: Sequence[Record], counts: Rows, predictions: Predictions
 ) -> Protocols:
-    """Analyse the protocols' records. shown: those that may be put together; complexity: the suite's counts."""
-    frames = evaluate_frame(shown), fewshot_frame(shown), finetune_frame(shown)
-    counted = {str(m): str(f) for m, f in zip(complexity["model"], complexity["family"], strict=True)}
-    names = sorted({str(name) for frame in frames for name in frame["model"]})
+    """Analyse the protocols' records. shown: those that may be put together; counts: the suite's."""
+    rows = {task: task_rows(shown, task) for task in ("evaluate", "fewshot", "finetune")}
+    counted = {str(row["model"]): str(row["family"]) for row in counts}
+    names = sorted({str(row["model"]) for own in rows.values() for row in own})
     identities = {name: identify_weights(name, counted.get(name)) for name in names}
-    evaluated = evaluations(frames[0], identities, predictions)
-    fewshot = fewshot_scores(frames[1], identities)
-    finetuned = finetune_scores(frames[2], identities, predictions)
-    sweeps = recipe_sweeps(frames[2], failed_trials("finetune", records, shown))
+    evaluated = evaluated_accuracies(rows["evaluate"], identities, predictions)
+    fewshot = fewshot_accuracies(rows["fewshot"], identities)
+    finetuned = finetuned_accuracies(rows["finetune"], identities, predictions)
+    sweeps = recipe_sweeps(rows["finetune"], failed_trials("finetune", records, shown))
     apart = [score for score in finetuned if vtab_group(score.dataset) is None]
     averaged = sets_to_average(apart)
     vtab = vtab_of(finetuned)
-    rows = table_two(evaluated, finetuned, vtab)
-    scores: list[Scored] = [*evaluated, *fewshot, *finetuned]
+    stand_ins = table_two(evaluated, finetuned, vtab)
+    scores: list[Accuracy] = [*evaluated, *fewshot, *finetuned]
     scored = {score.subject for score in scores} | {sweep.subject for sweep in sweeps}
     macs = {score.subject: score.macs or 0.0 for score in scores}
     return Protocols(
@@ -96,8 +87,8 @@ def protocol_study(
             "evaluated": tuple(strata(evaluated)),
             "few-shot": tuple(strata(headline_scores(fewshot))),
         },
-        table_two=tuple(rows) if any(row.measured is not None for row in rows) else (),
-        public=public_scaling(complexity, finetuned, fewshot, evaluated),
+        table_two=tuple(stand_ins) if any(row.measured is not None for row in stand_ins) else (),
+        public=public_scaling(counts, finetuned, fewshot, evaluated),
         subjects=tuple(
             sorted(
                 scored,
@@ -114,6 +105,6 @@ def protocol_study(
     )
 
 
-def finetuned_by_subject(protocols: Protocols) -> dict[Subject, dict[str, FinetuneScore]]:
+def finetuned_by_subject(protocols: Protocols) -> dict[Subject, dict[str, FineTuned]]:
     """Fine-tuned scores apart from VTAB's, by subject and set."""
     return by_subject(protocols.table_sets)

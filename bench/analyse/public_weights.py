@@ -6,15 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-import pandas as pd
-
-from bench.analyse.evaluated import Evaluation
-from bench.analyse.fewshots import FewshotScore, headline_setting
-from bench.analyse.finetuned import FinetuneScore
+from bench.analyse.accuracy import Accuracy, Evaluated, FewShot, FineTuned
 from bench.analyse.intervals import Interval
-from bench.analyse.means import Scored, SetMean, Vtab, by_subject, set_mean, sets_to_average
+from bench.analyse.means import SetMean, Vtab, by_subject, set_mean, sets_to_average
+from bench.analyse.pooling import headline_setting
 from bench.analyse.published import counts_by_architecture
-from bench.analyse.weights import PUBLIC, Subject
+from bench.analyse.subjects import PUBLIC, Subject
 from bench.catalog.papers import SotaRow, paper_sota, paper_transfer, paper_vtab, timm_published, training_exaflops
 from bench.catalog.public_checkpoints import (
     OUR_SETS,
@@ -25,6 +22,7 @@ from bench.catalog.public_checkpoints import (
     StandIn,
     public_pretraining,
 )
+from bench.store.frame import Rows
 
 
 @dataclass(frozen=True)
@@ -56,10 +54,10 @@ class PublicScaling:
 
 
 def public_scaling(
-    complexity: pd.DataFrame,
-    finetuned: Sequence[FinetuneScore],
-    fewshot: Sequence[FewshotScore],
-    evaluated: Sequence[Evaluation] = (),
+    counted: Rows,
+    finetuned: Sequence[FineTuned],
+    fewshot: Sequence[FewShot],
+    evaluated: Sequence[Evaluated] = (),
 ) -> PublicScaling:
     """Every row of public_pretraining.csv with its compute, and its accuracy where a protocol measured one.
 
@@ -67,16 +65,16 @@ def public_scaling(
     where no counting record does. Accuracy: fine-tuned where any checkpoint was fine-tuned, else few-shot.
     """
     counts: dict[tuple[str, int], tuple[float, tuple[str, ...]]] = {
-        key: (float(macs), (cell_id,)) for key, (macs, cell_id) in counts_by_architecture(complexity).items()
+        key: (float(macs), (cell_id,)) for key, (macs, cell_id) in counts_by_architecture(counted).items()
     }
-    known: list[Scored] = [*evaluated, *fewshot, *finetuned]
+    known: list[Accuracy] = [*evaluated, *fewshot, *finetuned]
     for one in known:
         key = (one.subject.key.model.split(".", 1)[0], one.subject.key.resolution_px)
         if one.macs is not None:
             counts.setdefault(key, (one.macs, one.cell_ids[:1]))
     rows = public_pretraining()
     tuned = [score for score in finetuned if _is_row(score.subject, rows)]
-    protocol, shots, rule, scores = "", 0, "", list[Scored]()
+    protocol, shots, rule, scores = "", 0, "", list[Accuracy]()
     if tuned:
         protocol, scores = "finetune", list(tuned)
     elif shot := [score for score in fewshot if _is_row(score.subject, rows)]:
@@ -99,7 +97,9 @@ def _is_row(subject: Subject, rows: Mapping[str, PublicPretraining]) -> bool:
     return subject.weights == PUBLIC and subject.key.model in rows
 
 
-def _of_checkpoint(found: Mapping[Subject, Mapping[str, Scored]], name: str, datasets: Iterable[str]) -> SetMean | None:
+def _of_checkpoint(
+    found: Mapping[Subject, Mapping[str, Accuracy]], name: str, datasets: Iterable[str]
+) -> SetMean | None:
     """The mean of a checkpoint, at the largest resolution that has one."""
     names = tuple(datasets)
     own = sorted((s for s in found if s.key.model == name), key=lambda s: (-s.key.resolution_px, s))
@@ -107,7 +107,7 @@ def _of_checkpoint(found: Mapping[Subject, Mapping[str, Scored]], name: str, dat
     return next((mean for mean in means if mean is not None), None)
 
 
-OneSet = TypeVar("OneSet", Evaluation, FinetuneScore)
+OneSet = TypeVar("OneSet", Evaluated, FineTuned)
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ class TableTwoRow:
 
 
 def table_two(
-    evaluated: Sequence[Evaluation], finetuned: Sequence[FinetuneScore], vtab: Vtab[FinetuneScore] | None
+    evaluated: Sequence[Evaluated], finetuned: Sequence[FineTuned], vtab: Vtab[FineTuned] | None
 ) -> list[TableTwoRow]:
     """Every system and data set of Table 2 in the paper's order."""
     rows = []
@@ -179,9 +179,9 @@ def _quoted(stand_in: StandIn, dataset: str) -> Quoted | None:
 def _measured(
     stand_in: StandIn,
     dataset: str,
-    evaluated: Sequence[Evaluation],
-    finetuned: Sequence[FinetuneScore],
-    vtab: Vtab[FinetuneScore] | None,
+    evaluated: Sequence[Evaluated],
+    finetuned: Sequence[FineTuned],
+    vtab: Vtab[FineTuned] | None,
 ) -> Measured | None:
     ours = OUR_SETS.get(dataset, "imagenet" if dataset == REAL else "")
     for model in stand_in.models:
@@ -204,7 +204,7 @@ def _is_public(subject: Subject, model: str) -> bool:
     return subject.weights == PUBLIC and subject.key.model == model
 
 
-def _vtab_score(vtab: Vtab[FinetuneScore], model: str) -> Measured | None:
+def _vtab_score(vtab: Vtab[FineTuned], model: str) -> Measured | None:
     for subject in vtab.subjects:
         mean = vtab.score(subject)
         if mean is not None and _is_public(subject, model):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import pandas as pd
-
 from bench.catalog.papers import (
     JFT_IMAGES,
     PretrainingRow,
@@ -17,6 +15,7 @@ from bench.catalog.papers import (
     timm_published,
     training_exaflops,
 )
+from bench.store.frame import Rows
 from bench.units import GIGA
 
 
@@ -68,9 +67,9 @@ class TimmComparison:
         return abs(self.difference_gmacs) <= max(0.005 * self.published.gmacs, 0.005) * (1 + 1e-9)
 
 
-def compare_scaling(complexity: pd.DataFrame) -> list[ScalingComparison]:
+def compare_scaling(counts: Rows) -> list[ScalingComparison]:
     """Table 6 in the paper's order."""
-    counted = counts_by_architecture(complexity)
+    counted = counts_by_architecture(counts)
     found = []
     for row in paper_scaling():
         macs, cell_id = counted.get((row.timm_arch or "", row.resolution_px), (None, None))
@@ -79,9 +78,9 @@ def compare_scaling(complexity: pd.DataFrame) -> list[ScalingComparison]:
     return found
 
 
-def compare_sota(complexity: pd.DataFrame) -> list[SotaComparison]:
+def compare_sota(counts: Rows) -> list[SotaComparison]:
     """The systems of Table 2 in the paper's order."""
-    counted = counts_by_architecture(complexity)
+    counted = counts_by_architecture(counts)
     found = []
     for row in paper_pretraining():
         macs, cell_id = counted.get((row.timm_arch, row.resolution_px), (None, None))
@@ -94,11 +93,11 @@ def compare_sota(complexity: pd.DataFrame) -> list[SotaComparison]:
     return found
 
 
-def compare_timm(complexity: pd.DataFrame) -> list[TimmComparison]:
+def compare_timm(counts: Rows) -> list[TimmComparison]:
     """Every counted model for which timm publishes figures at the same resolution, by name and resolution."""
     published = timm_published()
     found = []
-    for _, row in complexity.sort_values(["model", "resolution_px"], kind="stable").iterrows():
+    for row in sorted(counts, key=lambda row: (row["model"], row["resolution_px"])):
         theirs = published.get((str(row["model"]), int(row["resolution_px"])))
         if theirs is not None:
             macs = int(row["macs"]) + int(row["norm_macs"] or 0)
@@ -108,13 +107,13 @@ def compare_timm(complexity: pd.DataFrame) -> list[TimmComparison]:
     return found
 
 
-def counts_by_architecture(complexity: pd.DataFrame) -> dict[tuple[str, int], tuple[int, str]]:
+def counts_by_architecture(counts: Rows) -> dict[tuple[str, int], tuple[int, str]]:
     """(timm architecture, resolution) -> (MACs, cell id), from a tag with 1,000 classes where one was counted.
 
     A head of 21,843 classes adds up to 0.4 % to the MACs of the smallest ViT.
     """
     counted: dict[tuple[str, int], tuple[int, str]] = {}
-    rows = [row for _, row in complexity.iterrows() if pd.notna(row["macs"])]
+    rows = [row for row in counts if row["macs"] is not None]
     for row in sorted(rows, key=lambda row: (not str(row["model"]).endswith("in1k"), row["model"], row["cell_id"])):
         architecture = str(row["model"]).split(".", 1)[0]
         counted.setdefault((architecture, int(row["resolution_px"])), (int(row["macs"]), str(row["cell_id"])))

@@ -11,20 +11,19 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import pandas as pd
-
-from bench.analyse.scores import RunKey, run_key
-from bench.analyse.speeds import Conditions, Memory, Speed, Timed, conditions_of, memories, speeds
-from bench.store.frame import (
-    largest_batch_frame,
-    memory_frame,
-    number,
-    rows_of,
-    speed_frame,
-    training_memory_frame,
-    training_step_frame,
-    whole,
+from bench.analyse.speeds import (
+    Conditions,
+    Memory,
+    Speed,
+    Timed,
+    memories,
+    paired_ratio,
+    rounds_by_site,
+    site_of,
+    speeds,
 )
+from bench.analyse.subjects import RunKey, cell_row, run_key
+from bench.store.frame import Rows, number, speed_rows, task_rows, whole
 from bench.store.record import Record
 
 NEAR_PEAK = 0.95
@@ -72,28 +71,19 @@ class BatchCurve:
         return tuple(cell_id for point in self.points for cell_id in point.cell_ids)
 
 
-def batch_curves(
-    frame: pd.DataFrame, machine: str, batches: Mapping[RunKey, Collection[int]] | None = None
-) -> list[BatchCurve]:
+def batch_curves(rows: Rows, machine: str, batches: Mapping[RunKey, Collection[int]] | None = None) -> list[BatchCurve]:
     """Every model that was timed on the machine, in order of key; one batch size makes a curve of one point.
 
     batches: the batch sizes to look at for each key; all of them by default.
     """
-    found: dict[tuple[RunKey, Conditions], dict[int, list[tuple[float, str]]]] = defaultdict(lambda: defaultdict(list))
-    for row in rows_of(frame[frame["throughput_img_per_s"].notna() & (frame["machine"] == machine)]):
-        key, batch = run_key(row), int(row["batch_size"])
-        if batches is None or batch in batches.get(key, ()):
-            found[key, conditions_of(row)][batch].append((float(row["throughput_img_per_s"]), str(row["cell_id"])))
-    return [BatchCurve(key, _points(by_batch)) for (key, _), by_batch in sorted(found.items(), key=lambda one: one[0])]
-
-
-def _points(by_batch: Mapping[int, list[tuple[float, str]]]) -> tuple[BatchPoint, ...]:
-    points = []
-    for batch, timed in sorted(by_batch.items()):
-        rate = Timed.of(value for value, _ in timed)
-        if rate is not None:
-            points.append(BatchPoint(batch, rate, tuple(cell_id for _, cell_id in timed)))
-    return tuple(points)
+    found: dict[tuple[RunKey, Conditions], list[BatchPoint]] = defaultdict(list)
+    for site, rounds in rounds_by_site(rows, "throughput_img_per_s").items():
+        rate = Timed.of(value for value, _ in rounds.values())
+        is_wanted = batches is None or site.batch_size in batches.get(site.key, ())
+        if rate is not None and is_wanted and site.machine == machine:
+            point = BatchPoint(site.batch_size, rate, tuple(cell_id for _, cell_id in rounds.values()))
+            found[site.key, site.conditions].append(point)
+    return [BatchCurve(key, tuple(found[key, conditions])) for key, conditions in sorted(found)]
 
 
 def series_of(key: RunKey) -> RunKey:
@@ -131,9 +121,9 @@ class LargestBatch:
         return self.key.device, self.budget_mib
 
 
-def largest_batches(frame: pd.DataFrame, machine: str) -> list[LargestBatch]:
+def largest_batches(rows: Rows, machine: str) -> list[LargestBatch]:
     """Every search of the machine, in order of key and budget."""
-    found = [_largest(row) for row in rows_of(frame[frame["machine"] == machine])]
+    found = [_largest(row) for row in rows if row["machine"] == machine]
     return sorted(found, key=lambda one: (one.key, one.budget_mib or 0, one.cap))
 
 
@@ -155,9 +145,6 @@ def _largest(row: Mapping[str, Any]) -> LargestBatch:
     )
 
 
-_Site = tuple[RunKey, int, Conditions]
-
-
 @dataclass(frozen=True)
 class TrainingStep:
     """One model at one batch size. times: how many times as long a training step takes as an inference, per image."""
@@ -175,21 +162,20 @@ class TrainingStep:
     inference_ids: tuple[str, ...]
 
 
-def training_steps(
-    training: pd.DataFrame, timing: pd.DataFrame, training_memory: pd.DataFrame, memory: pd.DataFrame, machine: str
-) -> list[TrainingStep]:
+def training_steps(records: Sequence[Record], machine: str) -> list[TrainingStep]:
     """Every model and batch size whose training step was measured on the machine, in order of key.
 
     Training and inference are paired by process round.
     """
-    steps = _by_site(training, "training_img_per_s", machine)
-    passes = _by_site(timing, "throughput_img_per_s", machine)
-    settled = {(run_key(row), int(row["batch_size"])): True for row in rows_of(training)}
-    for row in rows_of(training):
-        settled[run_key(row), int(row["batch_size"])] &= row["warmup_settled"] in (None, True)
-    held = _weighed(training_memory, machine)
-    inference_held = _weighed(memory, machine)
-    sites = {(key, batch): (key, batch, conditions) for key, batch, conditions in steps}
+    training = task_rows(records, "training_step")
+    steps = rounds_by_site(training, "training_img_per_s")
+    passes = rounds_by_site(speed_rows(records), "throughput_img_per_s")
+    unsettled = {site_of(row)[:2] for row in training if row["warmup_settled"] not in (None, True)}
+    held, inference_held = (
+        {(one.key, one.batch_size): one for one in memories(task_rows(records, task)) if one.machine == machine}
+        for task in ("training_memory", "memory")
+    )
+    sites = {site[:2]: site for site in steps if site.machine == machine}
     found = []
     for place in sorted({*sites, *held}):
         site = sites.get(place)
@@ -200,28 +186,16 @@ def training_steps(
                 batch_size=place[1],
                 rate=Timed.of(rate for rate, _ in own.values()),
                 inference=Timed.of(rate for rate, _ in inference.values()),
-                times=Timed.of(inference[r][0] / own[r][0] for r in sorted(set(own) & set(inference))),
+                times=paired_ratio(inference, own),
                 memory=held.get(place),
                 inference_memory=inference_held.get(place),
                 processes=len(own),
-                is_settled=settled.get(place, True),
+                is_settled=place not in unsettled,
                 cell_ids=tuple(cell_id for _, cell_id in own.values()),
                 inference_ids=tuple(cell_id for _, cell_id in inference.values()),
             )
         )
     return found
-
-
-def _by_site(frame: pd.DataFrame, column: str, machine: str) -> dict[_Site, dict[int, tuple[float, str]]]:
-    found: dict[_Site, dict[int, tuple[float, str]]] = defaultdict(dict)
-    for row in rows_of(frame[frame[column].notna() & (frame["machine"] == machine)]):
-        site = (run_key(row), int(row["batch_size"]), conditions_of(row))
-        found[site][int(row["repeat"])] = (float(row[column]), str(row["cell_id"]))
-    return found
-
-
-def _weighed(frame: pd.DataFrame, machine: str) -> dict[tuple[RunKey, int], Memory]:
-    return {(one.key, one.batch_size): one for one in memories(frame) if one.machine == machine}
 
 
 @dataclass(frozen=True)
@@ -291,8 +265,8 @@ def speed_study(shown: Sequence[Record], failures: Sequence[Record], machine: st
 
     failures: cells without a result; a size at which nothing ran has a point all the same, which says so.
     """
-    timing, memory = speed_frame(shown), memory_frame(shown)
-    largest = largest_batches(largest_batch_frame(shown), machine)
+    timing, memory = speed_rows(shown), task_rows(shown, "memory")
+    largest = largest_batches(task_rows(shown, "largest_batch"), machine)
     at_largest = {one.key: one.largest for one in largest}
     curves = batch_curves(timing, machine)
     asked = {*(curve.key for curve in curves), *at_largest, *_failed_keys(failures)}
@@ -312,9 +286,7 @@ def speed_study(shown: Sequence[Record], failures: Sequence[Record], machine: st
         batches=batches,
         has_largest=has_largest,
         largest=tuple(largest),
-        training=tuple(
-            training_steps(training_step_frame(shown), timing, training_memory_frame(shown), memory, machine)
-        ),
+        training=tuple(training_steps(shown, machine)),
     )
 
 
@@ -322,10 +294,7 @@ def _failed_keys(failures: Sequence[Record]) -> set[RunKey]:
     """Models and sizes of timings and searches that gave no result, trials of settings left out."""
     asked = [record.cell for record in failures if record.cell.get("role", "fixed") == "fixed"]
     cells = [cell for cell in asked if cell.get("task") in ("speed", "largest_batch")]
-    return {run_key({**cell, **_DEFAULTS, **(cell.get("settings") or {})}) for cell in cells}
-
-
-_DEFAULTS = {"precision": "fp32", "memory_format": "contiguous", "compile": False, "fold": False}
+    return {run_key(cell_row(cell)) for cell in cells}
 
 
 def _common_batches(curves: Sequence[BatchCurve], at_largest: Mapping[RunKey, int]) -> tuple[tuple[int, ...], bool]:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-import pandas as pd
-
-from bench.analyse.best_settings import Tuned, tuned_models
+from bench.analyse.accuracy import Trained
 from bench.analyse.choose import Candidate, Cost, trained_candidates, weights_candidates
-from bench.analyse.differences import BestSet, Difference, not_separable
+from bench.analyse.differences import BestSet, Difference, Place, not_separable, score_differences
+from bench.analyse.pooling import at_largest_set, main_scores, trained_accuracies
 from bench.analyse.pretrained import PretrainStudy, pretrain_study, started_from
 from bench.analyse.protocols import Protocols, protocol_study
 from bench.analyse.published import (
@@ -23,19 +23,20 @@ from bench.analyse.published import (
     compare_sota,
     compare_timm,
 )
-from bench.analyse.scores import (
-    Place,
-    RunKey,
-    Score,
-    at_largest_set,
-    distinguishing,
-    main_scores,
-    score_differences,
-    trained_scores,
-)
 from bench.analyse.speed_study import SpeedStudy, series_of, speed_study
-from bench.analyse.speeds import Memory, Speed, SpeedRatio, home_machine, memories, speed_ratios, speeds
+from bench.analyse.speeds import (
+    Memory,
+    Speed,
+    SpeedRatio,
+    Tuned,
+    home_machine,
+    memories,
+    speed_ratios,
+    speeds,
+    tuned_models,
+)
 from bench.analyse.stability import Doubt, doubts
+from bench.analyse.subjects import RunKey, distinguishing
 from bench.analyse.trials import SweptModel, swept_models
 from bench.catalog.identity import (
     DatasetIdentity,
@@ -47,17 +48,7 @@ from bench.catalog.identity import (
 )
 from bench.store.correctness import Predictions
 from bench.store.current import current_records, failed_trials
-from bench.store.frame import (
-    complexity_frame,
-    largest_batch_frame,
-    memory_frame,
-    rows_of,
-    speed_frame,
-    training_frame,
-    training_step_frame,
-    unfinished_records,
-    whole,
-)
+from bench.store.frame import Rows, speed_rows, task_rows, unfinished_records, whole
 from bench.store.record import Record
 
 T = TypeVar("T", Speed, Memory)
@@ -85,7 +76,7 @@ class Row:
     identity: ModelIdentity
     label: str  # the title, with what tells it from other rows of the same title
     count: Count | None
-    scores: Mapping[str, Score]  # by data set, at its largest training set and budget
+    scores: Mapping[str, Trained]  # by data set, at its largest training set and budget
     speed: Speed | None
     memory: Memory | None
 
@@ -119,7 +110,7 @@ class Study:
     records: tuple[Record, ...]
     datasets: tuple[DatasetIdentity, ...]  # those scored on the test part, findings first
     rows: tuple[Row, ...]  # families grouped, rising MACs
-    scores: tuple[Score, ...]  # every regime
+    scores: tuple[Trained, ...]  # every regime
     differences: Mapping[Place, Difference]  # models of one size and of different families, wherever they met
     best: Mapping[str, BestSet[RunKey]]  # data set -> who cannot be told from the best of the rows
     speeds: tuple[Speed, ...]  # every batch size and machine
@@ -135,7 +126,7 @@ class Study:
     failures: tuple[Record, ...]  # newest records of their cells that are not ok
     shown: tuple[Record, ...]  # ok, of the newest definition, data and software
     left_out: tuple[Record, ...]  # ok, but of an older definition, older data or older software
-    training: pd.DataFrame
+    training: Rows
     labels: Mapping[RunKey, str]
     speed: SpeedStudy  # along batch sizes and resolutions, and of training steps
     series_labels: Mapping[RunKey, str]  # of keys without their resolution
@@ -149,7 +140,7 @@ class Study:
         return {score.key.model: score.identity.family for score in self.scores}
 
     @property
-    def main(self) -> list[Score]:
+    def main(self) -> list[Trained]:
         """Scores at the largest training set and budget, in order of rows and data sets."""
         return [row.scores[d.name] for row in self.rows for d in self.datasets if d.name in row.scores]
 
@@ -160,17 +151,17 @@ def study(suite: str, records: Sequence[Record], predictions: Predictions) -> St
     # What started from a pretraining, and its controls, are told by points of pretraining.
     is_told = started_from(records)
     others, others_shown = ([r for r in side if not is_told(r)] for side in (records, shown))
-    training, timing = training_frame(others_shown), speed_frame(shown)
-    counted, memory = complexity_frame(shown), memory_frame(shown)
-    families = {str(model): str(family) for model, family in zip(counted["model"], counted["family"], strict=True)}
-    timed = (timing, memory, training_step_frame(shown), largest_batch_frame(shown))
-    home = home_machine(next((frame for frame in timed if len(frame)), timing))
+    training, timing = task_rows(others_shown, "train"), speed_rows(shown)
+    counted, memory = task_rows(shown, "complexity"), task_rows(shown, "memory")
+    families = {str(row["model"]): str(row["family"]) for row in counted}
+    timed = timing or memory or task_rows(shown, "training_step") or task_rows(shown, "largest_batch")
+    home = home_machine(timed)
     failures = unfinished_records(records)
     curves = speed_study(shown, failures, home)
-    names = {str(name) for frame in (training, timing, counted, memory) for name in frame["model"]}
+    names = {str(row["model"]) for row in itertools.chain(training, timing, counted, memory)}
     names |= {key.model for key in curves.keys}
     identities = {name: identify_model(name, families.get(name)) for name in sorted(names)}
-    scores = trained_scores(training, identities, predictions)
+    scores = trained_accuracies(training, identities, predictions)
     main = main_scores(scores)
     rows = _rows(identities, counted, main, speeds(timing), memories(memory), home)
     references = _references(rows)
@@ -181,9 +172,6 @@ def study(suite: str, records: Sequence[Record], predictions: Predictions) -> St
     }
     pretraining = pretrain_study(shown, predictions)
     protocols = protocol_study(others, others_shown, counted, predictions)
-    candidates = [
-        replace(one, macs_note=_macs_note(one, shown)) for one in _candidates(rows, scores, labels, protocols)
-    ]
     datasets = sorted((identify_dataset(name) for name in {score.dataset for score in scores}), key=dataset_rank)
     return Study(
         suite=suite,
@@ -216,37 +204,42 @@ def study(suite: str, records: Sequence[Record], predictions: Predictions) -> St
         speed=curves,
         series_labels=_labels({series_of(key) for key in curves.keys}, identities),
         protocols=protocols,
-        candidates=tuple(candidates),
+        candidates=tuple(_candidates(rows, scores, labels, protocols, shown)),
         pretraining=pretraining,
     )
 
 
 def _candidates(
-    rows: Sequence[Row], scores: Sequence[Score], labels: Mapping[RunKey, str], protocols: Protocols
+    rows: Sequence[Row],
+    scores: Sequence[Trained],
+    labels: Mapping[RunKey, str],
+    protocols: Protocols,
+    shown: Sequence[Record],
 ) -> list[Candidate]:
     """Trained models at the largest training set of each data set, and weights under each protocol."""
     counts = {row.key: row.count for row in rows if row.count is not None}
     macs = {key: Cost(float(count.macs), None, "", (count.cell_id,)) for key, count in counts.items()}
     speed = {row.key: row.speed for row in rows if row.speed is not None}
     memory = {row.key: row.memory for row in rows if row.memory is not None}
-    return [
+    found = [
         *trained_candidates(at_largest_set(scores), labels, macs, speed, memory),
         *weights_candidates(protocols, speed, memory),
     ]
+    uncertified = {
+        record.cell_id: str(record.values["certificate_note"])
+        for record in shown
+        if record.values.get("certificate", "ok") != "ok"
+    }
+    behind = [(*one.accuracy.cell_ids, *(one.costs["macs"].cell_ids if "macs" in one.costs else ())) for one in found]
+    notes = [next((uncertified[i] for i in ids if i in uncertified), "") for ids in behind]
+    return [replace(one, macs_note=note) for one, note in zip(found, notes, strict=True)]
 
 
-def _macs_note(one: Candidate, records: Sequence[Record]) -> str:
-    """Why the count behind a candidate is not certified; "" where it is."""
-    behind = {*one.cell_ids, *(one.costs["macs"].cell_ids if "macs" in one.costs else ())}
-    found = (record.values for record in records if record.cell_id in behind)
-    return next((str(v["certificate_note"]) for v in found if v.get("certificate", "ok") != "ok"), "")
-
-
-def _counts(frame: pd.DataFrame) -> dict[tuple[str, int], Count]:
+def _counts(rows: Rows) -> dict[tuple[str, int], Count]:
     """(model, resolution) -> count; of several class counts, the smallest head."""
     counts: dict[tuple[str, int], Count] = {}
-    ordered = frame[frame["macs"].notna()].sort_values(["model", "resolution_px", "params", "cell_id"], kind="stable")
-    for row in rows_of(ordered):
+    known = [row for row in rows if row["macs"] is not None]
+    for row in sorted(known, key=lambda row: (row["params"] or 0, row["cell_id"])):
         count = Count(
             params=whole(row, "params") or 0,
             macs=whole(row, "macs") or 0,
@@ -263,14 +256,14 @@ def _counts(frame: pd.DataFrame) -> dict[tuple[str, int], Count]:
 
 def _rows(
     identities: Mapping[str, ModelIdentity],
-    counted: pd.DataFrame,
-    scores: Iterable[Score],
+    counted: Rows,
+    scores: Iterable[Trained],
     timed: Iterable[Speed],
     weighed: Iterable[Memory],
     home: str,
 ) -> list[Row]:
     counts = _counts(counted)
-    by_key: dict[RunKey, dict[str, Score]] = defaultdict(dict)
+    by_key: dict[RunKey, dict[str, Trained]] = defaultdict(dict)
     for score in scores:
         by_key[score.key][score.dataset] = score
     speed = _at_common_batch([one for one in timed if one.machine == home])

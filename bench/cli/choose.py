@@ -54,13 +54,13 @@ def choose(
     read = wanted_suites(results or [Path("results")], suite, shipped)
     studies = [study(one.name, one.records, one.predictions) for one in read]
     points = {one.suite: one.pretraining.datasets for one in studies if one.pretraining is not None}
-    known = {one.dataset for analysed in studies for one in analysed.candidates}.union(*points.values())
+    known = {one.accuracy.dataset for analysed in studies for one in analysed.candidates}.union(*points.values())
     if not known:
         raise RequestError("No stored suite has accuracies to choose by. `vitbench run pocket` makes some.")
     dataset = meant_dataset(dataset, known)
     found = []
     for analysed in studies:
-        own = [one for one in analysed.candidates if one.dataset == dataset]
+        own = [one for one in analysed.candidates if one.accuracy.dataset == dataset]
         for protocol in dict.fromkeys(one.protocol for one in own):
             of_protocol = at_one_budget([one for one in own if one.protocol == protocol], limits)
             for condition, comparable in by_condition(of_protocol, limits).items():
@@ -102,7 +102,7 @@ def _print(analysed: Study, protocol: str, condition: Sequence[str], found: Choi
     if found.choices:
         header = ["Model", "Family", "Top-1 [%]", "Is", *_COSTS.values()]
         rows = [
-            [_line(one.label), one.identity.family, _top1(one), _standing(one, found), *_cost_words(one)]
+            [_line(one.label), one.accuracy.identity.family, _top1(one), _standing(one, found), *_cost_words(one)]
             for one in found.choices
         ]
         lines.append(table(header, rows, right=(2, *range(4, len(header)))))
@@ -134,12 +134,13 @@ def _top1(one: Candidate) -> str:
     from bench.report.accuracy_cells import seeds_words
     from bench.report.formats import plus_minus
 
-    return seeds_words(one.group) if one.group.is_unstable else plus_minus(one.interval, 1)
+    group, interval = one.accuracy.group, one.accuracy.interval
+    return seeds_words(group) if group.is_unstable else plus_minus(interval, 1)
 
 
 def _standing(one: Candidate, found: Choices) -> str:
     if one in found.unranked:
-        return "unstable" if one.group.is_unstable else "not ranked: one run"
+        return "unstable" if one.accuracy.group.is_unstable else "not ranked: one run"
     if one not in found.best:
         return "behind the best"
     return "best" if one is found.best[0] else "not separable from it"
@@ -189,19 +190,21 @@ def _as_json(analysed: Study, protocol: str, condition: Sequence[str], found: Ch
 
 
 def _candidate(one: Candidate) -> dict[str, Any]:
+    from bench.analyse.subjects import pretraining_of
+
     return {
         "model": one.key.model,
         "label": one.label,
-        "family": one.identity.family,
+        "family": one.accuracy.identity.family,
         "resolution_px": one.key.resolution_px,
-        "pretraining": one.pretraining,
+        "pretraining": "" if one.accuracy.protocol == "trained" else pretraining_of(one.accuracy.subject),
         "macs_note": one.macs_note,
-        "top1_pct": one.group.mean_pct,
-        "top1_interval_pct": [one.interval.low, one.interval.high],
+        "top1_pct": one.accuracy.group.mean_pct,
+        "top1_interval_pct": [one.accuracy.interval.low, one.accuracy.interval.high],
         "costs": {
             name: {"value": cost.value, "condition": cost.condition, "record_ids": list(cost.cell_ids),
                    "interval": None if cost.interval is None else [cost.interval.low, cost.interval.high]}
             for name, cost in one.costs.items()
         },
-        "record_ids": list(one.cell_ids),
+        "record_ids": list(one.accuracy.cell_ids),
     }  # fmt: skip

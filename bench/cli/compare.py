@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from bench.analyse.contenders import Contender
+    from bench.analyse.accuracy import Accuracy
 
 
 def compare(
@@ -27,12 +27,11 @@ def compare(
     as_json: Annotated[bool, typer.Option("--json", help="A JSON list, unrounded, with record ids.")] = False,
 ) -> None:
     """Compare models on the same test images: difference with interval, McNemar, images that decide, Holm's p."""
-    from bench.analyse.contenders import of_models
-    from bench.analyse.paired import compare_models
+    from bench.analyse.paired import compare_models, of_models
     from bench.cli import compare_words as words
     from bench.errors import RequestError
 
-    found = _contenders(results or [Path("results")], suite, shipped)
+    found = _accuracies(results or [Path("results")], suite, shipped)
     names = [_resolved(name, found) for name in model]
     if len(names) < 2 or len(set(names)) < len(names):
         raise RequestError(f"compare needs two or more different models, not {', '.join(map(repr, model))}.")
@@ -52,19 +51,19 @@ def compare(
     typer.echo("\n\n".join(blocks))
 
 
-def _contenders(roots: Sequence[Path], suites: list[str] | None, shipped: bool) -> list[Contender]:
-    """Every contender of the suites. Raises RequestError where a suite has no records or nothing is stored."""
-    from bench.analyse.contenders import contenders
+def _accuracies(roots: Sequence[Path], suites: list[str] | None, shipped: bool) -> list[Accuracy]:
+    """Every accuracy of the suites. Raises RequestError where a suite has no records or nothing is stored."""
+    from bench.analyse.paired import comparable_accuracies
     from bench.cli.stored import wanted_suites
 
     return [
-        contender
+        accuracy
         for stored in wanted_suites(roots, suites, shipped)
-        for contender in contenders(stored.name, stored.records, stored.predictions)
+        for accuracy in comparable_accuracies(stored.name, stored.records, stored.predictions)
     ]
 
 
-def _resolved(name: str, found: Iterable[Contender]) -> str:
+def _resolved(name: str, found: Iterable[Accuracy]) -> str:
     """The stored name that was meant: itself, or the only model with this title."""
     from bench.errors import UnknownNameError
 
@@ -84,7 +83,7 @@ def _ambiguous(name: str, meant: set[str]) -> str:
     return f"{name!r} is the title of {' and '.join(sorted(meant))}." if meant else ""
 
 
-def _on(dataset: str, found: Iterable[Contender]) -> list[Contender]:
+def _on(dataset: str, found: Iterable[Accuracy]) -> list[Accuracy]:
     from bench.cli.stored import meant_dataset
 
     found = list(found)
@@ -93,7 +92,7 @@ def _on(dataset: str, found: Iterable[Contender]) -> list[Contender]:
 
 
 def _nothing_shared(
-    names: Sequence[str], found: Iterable[Contender], dataset: str | None, train_images: int | None
+    names: Sequence[str], found: Iterable[Accuracy], dataset: str | None, train_images: int | None
 ) -> str:
     """Why there is nothing to compare: what each model was scored on."""
     found = list(found)

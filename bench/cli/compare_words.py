@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from bench.analyse.contenders import Contender
+from bench.analyse.accuracy import Accuracy
 from bench.analyse.intervals import Interval
-from bench.analyse.paired import Basis, CheckpointPair, PairedComparison
+from bench.analyse.paired import Basis, CheckpointPair, PairedComparison, of_draws
 from bench.catalog.identity import identify_dataset
 from bench.cli.words import table
 from bench.plain_text import printable
@@ -105,7 +105,7 @@ def _regime(one: PairedComparison) -> str:
         if first.told.get(compute) and not one.told:
             words.append(f"{before}{first.told[compute]} each")
     runs = sorted({len(side.group.values_pct) for side in (one.first, one.second)})
-    noun = "draw" if first.of_draws else "seed"
+    noun = "draw" if of_draws(first) else "seed"
     if first.protocol != "evaluated":
         words.append(f"{counted(runs[0], noun)} each" if len(runs) == 1 else f"{runs[0]} and {runs[1]} {noun}s")
     return _plain(", ".join(words))
@@ -171,14 +171,14 @@ def as_json(comparisons: Sequence[PairedComparison]) -> list[dict[str, Any]]:
     ]
 
 
-def _side(one: Contender) -> dict[str, Any]:
+def _side(one: Accuracy) -> dict[str, Any]:
     return {
         "model": one.model,
         "top1_pct": one.group.mean_pct,
-        "runs_pct": dict(zip(map(str, one.runs), one.group.values_pct, strict=True)),
+        "runs_pct": dict(zip(map(str, one.seeds), one.group.values_pct, strict=True)),
         "test_images": one.group.test_images,
-        "stratum": dict(one.stratum),
-        "told": dict(one.told),
+        "stratum": one.stratum,
+        "told": one.told,
         "record_ids": list(one.cell_ids),
     }
 
@@ -207,7 +207,7 @@ def dataset_title(one: PairedComparison) -> str:
     return identify_dataset(one.first.dataset).title
 
 
-def _title(one: Contender) -> str:
+def _title(one: Accuracy) -> str:
     """The model's title, with what its weights are where they are pre-trained ones of this suite, or none."""
     pretraining = one.stratum.get("pre-training data", "")
     after = f" after {pretraining.removesuffix(' (trained here)')}" if pretraining.endswith("(trained here)") else ""

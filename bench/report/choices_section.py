@@ -26,7 +26,7 @@ _AXES = ("latency_p50_ms", "peak_mib", "train_flop")  # what a budget is usually
 def choices_section(study: Study) -> Section:
     """The decision table; empty where there is nothing to choose from."""
     table = choices_table(study)
-    names = listed(sorted({f"`{escape(one.dataset)}`" for one in study.candidates}))
+    names = listed(sorted({f"`{escape(one.accuracy.dataset)}`" for one in study.candidates}))
     text = (
         "The most accurate model within a budget, those not separable from it (Welch's t on common test images, "
         "one run each: McNemar; Holm over all that qualify), and the one of fewest MACs among them. Each model stands "
@@ -41,7 +41,7 @@ def choices_table(study: Study) -> Table | None:
     """One row per data set, protocol and budget: the best, those like it, and the cheapest of these."""
     places: dict[tuple[str, str], list[Candidate]] = {}
     for one in study.candidates:
-        places.setdefault((one.dataset, one.protocol), []).append(one)
+        places.setdefault((one.accuracy.dataset, one.protocol), []).append(one)
     rows: list[_Row] = []
     for place, own in sorted(places.items(), key=lambda item: dataset_rank(identify_dataset(item[0][0]))):
         for limits in ({}, *typical_limits(own)):
@@ -50,7 +50,7 @@ def choices_table(study: Study) -> Table | None:
                 rows.append((*place, found))
 
     def ids(row: _Row) -> Records:
-        return tuple(cell_id for one in row[2].choices for cell_id in one.cell_ids)
+        return tuple(cell_id for one in row[2].choices for cell_id in one.accuracy.cell_ids)
 
     def unranked(row: _Row) -> str | None:
         count = len(row[2].unranked)
@@ -84,7 +84,7 @@ def choices_table(study: Study) -> Table | None:
               lambda row: " ".join(f"{name}={limit!r}" for name, limit in row[2].limits.items())),
         number("Qualify", lambda row: len(row[2].choices), whole, records=ids, note=unranked),
         ranked("Best", best),
-        ranked("Best: top-1 [%]", lambda row, notes: score_cell(row[2].best[0], notes, ""), is_number=True),
+        ranked("Best: top-1 [%]", lambda row, notes: score_cell(row[2].best[0].accuracy, notes, ""), is_number=True),
         ranked("Not separable from it", others),
         ranked("Cheapest of these", cheapest),
     ]  # fmt: skip

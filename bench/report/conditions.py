@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from bench.analyse.finetuned import FinetuneScore
-from bench.analyse.means import Scored
+from bench.analyse.accuracy import Accuracy, FineTuned, Trained
 from bench.analyse.protocols import Protocols
-from bench.analyse.scores import RunKey, Score
 from bench.analyse.study import Study
+from bench.analyse.subjects import RunKey
 from bench.catalog.identity import identify_dataset
 from bench.catalog.image_tasks import in_order, vtab_group
 from bench.markdown_text import escape
@@ -24,7 +23,7 @@ def dataset_words(names: Iterable[str]) -> str:
     return listed(escape(identify_dataset(name).title) for name in names)
 
 
-def seeds_words(scores: Sequence[Score | FinetuneScore]) -> str:
+def seeds_words(scores: Sequence[Trained | FineTuned]) -> str:
     """`3 seeds`, or the range."""
     counts = {len(score.seeds) for score in scores}
     return counted(counts.pop(), "seed") if len(counts) == 1 else f"{span(counts)} seeds"
@@ -81,7 +80,7 @@ def _compiled_words(keys: Sequence[RunKey], both: str) -> str:
     return both if len(compiled) > 1 else "compiled" if True in compiled else "eager"
 
 
-def compute_words(scores: Sequence[Score]) -> str:
+def compute_words(scores: Sequence[Trained]) -> str:
     """Training compute of these runs, called equal only where it is; no full stop."""
     scale = flop_scale(score.budget_gflop * GIGA for score in scores)
     budgets = {score.budget_gflop * GIGA / scale.factor for score in scores}
@@ -92,7 +91,7 @@ def compute_words(scores: Sequence[Score]) -> str:
 
 def sizes_compute_words(study: Study) -> str:
     """Training compute along the axis of training-set sizes: of all lines, or along each one; no full stop."""
-    lines: dict[tuple[str, str], list[Score]] = {}
+    lines: dict[tuple[str, str], list[Trained]] = {}
     for score in study.scores:
         if score.budget_rank == 0:
             lines.setdefault((score.dataset, study.labels[score.key]), []).append(score)
@@ -109,15 +108,17 @@ def sizes_compute_words(study: Study) -> str:
 
 def sweep_conditions(study: Study) -> str:
     """Device, precision, batch, resolution, images, seeds and compute of one trial."""
-    frame = study.training[study.training["scored_part"] == "validation"]
+    trials = [row for row in study.training if row["scored_part"] == "validation"]
+    devices, precisions = ({str(row[name]) for row in trials} for name in ("device", "precision"))
     scale = flop_scale(one.budget_gflop * GIGA for one in study.swept)
     budgets = {one.budget_gflop * GIGA / scale.factor for one in study.swept}
     seeds = counted(max(one.seeds for one in study.swept), "seed")
     return (
-        f"{seeds} per rate on {listed(sorted(set(frame['device'])))} in "
-        f"{listed(sorted(set(frame['precision'])))}, training batch {span(frame['batch_size'])}, "
-        f"{span(frame['resolution_px'])} px, {span({one.train_images for one in study.swept})} training images, "
-        f"{span(frame['validation_images'])} validation images, "
+        f"{seeds} per rate on {listed(sorted(devices))} in "
+        f"{listed(sorted(precisions))}, training batch {span(row['batch_size'] for row in trials)}, "
+        f"{span(row['resolution_px'] for row in trials)} px, "
+        f"{span({one.train_images for one in study.swept})} training images, "
+        f"{span(row['validation_images'] for row in trials)} validation images, "
         f"{span(budgets, 2)} {scale.unit} per trial"
     )
 
@@ -175,21 +176,21 @@ def finetune_conditions(protocols: Protocols) -> str:
     )
 
 
-def _setting_words(scores: Sequence[Scored]) -> str:
+def _setting_words(scores: Sequence[Accuracy]) -> str:
     keys = [score.subject.key for score in scores]
     return f"{_distinct(keys, 'device')} in {_distinct(keys, 'precision')}, {_pixels(keys)}"
 
 
-def _scored_images(scores: Sequence[Scored]) -> str:
+def _scored_images(scores: Sequence[Accuracy]) -> str:
     return _images_words(scores, in_order(score.dataset for score in scores))
 
 
-def _images_words(scores: Sequence[Scored | Score], names: Iterable[str], *, sizes: bool = True) -> str:
+def _images_words(scores: Sequence[Accuracy | Trained], names: Iterable[str], *, sizes: bool = True) -> str:
     """Test images of each data set, and training images where models were trained on it (and `sizes` are wanted)."""
     words = []
     for name in names:
         own = [score for score in scores if score.dataset == name]
-        trained = {one.train_images for one in own if isinstance(one, Score | FinetuneScore) and sizes}
+        trained = {one.train_images for one in own if isinstance(one, Trained | FineTuned) and sizes}
         training = f"{span(trained)} training, " if trained else ""
         title = escape(identify_dataset(name).title)
         words.append(f"{title}: {training}{span({one.group.test_images for one in own})} test")

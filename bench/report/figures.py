@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Literal
 
+from bench.analyse.accuracy import Trained
 from bench.analyse.intervals import contrast_interval
-from bench.analyse.scores import Score
 from bench.analyse.study import Row, Study
 from bench.catalog.identity import DatasetIdentity, family_rank, identify_dataset
 from bench.catalog.papers import ScalingRow, paper_scaling
@@ -142,10 +142,10 @@ def accuracy_against_memory(study: Study) -> FigureSpec | None:
 
 
 def _model_lines(
-    study: Study, scores: Iterable[Score], dataset: DatasetIdentity, x: Callable[[Score], float]
+    study: Study, scores: Iterable[Trained], dataset: DatasetIdentity, x: Callable[[Trained], float]
 ) -> list[Line]:
     """A line for each model through its scores on a data set, in rising x; families together."""
-    by_model: dict[str, list[Score]] = defaultdict(list)
+    by_model: dict[str, list[Trained]] = defaultdict(list)
     for score in scores:
         if score.dataset == dataset.name and score.key in study.labels:
             by_model[study.labels[score.key]].append(score)

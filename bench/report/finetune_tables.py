@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from bench.analyse.finetuned import FinetuneScore, PretrainingGain, RecipeSweep
+from bench.analyse.accuracy import FineTuned
+from bench.analyse.differences import PretrainingGain
 from bench.analyse.means import set_mean
 from bench.analyse.protocols import Protocols, finetuned_by_subject
+from bench.analyse.trials import RecipeSweep
 from bench.catalog.identity import identify_dataset
 from bench.catalog.image_tasks import in_order, is_five_set_mean
 from bench.report.accuracy_cells import difference_cell, edge_words, mean_cell, score_cell, tried_cell
@@ -18,7 +20,7 @@ from bench.report.weights_tables import mean_words, model_columns, row_order, su
 _RECIPES = {"vit": "ViT paper", "bit": "BiT HyperRule"}
 NOT_TUNED = "not fine-tuned on this set, or every run failed (see below)"
 
-_ByDataset = dict[str, FinetuneScore]
+_ByDataset = dict[str, FineTuned]
 
 
 def recipe_words(name: str) -> str:
@@ -33,7 +35,7 @@ def finetune_means_table(protocols: Protocols) -> Table | None:
     scale = mac_scale(score.macs or 0.0 for score in protocols.table_sets)
     averaged = protocols.averaged
 
-    def first(row: _ByDataset) -> FinetuneScore:
+    def first(row: _ByDataset) -> FineTuned:
         return next(iter(row.values()))
 
     def top1(row: _ByDataset, name: str, notes: Notes) -> Cell:
@@ -75,7 +77,7 @@ def mean_caption(protocols: Protocols) -> str:
 
 def finetune_table(protocols: Protocols) -> Table | None:
     """One row per model, weights and data set: accuracies, seeds, and the recipe that validation chose."""
-    columns: list[ColumnSpec[FinetuneScore]] = [
+    columns: list[ColumnSpec[FineTuned]] = [
         *subject_columns(protocols, lambda one: one),
         dataset_column(lambda one: one.dataset),
         ColumnSpec("Top-1 [%]", lambda one, notes: score_cell(one, notes, NOT_TUNED)),
@@ -91,7 +93,7 @@ def finetune_table(protocols: Protocols) -> Table | None:
     return make_table("finetune", sorted(protocols.table_sets, key=table_order(protocols)), columns)
 
 
-def _how_chosen(one: FinetuneScore) -> str | None:
+def _how_chosen(one: FineTuned) -> str | None:
     if one.validation_pct is not None:
         return f"the best of {one.trials} recipes on validation" if one.recipes_tested > 1 else None
     if one.recipes_tested > 1:
@@ -163,14 +165,14 @@ def training_speed_table(protocols: Protocols) -> Table | None:
     scale = mac_scale(one.macs or 0.0 for one in scores)
     unknown = "not recorded"
 
-    def counts(heading: str, values: Callable[[FinetuneScore], tuple[int, ...]]) -> ColumnSpec[FinetuneScore]:
-        def entry(one: FinetuneScore, notes: Notes) -> Cell:
+    def counts(heading: str, values: Callable[[FineTuned], tuple[int, ...]]) -> ColumnSpec[FineTuned]:
+        def entry(one: FineTuned, notes: Notes) -> Cell:
             found = values(one)
             return Cell(span(found), found[-1], one.cell_ids) if found else notes.missing(unknown)
 
         return ColumnSpec(heading, entry)
 
-    columns: list[ColumnSpec[FinetuneScore]] = [
+    columns: list[ColumnSpec[FineTuned]] = [
         *model_columns(protocols, lambda one: one.subject),
         dataset_column(lambda one: one.dataset),
         family_column(lambda one: one.identity.family),

@@ -46,7 +46,7 @@ def main_table_caption(study: Study) -> str:
             f"Top-1 on the test part, {_interval_words(seeds)}; bold: the best and those that "
             f"cannot be told from it (Welch's t, Holm over the models shown). Accuracies: {accuracy_conditions(study)}."
         )
-        together = {int(n) for n in study.training["side_by_side"].dropna()}
+        together = {int(row["side_by_side"]) for row in study.training if row["side_by_side"] is not None}
         if any(n > 1 for n in together):
             told.append(f"Training img/s was taken while {span(together)} trainings ran side by side, one thread each.")
     if any(row.speed for row in study.rows):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from bench.analyse.accuracy import Trained
 from bench.analyse.means import SetMean
 from bench.analyse.protocols import Protocols
 from bench.analyse.public_weights import PublicPoint, PublicScaling, TableTwoRow
 from bench.analyse.published import ScalingComparison, SotaComparison, TimmComparison
-from bench.analyse.scores import Score
 from bench.analyse.study import Count, Row, Study
 from bench.catalog.identity import identify_dataset
 from bench.catalog.papers import SotaRow, paper_sota
@@ -30,7 +30,7 @@ from bench.report.formats import (
 from bench.report.main_table import CERTIFICATE, millions
 from bench.report.table import Cell, ColumnSpec, Notes, R, Table, make_table
 from bench.report.weights_tables import mean_words, rule_words
-from bench.store.frame import training_frame
+from bench.store.frame import task_rows
 from bench.store.record import Record
 from bench.units import GIGA, MEGA
 
@@ -201,7 +201,7 @@ def complexity_table(study: Study) -> Table | None:
 
 def shipped_table(study: Study, shipped: Study, shipped_records: Sequence[Record]) -> Table | None:
     """This store's accuracies beside the shipped ones of the same model and set; timings are left out on purpose."""
-    if training_frame(shipped_records).empty:
+    if not task_rows(shipped_records, "train"):
         return None
     theirs = {(row.key.model, name): score for row in shipped.rows for name, score in row.scores.items()}
     pairs = [
@@ -211,10 +211,10 @@ def shipped_table(study: Study, shipped: Study, shipped_records: Sequence[Record
         if (row.key.model, name) in theirs and _is_same_question(score, theirs[row.key.model, name])
     ]
 
-    def top1(score: Score) -> Cell:
+    def top1(score: Trained) -> Cell:
         return interval_cell(score.interval, score.cell_ids, 1)
 
-    columns: list[ColumnSpec[tuple[Row, str, Score, Score]]] = [
+    columns: list[ColumnSpec[tuple[Row, str, Trained, Trained]]] = [
         words("Model", lambda pair: pair[0].label, lambda pair: pair[0].key.model),
         words("Data set", lambda pair: pair[1], lambda pair: pair[1]),
         ColumnSpec("Top-1 [%] (measured here)", lambda pair, _: top1(pair[2])),
@@ -223,7 +223,7 @@ def shipped_table(study: Study, shipped: Study, shipped_records: Sequence[Record
     return make_table("shipped", pairs, columns)
 
 
-def _is_same_question(ours: Score, theirs: Score) -> bool:
+def _is_same_question(ours: Trained, theirs: Trained) -> bool:
     """Whether two scores of one model and set differ in nothing but who ran them."""
     return (ours.kind, ours.train_images, ours.budget_gflop) == (theirs.kind, theirs.train_images, theirs.budget_gflop)
 

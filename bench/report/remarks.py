@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from bench.analyse.accuracy import Trained
 from bench.analyse.intervals import PROCESSES_FOR_INTERVAL
-from bench.analyse.scores import Score
 from bench.analyse.study import Study
 from bench.analyse.trials import SweptModel
 from bench.catalog.tuned import tuned_rates
@@ -265,7 +265,7 @@ def _accuracy_limits(study: Study) -> list[str]:
             "intervals of differences are too wide there."
         )
     items += _tuning_limits(study)
-    together = {int(n) for n in study.training["side_by_side"].dropna() if int(n) > 1}
+    together = {int(row["side_by_side"] or 0) for row in study.training} - {0, 1}
     if together:
         items.append(
             f"Trainings ran {span(together)} at a time on one machine, so training img/s is what each got beside the "
@@ -274,7 +274,7 @@ def _accuracy_limits(study: Study) -> list[str]:
     return items
 
 
-def _seed_limits(scores: Sequence[Score]) -> list[str]:
+def _seed_limits(scores: Sequence[Trained]) -> list[str]:
     fewest = min(len(score.seeds) for score in scores)
     items = []
     if fewest == 1:

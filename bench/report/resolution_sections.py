@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from bench.analyse.scores import RunKey
 from bench.analyse.speed_study import Fall, LargestBatch, ResolutionPoint
 from bench.analyse.study import Study
+from bench.analyse.subjects import RunKey
 from bench.report.columns import condition, no_records, number, words
 from bench.report.document import Section
 from bench.report.formats import fixed, significant, span, whole

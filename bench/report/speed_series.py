@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
-from bench.analyse.scores import RunKey
 from bench.analyse.speed_study import Fall, series_of
 from bench.analyse.speeds import Timed
 from bench.analyse.study import Row, Study
+from bench.analyse.subjects import RunKey
 from bench.catalog.identity import ModelIdentity, family_rank, identify_model
 from bench.markdown_text import escape
 from bench.report.conditions import conditions_words as conditions_words

@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
-from bench.analyse.best_settings import Tuned, settings_of
-from bench.analyse.speeds import Speed, Timed
+from bench.analyse.speeds import Speed, Timed, Tuned, settings_of
 from bench.analyse.stability import Check, Doubt
 from bench.analyse.study import Study
 from bench.markdown_text import escape

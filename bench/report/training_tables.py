@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from bench.analyse.differences import Difference
-from bench.analyse.scores import FAMILY_PAIRS, Place, RunKey, Score
+from bench.analyse.accuracy import Trained
+from bench.analyse.differences import FAMILY_PAIRS, Difference, Place
 from bench.analyse.study import Study
+from bench.analyse.subjects import RunKey
 from bench.analyse.trials import SweptModel
 from bench.catalog.identity import family_rank, identify_dataset
 from bench.report.accuracy_cells import difference_cell, edge_words, score_cell, tried_cell
@@ -127,7 +128,7 @@ def _budget(gflop: float, scale: Scale) -> str:
 def _scores_table(
     name: str,
     study: Study,
-    curves: Mapping[tuple[str, str], Mapping[Any, Score]],
+    curves: Mapping[tuple[str, str], Mapping[Any, Trained]],
     headings: Mapping[Any, str],
     missing: str,
 ) -> Table | None:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.analyse.finetuned import FinetuneScore
-from bench.analyse.many_tasks import ManyTasks, many_tasks
-from bench.analyse.means import SetMean, Vtab
+from bench.analyse.accuracy import FineTuned
+from bench.analyse.means import ManyTasks, SetMean, Vtab, many_tasks
 from bench.analyse.protocols import Protocols
-from bench.analyse.weights import Subject
+from bench.analyse.subjects import Subject
 from bench.catalog.identity import identify_dataset
 from bench.catalog.image_tasks import VTAB_GROUPS, VTAB_TASKS, vtab_group, vtab_tasks
 from bench.markdown_text import escape
@@ -45,7 +44,7 @@ def vtab_table(protocols: Protocols) -> Table | None:
     return Table("vtab", tuple(heads), tuple(rows), tuple(notes.texts))
 
 
-def _mean_rows(vtab: Vtab[FinetuneScore], subjects: Sequence[Subject], notes: Notes) -> list[tuple[Cell, ...]]:
+def _mean_rows(vtab: Vtab[FineTuned], subjects: Sequence[Subject], notes: Notes) -> list[tuple[Cell, ...]]:
     scores = [vtab.score(subject) for subject in subjects]
     rows = []
     if any(score is not None for score in scores):
@@ -58,14 +57,14 @@ def _mean_rows(vtab: Vtab[FinetuneScore], subjects: Sequence[Subject], notes: No
     return rows
 
 
-def across_tasks(vtab: Vtab[FinetuneScore]) -> dict[Subject, ManyTasks]:
+def across_tasks(vtab: Vtab[FineTuned]) -> dict[Subject, ManyTasks]:
     """Mean rank and interquartile mean of each model over the tasks that all models have, where these are many."""
     return many_tasks(
         {s: {task: own[task].group for task in vtab.common} for s, own in vtab.scores.items()}, vtab.common
     )
 
 
-def _many_tasks_rows(vtab: Vtab[FinetuneScore], subjects: Sequence[Subject], notes: Notes) -> list[tuple[Cell, ...]]:
+def _many_tasks_rows(vtab: Vtab[FineTuned], subjects: Sequence[Subject], notes: Notes) -> list[tuple[Cell, ...]]:
     found = across_tasks(vtab)
     if not found:
         return []
@@ -89,7 +88,7 @@ def _task_title(name: str) -> str:
     return identify_dataset(name).title.removeprefix("VTAB ")
 
 
-def _split_warning(scores: list[FinetuneScore]) -> str:
+def _split_warning(scores: list[FineTuned]) -> str:
     """What the records say of how the task's parts came about."""
     return " ".join(dict.fromkeys(note for score in scores for note in score.notes))
 

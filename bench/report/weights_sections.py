@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
+from bench.analyse.accuracy import FIXED, LEAVE_ONE_OUT, Accuracy, Evaluated, FewShot, FineTuned
 from bench.analyse.choose import pareto_front
-from bench.analyse.evaluated import Evaluation
-from bench.analyse.fewshots import FIXED, LEAVE_ONE_OUT, FewshotScore
-from bench.analyse.finetuned import FinetuneScore
 from bench.analyse.intervals import Interval
-from bench.analyse.means import Scored, SetMean, set_mean
+from bench.analyse.means import SetMean, set_mean
 from bench.analyse.protocols import Protocols, finetuned_by_subject
 from bench.analyse.public_weights import PublicPoint
-from bench.analyse.weights import Subject, identify_weights
+from bench.analyse.subjects import Subject, identify_weights
 from bench.catalog.identity import identify_dataset
 from bench.catalog.image_tasks import in_order
 from bench.markdown_text import bullets, escape, joined
@@ -93,7 +91,7 @@ def weights_sections(protocols: Protocols) -> list[Section]:
     return [*(shown or [Section("")]), *preflight_sections(protocols)]
 
 
-def _with_notes(words: str, protocols: Protocols, ones: Sequence[Evaluation | FewshotScore | FinetuneScore]) -> str:
+def _with_notes(words: str, protocols: Protocols, ones: Sequence[Evaluated | FewShot | FineTuned]) -> str:
     """The words, and under them what the records behind these scores say of themselves."""
     notes = record_notes(ones, [protocols.labels[one.subject] for one in ones])
     return joined([words, f"What the records say of themselves:\n\n{bullets(notes)}"]).strip() if notes else words
@@ -171,7 +169,7 @@ _CHECKED_TEXT = "Measured here: every image decoded once. Each set has a section
 _Placed = tuple[Subject, Point]  # a point at its model's multiply-adds
 
 
-def _set_panels(scores: Iterable[tuple[Scored, Interval]], protocols: Protocols) -> list[Panel]:
+def _set_panels(scores: Iterable[tuple[Accuracy, Interval]], protocols: Protocols) -> list[Panel]:
     """A panel for each data set, of the scores that have multiply-adds."""
     by_set: dict[str, list[_Placed]] = {}
     for one, interval in scores:

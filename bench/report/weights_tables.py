@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
-from bench.analyse.evaluated import Evaluation
-from bench.analyse.fewshots import FIXED, LEAVE_ONE_OUT, FewshotScore
-from bench.analyse.finetuned import FinetuneScore
-from bench.analyse.means import Scored
+from bench.analyse.accuracy import FIXED, LEAVE_ONE_OUT, Accuracy, Evaluated, FewShot, FineTuned
+from bench.analyse.differences import Stratum
 from bench.analyse.protocols import Protocols
-from bench.analyse.strata import Stratum
-from bench.analyse.weights import NOT_STATED, PUBLIC, UNKNOWN_PRETRAINING, Subject, pretraining_of
+from bench.analyse.subjects import NOT_STATED, PUBLIC, UNKNOWN_PRETRAINING, Subject, pretraining_of
 from bench.catalog.identity import identify_dataset
 from bench.catalog.image_tasks import is_five_set_mean, set_order
 from bench.markdown_text import escape
@@ -36,7 +33,7 @@ class Noted(Protocol):
     def notes(self) -> tuple[str, ...]: ...
 
 
-_BySetting = dict[tuple[int, str], FewshotScore]
+_BySetting = dict[tuple[int, str], FewShot]
 _Compared = tuple[str, Stratum]  # by which protocol
 _MOST_NAMED = 6  # rows named per note
 
@@ -67,7 +64,7 @@ def model_columns(protocols: Protocols, subject: Callable[[Any], Subject]) -> li
     ]
 
 
-def subject_columns(protocols: Protocols, result: Callable[[Any], Scored]) -> list[ColumnSpec[Any]]:
+def subject_columns(protocols: Protocols, result: Callable[[Any], Accuracy]) -> list[ColumnSpec[Any]]:
     """Label, family, weights and pre-training data of a row."""
     columns: list[ColumnSpec[Any]] = model_columns(protocols, lambda row: result(row).subject)
 
@@ -92,7 +89,7 @@ def subject_columns(protocols: Protocols, result: Callable[[Any], Scored]) -> li
     return [*columns, words("Pre-training data", pretraining, note=remark)]
 
 
-def top_columns(result: Callable[[Any], Evaluation | FinetuneScore]) -> list[ColumnSpec[Any]]:
+def top_columns(result: Callable[[Any], Evaluated | FineTuned]) -> list[ColumnSpec[Any]]:
     """Top-5 and the mean over classes, with two decimals as published ones have."""
 
     def column(heading: str, value: Callable[[Any], float | None], missing: str) -> ColumnSpec[Any]:
@@ -108,19 +105,19 @@ def evaluate_table(protocols: Protocols) -> Table | None:
     """Every evaluated checkpoint by data set: measured beside published, with the self-check."""
     scale = mac_scale(one.macs or 0.0 for one in protocols.evaluated)
 
-    def real(one: Evaluation, notes: Notes) -> Cell:
+    def real(one: Evaluated, notes: Notes) -> Cell:
         if one.real is None:
             return notes.missing("ReaL labels are of ImageNet's validation images alone")
         over = notes.number(f"over {counted(one.real.n, 'image')} that have ReaL labels")
         return interval_cell(one.real, one.cell_ids, 2, over)
 
-    def unknown(one: Evaluation) -> str:
+    def unknown(one: Evaluated) -> str:
         return escape(one.self_check_note) or "nothing published is known of these weights on this set"
 
-    def difference(one: Evaluation) -> str | None:
+    def difference(one: Evaluated) -> str | None:
         return escape(one.self_check_note.partition("Usual causes:")[0]) if one.self_check == "differs" else None
 
-    columns: list[ColumnSpec[Evaluation]] = [
+    columns: list[ColumnSpec[Evaluated]] = [
         *subject_columns(protocols, lambda one: one),
         dataset_column(lambda one: one.dataset),
         condition("Res. [px]", lambda one: one.subject.key.resolution_px),
@@ -138,7 +135,7 @@ def evaluate_table(protocols: Protocols) -> Table | None:
     return make_table("evaluate", sorted(protocols.evaluated, key=table_order(protocols)), columns)
 
 
-def _self_check_cell(one: Evaluation, notes: Notes) -> Cell:
+def _self_check_cell(one: Evaluated, notes: Notes) -> Cell:
     """The self-check, with the usual causes where it differs."""
     _, has_causes, causes = one.self_check_note.partition("Usual causes:")
     differs = one.self_check == "differs"
@@ -152,7 +149,7 @@ def fewshot_table(protocols: Protocols) -> Table | None:
     settings = sorted({(score.shots, score.rule) for score in protocols.fewshot}, key=lambda s: (s[0], s[1] != FIXED))
     rows = grouped(protocols.fewshot, lambda one: (one.subject, one.dataset), lambda one: (one.shots, one.rule))
 
-    def first(row: _BySetting) -> FewshotScore:
+    def first(row: _BySetting) -> FewShot:
         return next(iter(row.values()))
 
     def ids(row: _BySetting) -> tuple[str, ...]:
@@ -201,10 +198,10 @@ def mean_words(datasets: tuple[str, ...]) -> str:
 
 def why_unranked(protocols: Protocols, one: Stratum) -> str:
     """`unstable seeds`, `one seed`, or both: of the checkpoints that are in no ranking."""
-    scores: list[Scored] = [*protocols.evaluated, *protocols.fewshot, *protocols.finetuned]
+    scores: list[Accuracy] = [*protocols.evaluated, *protocols.fewshot, *protocols.finetuned]
     ids = {cell_id for subject in one.best.unranked for cell_id in one.cell_ids[subject]}
     own = [score for score in scores if ids & set(score.cell_ids)]
-    return unranked_words((s.group for s in own), "draw" if isinstance(own[0], FewshotScore) else "seed")
+    return unranked_words((s.group for s in own), "draw" if isinstance(own[0], FewShot) else "seed")
 
 
 def record_notes(scores: Iterable[Noted], labels: Sequence[str]) -> list[str]:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
-from bench.analyse.fewshots import FewshotScore, headline_setting
-from bench.analyse.finetuned import PretrainingGain
+from bench.analyse.accuracy import Accuracy, FewShot
+from bench.analyse.differences import PretrainingGain, Stratum
 from bench.analyse.intervals import Interval
-from bench.analyse.means import Scored
+from bench.analyse.pooling import headline_setting
 from bench.analyse.protocols import PROTOCOL_TASKS, Protocols
-from bench.analyse.strata import Stratum
-from bench.analyse.weights import NOT_STATED, OWNERS_WORDS, UNKNOWN_PRETRAINING, pretraining_of
+from bench.analyse.subjects import NOT_STATED, OWNERS_WORDS, UNKNOWN_PRETRAINING, pretraining_of
 from bench.catalog.identity import identify_dataset
 from bench.catalog.image_tasks import VTAB_TASKS, in_order
 from bench.markdown_text import escape
@@ -74,7 +73,7 @@ def nothing_sentences(protocols: Protocols, failures: Sequence[Record]) -> list[
     return sentences
 
 
-def _sets_words(scores: Iterable[Scored]) -> str:
+def _sets_words(scores: Iterable[Accuracy]) -> str:
     names = in_order(score.dataset for score in scores)
     return dataset_words(names) if len(names) <= _MOST_TOLD else counted(len(names), "data set")
 
@@ -107,7 +106,7 @@ def _fewshot_sentence(protocols: Protocols) -> str:
     return words
 
 
-def shortage_sets(scores: Sequence[FewshotScore]) -> str:
+def shortage_sets(scores: Sequence[FewShot]) -> str:
     """` (Birds: 2 classes have fewer: 12 at least)`, or nothing where every class has as many images as shots."""
     short = {score.dataset: score.short for score in scores if score.short}
     told = [f"{escape(identify_dataset(name).title)}: {short[name]}" for name in in_order(short)]
@@ -237,7 +236,7 @@ def _preflight_sentence(checked: Sequence[Checked]) -> str:
 
 def weights_limits(protocols: Protocols) -> list[str]:
     """What a reader might conclude from these protocols and must not; Markdown."""
-    scores: list[Scored] = [*protocols.evaluated, *protocols.fewshot, *protocols.finetuned]
+    scores: list[Accuracy] = [*protocols.evaluated, *protocols.fewshot, *protocols.finetuned]
     pretraining = {score.subject: pretraining_of(score.subject) for score in scores}
 
     def named(kind: str) -> str:
@@ -245,7 +244,7 @@ def weights_limits(protocols: Protocols) -> list[str]:
 
     unknown, untold = named(UNKNOWN_PRETRAINING), named(NOT_STATED)
     corrected = sum(len(one.means) > 1 for own in protocols.strata.values() for one in own)
-    adapted: list[Scored] = [*protocols.fewshot, *protocols.finetuned]
+    adapted: list[Accuracy] = [*protocols.fewshot, *protocols.finetuned]
     limits = (
         (scores, "Comparisons are of one checkpoint with another, not of families: their compute, resolution and "
          "training recipes differ. Only weights pre-trained on the same data are compared."),

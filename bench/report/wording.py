@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bench.analyse.accuracy import Trained
 from bench.analyse.differences import BestSet
-from bench.analyse.scores import RunKey, Score
 from bench.analyse.study import Study
+from bench.analyse.subjects import RunKey
 from bench.analyse.trials import SweptModel
 from bench.catalog.identity import DatasetIdentity
 from bench.markdown_text import escape
@@ -107,7 +108,7 @@ def _decided_sentences(study: Study) -> list[str]:
     ]
 
 
-def _images_words(scores: Sequence[Score], datasets: Sequence[DatasetIdentity]) -> str:
+def _images_words(scores: Sequence[Trained], datasets: Sequence[DatasetIdentity]) -> str:
     kinds = listed(sorted({"user-given" if d.kind == "given" else d.kind for d in datasets}))
     images = span({score.train_images for score in scores})
     pixels = span({score.key.resolution_px for score in scores})

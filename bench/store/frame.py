@@ -87,6 +87,22 @@ def machine_of(record: Record) -> str:
     return str(record.conditions.get("machine") or "")
 
 
+def task_rows(records: Iterable[Record], task: str) -> Rows:
+    """One row for each of the newest finished cells of a task, in order of cell id: the task's COLUMNS.
+
+    Few-shot has one for each number of shots, rule for lambda and draw of a cell. None where a record has no value.
+    """
+    rows = _rows(records, task)
+    if task == "fewshot":
+        rows = [row | _own_overlap(row) | one for row in rows for one in row.get("results") or ()]
+    return [{column: row.get(column) for column in COLUMNS[task]} for row in rows]
+
+
+def speed_rows(records: Iterable[Record], role: str = "fixed") -> Rows:
+    """One row per timed process and machine. role: as in SpeedCell."""
+    return task_rows((record for record in records if record.cell.get("role", "fixed") == role), "speed")
+
+
 def training_frame(records: Iterable[Record]) -> pd.DataFrame:
     """One row per trained cell. Accuracies in percent, `train_flop` in FLOPs."""
     return _frame(records, "train")
@@ -167,7 +183,7 @@ def words(value: object) -> str:
 
 def notes_of(rows: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
     """What the records say about themselves, each note once, in order."""
-    found = [str(note) for row in rows for note in (row["notes"] if isinstance(row["notes"], list | tuple) else ())]
+    found = [str(note) for row in rows for note in row.get("notes") or ()]
     return tuple(dict.fromkeys(found))
 
 

@@ -3,7 +3,7 @@
 from records import timed
 
 from bench.analyse.speed_study import batch_curves
-from bench.store.frame import speed_frame
+from bench.store.frame import speed_rows
 from bench.store.record import Record
 from bench.suite.cell import cell_id_of
 
@@ -16,7 +16,7 @@ def at(batch: int, repeat: int, rate: float, model: str = "vit_32px_m", **more: 
 
 def curve(rates: dict[int, list[float]]):  # type: ignore[no-untyped-def]
     records = [at(batch, repeat, rate) for batch, found in rates.items() for repeat, rate in enumerate(found)]
-    (one,) = batch_curves(speed_frame(records), "m1")
+    (one,) = batch_curves(speed_rows(records), "m1")
     return one
 
 
@@ -56,13 +56,13 @@ def test_a_curve_has_as_many_processes_as_its_poorest_batch_and_names_the_record
 
 def test_other_machines_are_in_no_curve():
     records = [at(8, 0, 100.0), at(8, 0, 1.0, machine="m2"), at(64, 0, 120.0)]
-    (one,) = batch_curves(speed_frame(records), "m1")
+    (one,) = batch_curves(speed_rows(records), "m1")
     assert [point.rate.median for point in one.points] == [100.0, 120.0]
 
 
 def test_only_the_batch_sizes_that_are_asked_for_are_looked_at():
     records = [at(batch, 0, 10.0 * batch) for batch in (1, 8, 64)]
-    (key,) = {one.key for one in batch_curves(speed_frame(records), "m1")}
-    (one,) = batch_curves(speed_frame(records), "m1", {key: {1, 8}})
+    (key,) = {one.key for one in batch_curves(speed_rows(records), "m1")}
+    (one,) = batch_curves(speed_rows(records), "m1", {key: {1, 8}})
     assert [point.batch_size for point in one.points] == [1, 8]
-    assert batch_curves(speed_frame(records), "m1", {}) == []
+    assert batch_curves(speed_rows(records), "m1", {}) == []

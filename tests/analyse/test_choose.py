@@ -1,9 +1,12 @@
 """Which models a budget leaves, which of them cannot be told from the best, and which stand on its edge."""
 
+from dataclasses import replace
+
+from bench.analyse.accuracy import Accuracy
 from bench.analyse.choose import Candidate, Cost, at_one_budget, by_condition, choose
-from bench.analyse.intervals import Interval, SeedGroup
-from bench.analyse.scores import RunKey
+from bench.analyse.intervals import SeedGroup
 from bench.analyse.speeds import Timed
+from bench.analyse.subjects import FROM_SCRATCH, RunKey, Subject
 from bench.catalog.identity import ModelIdentity
 
 ALIKE, APART = (-0.1, 0.0, 0.1), (-2.0, 0.0, 2.0)  # seeds around their mean, in points
@@ -17,18 +20,22 @@ def candidate(name, mean, latency=None, seeds=ALIKE, macs=1.0, latencies=()):
         costs["latency_p50_ms"] = Cost(timed.median, timed.interval, "machine batch 1", ("t",))
     elif latency is not None:
         costs["latency_p50_ms"] = Cost(latency, None, "machine batch 1", ("t",))
-    return Candidate(
-        key=RunKey(name, 32),
+    accuracy = Accuracy(
+        protocol="trained",
+        subject=Subject(RunKey(name, 32), FROM_SCRATCH),
         identity=ModelIdentity(name, name, "vit", "s"),
-        label=name,
         dataset="textures",
-        protocol="trained from scratch",
         group=SeedGroup(tuple(mean + seed for seed in seeds), IMAGES),
-        interval=Interval(mean, mean, mean, 4, ""),
-        costs=costs,
+        seeds=tuple(range(len(seeds))),
         cell_ids=(f"id-{name}",),
         train_images=1000.0,
     )
+    return Candidate(name, accuracy, costs)
+
+
+def with_runs(one, *values_pct, images=IMAGES, protocol="trained"):
+    accuracy = replace(one.accuracy, group=SeedGroup(values_pct, images), protocol=protocol)
+    return replace(one, accuracy=accuracy)
 
 
 def labels(candidates):
@@ -101,7 +108,7 @@ def test_nobody_within_the_budget_is_an_empty_list():
 
 def test_unstable_seeds_stand_in_the_list_and_in_no_rank():
     # 74, 92 and 92: t 4.30 times 6.0 is 25.8 points to both sides
-    shaky = Candidate(**{**vars(candidate("shaky", 86)), "group": SeedGroup((74.0, 92.0, 92.0), IMAGES)})
+    shaky = with_runs(candidate("shaky", 86), 74.0, 92.0, 92.0)
     found = choose([shaky, candidate("a", 80)], {})
     assert labels(found.choices) == ["shaky", "a"]
     assert labels(found.unranked) == ["shaky"]
@@ -109,9 +116,8 @@ def test_unstable_seeds_stand_in_the_list_and_in_no_rank():
 
 
 def test_one_run_each_is_not_ranked_but_a_released_checkpoint_is():
-    def alone(name, top1, protocol="trained from scratch"):
-        one = candidate(name, top1)
-        return Candidate(**{**vars(one), "group": SeedGroup((top1,), 1000), "protocol": protocol})
+    def alone(name, top1, protocol="trained"):
+        return with_runs(candidate(name, top1), top1, images=1000, protocol=protocol)
 
     found = choose([alone("a", 90.0), alone("b", 80.0)], {})
     assert (labels(found.best), labels(found.unranked)) == ([], ["a", "b"])
@@ -122,7 +128,7 @@ def test_one_run_each_is_not_ranked_but_a_released_checkpoint_is():
 
 
 def with_costs(one, **costs):
-    return Candidate(**{**vars(one), "costs": {**one.costs, **costs}})
+    return replace(one, costs={**one.costs, **costs})
 
 
 def test_a_model_stands_once_at_its_largest_budget_within_the_limit():
@@ -130,9 +136,9 @@ def test_a_model_stands_once_at_its_largest_budget_within_the_limit():
         return with_costs(candidate("a", mean, 5), train_flop=Cost(budget, None, "", ("b",)))
 
     own = [at(1, 70), at(2, 75), at(4, 80)]
-    assert [one.group.mean_pct for one in at_one_budget(own, {"train_flop": 3.0})] == [75]
-    assert [one.group.mean_pct for one in at_one_budget(own, {})] == [80]
-    assert [one.group.mean_pct for one in at_one_budget(own, {"train_flop": 0.5})] == [70]
+    assert [one.accuracy.group.mean_pct for one in at_one_budget(own, {"train_flop": 3.0})] == [75]
+    assert [one.accuracy.group.mean_pct for one in at_one_budget(own, {})] == [80]
+    assert [one.accuracy.group.mean_pct for one in at_one_budget(own, {"train_flop": 0.5})] == [70]
 
 
 def test_costs_taken_under_other_conditions_are_ranked_apart():

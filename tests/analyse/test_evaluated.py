@@ -2,9 +2,9 @@ import pandas as pd
 import pytest
 from records import evaluated
 
-from bench.analyse.evaluated import evaluations
-from bench.analyse.weights import identify_weights
-from bench.store.frame import evaluate_frame
+from bench.analyse.pooling import evaluated_accuracies
+from bench.analyse.subjects import identify_weights
+from bench.store.frame import task_rows
 
 MODEL = "resnet50.a1_in1k"
 
@@ -14,7 +14,7 @@ def none(cell_id):
 
 
 def read(*records, predictions=none):
-    return evaluations(evaluate_frame(records), {MODEL: identify_weights(MODEL)}, predictions)
+    return evaluated_accuracies(task_rows(records, "evaluate"), {MODEL: identify_weights(MODEL)}, predictions)
 
 
 def test_interval_of_one_checkpoint_is_wilsons():

@@ -3,15 +3,15 @@ import math
 import pytest
 from records import fewshot
 
-from bench.analyse.fewshots import fewshot_scores, headline_setting
-from bench.analyse.weights import identify_weights
-from bench.store.frame import fewshot_frame
+from bench.analyse.pooling import fewshot_accuracies, headline_setting
+from bench.analyse.subjects import identify_weights
+from bench.store.frame import task_rows
 
 VIT, CNN = "vit_base_patch16_224.augreg_in21k", "resnetv2_50x1_bit.goog_in21k"
 
 
 def read(*records):
-    return fewshot_scores(fewshot_frame(records), {name: identify_weights(name) for name in (VIT, CNN)})
+    return fewshot_accuracies(task_rows(records, "fewshot"), {name: identify_weights(name) for name in (VIT, CNN)})
 
 
 def test_interval_is_over_draws_and_test_images():

@@ -3,10 +3,12 @@ import pytest
 from records import finetuned
 from scipy import stats
 
-from bench.analyse.finetuned import finetune_scores, pretraining_gains, recipe_sweeps
-from bench.analyse.weights import identify_weights
+from bench.analyse.differences import pretraining_gains
+from bench.analyse.pooling import finetuned_accuracies
+from bench.analyse.subjects import identify_weights
+from bench.analyse.trials import recipe_sweeps
 from bench.store.current import failed_trials
-from bench.store.frame import finetune_frame
+from bench.store.frame import task_rows
 
 VIT, CNN = "vit_base_patch16_224.augreg_in21k", "resnetv2_50x1_bit.goog_in21k"
 IDENTITIES = {name: identify_weights(name) for name in (VIT, CNN)}
@@ -18,11 +20,11 @@ def none(cell_id):
 
 
 def read(*records, predictions=none):
-    return finetune_scores(finetune_frame(records), IDENTITIES, predictions)
+    return finetuned_accuracies(task_rows(records, "finetune"), IDENTITIES, predictions)
 
 
 def sweeps(*records, failed=()):
-    return recipe_sweeps(finetune_frame(records), failed)
+    return recipe_sweeps(task_rows(records, "finetune"), failed)
 
 
 def test_score_is_the_mean_over_seeds():
@@ -90,9 +92,10 @@ def test_weights_that_were_trained_on_the_very_set_gain_nothing_on_it():
     after = {"weights": "sha256 0123456789abcdef"}
     records = [finetuned(VIT, seed, 90.0 + seed, name, cell=after) for seed in range(2) for name in ("pets", "own")]
     records += [finetuned(VIT, seed, 60.0, name, cell=SCRATCH) for seed in range(2) for name in ("pets", "own")]
-    found = finetune_frame(records)
-    found.loc[found["weights"] == after["weights"], "trained_on"] = "own"
-    gains = pretraining_gains(finetune_scores(found, IDENTITIES, none))
+    found = task_rows(records, "finetune")
+    for row in found:
+        row["trained_on"] = "own" if row["weights"] == after["weights"] else ""
+    gains = pretraining_gains(finetuned_accuracies(found, IDENTITIES, none))
     assert [gain.pretrained.dataset for gain in gains] == ["pets"]
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bench.analyse.intervals import SeedGroup
-from bench.analyse.many_tasks import FEWEST_TASKS, many_tasks
+from bench.analyse.means import FEWEST_TASKS, many_tasks
 
 TASKS = [f"task_{i}" for i in range(FEWEST_TASKS)]
 

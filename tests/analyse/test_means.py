@@ -3,18 +3,18 @@ import math
 import pytest
 from records import finetuned
 
-from bench.analyse.finetuned import finetune_scores
 from bench.analyse.means import by_subject, set_mean, sets_to_average, vtab_of
-from bench.analyse.weights import identify_weights
+from bench.analyse.pooling import finetuned_accuracies
+from bench.analyse.subjects import identify_weights
 from bench.catalog.image_tasks import vtab_tasks
-from bench.store.frame import finetune_frame
+from bench.store.frame import task_rows
 
 VIT, CNN = "vit_base_patch16_224.augreg_in21k", "resnetv2_50x1_bit.goog_in21k"
 
 
 def read(*records):
     identities = {name: identify_weights(name) for name in (VIT, CNN)}
-    return finetune_scores(finetune_frame(records), identities, lambda cell_id: None)
+    return finetuned_accuracies(task_rows(records, "finetune"), identities, lambda cell_id: None)
 
 
 def test_mean_over_sets_is_unweighted_with_the_errors_of_all_sets():

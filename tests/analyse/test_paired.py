@@ -6,9 +6,8 @@ import pytest
 from records import evaluated, fewshot, finetuned, trained
 from synthetic_pretraining import World
 
-from bench.analyse.contenders import contenders, of_models
 from bench.analyse.intervals import SeedGroup, contrast
-from bench.analyse.paired import compare_models
+from bench.analyse.paired import comparable_accuracies, compare_models, of_models
 
 VIT = "vit_base_patch16_224.augreg_in21k_ft_in1k"
 BIT = "resnetv2_50x1_bit.goog_in21k_ft_in1k"  # the same pre-training data
@@ -28,7 +27,7 @@ def head(correct, images=1000, start=0):
 
 
 def compare(records, models, read=lambda cell_id: None, **more):
-    found = contenders("s", records, read)
+    found = comparable_accuracies("s", records, read)
     return compare_models(of_models(found, models), models, **more)
 
 
@@ -134,10 +133,10 @@ def test_trainings_meet_at_the_largest_common_size_and_compute():
     records += [trained("resnet_32px_s", s, 90.0 + s, budget=b, images=i)
                 for s in (0, 1) for b, i in ((1.0, 1000), (1.0, 500), (1.0, 2000))]  # fmt: skip
     [one] = compare(records, ["vit_32px_s", "resnet_32px_s"])
-    assert [(side.train_images, side.budget) for side in (one.first, one.second)] == [(1000, 1.0), (1000, 1.0)]
+    assert [side.regime for side in (one.first, one.second)] == [(1000, 1.0), (1000, 1.0)]
     assert one.told == ()
     [small] = compare(records, ["vit_32px_s", "resnet_32px_s"], train_images=500)
-    assert (small.first.budget, small.second.budget) == (2.0, 1.0)
+    assert (small.first.regime[1], small.second.regime[1]) == (2.0, 1.0)
     assert small.told == ("training compute differs: 2 GFLOP and 1 GFLOP",)
 
 
@@ -159,7 +158,7 @@ def test_finetuned_weights_meet_those_of_their_own_pretraining_data():
 
 def test_models_of_one_title_are_told_apart_by_name():
     records = [evaluated(VIT, 900), evaluated("vit_base_patch16_224.augreg_in1k", 800)]
-    found = of_models(contenders("s", records, lambda cell_id: None), [r.cell["model"] for r in records])
+    found = of_models(comparable_accuracies("s", records, lambda cell_id: None), [r.cell["model"] for r in records])
     assert len({one.identity.title for one in found}) == 2
 
 
@@ -207,7 +206,7 @@ def test_pretrained_points_meet_at_the_largest_budget_beside_models_from_scratch
     records = World(lambda model, budget, images: 80.0 if model.startswith("vit") else 90.0, own_noise=0.5).records()
     found = compare(records, ["vit_32px_s", "resnet_32px_s"])
     tuned = [one for one in found if one.first.protocol == "fine-tuned" and one.first.dataset == "digits"]
-    assert [(one.first.is_from_scratch, one.first.budget) for one in tuned] == [(True, None), (False, 1600.0)]
+    assert [(one.first.is_from_scratch, one.first.regime[1]) for one in tuned] == [(True, None), (False, 1600.0)]
     assert [one.verdict for one in tuned] == ["not decided", "behind"]
     assert tuned[1].first.told == {"pretraining": "1600 GFLOP on 65536 images"}
     assert len(tuned[1].first.group.values_pct) == 3

@@ -1,12 +1,11 @@
 import pytest
 from records import counted, fewshot, finetuned
 
-from bench.analyse.fewshots import fewshot_scores
-from bench.analyse.finetuned import finetune_scores
+from bench.analyse.pooling import fewshot_accuracies, finetuned_accuracies
 from bench.analyse.public_weights import public_scaling
-from bench.analyse.weights import identify_weights
+from bench.analyse.subjects import identify_weights
 from bench.catalog.public_checkpoints import public_pretraining
-from bench.store.frame import complexity_frame, fewshot_frame, finetune_frame
+from bench.store.frame import task_rows
 
 VIT, CNN = "vit_base_patch16_224.augreg_in21k", "resnetv2_50x1_bit.goog_in21k"
 IDENTITIES = {name: identify_weights(name) for name in (VIT, CNN)}
@@ -14,9 +13,9 @@ IDENTITIES = {name: identify_weights(name) for name in (VIT, CNN)}
 
 def read(*records):
     return public_scaling(
-        complexity_frame(records),
-        finetune_scores(finetune_frame(records), IDENTITIES, lambda cell_id: None),
-        fewshot_scores(fewshot_frame(records), IDENTITIES),
+        task_rows(records, "complexity"),
+        finetuned_accuracies(task_rows(records, "finetune"), IDENTITIES, lambda cell_id: None),
+        fewshot_accuracies(task_rows(records, "fewshot"), IDENTITIES),
     )
 
 

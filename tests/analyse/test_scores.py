@@ -6,15 +6,16 @@ import pytest
 from records import trained
 from scipy import stats
 
-from bench.analyse.scores import main_scores, score_differences, trained_scores
+from bench.analyse.differences import score_differences
+from bench.analyse.pooling import main_scores, trained_accuracies
 from bench.catalog.identity import identify_model
 from bench.store.correctness import read_correctness
-from bench.store.frame import training_frame
+from bench.store.frame import task_rows
 
 
 def scores_of(records, predictions=lambda cell_id: None):
-    frame = training_frame(records)
-    return trained_scores(frame, {name: identify_model(name) for name in frame["model"].unique()}, predictions)
+    frame = task_rows(records, "train")
+    return trained_accuracies(frame, {row["model"]: identify_model(row["model"]) for row in frame}, predictions)
 
 
 def test_a_score_is_the_mean_over_its_seeds():

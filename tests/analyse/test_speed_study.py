@@ -4,7 +4,6 @@ import pytest
 from records import SETTINGS, record, timed
 
 from bench.analyse.speed_study import speed_study, training_steps
-from bench.store.frame import memory_frame, speed_frame, training_memory_frame, training_step_frame
 from bench.store.record import Record
 
 
@@ -84,9 +83,7 @@ def test_a_training_step_is_told_against_the_inference_of_its_round():
     timing = [timed("vit_32px_m", 0, 400.0), timed("vit_32px_m", 1, 200.0)]
     steps = [trained(0, 100.0), trained(1, 50.0)]
     records = [*timing, *steps]
-    (one,) = training_steps(
-        training_step_frame(records), speed_frame(records), training_memory_frame(records), memory_frame(records), "m1"
-    )
+    (one,) = training_steps(records, "m1")
     assert one.times is not None
     assert one.times.values == (4.0, 4.0)
     assert one.rate is not None
@@ -99,16 +96,12 @@ def test_a_training_step_is_told_against_the_inference_of_its_round():
 
 def test_a_training_step_without_an_inference_has_no_ratio():
     records = [trained(0, 100.0), trained(1, 90.0)]
-    (one,) = training_steps(
-        training_step_frame(records), speed_frame(records), training_memory_frame(records), memory_frame(records), "m1"
-    )
+    (one,) = training_steps(records, "m1")
     assert (one.times, one.inference, one.inference_ids) == (None, None, ())
 
 
 def test_an_unsettled_warm_up_of_one_process_is_told_of_the_step():
     records = [trained(0, 100.0), trained(1, 50.0)]
     records[1] = records[1].model_copy(update={"values": {**records[1].values, "warmup_settled": False}})
-    (one,) = training_steps(
-        training_step_frame(records), speed_frame(records), training_memory_frame(records), memory_frame(records), "m1"
-    )
+    (one,) = training_steps(records, "m1")
     assert not one.is_settled

@@ -1,14 +1,13 @@
 from records import evaluated, finetuned
 
-from bench.analyse.evaluated import evaluations
-from bench.analyse.finetuned import finetune_scores
 from bench.analyse.means import vtab_of
+from bench.analyse.pooling import evaluated_accuracies, finetuned_accuracies
 from bench.analyse.public_weights import table_two
-from bench.analyse.weights import identify_weights
+from bench.analyse.subjects import identify_weights
 from bench.catalog.image_tasks import vtab_tasks
 from bench.catalog.papers import paper_sota
 from bench.catalog.public_checkpoints import STAND_INS
-from bench.store.frame import evaluate_frame, finetune_frame
+from bench.store.frame import task_rows
 
 AUGREG = "vit_large_patch16_384.augreg_in21k_ft_in1k"
 FEATURES = "vit_large_patch16_224.orig_in21k"
@@ -17,8 +16,8 @@ BIT = "resnetv2_152x4_bit.goog_in21k"
 
 def rows(*records):
     identities = {name: identify_weights(name) for name in (AUGREG, FEATURES, BIT)}
-    evaluated_ = evaluations(evaluate_frame(records), identities, lambda cell_id: None)
-    finetuned_ = finetune_scores(finetune_frame(records), identities, lambda cell_id: None)
+    evaluated_ = evaluated_accuracies(task_rows(records, "evaluate"), identities, lambda cell_id: None)
+    finetuned_ = finetuned_accuracies(task_rows(records, "finetune"), identities, lambda cell_id: None)
     found = table_two(evaluated_, finetuned_, vtab_of(finetuned_))
     return {(row.published.system, row.published.pretraining, row.published.dataset): row for row in found}
 

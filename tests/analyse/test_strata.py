@@ -6,12 +6,10 @@ import pytest
 from records import evaluated, fewshot, finetuned
 from scipy import stats
 
-from bench.analyse.evaluated import evaluations
-from bench.analyse.fewshots import fewshot_scores
-from bench.analyse.finetuned import finetune_scores
-from bench.analyse.strata import mean_strata, strata
-from bench.analyse.weights import identify_weights
-from bench.store.frame import evaluate_frame, fewshot_frame, finetune_frame
+from bench.analyse.differences import mean_strata, strata
+from bench.analyse.pooling import evaluated_accuracies, fewshot_accuracies, finetuned_accuracies
+from bench.analyse.subjects import identify_weights
+from bench.store.frame import task_rows
 
 VIT, BIT = "vit_base_patch16_224.augreg_in21k", "resnetv2_50x1_bit.goog_in21k"  # both ImageNet-21k
 LARGE = "vit_large_patch16_224.augreg_in21k"
@@ -21,7 +19,7 @@ IDENTITIES = {name: identify_weights(name) for name in (VIT, BIT, LARGE, RESNET,
 
 
 def tuned(*records, predictions=lambda cell_id: None):
-    return finetune_scores(finetune_frame(records), IDENTITIES, predictions)
+    return finetuned_accuracies(task_rows(records, "finetune"), IDENTITIES, predictions)
 
 
 def seeds(model, *values, **more):
@@ -75,14 +73,15 @@ def test_checkpoints_of_one_run_each_are_compared_on_their_common_images(correct
     # exact McNemar: 5 to 0 gives 2 / 2^5 = 0.0625, 6 to 0 gives 2 / 2^6 = 0.03125
     records = [evaluated(VIT, 900), evaluated(BIT, correct)]
     tables = {record.cell_id: head(int(record.values["correct_top1"])) for record in records}
-    found = strata(evaluations(evaluate_frame(records), IDENTITIES, tables.get))
+    found = strata(evaluated_accuracies(task_rows(records, "evaluate"), IDENTITIES, tables.get))
     assert told(found) == [(("imagenet",), "ImageNet-21k", members)]
     assert found[0].best.unranked == ()
 
 
 def test_draws_of_few_shots_are_compared_by_welchs_t():
     records = [fewshot(VIT, (80.0, 81.0, 82.0)), fewshot(BIT, (60.0, 61.0, 62.0))]
-    assert told(strata(fewshot_scores(fewshot_frame(records), IDENTITIES))) == [(("pets",), "ImageNet-21k", [VIT])]
+    found = fewshot_accuracies(task_rows(records, "fewshot"), IDENTITIES)
+    assert told(strata(found)) == [(("pets",), "ImageNet-21k", [VIT])]
 
 
 def test_a_mean_is_of_the_checkpoints_that_have_all_sets():

@@ -3,12 +3,12 @@ from records import trained
 from bench.analyse.trials import swept_models
 from bench.catalog.identity import identify_model
 from bench.store.current import failed_trials
-from bench.store.frame import training_frame
+from bench.store.frame import task_rows
 
 
 def sweep(*rates_and_scores):
     records = [trained("vit_32px_s", 0, top1, rate=rate, part="validation") for rate, top1 in rates_and_scores]
-    return swept_models(training_frame(records), {"vit_32px_s": identify_model("vit_32px_s")})
+    return swept_models(task_rows(records, "train"), {"vit_32px_s": identify_model("vit_32px_s")})
 
 
 def test_the_best_rate_is_the_one_with_the_best_validation_accuracy():
@@ -31,7 +31,7 @@ def test_a_failed_trial_counts_as_tried_and_bounds_the_range():
     ]
     failed = trained("vit_32px_s", 0, 0.0, rate=0.009, part="validation", status="failed", reason="NaN")
     (swept,) = swept_models(
-        training_frame(done),
+        task_rows(done, "train"),
         {"vit_32px_s": identify_model("vit_32px_s")},
         failed_trials("train", [*done, failed], done),
     )

@@ -1,7 +1,7 @@
-from bench.analyse.scores import RunKey
-from bench.analyse.weights import (
+from bench.analyse.subjects import (
     NO_PRETRAINING,
     NOT_STATED,
+    RunKey,
     Subject,
     identify_weights,
     pretraining_of,

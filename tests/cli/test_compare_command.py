@@ -13,8 +13,7 @@ import pandas as pd
 import pytest
 from analyse.records import evaluated, trained
 
-from bench.analyse.contenders import contenders, of_models
-from bench.analyse.paired import compare_models
+from bench.analyse.paired import comparable_accuracies, compare_models, of_models
 from bench.cli.compare_words import as_json, comparison_table, sentences
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,7 +35,7 @@ def vitbench(*arguments: object, cwd: Path = ROOT) -> subprocess.CompletedProces
 
 
 def compare(records, models, read=lambda cell_id: None):
-    return compare_models(of_models(contenders("s", records, read), models), models)
+    return compare_models(of_models(comparable_accuracies("s", records, read), models), models)
 
 
 def head(correct):

@@ -1,11 +1,11 @@
 import pytest
 from analyse.records import SETTINGS, evaluated, finetuned, record, timed, trained
 
-from bench.analyse.scores import trained_scores
+from bench.analyse.pooling import trained_accuracies
 from bench.analyse.speeds import speeds
 from bench.catalog.identity import identify_model
 from bench.store.current import current_records
-from bench.store.frame import speed_frame, training_frame
+from bench.store.frame import speed_rows, task_rows
 
 OLD, NEW = "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z"
 
@@ -52,19 +52,19 @@ def test_timings_under_another_rule_for_freed_memory_are_left_out_and_memory_sta
 
 def test_what_is_not_filtered_is_still_not_pooled():
     runs = [changed(trained("vit_32px_s", seed, 80.0 + seed), fingerprint=str(seed)) for seed in range(2)]
-    frame = training_frame(runs)
-    (score,) = trained_scores(frame, {"vit_32px_s": identify_model("vit_32px_s")}, lambda cell_id: None)
+    frame = task_rows(runs, "train")
+    (score,) = trained_accuracies(frame, {"vit_32px_s": identify_model("vit_32px_s")}, lambda cell_id: None)
     assert len(score.seeds) == 1
     processes = [on_torch(timed("vit_32px_s", i, 100.0), str(i)) for i in range(2)]
-    assert [one.processes for one in speeds(speed_frame(processes))] == [1, 1]
+    assert [one.processes for one in speeds(speed_rows(processes))] == [1, 1]
 
 
 def test_a_p99_is_shown_only_where_every_process_has_one():
     cell = {"task": "speed", "model": "m", "resolution_px": 32, "batch_size": 1, "device": "cpu", "settings": SETTINGS}
     values = {"latency_p50_ms": 1.0, "latency_samples": 1000}
     have = [record({**cell, "repeat": i}, {**values, "latency_p99_ms": p99}) for i, p99 in enumerate((2.0, None))]
-    assert speeds(speed_frame(have))[0].latency_p99_median is None
-    assert speeds(speed_frame(have[:1]))[0].latency_p99_median == 2.0
+    assert speeds(speed_rows(have))[0].latency_p99_median is None
+    assert speeds(speed_rows(have[:1]))[0].latency_p99_median == 2.0
 
 
 def test_each_protocol_has_its_own_newest_images():

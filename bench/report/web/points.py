@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from bench.analyse.evaluated import Evaluation
-from bench.analyse.fewshots import FewshotScore, headline_setting
-from bench.analyse.finetuned import FinetuneScore
+from bench.analyse.accuracy import Accuracy, Evaluated, FewShot, FineTuned, Trained
 from bench.analyse.intervals import Interval, SeedGroup, contrast_interval
-from bench.analyse.means import Scored, set_mean
+from bench.analyse.means import set_mean
+from bench.analyse.pooling import headline_setting
 from bench.analyse.protocols import Protocols, finetuned_by_subject
 from bench.analyse.published import ScalingComparison
-from bench.analyse.scores import RunKey, Score
 from bench.analyse.speeds import Memory, Speed
 from bench.analyse.study import Row, Study
+from bench.analyse.subjects import PUBLIC, RunKey, Subject, pretraining_of
 from bench.analyse.trials import SweptModel
-from bench.analyse.weights import PUBLIC, Subject, pretraining_of
 from bench.catalog.identity import identify_dataset
 from bench.catalog.image_tasks import PAPER_SETS, in_order
 from bench.catalog.models import find_model
@@ -122,7 +120,7 @@ def _row_point(row: Row, study: Study) -> PlotPoint:
     return PlotPoint(row.label, row.identity.family, "measured", values, facts=_key_facts(row.key), along=along)
 
 
-def _run_point(score: Score, study: Study, largest: int) -> PlotPoint | None:
+def _run_point(score: Trained, study: Study, largest: int) -> PlotPoint | None:
     """A run at a smaller training set or budget; None where both are smaller than the main run's.
 
     largest: training images of the data set's largest training set.
@@ -154,7 +152,7 @@ def _weights_points(study: Study) -> list[PlotPoint]:
     """A point for each model and weights, with the speed that was measured under its settings, then one for each
     other number of shots."""
     protocols = study.protocols
-    scores: list[Scored] = [*protocols.evaluated, *protocols.fewshot, *protocols.finetuned]
+    scores: list[Accuracy] = [*protocols.evaluated, *protocols.fewshot, *protocols.finetuned]
     families = {score.subject: score.identity.family for score in scores}
     values: dict[Subject, Values] = {subject: {} for subject in protocols.subjects}
     for evaluated in protocols.evaluated:
@@ -293,7 +291,7 @@ def _count_values(row: Row) -> Values:
     return {axis: Value(float(n), None, how, (row.count.cell_id,)) for axis, n in numbers.items() if n}
 
 
-def _size_values(one: Score | Evaluation | FewshotScore | FinetuneScore, how: str, ids: tuple[str, ...]) -> Values:
+def _size_values(one: Trained | Evaluated | FewShot | FineTuned, how: str, ids: tuple[str, ...]) -> Values:
     """Multiply-adds and parameters that a record of an accuracy holds."""
     return {axis: Value(n, None, how, ids) for axis, n in (("macs", one.macs), ("params", one.params)) if n}
 
@@ -306,7 +304,7 @@ def _accuracy_value(group: SeedGroup, interval: Interval, conditions: str, ids: 
     return Value(interval.estimate, bar_of(interval), conditions, ids)
 
 
-def _score_values(score: Score) -> Values:
+def _score_values(score: Trained) -> Values:
     key, ids = f"top1:{score.dataset}", score.cell_ids
     conditions = (
         f"{_images_words(score)}; {_tflop(score.budget_gflop)} TFLOP; "
@@ -324,7 +322,7 @@ def _score_values(score: Score) -> Values:
     return values
 
 
-def _mean_values(scores: Sequence[Score]) -> Values:
+def _mean_values(scores: Sequence[Trained]) -> Values:
     ids = tuple(cell_id for score in scores for cell_id in score.cell_ids)
     interval = contrast_interval([(1 / len(scores), score.group) for score in scores])
     mean = sum(score.interval.estimate for score in scores) / len(scores)
@@ -337,7 +335,7 @@ def _mean_values(scores: Sequence[Score]) -> Values:
     }
 
 
-def _evaluated_values(one: Evaluation) -> Values:
+def _evaluated_values(one: Evaluated) -> Values:
     values = _size_values(one, "counted with the run", one.cell_ids[:1])
     for key, interval in ((one.dataset, one.top1), (f"{one.dataset}_real", one.real)):
         if interval is not None:
@@ -346,7 +344,7 @@ def _evaluated_values(one: Evaluation) -> Values:
     return values
 
 
-def _finetuned_values(one: FinetuneScore) -> Values:
+def _finetuned_values(one: FineTuned) -> Values:
     key, ids = f"finetuned:{one.dataset}", one.cell_ids
     conditions = (
         f"{_images_words(one)}; {one.recipe_name} recipe, learning rate {learning_rate(one.learning_rate)}, "
@@ -361,7 +359,7 @@ def _finetuned_values(one: FinetuneScore) -> Values:
     return values
 
 
-def _fewshot_values(one: FewshotScore) -> Values:
+def _fewshot_values(one: FewShot) -> Values:
     key, ids = f"fewshot:{one.dataset}", one.cell_ids
     conditions = (
         f"{counted(one.shots, 'image')} a class{f' ({one.short})' if one.short else ''}, {rule_words(one.rule)}; "
@@ -374,7 +372,7 @@ def _fewshot_values(one: FewshotScore) -> Values:
     }
 
 
-def _images_words(one: Score | FinetuneScore) -> str:
+def _images_words(one: Trained | FineTuned) -> str:
     images, test = fixed(one.train_images, 0), fixed(one.group.test_images, 0)
     return f"{counted(len(one.seeds), 'seed')}; {images} training and {test} test images"
 

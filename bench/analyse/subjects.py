@@ -1,4 +1,4 @@
-"""Which weights a result is of: the row's model, its pre-training data, and a label that no other row has."""
+"""What a result is of: model, resolution and setting, the weights that it started from, and a label of its own."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench.analyse.scores import RunKey, distinguishing, run_key
 from bench.catalog.identity import ModelIdentity, identify_dataset, identify_model
 from bench.catalog.models import find_model
 from bench.catalog.public_checkpoints import find_public_pretraining
@@ -18,6 +17,45 @@ NO_PRETRAINING = "none (from scratch)"
 UNKNOWN_PRETRAINING = ""  # public weights that nothing is known of are compared with none
 NOT_STATED = "not stated"  # a user's own weights of which the suite says nothing are compared with one another
 OWNERS_WORDS = "as its owner says: "
+
+
+@dataclass(frozen=True, order=True)
+class RunKey:
+    """What accuracy and speed must agree on to be one row: model, resolution and settings on one kind of device."""
+
+    model: str
+    resolution_px: int
+    device: str = ""
+    precision: str = ""
+    memory_format: str = ""
+    compile: bool = False
+    fold: bool = False
+
+
+def run_key(row: Mapping[str, Any]) -> RunKey:
+    """The key of a row of a training, speed or memory frame."""
+    model, device, precision, layout = (str(row[name]) for name in ("model", "device", "precision", "memory_format"))
+    return RunKey(model, int(row["resolution_px"]), device, precision, layout, bool(row["compile"]), bool(row["fold"]))
+
+
+def cell_row(cell: Mapping[str, Any]) -> dict[str, Any]:
+    """A cell's fields with those of its settings, as a row of a table has them."""
+    settings = {"precision": "fp32", "memory_format": "contiguous", "compile": False, "fold": False}
+    return {**settings, **(cell.get("settings") or {}), **cell}
+
+
+def distinguishing(key: RunKey, siblings: Iterable[RunKey]) -> list[str]:
+    """In words, what of the resolution and the settings is not the same for all of these keys."""
+    words = {
+        "resolution_px": f"@{key.resolution_px}",
+        "device": key.device,
+        "precision": key.precision,
+        "memory_format": key.memory_format,
+        "compile": "compiled" if key.compile else "eager",
+        "fold": "folded" if key.fold else "unfolded",
+    }
+    siblings = list(siblings)
+    return [word for name, word in words.items() if word and len({getattr(one, name) for one in siblings}) > 1]
 
 
 @dataclass(frozen=True, order=True)
