@@ -120,7 +120,7 @@ def _evaluation(cell: EvaluateCell, supplies: Supplies) -> Perform:
             )
         _collection(cell.dataset, cell.fingerprint, EVALUATED, supplies)  # still the same, now that they were read
         values = _about_weights(cell, loaded, supplies, done.values)
-        return Outcome(_with_notes(values, collection), done.samples, done.predictions)
+        return Outcome(_with_notes(values, collection), predictions=done.predictions)
 
     return perform
 

@@ -8,27 +8,22 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from timm.data.transforms_factory import create_transform
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
 
 from bench.data.collection import LabelledImages
-from bench.data.decode import decode
 from bench.errors import BenchError, CellFailedError, DataError, OutOfMemoryError, UnsupportedError
 from bench.measure.accuracy import Columns, Predictions, require_finite, score
 from bench.measure.class_order import head_order, note_on_order
 from bench.measure.complexity import measure_complexity
 from bench.measure.devices import is_out_of_memory
-from bench.measure.real_labels import real_score
-from bench.measure.self_check import DATASET as REAL_DATASET
-from bench.measure.self_check import check_against_published
+from bench.measure.imagenet_checks import IMAGENET, check_against_published, real_score
+from bench.measure.loading import load_batches
 from bench.measure.settings import INPUT_DTYPES, apply_settings
 from bench.measure.steps import class_scores
 from bench.measure.weights import LoadedModel
@@ -38,20 +33,17 @@ from bench.suite.cell import EvaluateCell, Settings
 BATCH = {"cpu": 32, "mps": 32, "cuda": 64}  # images; halved where memory is short, which changes no prediction
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """What one evaluation gave: values and samples as records hold them, and every image's prediction."""
+class Evaluation(NamedTuple):
+    """What one evaluation gave: values as records hold them, and every image's prediction."""
 
     values: dict[str, Any]
-    samples: dict[str, list[float]]
     predictions: Predictions
 
 
-@dataclass(frozen=True)
-class _Share:
-    """What one process scored. index: (n,), positions in the part, and in the same order the columns' rows."""
+class _Share(NamedTuple):
+    """What one process scored. positions: (n,), in the part, and in the same order the columns' rows."""
 
-    index: NDArray[np.int64]
+    positions: NDArray[np.int64]
     columns: Columns
     batch_size: int
 
@@ -98,7 +90,7 @@ def evaluate(
         "processes": team.size,
         "notes": notes,
     }
-    return Evaluation(counted.marked(values), {}, predictions)
+    return Evaluation(counted.marked(values), predictions)
 
 
 def preprocessing_values(config: dict[str, Any]) -> dict[str, Any]:
@@ -222,49 +214,6 @@ class _Forward:
         return logits[: len(pixels)].float().cpu()
 
 
-class _Row(NamedTuple):
-    """One image of a loader. pixels: (3, R, R), uint8; None if it cannot be read, for the reason in `problem`."""
-
-    position: int
-    pixels: Tensor | None
-    problem: str
-
-
-@dataclass(frozen=True)
-class _Prepared(Dataset[_Row]):
-    """Images of a part, decoded, resized and cropped.
-
-    What is wrong with one is told, not raised: an exception that leaves a loader process arrives as another.
-    """
-
-    part: LabelledImages
-    index: NDArray[np.int64]
-    transform: Callable[[Image.Image], Tensor]
-
-    def __len__(self) -> int:
-        return len(self.index)
-
-    def __getitem__(self, item: int) -> _Row:
-        position = int(self.index[item])
-        try:
-            image = decode(self.part.reader.read(position)).image
-        except DataError as error:
-            return _Row(position, None, str(error))
-        return _Row(position, self.transform(image), "")
-
-
-def _stacked(rows: list[_Row]) -> tuple[NDArray[np.int64], Tensor | None, str]:
-    """Positions (B,) and pixels (B, 3, R, R); or the one position that has none, and why."""
-    for row in rows:
-        if row.pixels is None:
-            return np.array([row.position]), None, row.problem
-    return (
-        np.array([row.position for row in rows]),
-        torch.stack([row.pixels for row in rows if row.pixels is not None]),
-        "",
-    )
-
-
 def _batches(
     cell: EvaluateCell,
     part: LabelledImages,
@@ -277,7 +226,7 @@ def _batches(
 
     Raises CellFailedError for an image that cannot be read, and when a loader process dies.
     """
-    transform = create_transform(
+    prepare = create_transform(
         config["input_size"],
         is_training=False,
         interpolation=config["interpolation"],
@@ -287,37 +236,22 @@ def _batches(
         crop_mode=config["crop_mode"],
         normalize=False,  # uint8 is a quarter of the bytes to pass between processes; _Forward does it on the device
     )
-    processes = min(workers, math.ceil(len(index) / batch_size))
-    loader = DataLoader(
-        _Prepared(part, index, transform),
-        batch_size=batch_size,
-        num_workers=processes,
-        collate_fn=_stacked,
-        # A forked process would wait for ever for locks that this one's threads hold, that of standard input for one.
-        multiprocessing_context="spawn" if processes else None,
-        pin_memory=False,
-        generator=torch.Generator(),  # otherwise the loader draws from the global one
-    )
-    batches = iter(loader)
-    while True:
-        try:
-            positions, pixels, problem = next(batches)
-        except StopIteration:
-            return
-        except RuntimeError as error:
-            cause = str(error).strip().partition("\n")[0]
-            raise CellFailedError(f"Loading the images of '{cell.dataset}' broke off: {cause}") from error
-        if pixels is None:
-            raise CellFailedError(
-                f"Image '{part.keys[positions[0]]}' of data set '{cell.dataset}' cannot be read: "
-                f"{problem.rstrip('.')}. Mend or remove it: an accuracy without it would be of another set."
-            )
-        yield positions, pixels
+    try:
+        for positions, pixels, problem in load_batches(part, index, prepare, batch_size=batch_size, workers=workers):
+            if problem:
+                raise CellFailedError(
+                    f"Image '{part.keys[positions[0]]}' of data set '{cell.dataset}' cannot be read: "
+                    f"{problem.rstrip('.')}. Mend or remove it: an accuracy without it would be of another set."
+                )
+            yield positions, pixels
+    except RuntimeError as error:
+        cause = str(error).strip().partition("\n")[0]
+        raise CellFailedError(f"Loading the images of '{cell.dataset}' broke off: {cause}") from error
 
 
 def _joined(part: LabelledImages, shares: Sequence[_Share], num_classes: int) -> Predictions:
     """All shares in the order of the part; each image must have come once."""
-    index = np.concatenate([share.index for share in shares])
+    index = np.concatenate([share.positions for share in shares])
     order = np.argsort(index)
     if not np.array_equal(index[order], np.arange(len(part))):
         raise CellFailedError(f"{len(index)} predictions for {len(part)} images: each must be scored exactly once.")
@@ -328,7 +262,7 @@ def _joined(part: LabelledImages, shares: Sequence[_Share], num_classes: int) ->
 def _scores(cell: EvaluateCell, predictions: Predictions, notes: list[str]) -> dict[str, Any]:
     """Percentages and counts, ReaL where its labels apply, and the comparison with what is published."""
     accuracy = score(predictions)
-    real = real_score(predictions.keys, predictions.predictions) if cell.dataset == REAL_DATASET else None
+    real = real_score(predictions.keys, predictions.predictions) if cell.dataset == IMAGENET else None
     if isinstance(real, str):
         notes.append(real)
         real = None

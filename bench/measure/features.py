@@ -6,8 +6,8 @@ differs between families. What is done with features is bench.learn's work.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -17,12 +17,12 @@ from timm.layers.adaptive_avgmax_pool import SelectAdaptivePool2d
 from timm.layers.classifier import ClassifierHead, NormMlpClassifierHead
 from timm.models.deit import VisionTransformerDistilled
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
 
-from bench.data.collection import ImageReader, LabelledImages
-from bench.data.decode import BadImageError, decode
+from bench.data.collection import LabelledImages
+from bench.data.decode import BadImageError
 from bench.errors import CellFailedError, RequestError, UnsupportedError
 from bench.measure.devices import memory_limit_named
+from bench.measure.loading import load_batches
 from bench.measure.settings import apply_settings
 from bench.suite.cell import Settings
 
@@ -74,7 +74,12 @@ def extract_features(
     batches = []
     what = f"Extracting features with {FEATURE_BATCH} images of {framing.crop_px} px at a time"
     with memory_limit_named(what), torch.inference_mode(), applied.context:
-        for pixels in _batches(images, framing, workers):
+        everything = np.arange(len(images))
+        prepare = partial(framed, framing=framing)
+        for loaded in load_batches(images, everything, prepare, batch_size=FEATURE_BATCH, workers=workers):
+            if loaded.problem:
+                raise BadImageError(f"Image '{images.keys[loaded.positions[0]]}': {loaded.problem}")
+            pixels = loaded.pixels  # (B, R, R, 3), uint8
             scaled = (pixels.to(device).permute(0, 3, 1, 2).float() / 255 - mean) / std  # (B, 3, R, R)
             scaled = scaled.to(applied.input_dtype)
             if settings.memory_format == "channels_last":
@@ -152,41 +157,8 @@ def _require_layer(model: nn.Module) -> None:
         )
 
 
-class _Framed(Dataset[NDArray[np.uint8] | str]):
-    """Square crops of stored images, or the reason why one cannot be read; picklable if the reader is."""
-
-    def __init__(self, reader: ImageReader, keys: Sequence[str], framing: Framing) -> None:
-        self._reader, self._keys, self._framing = reader, keys, framing
-
-    def __len__(self) -> int:
-        return len(self._keys)
-
-    def __getitem__(self, index: int) -> NDArray[np.uint8] | str:
-        try:
-            return framed(decode(self._reader.read(index)).image, self._framing)
-        except BadImageError as error:  # an exception would reach the parent as a traceback in one long line
-            return f"Image '{self._keys[index]}': {error}"
-
-
 def framed(image: Image.Image, framing: Framing) -> NDArray[np.uint8]:
     """The centre of the image after resizing it to a square: (crop_px, crop_px, 3). An odd border is cut more below."""
     side, offset = framing.resized_px, (framing.resized_px - framing.crop_px) // 2
     squared = image.resize((side, side), Image.Resampling.BILINEAR)
     return np.array(squared.crop((offset, offset, offset + framing.crop_px, offset + framing.crop_px)))
-
-
-def _batches(images: LabelledImages, framing: Framing, workers: int) -> Iterator[Tensor]:
-    """(B, R, R, 3), uint8, in the order of the images."""
-    loader = DataLoader(
-        _Framed(images.reader, images.keys, framing),
-        batch_size=FEATURE_BATCH,
-        num_workers=workers,
-        collate_fn=list,
-        # A forked process would share open files, and their places in them, with this one.
-        multiprocessing_context="spawn" if workers else None,
-    )
-    for batch in loader:
-        for item in batch:
-            if isinstance(item, str):
-                raise BadImageError(item)
-        yield torch.from_numpy(np.stack(batch))

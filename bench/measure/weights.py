@@ -20,8 +20,15 @@ from bench.catalog.models import find_model
 from bench.errors import CellFailedError, RequestError
 from bench.measure.build import build_blank, build_model, own_classes
 from bench.measure.matching import fill, resized, unwrapped
-from bench.measure.public_weights import checked_digest, public_file
-from bench.measure.weight_files import ID_DIGITS, StoredWeights, given_file, read_weights, shortened
+from bench.measure.weight_files import (
+    ID_DIGITS,
+    StoredWeights,
+    checked_digest,
+    given_file,
+    public_file,
+    read_weights,
+    shortened,
+)
 from bench.suite.model_source import is_user_model
 
 _FILE_ID = re.compile(rf"sha256 [0-9a-f]{{{ID_DIGITS}}}")

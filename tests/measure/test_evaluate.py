@@ -22,7 +22,7 @@ from bench.data.collection import LabelledImages, RawImage
 from bench.errors import BenchError, CellFailedError, DataError, OutOfMemoryError, UnsupportedError
 from bench.measure.build import build_model
 from bench.measure.evaluate import Evaluation, evaluate
-from bench.measure.real_labels import real_labels
+from bench.measure.imagenet_checks import real_labels
 from bench.measure.weights import LoadedModel
 from bench.process_group import Team, alone
 from bench.suite.cell import EvaluateCell, Settings

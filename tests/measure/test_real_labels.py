@@ -6,8 +6,8 @@ import sys
 import numpy as np
 import pytest
 
-from bench.measure import real_labels as module
-from bench.measure.real_labels import RealScore, real_labels, real_score
+from bench.measure import imagenet_checks as module
+from bench.measure.imagenet_checks import RealScore, real_labels, real_score
 
 
 def name_of(number: int) -> str:
@@ -53,5 +53,5 @@ def test_images_without_any_label_have_no_such_score(labels: None) -> None:
 
 
 def test_the_labels_are_read_without_importing_torch() -> None:
-    code = "import sys; from bench.measure.real_labels import real_labels; real_labels(); print('torch' in sys.modules)"
+    code = "import sys; from bench.measure import imagenet_checks as c; c.real_labels(); print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"
