@@ -4,7 +4,7 @@
     000017.png  000017.json    label under the key `label`
 
 Nothing is unpacked: an index of where each image lies is made once, and a reader seeks and reads. Splits are named by
-sub-folders (train/0000.tar) or in the names of the shards (train-0000.tar). Layout: the WebDataset convention.
+sub-folders (train/0000.tar) or in the names of the shards (train-0000.tar).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,8 +51,6 @@ _IMAGE_FIELDS = frozenset(extension.removeprefix(".") for extension in EXTENSION
 _LABEL_FIELDS = ("cls", "json")
 _AGAIN = "Fetch or make it again."
 _INDEX_VERSION = 2  # raise it when `_read_index` changes: what is remembered is then of no use
-_BLOCK = tarfile.BLOCKSIZE
-_RANGE = re.compile(r"(\d+)\.\.(\d+)")
 _COMPRESSED = ((b"\x1f\x8b", "gunzip"), (b"BZh", "bunzip2"), (b"\xfd7zXZ", "unxz"), (b"\x28\xb5\x2f\xfd", "unzstd"))
 _COMPRESSED_SUFFIXES = (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst")
 # What tarfile raises for headers that are no headers, apart from its own errors.
@@ -104,17 +102,15 @@ class ShardReader:
                 raise unreadable(name, error) from None
 
 
-@dataclass(frozen=True)
-class _Sample:
+class _Sample(NamedTuple):
     key: str
     label: str
     offset: int
     size: int
 
 
-@dataclass(frozen=True)
-class _Member:
-    """A file in a shard: where its bytes lie."""
+class _Member(NamedTuple):
+    """Where the bytes of a file in a shard lie."""
 
     offset: int
     size: int
@@ -128,9 +124,8 @@ def is_compressed_tar(name: str) -> bool:
 def open_shards(name: str, place: str) -> ImageCollection:
     """The images in a folder of shards, one shard, or several: `PATH/{0000..0009}.tar`.
 
-    Keys are `shard/sample`. Raises RequestError where there are no shards, DataError for a shard that is empty, cut
-    short, compressed or damaged, for members that are no ordinary files or leave the shard, and for samples that
-    have no image, no label, or two of them.
+    Keys are `shard/sample`. Raises RequestError where there are no shards, DataError for a shard or a member that
+    cannot be used, and for samples that have no image, no label, or two of them.
     """
     folder, shards = _find_shards(name, place)
     root = real_root(folder)
@@ -150,6 +145,8 @@ def open_shards(name: str, place: str) -> ImageCollection:
     )
     sizes = tuple(os.stat(resolve_inside(root, shard)).st_size for shard in shards)
     names = [printable(shard) for shard in shards]
+    kinds = ", ".join(f".{field} {count:,}" for field, count in ignored.most_common(5))
+    notes = [f"Files in the shards that are neither image nor label were ignored ({kinds})."] if ignored else []
     return ImageCollection(
         name=name,
         class_names=classes.names,
@@ -168,11 +165,8 @@ def open_shards(name: str, place: str) -> ImageCollection:
             )
             for part, samples in parts.items()
         },
-        notes=(*_notes(ignored), *classes.notes),
+        notes=(*notes, *classes.notes),
     )
-
-
-# --- which shards ---
 
 
 def _find_shards(name: str, place: str) -> tuple[Path, list[str]]:
@@ -197,7 +191,8 @@ def _shards_in(name: str, folder: Path) -> list[str]:
             raise RequestError(
                 f"Data set {name!r}: {entry.name!r} in '{folder}' looks like a split folder. {SPLITS_CALLED}."
             )
-    for below in ["", *sorted(entry.name for entry in folder.iterdir() if name_split(entry.name) and entry.is_dir())]:
+    splits = sorted(entry.name for entry in folder.iterdir() if name_split(entry.name) and entry.is_dir())
+    for below in ["", *splits]:
         names += [f"{below}/{file}" if below else file for file in sorted(os.listdir(folder / below))]
     shards = [shard for shard in names if shard.endswith(".tar") and not os.path.basename(shard).startswith(".")]
     if packed := [shard for shard in names if is_compressed_tar(shard)]:
@@ -214,7 +209,7 @@ def _expand(name: str, pattern: str) -> list[str]:
     """`a-{00..02}.tar` -> a-00.tar, a-01.tar, a-02.tar; `{a,b}` likewise; several braces combine."""
     pieces: list[list[str]] = []
     for piece in re.split(r"(\{[^{}]*\})", pattern):
-        found = _RANGE.fullmatch(piece[1:-1]) if piece.startswith("{") else None
+        found = re.fullmatch(r"(\d+)\.\.(\d+)", piece[1:-1]) if piece.startswith("{") else None
         if found:
             first, last = int(found[1]), int(found[2])
             if not 0 <= last - first < MAX_SHARDS:
@@ -231,7 +226,7 @@ def _parts_of(name: str, shards: Sequence[str]) -> list[PartName]:
     """The part of each shard: all are `train` where none names a split."""
     found = [_named_part(shard, words=1) for shard in shards]
     if not any(found):
-        # `crash-test-000.tar` need not be a test part; but beside `crash-train-000.tar` it is.
+        # `crash-test-000.tar` need not be a test part; but beside `crash-train-000.tar` it is
         anywhere = [_named_part(shard, words=None) for shard in shards]
         found = anywhere if "train" in anywhere else ["train"] * len(shards)
         words = {shard: split for shard in shards if (split := read_split_name(shard))}
@@ -267,9 +262,6 @@ def _check_folders(name: str, folders: Iterable[str]) -> None:
         )
 
 
-# --- what is in them ---
-
-
 def _remembered_index(root: str, shard: str) -> tuple[list[_Sample], Counter[str]]:
     """Like `_read_index`, from the cache for a shard whose path, size and time of change are those of the last call.
 
@@ -284,8 +276,7 @@ def _remembered_index(root: str, shard: str) -> tuple[list[_Sample], Counter[str
         return [_Sample(*sample) for sample in samples], Counter(ignored)
     samples, ignored = _read_index(root, shard)
     with contextlib.suppress(OSError):  # it only saves time: a cache that cannot be written is no reason to stop
-        rows = [(sample.key, sample.label, sample.offset, sample.size) for sample in samples]
-        write_whole(file, json.dumps([rows, ignored]), durable=False)
+        write_whole(file, json.dumps([samples, ignored]), durable=False)
     return samples, ignored
 
 
@@ -348,8 +339,7 @@ def _members(shard: str, file: BinaryIO) -> Iterator[tuple[str, str, _Member]]:
         base, _, field = os.path.basename(name).partition(".")
         # Hidden files, such as those of macOS, and files without extension belong to no sample.
         if field and not any(is_litter(step) for step in name.split("/")):
-            key = os.path.join(os.path.dirname(name), base)
-            yield key, field.lower(), _Member(member.offset_data, member.size)
+            yield os.path.join(os.path.dirname(name), base), field.lower(), _Member(member.offset_data, member.size)
 
 
 def _headers(shard: str, file: BinaryIO) -> Iterator[tarfile.TarInfo]:
@@ -368,11 +358,9 @@ def _headers(shard: str, file: BinaryIO) -> Iterator[tarfile.TarInfo]:
         reason = str(error) or type(error).__name__
         if end == 0:
             raise _bad(shard, f"it is not a tar file ({reason}).") from None
-        raise _bad(
-            shard, f"it is cut short or damaged after byte {end:,} ({reason}). Fetch or make it again."
-        ) from None
+        raise _bad(shard, f"it is cut short or damaged after byte {end:,} ({reason}). {_AGAIN}") from None
     file.seek(end)
-    if file.read(_BLOCK) != bytes(_BLOCK):
+    if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
         raise _bad(shard, f"it is cut short or damaged at byte {end:,}. {_AGAIN}")
     while chunk := file.read(1 << 20):
         if chunk.count(0) != len(chunk):
@@ -382,11 +370,9 @@ def _headers(shard: str, file: BinaryIO) -> Iterator[tarfile.TarInfo]:
 def _read_label(shard: str, file: BinaryIO, key: str, held: Mapping[str, _Member]) -> str:
     field = next((field for field in _LABEL_FIELDS if field in held), None)
     if field is None:
-        raise _bad(
-            shard,
-            f"sample {key!r} has no label. Expected {key}.cls, or {key}.json with the key 'label'; archives of class "
-            "folders have to be unpacked and given as a folder.",
-        )
+        expected = f"Expected {key}.cls, or {key}.json with the key 'label'"
+        advice = "archives of class folders have to be unpacked and given as a folder"
+        raise _bad(shard, f"sample {key!r} has no label. {expected}; {advice}.")
     if held[field].size > MAX_LABEL_BYTES:
         raise _bad(shard, f"'{key}.{field}' has {held[field].size:,} bytes, too many for a label.")
     file.seek(held[field].offset)
@@ -400,16 +386,10 @@ def _read_label(shard: str, file: BinaryIO, key: str, held: Mapping[str, _Member
         label = label.get("label") if isinstance(label, dict) else None
     if isinstance(label, bool) or not isinstance(label, str | int):
         raise _bad(shard, f"'{key}.json' has no text or integer under the key 'label' (keys: {keys or 'none'}).")
-    name = str(label).strip()
-    if not name or len(name.splitlines()) > 1:
-        raise _bad(shard, f"the label in '{key}.{field}' is {'empty' if not name else 'more than one line'}.")
-    return name
-
-
-def _notes(ignored: Counter[str]) -> Iterator[str]:
-    if ignored:
-        kinds = ", ".join(f".{field} {count:,}" for field, count in ignored.most_common(5))
-        yield f"Files in the shards that are neither image nor label were ignored ({kinds})."
+    text = str(label).strip()
+    if len(text.splitlines()) != 1:
+        raise _bad(shard, f"the label in '{key}.{field}' is {'more than one line' if text else 'empty'}.")
+    return text
 
 
 def _bad(shard: str, problem: str) -> DataError:
