@@ -9,7 +9,6 @@ Sources: Zhai et al. 2019, arXiv 1910.04867; the task_adaptation repository for 
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -36,10 +35,11 @@ from bench.data.splits import hash_order, hold_out
 from bench.errors import DataError, RequestError
 
 TRAIN_IMAGES, VALIDATION_IMAGES = 800, 200  # of each of VTAB's tasks
+TESTED_SHARE = {"eurosat": 0.2, "resisc45": 0.2, "sun397": 0.2, "dsprites": 0.1}  # of sets without a test part
 
 # How a set is read from a folder that holds all of its files: the parts that its source has, by the reader that a row
 # of catalog/image_tasks.toml names.
-_READERS: Mapping[str, Callable[[ImageTask, Path], ImageCollection]] = {
+READERS: Mapping[str, Callable[[ImageTask, Path], ImageCollection]] = {
     "imagenet": open_imagenet,
     "imagenet21k": open_imagenet21k,
     "cifar10": torchvision_sets.open_arrays,
@@ -77,10 +77,11 @@ def open_catalogued(name: str, *, root: Path, spec: str | None, download: bool) 
     RequestError for a spec that names nothing, UnknownNameError for a name that is not catalogued.
     """
     task = find_image_task(name)
+    if hub := _hub_place(spec):
+        return _finished(task, _from_hub(task, *hub, download), None)
     place = _place(task, root, spec)
-    if spec is not None and spec.startswith(HUB_PREFIX):
-        repo_id, _, revision = spec.removeprefix(HUB_PREFIX).partition("@")
-        return _finished(task, _from_hub(task, repo_id, revision, download), None)
+    if spec is not None and not Path(spec).expanduser().exists():
+        raise RequestError(f"--data {task.name}: '{spec}' does not exist. {task.how_to_get}")
     if spec is not None and place.is_file():
         return _finished(task, _from_list(task, place), subset_reason(place.parent))
     reason = subset_reason(place)
@@ -92,16 +93,15 @@ def open_catalogued(name: str, *, root: Path, spec: str | None, download: bool) 
     elif download and missing_files(task, place):
         torchvision_sets.fetch(task, place)
     check_present(task, place)
-    return _finished(task, _READERS[task.reader](task, place), reason)
+    return _finished(task, READERS[task.reader](task, place), reason)
 
 
 def is_here(name: str, *, root: Path, spec: str | None = None) -> bool:
     """Whether the set can be opened without a download, as far as the presence of its files tells."""
     task = find_image_task(name)
-    if spec is not None and spec.startswith(HUB_PREFIX):
-        repo_id, _, revision = spec.removeprefix(HUB_PREFIX).partition("@")
-        return is_fetched(repo_id, revision)
-    place = root / task.folder if spec is None else _outer(Path(spec).expanduser())
+    if hub := _hub_place(spec):
+        return is_fetched(*hub)
+    place = _place(task, root, spec)
     here = place.is_file() or not missing_files(task, place) or (task.is_vtab and is_dump(place))
     return here or (spec is None and is_fetched(task.hub_repo, task.hub_revision))
 
@@ -126,7 +126,7 @@ def vtab_parts(task: ImageTask, source: ImageCollection) -> ImageCollection:
     if "test" in source.parts:
         test = source.part("test")
     else:
-        count = round(len(order) * tested_share(task))
+        count = round(len(order) * TESTED_SHARE[task.folder])
         order, tested = order[: len(order) - count], order[len(order) - count :]
         test = images.take(tested)
     if "validation" in source.parts:
@@ -144,11 +144,6 @@ def vtab_parts(task: ImageTask, source: ImageCollection) -> ImageCollection:
     return replace(source, parts=parts)
 
 
-def tested_share(task: ImageTask) -> float:
-    """Share of a set without an official test part that is tested on."""
-    return {"eurosat": 0.2, "resisc45": 0.2, "sun397": 0.2, "dsprites": 0.1}[task.folder]
-
-
 def halve_test(source: ImageCollection) -> ImageCollection:
     """smallNORB has no validation part: half of its test images, by hash order, are one, as VTAB has it."""
     images = source.part("test")
@@ -159,17 +154,17 @@ def halve_test(source: ImageCollection) -> ImageCollection:
     )
 
 
+def _hub_place(spec: str | None) -> tuple[str, str] | None:
+    """`hf:owner/name@revision` -> (owner/name, revision)."""
+    if spec is None or not spec.startswith(HUB_PREFIX):
+        return None
+    repo_id, _, revision = spec.removeprefix(HUB_PREFIX).partition("@")
+    return repo_id, revision
+
+
 def _place(task: ImageTask, root: Path, spec: str | None) -> Path:
-    if spec is None or spec.startswith(HUB_PREFIX):
-        return root / task.folder
-    place = Path(spec).expanduser()
-    if not place.exists():
-        raise RequestError(f"--data {task.name}: '{spec}' does not exist. {task.how_to_get}")
-    return _outer(place)
-
-
-def _outer(place: Path) -> Path:
-    return place.parent if place.name in _INNER else place
+    place = root / task.folder if spec is None else Path(spec).expanduser()
+    return place.parent if spec is not None and place.name in _INNER else place
 
 
 def _from_hub(task: ImageTask, repo_id: str, revision: str, download: bool) -> ImageCollection:
@@ -238,9 +233,3 @@ def _subset_notes(reason: str | None) -> tuple[str, ...]:
 
 def _subset_hint(task: ImageTask) -> str:
     return f"{task.how_to_get} For a subset on purpose, say why in a file '{SUBSET_FILE}' in its folder."
-
-
-@functools.cache
-def reader_names() -> frozenset[str]:
-    """The readers that rows of the catalog can name."""
-    return frozenset(_READERS)

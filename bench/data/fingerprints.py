@@ -12,6 +12,7 @@ import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 
 from bench.data.collection import (
     FINGERPRINT_DIGITS,
@@ -19,7 +20,6 @@ from bench.data.collection import (
     ImageReader,
     Joined,
     PartName,
-    RawImage,
     Taken,
     content_fingerprint,
     raw_digest,
@@ -54,7 +54,7 @@ def fingerprint_of_collection(collection: ImageCollection, parts: Sequence[PartN
     fingerprint = _compute(collection, parts)
     if before is not None and _state(collection, parts) == before:  # else a file changed while it was read
         _read_here[before] = fingerprint
-        _remember(before, fingerprint)
+        remember(cache_root() / "fingerprints" / before, fingerprint)
     return fingerprint
 
 
@@ -94,10 +94,10 @@ def _recall(state: str) -> str | None:
     return None
 
 
-def _remember(state: str, fingerprint: str) -> None:
-    remembered = cache_root() / "fingerprints" / state
-    with contextlib.suppress(OSError):  # it only saves time: a cache that cannot be written is no reason to stop
-        write_whole(remembered, fingerprint, durable=False)
+def remember(file: Path, text: str) -> None:
+    """Write a file of the cache. It only saves time: one that cannot be written is no reason to stop."""
+    with contextlib.suppress(OSError):
+        write_whole(file, text, durable=False)
 
 
 def _compute(collection: ImageCollection, parts: Sequence[PartName]) -> str:
@@ -111,15 +111,12 @@ def _digests(reader: ImageReader, threads: ThreadPoolExecutor) -> Iterator[bytes
     waiting: deque[Future[bytes] | bytes] = deque()
     for index in range(len(reader)):
         raw = reader.read(index)
-        waiting.append(raw_digest(raw) if _size(raw) < SMALL_BYTES else threads.submit(raw_digest, raw))
+        size = len(raw) if isinstance(raw, bytes) else raw.nbytes
+        waiting.append(raw_digest(raw) if size < SMALL_BYTES else threads.submit(raw_digest, raw))
         if len(waiting) > AHEAD * HASHING_THREADS:
             yield _result(waiting.popleft())
     while waiting:
         yield _result(waiting.popleft())
-
-
-def _size(raw: RawImage) -> int:
-    return len(raw) if isinstance(raw, bytes) else raw.nbytes
 
 
 def _result(digest: Future[bytes] | bytes) -> bytes:

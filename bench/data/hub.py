@@ -188,7 +188,16 @@ def files_of_revision(name: str, repo_id: str, revision: str, download: bool) ->
                 f"Data set {name!r}: hf:{repo_id}@{revision} is not on this machine. Add --download to fetch it."
             )
         _fetch(name, repo_id, revision, manifest)
-    return _local_paths(name, repo_id, revision, manifest, download)
+    here, gone = _in_cache(name, repo_id, revision, manifest)
+    if gone and download:
+        _fetch(name, repo_id, revision, manifest)
+        here, gone = _in_cache(name, repo_id, revision, manifest)
+    if gone:
+        raise AbsentDataError(
+            f"Data set {name!r}: {few(gone)} of hf:{repo_id}@{revision} is gone from the cache or not whole. Add "
+            "--download to fetch it."
+        )
+    return here
 
 
 def is_fetched(repo_id: str, revision: str) -> bool:
@@ -200,22 +209,13 @@ def _manifest_file(repo_id: str, revision: str) -> Path:
     return cache_root() / "hub" / f"{repo_id.replace('/', '--')}@{revision}.json"
 
 
-def _endpoint() -> str | None:
-    return os.environ.get("HF_ENDPOINT") or None
-
-
-def _cache() -> str | None:
-    return os.environ.get("HF_HUB_CACHE") or None
-
-
 def newest_revision(name: str, repo_id: str, download: bool) -> str:
     """The commit that the hub calls main, or without asking it, the one fetched last."""
     if download:
         from huggingface_hub import HfApi
 
         with _explained(name, repo_id):
-            found = HfApi(endpoint=_endpoint()).dataset_info(repo_id)
-        return str(found.sha)
+            return str(HfApi(endpoint=os.environ.get("HF_ENDPOINT") or None).dataset_info(repo_id).sha)
     fetched = sorted(
         (cache_root() / "hub").glob(f"{repo_id.replace('/', '--')}@*.json"), key=lambda file: file.stat().st_mtime
     )
@@ -229,10 +229,10 @@ def _fetch(name: str, repo_id: str, revision: str, manifest: Path) -> None:
     from huggingface_hub import HfApi, hf_hub_download
     from huggingface_hub.hf_api import RepoFile
 
+    endpoint = os.environ.get("HF_ENDPOINT") or None
+    of_revision: dict[str, Any] = {"repo_type": "dataset", "revision": revision}
     with _explained(name, repo_id, revision):
-        tree = HfApi(endpoint=_endpoint()).list_repo_tree(
-            repo_id, repo_type="dataset", revision=revision, recursive=True
-        )
+        tree = HfApi(endpoint=endpoint).list_repo_tree(repo_id, **of_revision, recursive=True)
         files = [
             StoredFile(entry.path, entry.size, entry.lfs.sha256 if entry.lfs else None, entry.blob_id)
             for entry in tree
@@ -245,16 +245,8 @@ def _fetch(name: str, repo_id: str, revision: str, manifest: Path) -> None:
         )
     for file in files:
         with _explained(name, repo_id, revision):
-            local = Path(
-                hf_hub_download(
-                    repo_id,
-                    file.path,
-                    repo_type="dataset",
-                    revision=revision,
-                    endpoint=_endpoint(),
-                    cache_dir=_cache(),
-                )
-            )
+            found = hf_hub_download(repo_id, file.path, **of_revision, endpoint=endpoint, cache_dir=_cache())
+        local = Path(found)
         digest, expected = file.hashes(str(local))
         if digest != expected:
             local.resolve().unlink(missing_ok=True)  # the cache's blob, which a second try would take for good
@@ -266,32 +258,22 @@ def _fetch(name: str, repo_id: str, revision: str, manifest: Path) -> None:
     write_whole(manifest, json.dumps([file.__dict__ for file in files], indent=1), durable=False)
 
 
-def _local_paths(name: str, repo_id: str, revision: str, manifest: Path, download: bool) -> dict[StoredFile, str]:
-    """File of the revision -> where it lies here. One gone from the hub's cache is fetched again if `download`."""
+def _in_cache(name: str, repo_id: str, revision: str, manifest: Path) -> tuple[dict[StoredFile, str], list[str]]:
+    """File of the revision -> where it lies here; and those that are gone from the hub's cache or not whole."""
     from huggingface_hub import try_to_load_from_cache
 
-    def found() -> tuple[dict[StoredFile, str], list[str]]:
-        here, gone = {}, []
-        for file in _listed(name, manifest):
-            local = try_to_load_from_cache(
-                repo_id, file.path, cache_dir=_cache(), revision=revision, repo_type="dataset"
-            )
-            if isinstance(local, str) and os.path.isfile(local) and os.path.getsize(local) == file.size:
-                here[file] = local
-            else:
-                gone.append(file.path)
-        return here, gone
+    here, gone = {}, []
+    for file in _listed(name, manifest):
+        local = try_to_load_from_cache(repo_id, file.path, _cache(), revision, "dataset")
+        if isinstance(local, str) and os.path.isfile(local) and os.path.getsize(local) == file.size:
+            here[file] = local
+        else:
+            gone.append(file.path)
+    return here, gone
 
-    here, gone = found()
-    if gone and download:
-        _fetch(name, repo_id, revision, manifest)
-        here, gone = found()
-    if gone:
-        raise AbsentDataError(
-            f"Data set {name!r}: {few(gone)} of hf:{repo_id}@{revision} is gone from the cache or not whole. Add "
-            "--download to fetch it."
-        )
-    return here
+
+def _cache() -> str | None:
+    return os.environ.get("HF_HUB_CACHE") or None
 
 
 def _listed(name: str, manifest: Path) -> list[StoredFile]:

@@ -19,7 +19,6 @@ from bench.data.catalogued import open_catalogued
 from bench.data.collection import (
     FINGERPRINT_DIGITS,
     PART_NAMES,
-    Dataset,
     ImageCollection,
     ImageSet,
     LabelledImages,
@@ -28,14 +27,13 @@ from bench.data.collection import (
 from bench.data.decode import DECODER
 from bench.data.embedded import load_dataset
 from bench.data.findings import Preflight
-from bench.data.fingerprints import check_published, fingerprint_of_collection
+from bench.data.fingerprints import check_published, fingerprint_of_collection, remember
 from bench.data.formats import open_user
 from bench.data.preflight import check_images, without_bad
 from bench.data.splits import with_all_parts
 from bench.errors import DataError, UnknownNameError
 from bench.machine import usable_cores
 from bench.places import cache_root
-from bench.whole_files import write_whole
 
 Progress = Callable[[int, int], None]
 _OWN_HINT = "A set of your own is named with --data NAME=PLACE."
@@ -96,7 +94,7 @@ def preflight_of(
         return Preflight.from_values(json.loads(file.read_text(encoding="utf-8")))
     checked = check_images(found, processes=processes, progress=progress)
     if stored_fingerprint(name, spec, download=download) == fingerprint:  # else an image changed meanwhile
-        _remember(file, json.dumps(checked.as_values()))
+        remember(file, json.dumps(checked.as_values()))
     return checked
 
 
@@ -123,12 +121,6 @@ def confirm_images(
     return False
 
 
-def _remember(file: Path, text: str) -> None:
-    """Write a file whole or not at all. A cache that cannot be written to costs another look, and no result."""
-    with contextlib.suppress(OSError):
-        write_whole(file, text, durable=False)
-
-
 def stored_fingerprint(name: str, spec: str, *, download: bool, wholly: bool = False) -> str:
     """The fingerprint of a user's images as they lie; of their names alone if one is gone or not ours to read.
 
@@ -138,15 +130,14 @@ def stored_fingerprint(name: str, spec: str, *, download: bool, wholly: bool = F
     found = _found(name, spec, download)
     try:
         fingerprint = fingerprint_of_collection(found, present_parts(found), wholly=wholly)
-        groups = [found.part(part).groups for part in present_parts(found)]
-        if not any(groups):
-            return fingerprint
-        return hashlib.sha256(f"{fingerprint} {groups}".encode(errors="backslashreplace")).hexdigest()[
-            :FINGERPRINT_DIGITS
-        ]
     except DataError:  # a look at the images names it
         keys = "\n".join(key for part in present_parts(found) for key in found.part(part).keys)
-        return f"{UNREADABLE} {hashlib.sha256(keys.encode()).hexdigest()[:16]}"
+        return f"{UNREADABLE} {hashlib.sha256(keys.encode()).hexdigest()[:FINGERPRINT_DIGITS]}"
+    groups = [found.part(part).groups for part in present_parts(found)]
+    if not any(groups):
+        return fingerprint
+    both = f"{fingerprint} {groups}".encode(errors="backslashreplace")
+    return hashlib.sha256(both).hexdigest()[:FINGERPRINT_DIGITS]
 
 
 def present_parts(collection: ImageCollection) -> list[PartName]:
@@ -172,14 +163,9 @@ def _catalogued(name: str, place: str | None, root: Path, download: bool) -> Ima
 
 @functools.lru_cache(maxsize=8)
 def _embedded(name: str) -> ImageCollection:
-    dataset: Dataset = load_dataset(name)
-    parts: dict[PartName, ImageSet] = {
-        "train": dataset.train,
-        "validation": dataset.validation,
-        "test": dataset.test,
-    }
-    return ImageCollection(
-        name=name,
-        class_names=dataset.class_names,
-        parts={part: LabelledImages(ArrayReader(held.images), held.labels, held.keys) for part, held in parts.items()},
-    )
+    dataset = load_dataset(name)
+    parts: dict[PartName, LabelledImages] = {}
+    for part in PART_NAMES:
+        held: ImageSet = getattr(dataset, part)
+        parts[part] = LabelledImages(ArrayReader(held.images), held.labels, held.keys)
+    return ImageCollection(name, dataset.class_names, parts)

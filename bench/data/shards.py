@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from bench.data.class_labels import SPLITS_CALLED, few, name_split, number_classes, read_split_name
 from bench.data.collection import PART_NAMES, ImageCollection, LabelledImages, PartName
-from bench.data.fingerprints import stamp_of_files
+from bench.data.fingerprints import remember, stamp_of_files
 from bench.data.safe_paths import (
     EXTENSIONS,
     MAX_STORED_BYTES,
@@ -42,7 +42,6 @@ from bench.data.safe_paths import (
 )
 from bench.errors import DataError, RequestError
 from bench.places import cache_root
-from bench.whole_files import write_whole
 
 MAX_LABEL_BYTES = 1 << 20
 MAX_SHARDS = 100_000
@@ -275,8 +274,7 @@ def _remembered_index(root: str, shard: str) -> tuple[list[_Sample], Counter[str
         samples, ignored = json.loads(file.read_text(encoding="ascii"))
         return [_Sample(*sample) for sample in samples], Counter(ignored)
     samples, ignored = _read_index(root, shard)
-    with contextlib.suppress(OSError):  # it only saves time: a cache that cannot be written is no reason to stop
-        write_whole(file, json.dumps([samples, ignored]), durable=False)
+    remember(file, json.dumps([samples, ignored]))
     return samples, ignored
 
 

@@ -9,7 +9,7 @@ from importlib import resources
 import pytest
 
 from bench.catalog.image_tasks import find_image_task, image_task_groups, image_task_names, image_tasks
-from bench.data.catalogued import reader_names
+from bench.data.catalogued import READERS
 from bench.data.original_files import LABEL_RULES
 from bench.errors import UnknownNameError
 
@@ -79,7 +79,7 @@ def test_the_held_out_part_is_the_papers_share_of_train(name: str, official: int
 
 def test_every_row_can_be_read_and_says_how_sure_it_is() -> None:
     for task in image_tasks().values():
-        assert task.reader in reader_names()
+        assert task.reader in READERS
         assert task.hub_label_rule in LABEL_RULES
         assert task.status
         assert task.how_to_get
