@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from bench.markdown_text import bullets, escape
+from bench.report.columns import Records, number, words
 from bench.report.document import Section
-from bench.report.formats import counted, fixed, listed, span
+from bench.report.formats import counted, fixed, listed, percent, span
 from bench.report.inspect_captions import inspect_pictures
 from bench.report.inspected import Seen, picture_words, pictures_of, seen_models, weights_words
 from bench.report.style import family_style
-from bench.report.table import Cell, Column, Notes, Table
+from bench.report.table import Cell, ColumnSpec, Notes, Table, make_table
 from bench.store.inspections import Inspection, Picture
 
 HEADING = "What the models see"
 _RANDOM = "Random weights: what is shown here is the architecture, and nothing learned."
 MOST_MODELS = 6
 MOST_IMAGES = 4
-_PARTS = ("patches", "filters", "positions", "attention", "gradient", "grad_cam")
+_PARTS = {
+    "patches": "patches",
+    "filters": "filters",
+    "positions": "position embeddings",
+    "attention": "attention",
+    "gradient": "gradient",
+    "grad_cam": "Grad-CAM",
+}
 
 
 def inspect_section(inspections: Sequence[Inspection], cell_ids: Collection[str] = ()) -> Section:
@@ -59,64 +67,55 @@ def _text(models: Sequence[Seen], images: Sequence[Picture]) -> str:
     )
 
 
-def inspections_table(models: Sequence[Seen]) -> Table:
+def inspections_table(models: Sequence[Seen]) -> Table | None:
     """One row a model: its tokens, how far its heads look in the first and the last layer, its position embeddings."""
-    notes = Notes()
-    columns = (
-        Column("Model", False),
-        Column("Family", False),
-        Column("Weights", False),
-        Column("Images"),
-        Column("Resolution [px]"),
-        Column("Tokens", False),
-        Column("Layers × heads", False),
-        Column("Attention distance, first layer [px]"),
-        Column("Last layer [px]"),
-        Column("Spread evenly [px]"),
-        Column("Position similarity and nearness: rank correlation"),
-    )
-    rows = tuple(_row(model, notes) for model in models)
-    return Table("inspections", columns, rows, tuple(notes.texts))
 
+    def ids(model: Seen) -> Records:
+        return model.ids
 
-def _row(model: Seen, notes: Notes) -> tuple[Cell, ...]:
-    facts, ids = model.facts, model.ids
+    def absent(part: str) -> Callable[[Seen], str]:
+        return lambda model: escape(model.facts.absent.get(part, "it was not determined"))
 
-    def entry(text: str, value: object = None) -> Cell:
-        return Cell(text, value, ids)
+    def tokens(model: Seen, notes: Notes) -> Cell:
+        found = model.facts.tokens
+        if found is None:
+            return notes.missing(absent("patches")(model))
+        prefix = f"{len(found.prefix)} + " if found.prefix else ""
+        return Cell(f"{prefix}{found.rows} × {found.columns}", None, model.ids)
 
-    def missing(part: str) -> Cell:
-        return notes.missing(escape(facts.absent.get(part, "it was not determined")))
+    def heads(model: Seen, notes: Notes) -> Cell:
+        if model.distances_px is None:
+            return notes.missing(absent("attention")(model))
+        return Cell(f"{model.facts.layers} × {model.facts.heads}", None, model.ids)
 
-    tokens = facts.tokens
-    before = f"{len(tokens.prefix)} + " if tokens is not None and tokens.prefix else ""
-    grid = f"{before}{tokens.rows} × {tokens.columns}" if tokens is not None else ""
-    distances = model.distances_px
-    ends = (distances[0], distances[-1]) if distances is not None else ((), ())
-    positions = facts.positions
-    return (
-        entry(facts.title),
-        entry(family_style(facts.family).name),
-        entry(weights_words(facts), facts.weights.sha256),
-        entry(str(len(model.inspections)), len(model.inspections)),
-        entry(str(facts.resolution_px), facts.resolution_px),
-        entry(grid) if tokens is not None else missing("patches"),
-        entry(f"{facts.layers} × {facts.heads}") if distances is not None else missing("attention"),
-        *(_heads(one, ids) if distances is not None else missing("attention") for one in ends),
-        entry(fixed(facts.uniform_distance_px, 1), facts.uniform_distance_px)
-        if facts.uniform_distance_px is not None
-        else missing("attention"),
-        entry(fixed(positions.rank_correlation, 2), positions.rank_correlation)
-        if positions is not None
-        else missing("positions"),
-    )
+    def distance(layer: int) -> Callable[[Seen, Notes], Cell]:
+        def entry(model: Seen, notes: Notes) -> Cell:
+            if model.distances_px is None:
+                return notes.missing(absent("attention")(model))
+            found = [float(value) for value in model.distances_px[layer]]
+            ends = (("lowest", min(found)), ("highest", max(found)))
+            return Cell(span(found, 1), sum(found) / len(found), model.ids, more=ends)
 
+        return entry
 
-def _heads(distances_px: Sequence[float], ids: tuple[str, ...]) -> Cell:
-    """The lowest and the highest head of a layer; the value is their mean."""
-    mean = sum(map(float, distances_px)) / len(distances_px)
-    ends = (("lowest", float(min(distances_px))), ("highest", float(max(distances_px))))
-    return Cell(span(distances_px, 1), mean, ids, more=ends)
+    columns: list[ColumnSpec[Seen]] = [
+        words("Model", lambda model: model.facts.title, records=ids),
+        words("Family", lambda model: family_style(model.facts.family).name, records=ids),
+        words("Weights", lambda model: weights_words(model.facts), lambda model: model.facts.weights.sha256,
+              records=ids),
+        number("Images", lambda model: len(model.inspections), str, records=ids),
+        number("Resolution [px]", lambda model: model.facts.resolution_px, str, records=ids),
+        ColumnSpec("Tokens", tokens, is_number=False),
+        ColumnSpec("Layers × heads", heads, is_number=False),
+        ColumnSpec("Attention distance, first layer [px]", distance(0)),
+        ColumnSpec("Last layer [px]", distance(-1)),
+        number("Spread evenly [px]", lambda model: model.facts.uniform_distance_px, percent, records=ids,
+               missing=absent("attention")),
+        number("Position similarity and nearness: rank correlation",
+               lambda model: model.facts.positions and model.facts.positions.rank_correlation,
+               lambda value: fixed(value, 2), records=ids, missing=absent("positions")),
+    ]  # fmt: skip
+    return make_table("inspections", models, columns)
 
 
 def _below(models: Sequence[Seen]) -> str:
@@ -149,23 +148,13 @@ def _below(models: Sequence[Seen]) -> str:
 
 def _missing(models: Sequence[Seen]) -> Iterable[str]:
     """Parts that no figure shows, with the reason; models that lack a part for one reason share a line."""
-    for part in _PARTS:
+    for part, name in _PARTS.items():
         reasons: dict[str, list[Seen]] = {}
         for model in models:
             if part in model.facts.absent:
                 reasons.setdefault(model.facts.absent[part], []).append(model)
         for reason, those in reasons.items():
-            yield f"No {_PART_WORDS[part]} of {_titles(those)}: {escape(reason)}"
-
-
-_PART_WORDS = {
-    "patches": "patches",
-    "filters": "filters",
-    "positions": "position embeddings",
-    "attention": "attention",
-    "gradient": "gradient",
-    "grad_cam": "Grad-CAM",
-}
+            yield f"No {name} of {_titles(those)}: {escape(reason)}"
 
 
 def _titles(models: Iterable[Seen]) -> str:

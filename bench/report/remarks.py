@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -12,16 +12,18 @@ from bench.analyse.study import Study
 from bench.analyse.trials import SweptModel
 from bench.catalog.tuned import tuned_rates
 from bench.markdown_text import bullets, escape
-from bench.report.cell_words import cell_words
+from bench.report.columns import number, words
 from bench.report.conditions import accuracy_conditions, speed_conditions, weights_conditions
 from bench.report.document import Section
-from bench.report.formats import counted, fixed, listed, points, seconds, signed, span
+from bench.report.formats import counted, fixed, listed, named, points, seconds, signed, span
 from bench.report.pretraining_words import pretraining_limits
-from bench.report.table import Cell, Column, Table
+from bench.report.table import ColumnSpec, Table, make_table
 from bench.report.weights_wording import weights_limits
 from bench.store.current import data_of, definition_of
 from bench.store.frame import machine_of
 from bench.store.record import Record
+from bench.suite.cell import Settings
+from bench.suite.tasks import TIMING_TASKS
 
 _SHOWN_CONDITIONS = (
     ("Device", "device"),
@@ -69,11 +71,8 @@ def conditions_section(study: Study, run_summary: Mapping[str, Any] | None) -> S
 
 def _values(records: Sequence[Record], key: str) -> str:
     """All values of a condition, with how many records have each where they differ; Markdown."""
-    counts: dict[str, int] = defaultdict(int)
-    for record in records:
-        value = record.conditions.get(key)
-        if value is not None and value != "":
-            counts[fixed(value, 1) if isinstance(value, float) else str(value)] += 1
+    found = (record.conditions.get(key) for record in records)
+    counts = Counter(fixed(v, 1) if isinstance(v, float) else str(v) for v in found if v is not None and v != "")
     if len(counts) < 2:
         return "".join(escape(value) for value in counts)
     return "; ".join(f"{escape(value)} ({counted(counts[value], 'record')})" for value in sorted(counts))
@@ -95,15 +94,13 @@ def _dates(records: Sequence[Record]) -> str:
 
 
 def _statuses(study: Study) -> str:
-    counts: dict[str, int] = defaultdict(int)
-    for record in study.records:
-        counts[record.status] += 1
+    counts = Counter(record.status for record in study.records)
     return ", ".join(f"{fixed(counts[status], 0)} {status}" for status in sorted(counts))
 
 
 def _recipe(study: Study) -> str:
     recipes = [r.cell.get("recipe") or {} for r in study.shown if r.cell.get("task") == "train"]
-    words = []
+    parts = []
     for key, name in (
         ("optimizer", ""),
         ("weight_decay", "weight decay "),
@@ -116,8 +113,8 @@ def _recipe(study: Study) -> str:
     ):
         values = sorted({str(recipe[key]) for recipe in recipes if recipe.get(key) is not None})
         if values:
-            words.append(f"{name}{escape(listed(values))}")
-    return ", ".join(words) + "; best of the looks at the validation part scored once on the test part"
+            parts.append(f"{name}{escape(listed(values))}")
+    return ", ".join(parts) + "; best of the looks at the validation part scored once on the test part"
 
 
 def _warmup(study: Study) -> str:
@@ -126,7 +123,7 @@ def _warmup(study: Study) -> str:
 
 
 def _run_words(summary: Mapping[str, Any]) -> str:
-    words = []
+    parts = []
     for key, form in (
         ("wall_s", "wall time {}"),
         ("in_cell_s", "{} inside cells"),
@@ -134,14 +131,14 @@ def _run_words(summary: Mapping[str, Any]) -> str:
         ("timing_in_cell_s", "{} of it inside cells"),
     ):
         if summary.get(key) is not None:
-            words.append(form.format(seconds(float(summary[key]))))
+            parts.append(form.format(seconds(float(summary[key]))))
     if summary.get("workers"):
         noun = "worker" if summary["workers"] == [1] else "workers"
-        words.insert(1, f"{listed(map(str, summary['workers']))} {noun}")
+        parts.insert(1, f"{listed(map(str, summary['workers']))} {noun}")
     if summary.get("overhead_ratio") is not None:
-        words.append(f"{float(summary['overhead_ratio']):.2f} worker-seconds per second inside cells")
+        parts.append(f"{float(summary['overhead_ratio']):.2f} worker-seconds per second inside cells")
     runs = int(summary.get("runs") or 1)
-    told = ", ".join(words) + (" (the last run)" if runs == 1 else f" ({runs} runs together)")
+    told = ", ".join(parts) + (" (the last run)" if runs == 1 else f" ({runs} runs together)")
     if not summary.get("untold_records"):
         return told
     records, inside = int(summary["untold_records"]), seconds(float(summary["untold_in_cell_s"]))
@@ -164,7 +161,7 @@ def failures_section(study: Study, warnings: Sequence[str]) -> Section:
     return Section(heading, nothing, below=bullets(items))
 
 
-def failures_table(study: Study) -> Table:
+def failures_table(study: Study) -> Table | None:
     """One row per status and reason, with the cells; results of another definition, data or software are `left out`."""
     groups: dict[tuple[str, str, str], list[Record]] = defaultdict(list)
     shown = {record.cell_id for record in study.shown}
@@ -175,21 +172,37 @@ def failures_table(study: Study) -> Table:
         groups[record.status, str(record.cell.get("task", "?")), reason].append(record)
     for record in study.left_out:
         groups["left out", str(record.cell.get("task", "?")), _left_out_words(record, study.shown)].append(record)
-    heads = (
-        Column("Status", is_number=False),
-        Column("Task", is_number=False),
-        Column("Reason", is_number=False),
-        Column("Cells"),
-        Column("Which", is_number=False),
-    )
-    rows = []
-    for (status, task, reason), records in sorted(groups.items()):
-        ids = tuple(record.cell_id for record in records)
-        names = list(dict.fromkeys(cell_words(record) for record in records))
-        more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
-        words = ", ".join(names[:_MOST_NAMED]) + more
-        rows.append((Cell(status), Cell(task), Cell(reason), Cell(str(len(records)), len(records), ids), Cell(words)))
-    return Table("failures", heads, tuple(rows))
+    columns: list[ColumnSpec[tuple[tuple[str, str, str], list[Record]]]] = [
+        words("Status", lambda row: row[0][0]),
+        words("Task", lambda row: row[0][1]),
+        words("Reason", lambda row: row[0][2]),
+        number("Cells", lambda row: len(row[1]), str, records=lambda row: tuple(record.cell_id for record in row[1])),
+        words("Which", lambda row: named(dict.fromkeys(_cell_words(record) for record in row[1]), _MOST_NAMED)),
+    ]
+    return make_table("failures", sorted(groups.items(), key=lambda group: group[0]), columns)
+
+
+def _cell_words(record: Record) -> str:
+    """Model, weights, data set, seed and what else tells a cell from its neighbours."""
+    cell = record.cell
+    if cell.get("task") == "preflight":
+        return str(cell.get("dataset", "?"))
+    told = [str(cell.get("model", "?"))]
+    if cell.get("weights") not in (None, "public"):
+        told.append(f"({'from scratch' if cell['weights'] == 'random' else cell['weights']})")
+    if cell.get("dataset"):
+        told.append(f"on {cell['dataset']}")
+    if cell.get("seed") is not None:
+        told.append(f"seed {cell['seed']}")
+    if cell.get("task") == "finetune" and cell.get("recipe"):
+        told.append(f"learning rate {cell['recipe'].get('learning_rate')}")
+    if cell.get("task") in TIMING_TASKS:
+        told.append(f"at {cell.get('resolution_px', '?')} px")
+    if cell.get("batch_size"):
+        told.append(f"batch {cell['batch_size']}")
+    if cell.get("role") in ("trial", "best"):
+        told.append(f"({Settings(**cell['settings']).words})")
+    return " ".join(told)
 
 
 def _left_out_words(record: Record, shown: Sequence[Record]) -> str:
@@ -236,7 +249,7 @@ def limits_section(study: Study) -> Section:
 def _tied_scores(study: Study) -> list[str]:
     """Results that rest on the order of classes with equal scores, each with what its record says."""
     tied = [record for record in study.shown if record.values.get("tied_scores")]
-    found = {f"{r.cell['task']}, {cell_words(r)}": str(r.values["tied_scores"]) for r in tied}
+    found = {f"{r.cell['task']}, {_cell_words(r)}": str(r.values["tied_scores"]) for r in tied}
     more = [f"Tied scores in {len(found) - _MOST_NAMED} results more."] if len(found) > _MOST_NAMED else []
     named = list(found.items())[:_MOST_NAMED]
     return [f"Tied scores ({escape(cell)}): {escape(words)}" for cell, words in named] + more

@@ -10,14 +10,13 @@ import io
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from bench.errors import RequestError, UnknownNameError
 from bench.markdown_text import one_line
 from bench.report.table import Cell, Column, Table
 
-HEADER = ["row", "column", "shown", "value", "more", "record_ids", "source"]
 TABLES = "tables"  # the folder beside the page
 
 
@@ -32,6 +31,9 @@ class Entry:
     more: str  # further unrounded numbers of the entry: `low=81.2 high=85.0`
     record_ids: tuple[str, ...]
     source: str  # of a published number
+
+
+HEADER = [field.name for field in fields(Entry)]
 
 
 def table_csv(table: Table) -> str:
@@ -99,15 +101,7 @@ def read_sidecars(report: Path) -> dict[str, list[Entry]]:
 def _read(path: Path) -> list[Entry]:
     with open(path, encoding="utf-8", newline="") as stream:
         return [
-            Entry(
-                line["row"],
-                line["column"],
-                line["shown"],
-                line["value"],
-                line["more"],
-                tuple(line["record_ids"].split()),
-                line["source"],
-            )
+            Entry(**{name: line[name] for name in HEADER} | {"record_ids": tuple(line["record_ids"].split())})
             for line in csv.DictReader(stream)
         ]
 
