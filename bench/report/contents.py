@@ -16,11 +16,11 @@ from bench.report.choices_section import choices_section
 from bench.report.claims_page import claims_section
 from bench.report.conditions import accuracy_conditions, sizes_compute_words, speed_conditions, sweep_conditions
 from bench.report.document import Document, Section
+from bench.report.figure_files import Figure
 from bench.report.figures import all_figures
 from bench.report.formats import span
 from bench.report.inspect_section import inspect_section
 from bench.report.main_table import main_table, main_table_caption
-from bench.report.panels import FigureSpec
 from bench.report.preflight_section import preflight_warnings
 from bench.report.pretraining_section import pretraining_sections
 from bench.report.published_tables import (
@@ -87,7 +87,7 @@ def _sections(analysed: Study, shipped: Sequence[Record]) -> list[Section]:
     drawn_there = (figure for section in speed for figure in section.figures)
     figures = {figure.name: figure for figure in (*all_figures(analysed), *drawn_there)}
 
-    def drawn(*names: str) -> tuple[FigureSpec, ...]:
+    def drawn(*names: str) -> tuple[Figure, ...]:
         return tuple(figures[name] for name in names if name in figures)
 
     trained = f"Measured here: {accuracy_conditions(analysed)}." if analysed.main else ""
@@ -157,7 +157,7 @@ def _sweep_text(analysed: Study) -> str:
     return f"{_SWEEP_TEXT} Rates tried per model: {trials}. Conditions: {sweep_conditions(analysed)}."
 
 
-def _first_screen(analysed: Study, drawn: Callable[..., tuple[FigureSpec, ...]]) -> Section:
+def _first_screen(analysed: Study, drawn: Callable[..., tuple[Figure, ...]]) -> Section:
     """The main table and the one figure that carries it."""
     if not analysed.rows and not analysed.swept:
         return Section("")
@@ -173,7 +173,7 @@ def _first_screen(analysed: Study, drawn: Callable[..., tuple[FigureSpec, ...]])
     return _under(main_table(analysed), main_table_caption(analysed), leading)
 
 
-def _under(table: Table | None, words: str, figures: tuple[FigureSpec, ...] = ()) -> Section:
+def _under(table: Table | None, words: str, figures: tuple[Figure, ...] = ()) -> Section:
     """A first screen, which has no heading: the table comes before what must be said about it."""
     return Section("", "", table, figures, below=words)
 

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from bench.markdown_text import escape, fenced, joined
-from bench.report.figure_files import Picture
-from bench.report.panels import FigureSpec
+from bench.report.figure_files import Figure
 from bench.report.table import Table, render_table
 
 
@@ -18,14 +17,13 @@ class Section:
     heading: str
     text: str = ""
     table: Table | None = None
-    figures: tuple[FigureSpec, ...] = ()
+    figures: tuple[Figure, ...] = ()
     below: str = ""  # under the table
-    pictures: tuple[Picture, ...] = ()  # figures made of pixels, after the others
 
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to show under the heading."""
-        return not (self.table or self.figures or self.text or self.below or self.pictures)
+        return not (self.table or self.figures or self.text or self.below)
 
 
 @dataclass(frozen=True)
@@ -46,14 +44,9 @@ class Document:
         return [section.table for section in self.sections if section.table is not None]
 
     @property
-    def figures(self) -> list[FigureSpec]:
+    def figures(self) -> list[Figure]:
         """All figures, in their order."""
         return [figure for section in self.sections for figure in section.figures]
-
-    @property
-    def pictures(self) -> list[Picture]:
-        """All figures made of pixels, in their order."""
-        return [picture for section in self.sections for picture in section.pictures]
 
 
 FINDING = "**Finding.** "
@@ -87,14 +80,11 @@ def _render_section(section: Section) -> str:
         return ""
     table = render_table(section.table) if section.table is not None and section.table.rows else ""
     blocks = [f"## {section.heading}" if section.heading else "", section.text, table, section.below]
-    for figure in section.figures:
-        blocks.append(f"![{figure.alternative}](figures/{figure.name}.png)")
-        blocks.append(f"{figure.caption} [SVG](figures/{figure.name}.svg)")
-    return joined([*blocks, *pictures_markdown(section.pictures)])
+    return joined([*blocks, *figures_markdown(section.figures)])
 
 
-def pictures_markdown(pictures: Iterable[Picture]) -> Iterator[str]:
-    """Figures made of pixels: each an image and its caption."""
-    for picture in pictures:
-        yield f"![{picture.alternative}](figures/{picture.name}.png)"
-        yield f"{picture.caption} [SVG](figures/{picture.name}.svg)" if picture.is_vector else picture.caption
+def figures_markdown(figures: Iterable[Figure]) -> Iterator[str]:
+    """Each figure as an image and its caption."""
+    for figure in figures:
+        yield f"![{figure.alternative}](figures/{figure.name}.png)"
+        yield f"{figure.caption} [SVG](figures/{figure.name}.svg)" if figure.has_svg else figure.caption

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
 
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure as MatplotlibFigure
 from PIL import Image, ImageColor
 
 from bench.report.drawing import draw_panels
@@ -25,13 +25,16 @@ _FAMILY_COLOURS = [ImageColor.getrgb(colour)[:3] for colour in (BLUE, GREEN, VER
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure made of pixels rather than of points. alternative, caption: Markdown. is_vector: it has an SVG too."""
+    """A figure made of pixels rather than of points. alternative, caption: Markdown."""
 
     name: str
     alternative: str
     caption: str
-    draw: Callable[[], Figure]
-    is_vector: bool = False
+    draw: Callable[[], MatplotlibFigure]
+    has_svg: bool = False
+
+
+Figure = FigureSpec | Picture
 
 
 @contextmanager
@@ -45,38 +48,44 @@ def second_process(records: int) -> Iterator[Executor | None]:
         yield helper
 
 
-def draw_all(figures: Sequence[FigureSpec], helper: Executor | None = None) -> dict[str, bytes]:
+def draw_all(figures: Sequence[Figure], helper: Executor | None = None) -> dict[str, bytes]:
     """The files of these figures: file name -> content; the same bytes whoever draws them."""
     if helper is None:
         return drawn_files(figures)
-    ordered = sorted(figures, key=lambda figure: sum(len(panel.everything) for panel in figure.panels), reverse=True)
+    ordered = sorted(
+        (figure for figure in figures if isinstance(figure, FigureSpec)),
+        key=lambda figure: sum(len(panel.everything) for panel in figure.panels),
+        reverse=True,
+    )
     theirs = helper.submit(drawn_files, ordered[1::2])
-    files = drawn_files(ordered[::2])
+    files = drawn_files([*ordered[::2], *(figure for figure in figures if isinstance(figure, Picture))])
     return files | theirs.result()
 
 
-def drawn_files(figures: Sequence[FigureSpec]) -> dict[str, bytes]:
+def drawn_files(figures: Sequence[Figure]) -> dict[str, bytes]:
     """The files of these figures, drawn here."""
     files: dict[str, bytes] = {}
     for figure in figures:
         with figure_style():
-            files |= files_of(draw_panels(figure.panels), figure.name)
+            if isinstance(figure, Picture):
+                files |= _picture_files(figure)
+            else:
+                files |= files_of(draw_panels(figure.panels), figure.name)
     return files
 
 
-def picture_files(picture: Picture) -> dict[str, bytes]:
-    """The picture's files by name."""
-    with figure_style(), warnings.catch_warnings():
+def _picture_files(picture: Picture) -> dict[str, bytes]:
+    with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # a class may be named in any script
         figure = picture.draw()
-        if picture.is_vector:
+        if picture.has_svg:
             return files_of(figure, picture.name)
         image = _pixels(figure)
     few = image.quantize(MOST_COLOURS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     return {f"{picture.name}.png": _packed(few)}
 
 
-def files_of(figure: Figure, name: str) -> dict[str, bytes]:
+def files_of(figure: MatplotlibFigure, name: str) -> dict[str, bytes]:
     """`<name>.png` and `<name>.svg`. To be called inside `figure_style`."""
     png = _packed(_with_few_colours(_pixels(figure)))
     svg = io.BytesIO()
@@ -84,7 +93,7 @@ def files_of(figure: Figure, name: str) -> dict[str, bytes]:
     return {f"{name}.png": png, f"{name}.svg": svg.getvalue()}
 
 
-def _pixels(figure: Figure) -> Image.Image:
+def _pixels(figure: MatplotlibFigure) -> Image.Image:
     drawn = io.BytesIO()
     figure.savefig(drawn, format="png", dpi=PNG_DPI, metadata={"Software": None})
     with Image.open(drawn) as image:

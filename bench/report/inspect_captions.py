@@ -88,7 +88,7 @@ def _distances(models: Sequence[Seen]) -> Picture:
     )
     alternative = "Mean attention distance of every head against the layer, a panel for each model"
     return Picture(
-        "inspect_attention_distance", alternative, caption, functools.partial(draw_distances, models), is_vector=True
+        "inspect_attention_distance", alternative, caption, functools.partial(draw_distances, models), has_svg=True
     )
 
 

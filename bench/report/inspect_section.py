@@ -40,8 +40,8 @@ def inspect_section(inspections: Sequence[Inspection], cell_ids: Collection[str]
         HEADING,
         _text(everything, images),
         inspections_table(everything),
+        tuple(inspect_pictures(models, shown)),
         below=_below(everything),
-        pictures=tuple(inspect_pictures(models, shown)),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from bench.analyse.choose import pareto_front
 from bench.analyse.intervals import Interval, SeedGroup
@@ -76,6 +77,7 @@ class FigureSpec:
     alternative: str  # for readers who cannot see it
     caption: str
     panels: tuple[Panel, ...]
+    has_svg: ClassVar[bool] = True
 
 
 def drawn(*figures: FigureSpec | None) -> tuple[FigureSpec, ...]:

@@ -15,10 +15,11 @@ from bench.markdown_text import bullets, escape
 from bench.report.columns import number, words
 from bench.report.conditions import accuracy_conditions, speed_conditions, weights_conditions
 from bench.report.document import Section
-from bench.report.formats import counted, fixed, listed, named, points, seconds, signed, span
+from bench.report.formats import counted, fixed, listed, named, points, seconds, span
 from bench.report.pretraining_words import pretraining_limits
 from bench.report.table import ColumnSpec, Table, make_table
 from bench.report.weights_wording import weights_limits
+from bench.report.wording import gap_words
 from bench.store.current import data_of, definition_of
 from bench.store.frame import machine_of
 from bench.store.record import Record
@@ -350,18 +351,13 @@ def _count_limits(study: Study) -> list[str]:
     if all(one.macs is None for one in study.scaling):
         return []
     gaps = [one.difference_pct for one in study.scaling if one.row.family == "cnn" and one.difference_pct is not None]
-    bit = [f"The BiT rows of Table 6 differ from the published compute by {_range_words(gaps)}."] if gaps else []
+    bit = [f"The BiT rows of Table 6 differ from the published compute by {gap_words(gaps)}."] if gaps else []
     return [
         "Published accuracies come from weights pre-trained on JFT-300M, which were never released: what timm offers "
         "under these names are public stand-ins, and their MACs alone are counted here.",
         *bit,
         "MACs leave out norms, activations, additions and memory traffic; they are not time.",
     ]
-
-
-def _range_words(gaps: Sequence[float]) -> str:
-    low, high = signed(min(gaps), 1), signed(max(gaps), 1)
-    return f"{low} %" if low == high else f"{low} to {high} %"
 
 
 def _dip_words(swept: Sequence[SweptModel]) -> str:

@@ -16,8 +16,8 @@ from bench.markdown_text import bullets, escape, fenced, joined
 from bench.report.claims_page import HEADING as CLAIMS_HEADING
 from bench.report.claims_page import claims_page, claims_table, evidence_table
 from bench.report.contents import report_document
-from bench.report.document import FINDING, markdown_page, pictures_markdown
-from bench.report.figure_files import draw_all, picture_files
+from bench.report.document import FINDING, figures_markdown, markdown_page
+from bench.report.figure_files import draw_all
 from bench.report.formats import listed
 from bench.report.inspect_section import inspect_section
 from bench.report.inspected import seen_models
@@ -71,8 +71,7 @@ def write_report(
     folder = out / suite_name
     tables = {f"{table.name}.csv": table_csv(table) for table in document.tables}
     try:
-        pictures = {name: file for one in document.pictures for name, file in picture_files(one).items()}
-        figures = draw_all(document.figures, helper) | pictures
+        figures = draw_all(document.figures, helper)
         write_folder(folder / "figures", figures, ("*.png", "*.svg"))
         write_folder(folder / TABLES, tables, ("*.csv",))
         write_whole(folder / "report.md", markdown_page(document), durable=False)
@@ -137,7 +136,6 @@ def write_inspect_page(inspections: Sequence[Inspection], *, out: Path, rebuild_
     """
     section = inspect_section(inspections)
     assert section.table is not None, "a page is of at least one inspection"
-    files = {name: content for picture in section.pictures for name, content in picture_files(picture).items()}
     titles = listed(escape(model.facts.title) for model in seen_models(inspections))
     page = joined(
         [
@@ -145,7 +143,7 @@ def write_inspect_page(inspections: Sequence[Inspection], *, out: Path, rebuild_
             section.text,
             render_table(section.table),
             section.below,
-            *pictures_markdown(section.pictures),
+            *figures_markdown(section.figures),
             "## Conditions",
             _conditions(inspections),
             "## Make this page again",
@@ -156,7 +154,7 @@ def write_inspect_page(inspections: Sequence[Inspection], *, out: Path, rebuild_
         ]
     )
     try:
-        write_folder(out / "figures", files, ("inspect_*.png", "inspect_*.svg"))
+        write_folder(out / "figures", draw_all(section.figures), ("inspect_*.png", "inspect_*.svg"))
         write_folder(out / TABLES, {f"{section.table.name}.csv": table_csv(section.table)}, ("inspections.csv",))
         write_whole(out / "inspect.md", page, durable=False)
     except OSError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -29,7 +29,6 @@ class Canvas:
     figure: Figure
     width: int
     height: int
-    artists: list[Any] = field(default_factory=list)
 
     def image(self, pixels: Pixels, left: int, top: int) -> None:
         """Put pixels where they are, one for one."""
@@ -48,7 +47,7 @@ class Canvas:
     def text(self, text: str, x: float, y: float, *, across: str = "center", down: str = "center", **more: Any) -> None:
         """A text at a pixel. across: which part of it is there (left, center, right); down: top, center, bottom."""
         shown = {"fontsize": 8, "color": INK, **more}
-        self.artists.append(self.figure.text(x / self.width, 1 - y / self.height, text, ha=across, va=down, **shown))
+        self.figure.text(x / self.width, 1 - y / self.height, text, ha=across, va=down, **shown)
 
 
 def fitted(drawn: Canvas, text: str, wide: int, **font: Any) -> str:

@@ -16,7 +16,7 @@ from bench.catalog.image_tasks import VTAB_TASKS, in_order
 from bench.markdown_text import escape
 from bench.report.accuracy_cells import rivals_words
 from bench.report.conditions import dataset_words, seeds_words
-from bench.report.formats import bracketed, counted, fixed, listed, percent, signed
+from bench.report.formats import bracketed, counted, first_few, fixed, listed, percent, signed
 from bench.report.vtab_table import across_tasks
 from bench.report.weights_tables import mean_words, row_order, rule_words, why_unranked
 from bench.store.preflights import Checked
@@ -30,12 +30,10 @@ _STATUSES = {"failed": "failed", "oom": "ran out of memory", "skipped": "skipped
 
 def weights_finding(protocols: Protocols, failures: Sequence[Record]) -> str:
     """What the protocols found: a sentence for each, one for each that gave nothing, one on the data. Markdown."""
-    sentences = []
-    if protocols.finetuned:
-        sentences.append(_finetune_sentence(protocols))
-        if protocols.gains:  # ahead of the rest where the suite did the pretraining itself: that is what it asks
-            is_own = any(gain.pretrained.subject.trained_on for gain in protocols.gains)
-            sentences.insert(0 if is_own else 1, gain_sentence(protocols))
+    sentences = [_finetune_sentence(protocols)] if protocols.finetuned else []
+    if protocols.gains:  # ahead of the rest where the suite did the pretraining itself: that is what it asks
+        is_own = any(gain.pretrained.subject.trained_on for gain in protocols.gains)
+        sentences.insert(0 if is_own else 1, gain_sentence(protocols))
     if protocols.evaluated:
         sentences.append(_evaluate_sentence(protocols))
     if protocols.fewshot:
@@ -49,10 +47,10 @@ def weights_finding(protocols: Protocols, failures: Sequence[Record]) -> str:
 def nothing_sentences(protocols: Protocols, failures: Sequence[Record]) -> list[str]:
     """For each protocol that was asked for and gave no result: how many cells, and why; Markdown."""
     done = {
-        "evaluate": bool(protocols.evaluated),
-        "fewshot": bool(protocols.fewshot),
-        "finetune": bool(protocols.finetuned or protocols.sweeps),
-        "preflight": bool(protocols.checked),
+        "evaluate": protocols.evaluated,
+        "fewshot": protocols.fewshot,
+        "finetune": protocols.finetuned or protocols.sweeps,
+        "preflight": protocols.checked,
     }
     sentences = []
     for task in PROTOCOL_TASKS:
@@ -143,9 +141,9 @@ def _vtab_sentence(protocols: Protocols) -> str:
     if not told:
         return f"{counted(len(vtab.tasks), 'VTAB task')} measured, fewer than two of them for every model: no mean."
     named = sorted(told, key=lambda subject: order[subject])
-    clauses = [f"{escape(protocols.labels[subject])} {told[subject]}" for subject in named[:_MOST_TOLD]]
-    more = [f"{len(named) - _MOST_TOLD} more in the table"] if len(named) > _MOST_TOLD else []
-    return f"{what}: {'; '.join([*clauses, *more])}."
+    clauses = [f"{escape(protocols.labels[subject])} {told[subject]}" for subject in named]
+    more = " in the table" if len(named) > _MOST_TOLD else ""
+    return f"{what}: {'; '.join(first_few(clauses, _MOST_TOLD))}{more}."
 
 
 def _with_interval(interval: Interval | None, mean: float = 0.0) -> str:
@@ -193,42 +191,36 @@ def stratum_words(protocols: Protocols, one: Stratum) -> str:
     return f"{words} (not ranked for {why_unranked(protocols, one)}: {unranked})" if unranked else words
 
 
+_VERDICTS = {"ahead": "ahead", "behind": "behind", "not decided": "undecided", "unstable": "unstable seeds",
+             "one seed": "one seed"}  # fmt: skip
+
+
 def gain_sentence(protocols: Protocols) -> str:
     """Whether pretraining helps, for each model and set that has both, as far as the intervals allow; Markdown."""
     by_verdict: dict[str, list[PretrainingGain]] = defaultdict(list)
     for gain in protocols.gains:
         by_verdict[gain.difference.verdict].append(gain)
-    words = {
-        "ahead": "ahead for",
-        "behind": "behind for",
-        "not decided": "undecided for",
-        "unstable": "unstable seeds for",
-        "one seed": "one seed for",
-    }
-    clauses = [
-        f"{words[verdict]} {_gain_list(protocols, by_verdict[verdict])}" for verdict in words if verdict in by_verdict
-    ]
+    verdicts = [verdict for verdict in _VERDICTS if verdict in by_verdict]
+    clauses = [f"{_VERDICTS[verdict]} for {_gain_list(protocols, by_verdict[verdict])}" for verdict in verdicts]
     return f"Pretrained weights against the same model from scratch: {'; '.join(clauses)}."
 
 
 def _gain_list(protocols: Protocols, gains: Sequence[PretrainingGain]) -> str:
     told = []
-    for gain in gains[:_MOST_TOLD]:
+    for gain in gains:
         one, score = gain.difference, gain.pretrained
         points = ""
         if one.interval is not None and one.verdict != "unstable":
             points = f" ({signed(one.delta_pp, 1)} points {bracketed(one.interval)})"
         told.append(f"{escape(protocols.labels[score.subject])} on {dataset_words([score.dataset])}{points}")
-    return listed([*told, *([f"{len(gains) - _MOST_TOLD} more"] if len(gains) > _MOST_TOLD else [])])
+    return listed(first_few(told, _MOST_TOLD))
 
 
 def _preflight_sentence(checked: Sequence[Checked]) -> str:
     images, bad = sum(one.images for one in checked), sum(len(one.bad) for one in checked)
     crossing = dataset_words(one.dataset for one in checked if one.crosses_parts)
-    words = (
-        f"{counted(len(checked), 'data set')} checked, {counted(images, 'image')}: "
-        f"{'every image decodes' if not bad else counted(bad, 'bad file')}"
-    )
+    files = counted(bad, "bad file") if bad else "every image decodes"
+    words = f"{counted(len(checked), 'data set')} checked, {counted(images, 'image')}: {files}"
     if crossing:
         return f"{words}; **the same pictures stand in several parts of {crossing}**."
     return f"{words}; no picture was found in two parts."

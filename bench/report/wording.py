@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.analyse.accuracy import Trained
 from bench.analyse.differences import BestSet
 from bench.analyse.study import Study
 from bench.analyse.subjects import RunKey
@@ -13,16 +12,7 @@ from bench.catalog.identity import DatasetIdentity
 from bench.markdown_text import escape
 from bench.report.accuracy_cells import rivals_words, unranked_words, verdicts_words
 from bench.report.conditions import compute_words, dataset_words, device_words, seeds_words
-from bench.report.formats import (
-    bracketed,
-    counted,
-    learning_rate,
-    listed,
-    percent,
-    signed,
-    span,
-    timed_words,
-)
+from bench.report.formats import bracketed, counted, learning_rate, listed, percent, signed, span, timed_words
 from bench.report.pretraining_words import pretraining_finding
 from bench.report.speed_finding import speed_finding
 from bench.report.timing_tables import clear_best
@@ -67,7 +57,11 @@ def _own_finding(study: Study) -> str:
 def _accuracy_finding(study: Study) -> str:
     """What is decided between models of one size, then who cannot be told from the best on each set; Markdown."""
     sentences = [*_decided_sentences(study), *(_best_sentence(study, dataset) for dataset in study.datasets)]
-    regime = f"{_images_words(study.main, study.datasets)}, {compute_words(study.main)}, {seeds_words(study.main)}"
+    scores = study.main
+    kinds = listed(sorted({"user-given" if d.kind == "given" else d.kind for d in study.datasets}))
+    images = f"{span({score.train_images for score in scores})} {kinds} images"
+    pixels = span({score.key.resolution_px for score in scores})
+    regime = f"{images} of {pixels} px, {compute_words(scores)}, {seeds_words(scores)}"
     return " ".join([*sentences, f"Trained from scratch on {regime}."])
 
 
@@ -100,19 +94,8 @@ def _decided_sentences(study: Study) -> list[str]:
         and (study.families[place.first.model], study.families[place.second.model]) == ("vit", "cnn")
         and one.verdict != "one seed"
     ]
-    if not found:
-        return []
-    return [
-        f"{counted(len(found), 'comparison')} of a ViT with a CNN of its size on one set: the ViT is "
-        f"{verdicts_words(found)}."
-    ]
-
-
-def _images_words(scores: Sequence[Trained], datasets: Sequence[DatasetIdentity]) -> str:
-    kinds = listed(sorted({"user-given" if d.kind == "given" else d.kind for d in datasets}))
-    images = span({score.train_images for score in scores})
-    pixels = span({score.key.resolution_px for score in scores})
-    return f"{images} {kinds} images of {pixels} px"
+    compared = f"{counted(len(found), 'comparison')} of a ViT with a CNN of its size on one set"
+    return [f"{compared}: the ViT is {verdicts_words(found)}."] if found else []
 
 
 def _sweep_finding(swept: Sequence[SweptModel]) -> str:
@@ -144,19 +127,19 @@ def _speed_finding(study: Study) -> str:
 def _count_finding(study: Study) -> str:
     counts = [row.count for row in study.rows if row.count is not None]
     certified = sum(count.certificate == "ok" for count in counts)
-    sentence = (
-        f"Counted, not trained: both counters agree on the MACs of {certified} of {counted(len(counts), 'model')}"
-    )
+    agreed = f"both counters agree on the MACs of {certified} of {counted(len(counts), 'model')}"
+    sentence = f"Counted, not trained: {agreed}"
     for family, whose in (("vit", "ViT"), ("hybrid", "hybrid"), ("cnn", "BiT ResNet")):
         gaps = [c.difference_pct for c in study.scaling if c.row.family == family and c.difference_pct is not None]
         if gaps:
-            sentence += f", {len(gaps)} {whose} rows of the paper's Table 6 come out {_gap_words(gaps)}"
+            sentence += f", {len(gaps)} {whose} rows of the paper's Table 6 come out {gap_words(gaps)}"
     if study.timm:
         near = sum(one.is_within_tolerance for one in study.timm)
         sentence += f", and {near} of {len(study.timm)} MACs published by timm are met"
     return f"{sentence}."
 
 
-def _gap_words(gaps: Sequence[float]) -> str:
+def gap_words(gaps: Sequence[float]) -> str:
+    """By how many percent numbers differ from those they are held against."""
     low, high = signed(min(gaps), 1), signed(max(gaps), 1)
     return f"{low} %" if low == high else f"{low} to {high} %"

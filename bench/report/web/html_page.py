@@ -99,17 +99,12 @@ def _grouped(axes: Sequence[Axis]) -> list[tuple[str, list[Axis]]]:
 def _embedded(document: Document, figures: Mapping[str, bytes], room: int) -> dict[str, str]:
     """Figure name -> its PNG as an address of data, as many as the room in bytes allows; the page links to the rest."""
     images = {}
-    names = [*(figure.name for figure in document.figures), *(picture.name for picture in document.pictures)]
-    for name in names:
-        address = _data_address(figures[f"{name}.png"])
+    for figure in document.figures:
+        address = f"data:image/png;base64,{base64.b64encode(figures[f'{figure.name}.png']).decode()}"
         if len(address) <= room:
-            images[name] = address
+            images[figure.name] = address
             room -= len(address)
     return images
-
-
-def _data_address(png: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
 
 
 def _file(name: str) -> str:
