@@ -28,8 +28,8 @@ SUITES = sorted(path.stem for path in (ROOT / "bench" / "suite" / "builtin").glo
 REPORTS = sorted(path.parent.name for path in (ROOT / "reports").glob("*/report.md"))
 LONG_PLANS = ["pretrain", "transfer", "vtab"]  # a minute each: they build large models
 COMMANDS = [
-    "", "run", "plan", "report", "compare", "claims", "choose", "explain", "inspect", "models", "datasets", "suites",
-    "complexity", "doctor", "adopt", "check", "data", "data check", "data show",
+    "", "run", "plan", "report", "compare", "claims", "choose", "explain", "export", "inspect", "models", "datasets",
+    "suites", "complexity", "doctor", "adopt", "check", "data", "data check", "data show",
 ]  # fmt: skip
 QUESTIONS = {
     "claims": ["claims --shipped"],

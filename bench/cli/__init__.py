@@ -21,6 +21,7 @@ from bench.cli.claims import claims
 from bench.cli.compare import compare
 from bench.cli.data import data_app
 from bench.cli.explain import explain
+from bench.cli.export import export
 from bench.cli.inspect import inspect
 from bench.cli.look import complexity, datasets, doctor, models, suites
 from bench.cli.plan import plan
@@ -56,6 +57,7 @@ for command in (
     claims,
     choose,
     explain,
+    export,
     inspect,
     models,
     datasets,

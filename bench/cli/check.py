@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from bench.cli.run import DeviceChoice
+from bench.cli.options import DeviceChoice
 
 if TYPE_CHECKING:
     from bench.gate.pairs import Pair

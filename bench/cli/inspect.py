@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from bench.cli.run import DataOption, DownloadOption, ResultsOption, ShippedOption
+from bench.cli.options import DataOption, DownloadOption, ResultsOption, ShippedOption
 
 if TYPE_CHECKING:
     from bench.inspect.pictures import Opened
@@ -103,7 +103,7 @@ def inspect(
 def _pictures(
     image: str | None, dataset: str | None, part: Any, index: Sequence[int], data: list[str], download: bool
 ) -> list[Opened]:
-    from bench.cli.run import named_data
+    from bench.cli.options import named_data
     from bench.errors import RequestError
     from bench.inspect.pictures import PHOTOGRAPHS, open_dataset_picture, open_picture
 

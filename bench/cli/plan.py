@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli.run import DataOption, DeviceOption, ResultsOption, ShippedOption, SuiteArgument
+from bench.cli.options import DataOption, DeviceOption, ResultsOption, ShippedOption, SuiteArgument
 
 if TYPE_CHECKING:
     from bench.execute.estimate import Rate
@@ -39,8 +39,8 @@ def plan(
 
     What stored results lead to, such as the final runs of a finished sweep, is among them.
     """
+    from bench.cli.options import named_data
     from bench.cli.progress import LookProgress
-    from bench.cli.run import named_data
     from bench.execute.runner import default_workers
     from bench.execute.supplies import Supplies
     from bench.execute.surroundings import Here

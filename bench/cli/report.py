@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli.run import ShippedOption
+from bench.cli.options import ShippedOption
 
 if TYPE_CHECKING:
     from bench.analyse.against import Against

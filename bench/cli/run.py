@@ -7,37 +7,26 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bench.cli.options import (
+    DataOption,
+    DeviceOption,
+    DownloadOption,
+    ResultsOption,
+    ShippedOption,
+    SuiteArgument,
+    named_data,
+)
+
 if TYPE_CHECKING:
+    from bench.execute.resume import Mode
     from bench.execute.runner import Resources, Summary
-    from bench.execute.surroundings import Here
     from bench.store.record import Record
     from bench.suite.cell import Cell
     from bench.suite.spec import Suite
-
-DeviceChoice = Literal["auto", "cpu", "cuda", "mps"]
-
-SuiteArgument = Annotated[
-    list[str], typer.Argument(metavar="SUITE...", help="Names that ship, or paths to .toml files.")
-]
-DeviceOption = Annotated[DeviceChoice, typer.Option(help="Where models run; auto takes the best there is.")]
-ResultsOption = Annotated[Path, typer.Option(help="Folder of the results.", file_okay=False)]
-DataOption = Annotated[
-    list[str],
-    typer.Option(
-        "--data",
-        metavar="NAME=PLACE",
-        help="Where the images of NAME are: a folder, a list (.csv, .parquet), tar shards, or hf:owner/name. A name "
-        "that is in no catalog is a set of your own, and joins the suite's (repeatable).",
-    ),
-]
-DownloadOption = Annotated[bool, typer.Option("--download", help="Fetch data sets and weights that are not here.")]
-ShippedOption = Annotated[
-    bool, typer.Option("--shipped", help="The project's committed results instead of your own under `local/`.")
-]
 
 
 def run(
@@ -67,49 +56,32 @@ def run(
 ) -> None:
     """Run the cells of suites and store a record of each. Stopped half-way, the same command resumes."""
     from bench.cli import EXIT_FAILED_CELLS
-    from bench.cli.plan import print_plan
-    from bench.cli.progress import LookProgress
     from bench.errors import RequestError
     from bench.execute.pool import processes_of_torchrun
     from bench.execute.runner import Resources, default_loader_workers, default_workers
     from bench.execute.supplies import Supplies
-    from bench.execute.surroundings import Here
     from bench.measure.devices import resolve_device
-    from bench.suite.spec import load_suite, suite_place
+    from bench.suite.spec import load_suite
 
     if rerun and retry_failed:
         raise RequestError("--rerun and --retry-failed exclude one another.")
-    mode = "rerun" if rerun else "retry-failed" if retry_failed else "resume"
+    mode: Mode = "rerun" if rerun else "retry-failed" if retry_failed else "resume"
     processes = processes or processes_of_torchrun()
     loaded = [load_suite(name) for name in suite]
-    jobs = []
-    for name, one in zip(suite, loaded, strict=True):
-        here = resolve_device(device)
-        supplies = Supplies(
-            data=named_data(data),
-            download=download,
-            keep_weights=keep_weights or one.starts_from_own_trainings,
-            checkpoint_every_s=checkpoint_minutes * 60,
-            loader_workers=default_loader_workers(here, processes),
-            micro_batch_size=micro_batch,
-        )
-        resources = Resources(
-            training_workers=workers or default_workers(here),
-            timing_threads=threads or default_workers("cpu"),
-            processes=processes,
-            supplies=supplies,
-        )
-        world = Here(here, supplies, suite_place(name), LookProgress())
-        jobs.append(_Job(one, world, here, resources, results, mode, shipped))
+    here = resolve_device(device)
+    supplies = Supplies(
+        data=named_data(data),
+        download=download,
+        keep_weights=keep_weights,
+        checkpoint_every_s=checkpoint_minutes * 60,
+        loader_workers=default_loader_workers(here, processes),
+        micro_batch_size=micro_batch,
+    )
+    resources = Resources(workers or default_workers(here), threads or default_workers("cpu"), processes, supplies)
+    jobs = [_Job(one, name, here, resources, results, mode, shipped) for name, one in zip(suite, loaded, strict=True)]
     for job in jobs:
         job.check()  # of every suite before the first cell of any runs
-    failed = 0
-    for job in jobs:
-        if dry_run:
-            print_plan(job.suite, job.waiting(), job.resources.training_workers)
-        else:
-            failed += job.run()
-    if failed:
+    if sum([job.show() if dry_run else job.run() for job in jobs]):
         raise typer.Exit(EXIT_FAILED_CELLS)
 
 
@@ -117,21 +89,28 @@ class _Job:
     """One suite on this machine: its plan, what is already done, and how to run the rest."""
 
     def __init__(
-        self, suite: Suite, world: Here, device: str, resources: Resources, results: Path, mode: Any, shipped: bool
+        self, suite: Suite, name: str, device: str, resources: Resources, results: Path, mode: Mode, shipped: bool
     ) -> None:
+        """name: of the suite, or the path of its file."""
+        from bench.cli.progress import LookProgress
         from bench.execute.environment import describe_conditions
         from bench.execute.resume import finished_cells
+        from bench.execute.surroundings import Here
         from bench.store.files import read_records, suite_folder
+        from bench.suite.spec import suite_place
 
+        supplies = resources.supplies
+        supplies = replace(supplies, keep_weights=supplies.keep_weights or suite.starts_from_own_trainings)
+        self.suite, self.results, self.local = suite, results, not shipped
+        self.resources = replace(resources, supplies=supplies)
+        self.world = Here(device, supplies, suite_place(name), LookProgress())
         started = time.monotonic()
-        self.suite, self.world, self.results, self.local = suite, world, results, not shipped
-        self.resources = resources
         self.here = describe_conditions(device, resources.timing_threads, 1)
         stored = read_records(suite_folder(results, suite.name, local=self.local))
         for warning in stored.warnings:
             typer.echo(f"Warning: {warning}", err=True)
-        done = finished_cells(stored.records, self.here, resources.threads, mode)
-        if resources.supplies.download:  # what was absent may be fetched now
+        done = finished_cells(stored.records, self.here, self.resources.threads, mode)
+        if supplies.download:  # what was absent may be fetched now
             done = {cell_id: record for cell_id, record in done.items() if record.status != "skipped"}
         self.stored = {record.cell_id: record for record in sorted(stored.records, key=lambda one: one.started_at)}
         self.done = done  # also what the plan does not ask for yet: transfers wait for the last training, say
@@ -156,8 +135,13 @@ class _Job:
             return cells
         return self.plan(finished)
 
-    def waiting(self) -> list[Cell]:
-        return [cell for cell in self.plan(self.done.values()) if cell.cell_id not in self.done]
+    def show(self) -> int:
+        """Print what would run; no cell of it has failed."""
+        from bench.cli.plan import print_plan
+
+        waiting = [cell for cell in self.plan(self.done.values()) if cell.cell_id not in self.done]
+        print_plan(self.suite, waiting, self.resources.training_workers)
+        return 0
 
     def check(self) -> None:
         """Raise for anything wrong with the request while nothing has been written."""
@@ -241,21 +225,6 @@ def _changes(records: Iterable[Record]) -> list[str]:
         f"Model {model!r} read {', '.join(sorted(names))}, which changed since: its cells run again."
         for model, names in changed.items()
     ]
-
-
-def named_data(options: list[str]) -> dict[str, str]:
-    """`NAME=PLACE` options -> name: place. Raises RequestError for a name that is taken."""
-    from bench.catalog.datasets import dataset_rows
-    from bench.data.formats import parse_data_option
-    from bench.errors import RequestError
-
-    data: dict[str, str] = {}
-    for option in options:
-        name, place = parse_data_option(option)
-        if name in data or name in dataset_rows():
-            raise RequestError(f"--data {name}: there is a data set of that name already. Choose another name.")
-        data[name] = place
-    return data
 
 
 def adopt(
