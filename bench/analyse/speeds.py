@@ -15,9 +15,10 @@ from typing import Any, NamedTuple
 from bench.analyse.intervals import Interval, median_interval
 from bench.analyse.subjects import RunKey, cell_row, run_key
 from bench.catalog.identity import ModelIdentity, family_rank, identify_model
-from bench.store.frame import Rows, machine_of, number, speed_rows
+from bench.store.frame import Rows, full_rows, machine_of, number, speed_rows
 from bench.store.record import Record
 from bench.suite.cell import Settings
+from bench.suite.tasks import TIMING_TASKS
 
 Conditions = tuple[str, ...]  # definition, classes, threads, torch, timm
 Rounds = Mapping[int, tuple[float, str]]  # round of processes -> what its process measured, and its cell
@@ -97,6 +98,25 @@ class Memory:
     cell_ids: tuple[str, ...]
 
 
+def home_values(records: Iterable[Record], home: str) -> dict[RunKey, dict[str, Rows]]:
+    """Rows of the home machine's timings by model and conditions, then by task: columns of the main table read them.
+
+    At the batch size that most models have, the larger of equals; others where a model lacks it. Software and classes
+    are those of the first row.
+    """
+    records, found = list(records), defaultdict[RunKey, dict[str, Rows]](dict)
+    for task in TIMING_TASKS:
+        own: dict[RunKey, dict[Site, Rows]] = defaultdict(lambda: defaultdict(list))
+        for row in full_rows(records, task):
+            if row["machine"] == home and row.get("batch_size") and row.get("role", "fixed") == "fixed":
+                own[run_key(row)][site_of(row)].append(row)
+        popular = Counter(site.batch_size for sites in own.values() for site in sites)
+        for key, sites in own.items():
+            best = min(sites, key=lambda site: (-popular[site.batch_size], -site.batch_size, site.conditions))
+            found[key][task] = sites[best]
+    return found
+
+
 def home_machine(rows: Rows) -> str:
     """The machine with the most rows; with as many, the one that measured last."""
     counts = Counter(str(row["machine"]) for row in rows)
@@ -107,7 +127,7 @@ def home_machine(rows: Rows) -> str:
 def site_of(row: Mapping[str, Any]) -> Site:
     """The site of a row of a table of timings."""
     columns = ("definition", "num_classes", "threads", "torch", "timm")
-    conditions = tuple("" if row[column] is None else str(row[column]) for column in columns)
+    conditions = tuple("" if row.get(column) is None else str(row[column]) for column in columns)
     return Site(run_key(row), int(row["batch_size"]), str(row["machine"]), conditions)
 
 

@@ -30,6 +30,7 @@ from bench.analyse.speeds import (
     SpeedRatio,
     Tuned,
     home_machine,
+    home_values,
     memories,
     speed_ratios,
     speeds,
@@ -79,6 +80,7 @@ class Row:
     scores: Mapping[str, Trained]  # by data set, at its largest training set and budget
     speed: Speed | None
     memory: Memory | None
+    measured: Mapping[str, Rows]  # by task: the home machine's rows of its timings, at one batch size
 
     @property
     def macs(self) -> float | None:
@@ -163,7 +165,7 @@ def study(suite: str, records: Sequence[Record], predictions: Predictions) -> St
     identities = {name: identify_model(name, families.get(name)) for name in sorted(names)}
     scores = trained_accuracies(training, identities, predictions)
     main = main_scores(scores)
-    rows = _rows(identities, counted, main, speeds(timing), memories(memory), home)
+    rows = _rows(identities, counted, main, speeds(timing), memories(memory), home_values(shown, home), home)
     references = _references(rows)
     labels = {
         **_labels({score.key for score in scores}, identities),  # also of models that no main row shows
@@ -260,6 +262,7 @@ def _rows(
     scores: Iterable[Trained],
     timed: Iterable[Speed],
     weighed: Iterable[Memory],
+    measured: Mapping[RunKey, Mapping[str, Rows]],
     home: str,
 ) -> list[Row]:
     counts = _counts(counted)
@@ -281,6 +284,7 @@ def _rows(
             scores=by_key.get(key, {}),
             speed=speed.get(key),
             memory=memory.get(key),
+            measured=measured.get(key, {}),
         )
         for key in keys
     ]

@@ -1,6 +1,10 @@
-"""The main table, one row per model: what was counted, trained and timed. A new metric is a column here."""
+"""The main table, one row per model: what was counted, trained and timed. A new metric is a row of METRICS."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from statistics import median
 
 from bench.analyse.study import Row, Study
 from bench.catalog.identity import DatasetIdentity
@@ -13,10 +17,54 @@ from bench.report.table import Cell, ColumnSpec, Notes, Table, make_table
 from bench.report.timing_tables import clear_best, latency_column, throughput_cell
 from bench.units import MEGA
 
-_MEMORY = {
-    "process": "CPU: growth of the process's resident memory",
-    "device": "GPU: memory allocated on the device",
-}
+
+@dataclass(frozen=True)
+class Metric:
+    """A column for what the records of a timing task hold: the median over the processes of the home machine.
+
+    heading: with the unit. values: names in a record's values, the first that is there counts; what each is, for a
+    footnote, is beside it.
+    """
+
+    heading: str
+    task: str
+    values: Mapping[str, str]
+    shown: Callable[[float], str]
+    missing: str
+
+    def column(self) -> ColumnSpec[Row]:
+        """The column of the main table."""
+
+        def entry(row: Row, notes: Notes) -> Cell:
+            found = row.measured.get(self.task, [])
+            for name, what in self.values.items():
+                known = [one for one in found if one.get(name) is not None]
+                if known:
+                    value = median(float(one[name]) for one in known)
+                    mark = notes.mark(what and f"{what}, at batch {known[0]['batch_size']}, in a pass of its own")
+                    return Cell(self.shown(value), value, tuple(str(one["cell_id"]) for one in known), mark=mark)
+            return notes.missing(self.missing)
+
+        return ColumnSpec(self.heading, entry)
+
+    def is_in(self, study: Study) -> bool:
+        """Whether any row has it."""
+        measured = (one for row in study.rows for one in row.measured.get(self.task, []))
+        return any(one.get(name) is not None for one in measured for name in self.values)
+
+
+METRICS = [
+    Metric(
+        "Peak memory [MiB]",
+        "memory",
+        {
+            "peak_rss_delta_mib": "CPU: growth of the process's resident memory",
+            "peak_allocated_mib": "GPU: memory allocated on the device",
+        },
+        bare_rate,
+        missing="memory not measured on this machine",
+    )
+]
 
 
 def main_table(study: Study) -> Table | None:
@@ -158,13 +206,4 @@ def _speed_columns(study: Study) -> list[ColumnSpec[Row]]:
         columns.append(ColumnSpec(f"Throughput, batch {batches} [img/s]", throughput))
     if any(speed.latency for speed in timed):
         columns.append(latency_column(lambda row: row.speed))
-    if any(row.memory for row in study.rows):
-        columns.append(ColumnSpec("Peak memory [MiB]", _memory_cell))
-    return columns
-
-
-def _memory_cell(row: Row, notes: Notes) -> Cell:
-    if row.memory is None:
-        return notes.missing("memory not measured on this machine")
-    mark = notes.number(f"{_MEMORY[row.memory.kind]}, at batch {row.memory.batch_size}, in a pass of its own")
-    return Cell(bare_rate(row.memory.peak_mib), row.memory.peak_mib, row.memory.cell_ids, mark=mark)
+    return [*columns, *(metric.column() for metric in METRICS if metric.is_in(study))]

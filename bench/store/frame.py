@@ -92,7 +92,7 @@ def task_rows(records: Iterable[Record], task: str) -> Rows:
 
     Few-shot has one for each number of shots, rule for lambda and draw of a cell. None where a record has no value.
     """
-    rows = _rows(records, task)
+    rows = full_rows(records, task)
     if task == "fewshot":
         rows = [row | _own_overlap(row) | one for row in rows for one in row.get("results") or ()]
     return [{column: row.get(column) for column in COLUMNS[task]} for row in rows]
@@ -145,7 +145,7 @@ def evaluate_frame(records: Iterable[Record]) -> pd.DataFrame:
 
 def fewshot_frame(records: Iterable[Record]) -> pd.DataFrame:
     """One row per number of shots, rule for lambda and draw of each few-shot cell."""
-    rows = _rows(records, "fewshot")
+    rows = full_rows(records, "fewshot")
     return _table([row | _own_overlap(row) | one for row in rows for one in row.get("results") or ()], "fewshot")
 
 
@@ -188,14 +188,14 @@ def notes_of(rows: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
 
 
 def _frame(records: Iterable[Record], task: str) -> pd.DataFrame:
-    return _table(_rows(records, task), task)
+    return _table(full_rows(records, task), task)
 
 
 def _table(rows: Rows, task: str) -> pd.DataFrame:
     return pd.DataFrame([[row.get(column) for column in COLUMNS[task]] for row in rows], columns=COLUMNS[task])
 
 
-def _rows(records: Iterable[Record], task: str) -> Rows:
+def full_rows(records: Iterable[Record], task: str) -> Rows:
     """The newest records of a task, one of each machine where machines were measured, with all fields in one dict.
 
     trained_on: the data set of the training among the records that ended with the row's weights.

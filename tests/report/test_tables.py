@@ -8,7 +8,7 @@ from synthetic_store import (
 )
 
 from bench.analyse.study import study
-from bench.report.main_table import main_table
+from bench.report.main_table import METRICS, Metric, main_table
 from bench.report.published_tables import scaling_table, timm_table
 from bench.report.table import render_table
 from bench.report.timing_tables import speed_table
@@ -229,3 +229,18 @@ def test_timm_table_says_whether_the_published_macs_are_met():
     )
     (row,) = timm_table(study("paper-compute", [record], none)).rows
     assert [cell.text for cell in row][2:] == ["86.57", "86.57", "17.100", "17.58", "−0.480", "no"]
+
+
+def test_a_new_metric_is_one_row_of_the_main_table(monkeypatch):
+    """Its values are in the records already; nothing between them and the table knows of it."""
+    energy = Metric("Energy [mJ]", "memory", {"energy_mj": "counted by the package"}, str, missing="not measured")
+    cell = memory_record("vit_32px_s", 12.0).cell
+    records = [complexity_record("vit_32px_s", 1.6e6), complexity_record("resnet_32px_s", 1.5e6)]
+    records.append(make_record(cell, {"peak_rss_delta_mib": 12.0, "energy_mj": 3.5}))
+    monkeypatch.setattr("bench.report.main_table.METRICS", [*METRICS, energy])
+    table = main_table(study("s", records, none))
+    heads = [column.heading for column in table.columns]
+    assert heads[-2:] == ["Peak memory [MiB]", "Energy [mJ]"]
+    (vit,) = [row for row in table.rows if row[0].value == "vit_32px_s"]
+    assert (vit[-1].text, vit[-1].value, vit[-1].records) == ("3.5", 3.5, vit[-2].records)
+    assert table.notes[vit[-1].mark - 1] == "counted by the package, at batch 64, in a pass of its own"
