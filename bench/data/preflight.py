@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,25 +47,38 @@ def check_images(
         raise DataError(f"Data set {collection.name!r} has no images to check.")
     looked, decoding_s, used = look_at_all(collection.name, parts, processes, progress)
     bad = tuple(
-        BadImage(part.keys[index], name, _one_line(reason))
+        BadImage(part.keys[index], name, " ".join(reason.split()))
         for name, part in parts.items()
         for index, reason in sorted(looked[name].bad.items())
     )
     missing = tuple(name for name in PART_NAMES if name not in parts)
     wide = _Wide.of(parts, looked).split(collection)
+    class_names = collection.class_names
+    class_counts = {
+        part: np.bincount(wide.labels[wide.part_index == index], minlength=len(class_names))
+        for index, part in enumerate(wide.part_names)
+    }
     return Preflight(
         images=total,
         parts={name: len(part) for name, part in parts.items()},
         missing_parts=missing,
         split_made_here=(bool(missing) and "train" in parts) or was_split_here(collection),
-        class_names=len(collection.class_names),
+        class_names=len(class_names),
         bad=bad,
         bad_share=len(bad) / total,
         converted=dict(sum((looked[name].conversions for name in parts), Counter[str]()).most_common()),
-        formats=wide.format_counts(),
+        formats=dict(Counter(FORMATS[code] for code in wide.formats if code != NO_FORMAT).most_common()),
         wrong_extension=_wrong_extensions(wide),
-        tiny_classes=_tiny_classes(collection.class_names, wide),
-        classes_missing=_classes_missing(collection.class_names, wide),
+        tiny_classes=tuple(
+            {"class_name": class_names[label], "part": part, "images": int(counts[label])}
+            for part, counts in class_counts.items()
+            for label in np.flatnonzero((counts > 0) & (counts < TINY_CLASS))
+        ),
+        classes_missing={
+            part: [class_names[label] for label in np.flatnonzero(counts == 0)]
+            for part, counts in class_counts.items()
+            if (counts == 0).any()
+        },
         exact_duplicates=wide.duplicates(exact_twins(wide.digests)),
         near_duplicates=wide.duplicates(near_twins(wide.digests, wide.thumbnails, wide.compared_parts())),
         width_px=_quantiles(wide.sizes[:, 0]),
@@ -87,7 +99,8 @@ def without_bad(collection: ImageCollection, preflight: Preflight) -> ImageColle
         return collection
     listed = "; ".join(f"{bad.key!r} ({bad.reason})" for bad in preflight.bad[:NAMED])
     more = f" and {len(preflight.bad) - NAMED} more" if len(preflight.bad) > NAMED else ""
-    share = f"{len(preflight.bad)} of {preflight.images} images ({_two_digits(100 * preflight.bad_share)} %)"
+    percent = float(f"{100 * preflight.bad_share:.2g}")  # 100, where `.2g` alone gives 1e+02
+    share = f"{len(preflight.bad)} of {preflight.images} images ({percent:g} %)"
     if not preflight.is_usable:
         raise DataError(
             f"Data set {collection.name!r}: {share} cannot be decoded, more than {100 * MOST_BAD_SHARE:g} %: "
@@ -98,8 +111,8 @@ def without_bad(collection: ImageCollection, preflight: Preflight) -> ImageColle
     for name, part in collection.parts.items():
         kept = [index for index, key in enumerate(part.keys) if key not in bad]
         parts[name] = part if len(kept) == len(part) else part.take(kept)
-    cleaned = ImageCollection(collection.name, collection.class_names, parts, collection.notes)
-    return cleaned.noted(f"{share} cannot be decoded and were left out: {listed}{more}.")
+    note = f"{share} cannot be decoded and were left out: {listed}{more}."
+    return replace(collection, parts=parts).noted(note)
 
 
 @dataclass(frozen=True)
@@ -156,10 +169,6 @@ class _Wide:
         """The parts between which near twins are looked for: in a source of one part, all images are compared."""
         return self.part_index if len(self.part_names) == 1 else self.used_index
 
-    def format_counts(self) -> dict[str, int]:
-        counts = Counter(FORMATS[code] for code in self.formats if code != NO_FORMAT)
-        return dict(counts.most_common())
-
     def duplicates(self, twins: Twins) -> Duplicates:
         across = [len(np.unique(self.used_index[group])) > 1 for group in twins.groups]
         differ = [len(np.unique(self.labels[group])) > 1 for group in twins.groups]
@@ -177,7 +186,7 @@ class _Wide:
             },
             groups=tuple(
                 {
-                    "keys": [self.keys[index] for index in twins.groups[i][:LISTED]],
+                    "keys": [self.keys[k] for k in twins.groups[i][:LISTED]],
                     "across_parts": across[i],
                     "labels_differ": differ[i],
                 }
@@ -185,27 +194,6 @@ class _Wide:
             ),
             complete=twins.complete,
         )
-
-
-def _classes_missing(class_names: Sequence[str], wide: _Wide) -> dict[str, list[str]]:
-    return {
-        part: [class_names[int(label)] for label in np.flatnonzero(counts == 0)]
-        for part, counts in _class_counts(len(class_names), wide)
-        if (counts == 0).any()
-    }
-
-
-def _tiny_classes(class_names: Sequence[str], wide: _Wide) -> tuple[dict[str, Any], ...]:
-    return tuple(
-        {"class_name": class_names[int(label)], "part": part, "images": int(counts[label])}
-        for part, counts in _class_counts(len(class_names), wide)
-        for label in np.flatnonzero((counts > 0) & (counts < TINY_CLASS))
-    )
-
-
-def _class_counts(classes: int, wide: _Wide) -> Iterator[tuple[str, NDArray[np.intp]]]:
-    for index, part in enumerate(wide.part_names):
-        yield part, np.bincount(wide.labels[wide.part_index == index], minlength=classes)
 
 
 def _repeat_notes(wide: _Wide) -> Iterator[str]:
@@ -223,21 +211,12 @@ def _repeat_notes(wide: _Wide) -> Iterator[str]:
 def _wrong_extensions(wide: _Wide) -> Listed:
     keys = []
     for key, code in zip(wide.keys, wide.formats, strict=True):
-        if code != NO_FORMAT:
-            content = FORMATS[code]
-            if _SUFFIXES.get(PurePosixPath(key).suffix.lower(), content) != content:
-                keys.append(f"{key} ({content})")
+        content = None if code == NO_FORMAT else FORMATS[code]
+        if content and _SUFFIXES.get(PurePosixPath(key).suffix.lower(), content) != content:
+            keys.append(f"{key} ({content})")
     return Listed(len(keys), tuple(keys[:LISTED]))
 
 
 def _quantiles(sides: NDArray[np.int32]) -> dict[str, float]:
     """Of side lengths, in pixels; nothing where no image could be decoded."""
     return {name: float(np.quantile(sides, q)) for name, q in _QUANTILES.items()} if len(sides) else {}
-
-
-def _two_digits(number: float) -> str:
-    return f"{float(f'{number:.2g}'):g}"  # 100, where `.2g` alone gives 1e+02
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())

@@ -15,7 +15,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,45 +29,34 @@ from bench.whole_files import replacing
 SPLIT_MADE_HERE = "Split made here"  # how the note about it begins
 
 _HEADER = ["key", "part"]
-_TAKEN_ORDER: tuple[PartName, ...] = ("test", "validation")  # validation is a share of what test leaves
+# Of each class, in the order in which they are taken: for test, of all its images; for validation, of those that test
+# leaves.
+SHARES: dict[PartName, float] = {"test": 0.2, "validation": 0.1}
 
 
-class Fractions(NamedTuple):
-    """Shares of each class: for test, of all its images; for validation, of those that test leaves."""
-
-    validation: float = 0.1
-    test: float = 0.2
-
-
-DEFAULT_FRACTIONS = Fractions()
-
-
-def with_all_parts(
-    collection: ImageCollection, *, fractions: tuple[float, float] = DEFAULT_FRACTIONS
-) -> ImageCollection:
+def with_all_parts(collection: ImageCollection) -> ImageCollection:
     """The collection with train, validation and test; missing ones are split off train, saved, and noted.
 
-    fractions: (validation, test), see `Fractions`. A second call with the same keys, labels and groups gives the
-    split that was saved under cache_root()/splits.
+    A second call with the same keys, labels and groups gives the split that was saved under cache_root()/splits.
     Raises DataError without `train` images, for a class that only other parts have, for a class with too few images (or
     groups) to be in every part, and for a saved split that is damaged or cannot be written.
     """
     missing = _missing_parts(collection)
     if not missing:
         return collection
-    file = _saved_file(collection, missing, Fractions(*fractions))
+    file = _saved_file(collection, missing)
     if file.exists():
         chosen = _read(file, collection, missing)
     else:
-        chosen = _choose(collection, missing, Fractions(*fractions))
+        chosen = _choose(collection, missing)
         _save(file, collection.part("train"), chosen)
-    return _applied(collection, chosen).noted(_note(collection, missing, chosen, Fractions(*fractions), file.name))
+    return _applied(collection, chosen).noted(_note(collection, missing, chosen, file.name))
 
 
-def split_parts(collection: ImageCollection, *, fractions: tuple[float, float] = DEFAULT_FRACTIONS) -> ImageCollection:
+def split_parts(collection: ImageCollection) -> ImageCollection:
     """Like `with_all_parts`, from the rule alone: nothing is read or saved, and nothing noted."""
     missing = _missing_parts(collection)
-    return _applied(collection, _choose(collection, missing, Fractions(*fractions))) if missing else collection
+    return _applied(collection, _choose(collection, missing)) if missing else collection
 
 
 def was_split_here(collection: ImageCollection) -> bool:
@@ -86,10 +74,10 @@ def _missing_parts(collection: ImageCollection) -> list[PartName]:
                 f"Data set {collection.name!r}: class {collection.class_names[min(absent)]!r} is in '{name}' and not "
                 "in 'train'."
             )
-    return [name for name in _TAKEN_ORDER if name not in collection.parts]
+    return [name for name in SHARES if name not in collection.parts]
 
 
-def _choose(collection: ImageCollection, missing: Sequence[PartName], fractions: Fractions) -> list[PartName]:
+def _choose(collection: ImageCollection, missing: Sequence[PartName]) -> list[PartName]:
     """The part of each image of train."""
     train = collection.part("train")
     if not len(train):
@@ -105,10 +93,8 @@ def _choose(collection: ImageCollection, missing: Sequence[PartName], fractions:
     chosen: list[PartName] = ["train"] * len(train)
     free = groups
     for step, part in enumerate(missing):
-        images = Counter[int]()
-        for group in free:
-            images.update(held[group])
-        wanted = {label: max(1, round(count * getattr(fractions, part))) for label, count in images.items()}
+        images = Counter(label for group in free for label in held[group].elements())
+        wanted = {label: max(1, round(count * SHARES[part])) for label, count in images.items()}
         taken = _take(free, held, wanted, left, keep=len(missing) - step)
         for label in wanted:
             if not any(label in held[group] for group in taken):
@@ -181,24 +167,15 @@ def _applied(collection: ImageCollection, chosen: Sequence[PartName]) -> ImageCo
     return replace(collection, parts={part: parts[part] for part in PART_NAMES})
 
 
-def _note(
-    collection: ImageCollection,
-    missing: Sequence[PartName],
-    chosen: Sequence[PartName],
-    fractions: Fractions,
-    file: str,
-) -> str:
+def _note(collection: ImageCollection, missing: Sequence[PartName], chosen: Sequence[PartName], file: str) -> str:
     count = Counter(chosen)
     taken = " and ".join(f"'{part}' ({count[part]:,} images)" for part in missing)
-    shares = {
-        "test": f"{100 * fractions.test:g} % of each class for test",
-        "validation": f"{100 * fractions.validation:g} % of {'the rest' if 'test' in missing else 'each class'} "
-        "for validation",
-    }
+    of = {"test": "each class", "validation": "the rest" if "test" in missing else "each class"}
+    shares = ", ".join(f"{100 * SHARES[part]:g} % of {of[part]} for {part}" for part in missing)
     groups = ", groups kept whole" if collection.part("train").groups is not None else ""
     return (
         f"{SPLIT_MADE_HERE}: {taken} taken out of 'train' ({count['train']:,} images left), stratified by class in "
-        f"the order of the keys' SHA-256, {', '.join(shares[part] for part in missing)}{groups}; "
+        f"the order of the keys' SHA-256, {shares}{groups}; "
         f"saved as splits/{file} in the cache."
     )
 
@@ -206,10 +183,10 @@ def _note(
 # --- the saved split ---
 
 
-def _saved_file(collection: ImageCollection, missing: Sequence[PartName], fractions: Fractions) -> Path:
+def _saved_file(collection: ImageCollection, missing: Sequence[PartName]) -> Path:
     train = collection.part("train")
     groups = train.groups or ("",) * len(train)
-    digest = hashlib.sha256(repr((list(missing), tuple(fractions))).encode())
+    digest = hashlib.sha256(repr((list(missing), (SHARES["validation"], SHARES["test"]))).encode())
     for line in sorted(zip(train.keys, train.labels.tolist(), groups, strict=True)):
         digest.update(repr((line[0], collection.class_names[line[1]], line[2])).encode(errors="backslashreplace"))
     name = re.sub(r"[^\w.-]", "_", collection.name)

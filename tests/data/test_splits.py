@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from bench.data.collection import PART_NAMES, ImageCollection, LabelledImages, PartName
-from bench.data.splits import split_parts, was_split_here, with_all_parts
+from bench.data.splits import SHARES, split_parts, was_split_here, with_all_parts
 from bench.errors import DataError
 
 
@@ -158,13 +158,16 @@ def test_a_saved_split_is_used_even_if_the_rule_would_now_give_another(cache: Pa
     assert moved in with_all_parts(images).parts["test"].keys
 
 
-def test_other_images_other_labels_and_other_shares_have_files_of_their_own(cache: Path) -> None:
+def test_other_images_other_labels_and_other_shares_have_files_of_their_own(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     images = part_of("ab" * 10)
     with_all_parts(collection_of(images))
     with_all_parts(collection_of(images.take(range(19))))
     with_all_parts(collection_of(LabelledImages(images.reader, images.labels[::-1].copy(), images.keys)))
-    with_all_parts(collection_of(images), fractions=(0.2, 0.2))
     with_all_parts(collection_of(images.take(range(19, -1, -1))))  # the first again
+    monkeypatch.setitem(SHARES, "validation", 0.2)
+    with_all_parts(collection_of(images))
     assert len(list(cache.iterdir())) == 4
 
 
