@@ -11,8 +11,9 @@ import json
 import os
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any, Protocol
 
 import numpy as np
@@ -73,8 +74,8 @@ class ParquetImages:
 
 def images_of(files: Sequence[str], column: str, published: Iterable[Published] = ()) -> ParquetImages:
     """The images in a column of these files, one file after the other."""
-    ends = np.cumsum([parquet_file(file).metadata.num_rows for file in files])
-    return ParquetImages(tuple(files), tuple(int(end) for end in ends), column, tuple(published))
+    ends = tuple(accumulate(parquet_file(file).metadata.num_rows for file in files))
+    return ParquetImages(tuple(files), ends, column, tuple(published))
 
 
 def keys_of(part: str, files: Sequence[str], column: str, count: int) -> tuple[str, ...]:
@@ -102,17 +103,19 @@ def parquet_file(file: str) -> Any:
 
 def image_column(name: str, schema: Any) -> tuple[str, tuple[str, ...]]:
     """The column of images, and others that could be meant. Raises RequestError where there is not one."""
-    return _one_of(
-        name, "images", [column.name for column in schema if _holds_images(column.type)], IMAGE_NAMES, schema
-    )
+    able = [column.name for column in schema if _holds_images(column.type)]
+    return _one_of(name, "images", able, IMAGE_NAMES, schema)
 
 
 def label_column(name: str, schema: Any, image: str) -> tuple[str, tuple[str, ...]]:
     """The column of labels, and others that could be meant. Raises RequestError where there is not one."""
+    import pyarrow as pa
+
     able = [column for column in schema if column.name != image and _holds_labels(column.type)]
     called = [column.name for column in able if is_called_label(column.name)]
     # a fraction is a label only where it is called one
-    return _one_of(name, "labels", called or [c.name for c in able if not _is_float(c.type)], LABEL_NAMES, schema)
+    whole = [column.name for column in able if not pa.types.is_floating(column.type)]
+    return _one_of(name, "labels", called or whole, LABEL_NAMES, schema)
 
 
 def is_called_label(column: str) -> bool:
@@ -173,14 +176,9 @@ def _holds_labels(kind: Any) -> bool:
 
     if pa.types.is_dictionary(kind):
         return _holds_labels(kind.value_type)
-    is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
-    return bool(is_text or pa.types.is_integer(kind) or pa.types.is_boolean(kind) or _is_float(kind))
-
-
-def _is_float(kind: Any) -> bool:
-    import pyarrow as pa
-
-    return bool(pa.types.is_floating(kind))
+    types = pa.types
+    holds = (types.is_string, types.is_large_string, types.is_integer, types.is_boolean, types.is_floating)
+    return any(is_it(kind) for is_it in holds)
 
 
 def _has_paths(file: str, column: str) -> bool:
@@ -206,9 +204,7 @@ def _opened(file: str, stamp: str) -> Any:
 @functools.lru_cache(maxsize=64)
 def _group_ends(file: str, stamp: str) -> tuple[int, ...]:
     metadata = _opened(file, stamp).metadata
-    return tuple(
-        int(end) for end in np.cumsum([metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)])
-    )
+    return tuple(accumulate(metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)))
 
 
 @functools.lru_cache(maxsize=4)  # images are mostly read in order; a row group is read once for all of its images
@@ -247,15 +243,15 @@ def number_labels(
     Raises DataError for an image without a label in a part with others, a number that is no class, a class that train
     lacks, and for files that hold no rows or no labels.
     """
-    if not any(one.values for held in files.values() for one in held):
+    if not any(_values(held) for held in files.values()):
         raise DataError(f"Data set {name!r}: its parquet files hold no rows.")
-    unlabelled = [part for part, held in files.items() if _is_unlabelled(held)]
+    unlabelled = [part for part, held in files.items() if _values(held) and set(_values(held)) <= {UNLABELLED, None}]
     notes = [f"Part '{part}' has no labels (-1 or none) and was left out." for part in unlabelled]
     kept = {part: held for part, held in files.items() if part not in unlabelled}
     if not kept:
         raise DataError(f"Data set {name!r} has no labels: all are -1 or missing.")
     for part, held in kept.items():
-        values = [value for one in held for value in one.values]
+        values = _values(held)
         if None in values:
             raise DataError(f"Data set {name!r}: row {values.index(None)} of '{part}' has no label.")
         if UNLABELLED in values:
@@ -263,12 +259,13 @@ def number_labels(
                 f"Data set {name!r}: row {values.index(UNLABELLED)} of '{part}' has the label -1, which says on the "
                 "hub that there is none. Its images cannot be used for this."
             )
-    if rule is not None or (num_classes and not any(one.names for held in kept.values() for one in held)):
+    are_named = any(one.names for held in kept.values() for one in held)
+    if rule is not None or (num_classes and not are_named):
         classes = _worked_out(name, kept, rule, num_classes or 0)
-    elif any(one.names for held in kept.values() for one in held):
+    elif are_named:
         classes = _by_name(name, kept)
     else:
-        texts = {part: [str(value) for one in held for value in one.values] for part, held in kept.items()}
+        texts = {part: [str(value) for value in _values(held)] for part, held in kept.items()}
         classes = number_classes(name, texts, lambda part, row: f"row {row} of '{part}'")
     return Classes(classes.names, classes.labels, (*notes, *classes.notes))
 
@@ -278,7 +275,7 @@ def _worked_out(
 ) -> Classes:
     labels = {}
     for part, held in files.items():
-        values = [value for one in held for value in one.values]
+        values = _values(held)
         if any(isinstance(value, str) for value in values):
             raise DataError(f"Data set {name!r}: labels of '{part}' are texts, expected numbers below {num_classes}.")
         numbers = np.array(values, dtype=np.int64)
@@ -320,19 +317,17 @@ def _indices(
     return np.array([index[_composed(text)] for text in texts], dtype=np.int64)
 
 
-def _notes(files: Mapping[PartName, Sequence[FileLabels]], first: FileLabels) -> list[str]:
+def _notes(files: Mapping[PartName, Sequence[FileLabels]], first: FileLabels) -> Iterator[str]:
     every = [one for held in files.values() for one in held]
     other = [one.path for one in every if one.names not in ((), first.names)]
     silent = [one.path for one in every if not one.names and any(isinstance(value, int) for value in one.values)]
-    notes = []
     if other:
-        notes.append(
+        yield (
             f"The numbers of classes in {few(other)} are others than in '{first.path}'; each file was read by its own "
             "class names."
         )
     if silent:
-        notes.append(f"{few(silent)} has no class names; its numbers were taken to mean those of '{first.path}'.")
-    return notes
+        yield f"{few(silent)} has no class names; its numbers were taken to mean those of '{first.path}'."
 
 
 def _check_range(name: str, what: str, labels: NDArray[np.int64], count: int) -> None:
@@ -360,9 +355,8 @@ def _label(name: str, path: str, value: Any) -> int | str | None:
     return value if value is None or isinstance(value, str) else int(value)
 
 
-def _is_unlabelled(held: Sequence[FileLabels]) -> bool:
-    values = {value for one in held for value in one.values}
-    return bool(values) and values <= {UNLABELLED, None}
+def _values(files: Sequence[FileLabels]) -> list[int | str | None]:
+    return [value for one in files for value in one.values]
 
 
 def _composed(text: str) -> str:
