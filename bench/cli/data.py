@@ -140,19 +140,18 @@ def _range(sides: Mapping[str, float]) -> str:
 def open_collection(spec: str, download: bool) -> ImageCollection:
     """The collection that the argument stands for; its name is the catalogued one, the given one or the place's."""
     from bench.catalog.image_tasks import image_tasks
+    from bench.data.catalogued import open_catalogued
     from bench.data.formats import open_user, parse_data_option
     from bench.places import data_root
 
+    place: str | None
     if spec in image_tasks():
-        from bench.data.catalogued import open_catalogued
-
-        return open_catalogued(spec, root=data_root(), spec=None, download=download)
-    if re.match(r"[^\W\d]\w*=", spec) and not os.path.exists(spec):
+        name, place = spec, None
+    elif re.match(r"[^\W\d]\w*=", spec) and not os.path.exists(spec):
         name, place = parse_data_option(spec)
-        if name in image_tasks():
-            from bench.data.catalogued import open_catalogued
-
-            return open_catalogued(name, root=data_root(), spec=place, download=download)
-        return open_user(name, place, download=download)
-    stem = os.path.basename(os.path.abspath(spec)).partition(".")[0]
-    return open_user(re.sub(r"\W+", "_", stem) or "data", spec, download=download)
+    else:
+        stem = os.path.basename(os.path.abspath(spec)).partition(".")[0]
+        return open_user(re.sub(r"\W+", "_", stem) or "data", spec, download=download)
+    if place is None or name in image_tasks():
+        return open_catalogued(name, root=data_root(), spec=place, download=download)
+    return open_user(name, place, download=download)

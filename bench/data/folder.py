@@ -15,14 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.data.class_labels import (
-    SPLITS_CALLED,
-    few,
-    name_split,
-    number_classes,
-    read_split_name,
-    spelled,
-)
+from bench.data.class_labels import SPLITS_CALLED, few, name_split, number_classes, read_split_name, spelled
 from bench.data.collection import PART_NAMES, ImageCollection, LabelledImages, PartName
 from bench.data.safe_paths import MAX_DEPTH, FileReader, FolderWalk, has_image_name, joined, printable, real_root
 from bench.errors import DataError, RequestError

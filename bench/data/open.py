@@ -16,14 +16,7 @@ from numpy.typing import NDArray
 from bench.catalog.datasets import dataset_rows
 from bench.catalog.image_tasks import image_tasks
 from bench.data.catalogued import open_catalogued
-from bench.data.collection import (
-    FINGERPRINT_DIGITS,
-    PART_NAMES,
-    ImageCollection,
-    ImageSet,
-    LabelledImages,
-    PartName,
-)
+from bench.data.collection import FINGERPRINT_DIGITS, PART_NAMES, ImageCollection, ImageSet, LabelledImages, PartName
 from bench.data.decode import DECODER
 from bench.data.embedded import load_dataset
 from bench.data.findings import Preflight

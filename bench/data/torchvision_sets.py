@@ -30,6 +30,11 @@ from bench.errors import DataError, UnsupportedError
 
 CALTECH_TRAIN_PER_CLASS = 30  # of the set's authors, kept by TFDS
 CLEVR_FEWEST_OBJECTS = 3  # scenes hold 3 to 10, the label is the number less this
+# What torchvision and the archive modules raise on bad files.
+_READING_ERRORS = (
+    RuntimeError, OSError, LookupError, ValueError, TypeError, EOFError, NotImplementedError, pickle.UnpicklingError,
+    tarfile.TarError, zipfile.BadZipFile,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -241,19 +246,7 @@ def _explained(task: ImageTask, place: Path, doing: str = "reading") -> Iterator
 
     try:
         yield
-    except (
-        RuntimeError,
-        OSError,
-        LookupError,
-        ValueError,
-        TypeError,
-        EOFError,
-        NotImplementedError,
-        MatReadError,
-        pickle.UnpicklingError,
-        tarfile.TarError,
-        zipfile.BadZipFile,
-    ) as error:
+    except (*_READING_ERRORS, MatReadError) as error:
         reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
         raise DataError(
             f"Data set {task.name!r}: {doing} '{place}' failed: {reason[:300]}. Delete what is damaged and get it "
