@@ -1,24 +1,30 @@
-"""Judge claims by published numbers: differences of printed accuracies, cost at equal accuracy, published speeds."""
+"""The rules that judge claims: by published numbers, and by what counts, timings and searches of a claim's scope say.
+
+Published: differences of printed accuracies, cost at equal accuracy, published speeds and costs, closed forms.
+"""
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from statistics import fmean
 from typing import Any
 
 import numpy as np
 
+from bench.analyse.choose import pareto_front
 from bench.analyse.claim_verdicts import Bearing, Figure, JudgedClaim, Verdict, bearing_of, by_rule, verdict
-from bench.analyse.claims_measured import are_equal, measured_figures
-from bench.analyse.intervals import LEVEL
-from bench.analyse.study import Study
+from bench.analyse.intervals import LEVEL, Interval
+from bench.analyse.study import Count, Row, Study
+from bench.analyse.subjects import RunKey
 from bench.catalog.claims import PAPER, Claim, claim_rows
 from bench.catalog.papers import TimmRow, paper_scaling, paper_sota, timm_published
 from bench.catalog.quoted import difference, quoted
 from bench.catalog.tables import read_csv
-from bench.shown import fixed, significant
+from bench.shown import counted, fixed, significant
 
 TIMM = "https://github.com/huggingface/pytorch-image-models results/ at commit aa4b5850"
 CLOSED_FORM = f"closed form with the sizes of {PAPER}, Table 1"
@@ -35,7 +41,7 @@ def judge_claims(studies: Sequence[Study], claims: Mapping[str, Claim] | None = 
 
 def judge_published(claim: Claim) -> Verdict:
     """By the rule of its row. Raises UnknownNameError for a rule that is not here."""
-    return verdict(by_rule(RULES, claim.published) if claim.published else [])
+    return verdict(by_rule(PUBLISHED_RULES, claim.published) if claim.published else [])
 
 
 def _gaps(gaps: Sequence[Mapping[str, Any]]) -> list[Figure]:
@@ -61,13 +67,10 @@ def _gaps(gaps: Sequence[Mapping[str, Any]]) -> list[Figure]:
 Point = tuple[float, float]  # what one model costs, and what it reaches in percent
 
 
-def front(points: Iterable[Point]) -> list[Point]:
+def front(points: Sequence[Point]) -> list[Point]:
     """The points that no cheaper or equally cheap one matches, in rising cost and accuracy."""
-    kept: list[Point] = []
-    for cost, gain_pct in sorted(points, key=lambda point: (point[0], -point[1])):
-        if not kept or gain_pct > kept[-1][1]:
-            kept.append((cost, gain_pct))
-    return kept
+    is_on = pareto_front([cost for cost, _ in points], [gain_pct for _, gain_pct in points])
+    return sorted({point for point, on in zip(points, is_on, strict=True) if on})
 
 
 def cost_at(curve: Sequence[Point], gain_pct: float) -> tuple[float, float]:
@@ -160,35 +163,165 @@ def plain_vit(size: str, patch_px: int, resolution_px: int, classes: int = 1000)
     return N, attention, patches * D * 3 * patch_px**2 + L * (4 * N * D**2 + 2 * N * D * M) + attention + D * classes
 
 
-def _attention_growth(exponent: float, low_px: int = 224, high_px: int = 512) -> list[Figure]:
-    """The power of the number of tokens with which attention's multiply-adds, and all of them, grow."""
+def _closed_form_attention(resolution_px: Sequence[int], exponent: float = 0.0, below_pct: float = 0.0) -> list[Figure]:
+    """Attention's multiply-adds in closed form: the power of the number of tokens, or the share of all.
+
+    exponent: claimed between the two resolutions. below_pct: claimed at the larger of them, where the share is largest.
+    """
+    low_px, high_px = resolution_px
+    vits = [(plain_vit(*vit, low_px), plain_vit(*vit, high_px)) for vit in PAPER_VITS]
+    if below_pct:
+        shares = [100 * attention / macs for _, (_, attention, macs) in vits]
+        bearing: Bearing = "for" if max(shares) < below_pct else "against"
+        label = f"share of attention, {len(shares)} ViTs at {high_px} px"
+        return [Figure(label, None, min(shares), max(shares), "%", bearing, CLOSED_FORM)]
     found = []
     for column, what in enumerate(("attention", "all MACs"), 1):
-        powers = []
-        for vit in PAPER_VITS:
-            low, high = plain_vit(*vit, low_px), plain_vit(*vit, high_px)
-            powers.append(math.log(high[column] / low[column]) / math.log(high[0] / low[0]))
-        bearing: Bearing = "for" if max(abs(power - exponent) for power in powers) < 0.01 else "against"
+        powers = [math.log(high[column] / low[column]) / math.log(high[0] / low[0]) for low, high in vits]
+        told: Bearing = "for" if max(abs(power - exponent) for power in powers) < 0.01 else "against"
         label = f"exponent of {what}, {len(powers)} ViTs, {low_px} to {high_px} px"
-        told: Bearing = bearing if what == "attention" else "beside"
-        found.append(Figure(label, None, min(powers), max(powers), "", told, CLOSED_FORM))
+        bearing = told if what == "attention" else "beside"
+        found.append(Figure(label, None, min(powers), max(powers), "", bearing, CLOSED_FORM))
     return found
 
 
-def _attention_share(below_pct: float, resolution_px: Sequence[int]) -> list[Figure]:
-    """Attention's share of all multiply-adds at the largest resolution, where it is largest."""
-    counts = [plain_vit(*vit, resolution_px[1]) for vit in PAPER_VITS]
-    shares = [100 * attention / macs for _, attention, macs in counts]
-    bearing: Bearing = "for" if max(shares) < below_pct else "against"
-    label = f"share of attention, {len(shares)} ViTs at {resolution_px[1]} px"
-    return [Figure(label, None, min(shares), max(shares), "%", bearing, CLOSED_FORM)]
-
-
-RULES: dict[str, Callable[..., list[Figure]]] = {
+PUBLISHED_RULES: Mapping[str, Callable[..., list[Figure]]] = {
     "gaps": _gaps,
     "compute": _compute,
     "throughput": _throughput,
     "ratios": _ratios,
-    "attention_growth": _attention_growth,
-    "attention_share": _attention_share,
+    "attention": _closed_form_attention,
 }
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What a record must meet to say anything of a claim; both ends of a range belong to it."""
+
+    resolution_px: Sequence[float] = (0.0, math.inf)
+    macs: Sequence[float] = (0.0, math.inf)
+    device: str = ""  # empty: any
+
+    def holds(self, key: RunKey, macs: float | None) -> bool:
+        """Whether what was measured under this key lies within it."""
+        return (
+            self.resolution_px[0] <= key.resolution_px <= self.resolution_px[1]
+            and self.macs[0] <= (macs or 0.0) <= self.macs[1]
+            and self.device in ("", key.device)
+        )
+
+
+def measured_figures(claim: Claim, studies: Sequence[Study]) -> list[Figure]:
+    """What the claim's rule finds in the records of its scope; empty where it has no rule, or none is there."""
+    if not claim.measured:
+        return []
+    spec = dict(claim.measured)
+    scope = Scope(**{key: spec.pop(key) for key in ("resolution_px", "macs", "device") if key in spec})
+    return [figure for study in studies for figure in by_rule(MEASURED_RULES, spec, study, scope)]
+
+
+def are_equal(one: float | None, other: float | None, within: float) -> bool:
+    """Whether two numbers of multiply-adds differ by a factor of at most `within`."""
+    return bool(one and other) and max((one or 1) / (other or 1), (other or 1) / (one or 1)) <= within
+
+
+def _counted_attention(study: Study, scope: Scope, exponent: float = 0.0, below_pct: float = 0.0) -> list[Figure]:
+    """Attention's multiply-adds of counted ViTs: the power of the number of tokens, or the largest share of all.
+
+    exponent: claimed of each plain ViT that was counted at two resolutions or more. The number of tokens is what all
+    other multiply-adds are proportional to, but for a class token and the head. below_pct: claimed of the share.
+    """
+    counted_vits = [
+        (row, row.count, row.count.attention_macs)
+        for row in study.rows
+        if row.identity.family == "vit" and row.count is not None and scope.holds(row.key, row.macs)
+        if row.count.attention_macs
+    ]
+    if below_pct:
+        shares = [(100 * attention / count.macs, row.label) for row, count, attention in counted_vits]
+        if not shares:
+            return []
+        share, label = max(shares)
+        ids = tuple(count.cell_id for _, count, _ in counted_vits)
+        own: Bearing = "for" if share < below_pct else "against"
+        name = f"largest of {counted(len(shares), 'count')}, {label}"
+        return [Figure(name, share, None, None, "%", own, record_ids=ids)]
+    series: dict[str, dict[int, tuple[str, Count, int]]] = {}
+    for row, count, attention in counted_vits:
+        if row.key.model.startswith("vit_"):
+            architecture = re.sub(r"_\d+(\..*)?$", "", row.key.model)  # timm's names end in a resolution and a tag
+            series.setdefault(architecture, {}).setdefault(row.key.resolution_px, (row.label, count, attention))
+    found = []
+    for by_size in series.values():
+        for (small_px, (label, small, theirs)), (large_px, (_, large, ours)) in pairwise(sorted(by_size.items())):
+            power = math.log(ours / theirs) / math.log((large.macs - ours) / (small.macs - theirs))
+            bearing: Bearing = "for" if abs(power - exponent) < 0.01 else "against"
+            name = f"{label}, {small_px} to {large_px} px, exponent of attention"
+            found.append(Figure(name, power, None, None, "", bearing, record_ids=(small.cell_id, large.cell_id)))
+    return found
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A measured number of one model with its interval, and its records."""
+
+    row: Row
+    key: RunKey
+    setting: object  # what both of a pair must share beside the key: a batch size, or the limit of a search
+    number: Interval | None  # None: decides nothing
+    ids: tuple[str, ...]
+
+
+def _timings(study: Study, of: str) -> Iterable[Entry]:
+    for row in study.rows:
+        if row.speed is not None:
+            timed, batch = (row.speed.latency, 1) if of == "latency" else (row.speed.throughput, row.speed.batch_size)
+            yield Entry(row, row.key, batch, None if timed is None else timed.interval, row.speed.cell_ids)
+
+
+def _largest_batches(study: Study, _: str) -> Iterable[Entry]:
+    """The largest batch lies between the one that fitted and the next that was tried; a cap leaves the end open."""
+    rows = {(row.key.model, row.key.resolution_px): row for row in study.rows}  # a search makes no row of its own
+    for one in study.speed.largest:
+        row = rows.get((one.key.model, one.key.resolution_px))
+        if row is not None and one.largest > 0:
+            bounds = Interval(one.largest, one.largest, (one.smallest_refused or math.inf) - 1, 1, "bounds")
+            yield Entry(row, one.key, one.limit, bounds, (one.cell_id,))
+
+
+_RATIOS: Mapping[str, tuple[Callable[[Study, str], Iterable[Entry]], tuple[float, float], Callable[..., Any]]] = {
+    # what is measured -> its entries, where the claim has the ratio of ViT over CNN, and which CNN is the best
+    "latency": (_timings, (1.0, math.inf), min),
+    "images/s": (_timings, (0.0, 1.0), max),
+    "largest batch": (_largest_batches, (1.0, math.inf), max),
+}
+
+
+def _equal_macs(study: Study, scope: Scope, within: float, of: str) -> list[Figure]:
+    """Each ViT in the scope over the best CNN of equal multiply-adds under the same conditions.
+
+    within: the factor up to which multiply-adds are equal. of: one of _RATIOS; the claim is on every ViT, see
+    `bearing_of`.
+    """
+    entries_of, claimed, best = _RATIOS[of]
+    entries = [one for one in entries_of(study, of) if scope.holds(one.key, one.row.macs)]
+    inside = [(one, one.number) for one in entries if one.number is not None]
+    found = []
+    for vit, ours in (pair for pair in inside if pair[0].row.identity.family == "vit"):
+        rivals = [
+            (number.estimate, one.row.label, one, number)
+            for one, number in inside
+            if one.row.identity.family == "cnn"
+            and are_equal(one.row.macs, vit.row.macs, within)
+            and (replace(one.key, model=""), one.setting) == (replace(vit.key, model=""), vit.setting)
+        ]
+        if rivals:
+            _, _, cnn, theirs = best(rivals, key=lambda rival: rival[:2])
+            label = f"{vit.row.label} over {cnn.row.label}, {vit.key.resolution_px} px, {vit.key.device}, {of}"
+            ends = ours.low / theirs.high, ours.high / theirs.low  # both numbers lie in their ranges
+            bearing, ids = bearing_of(ends, ends, *claimed), (*vit.ids, *cnn.ids)
+            found.append(Figure(label, ours.estimate / theirs.estimate, *ends, "times", bearing, record_ids=ids))
+    return found
+
+
+MEASURED_RULES: Mapping[str, Callable[..., list[Figure]]] = {"attention": _counted_attention, "equal_macs": _equal_macs}

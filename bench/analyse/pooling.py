@@ -7,16 +7,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Any, TypeVar
 
-from bench.analyse.accuracy import LEAVE_ONE_OUT, Evaluated, FewShot, FineTuned, Trained
+from bench.analyse.accuracy import FIXED, LEAVE_ONE_OUT, Evaluated, FewShot, FineTuned, Trained, rule_words
 from bench.analyse.intervals import SeedGroup, wilson_interval
-from bench.analyse.subjects import FROM_SCRATCH, RunKey, Subject, run_key, subject_of
+from bench.analyse.subjects import FROM_SCRATCH, RunKey, Subject, cell_row, run_key, subject_of
 from bench.catalog.identity import ModelIdentity
 from bench.shown import shortage_words
 from bench.store.correctness import Predictions, read_correctness
 from bench.store.frame import Rows, notes_of, number, whole, words
+from bench.store.record import Record
 
 Row = Mapping[str, Any]
 K = TypeVar("K", bound=tuple[Any, ...])
+FINETUNED = "fine-tuned"  # a way of transfer; the others are `5-shot`, `25-shot`, ...
 HyperRule = tuple[str, float]  # recipe name (`vit` or `bit`) and learning rate
 
 
@@ -282,3 +284,49 @@ def _finetuned(
 
 def _each(pool: Rows, column: str) -> tuple[int, ...]:
     return tuple(sorted({value for row in pool if (value := whole(row, column)) is not None}))
+
+
+def transfer_rows(records: Iterable[Record]) -> Rows:
+    """Accuracies of one seed each: final fine-tunings, means over draws of few-shot fits, trainings, fits of pixels.
+
+    way: of the transfer, or of what it is compared with. start: the weights, or `random <model>`,
+    `budget <GFLOP> <model>`, `pixels`. how: what two of them must share besides, by name.
+    """
+    records = [record for record in records if record.status == "ok"]
+    rules = {row["rule"] for r in records if r.cell.get("task") == "fewshot" for row in r.values.get("results") or ()}
+    # one fixed lambda acts differently on features of different width
+    rule = LEAVE_ONE_OUT if LEAVE_ONE_OUT in rules else FIXED
+    rows: Rows = []
+    for record in records:
+        cell, values, task = record.cell, record.values, record.cell["task"]
+        row = {"model": "", "device": "", "definition": "", **cell_row(cell), "way": FINETUNED}
+        row |= {"cell_id": record.cell_id, "started_at": record.started_at, "start": str(cell.get("weights", ""))}
+        if row["start"] == "random":
+            row["start"] = f"random {cell['model']}"
+        if task == "fewshot":
+            row |= {"images": values["test_images"], "seed": 0}
+            for shots, top1 in _by_shots(values["results"], rule).items():
+                how = "few-shot rule", rule_words(shots, rule)
+                rows.append(row | {"way": f"{shots}-shot", "top1_pct": top1, "how": how})
+        elif task == "pixels":
+            rows.append(row | {"way": "", "start": "pixels", **_scored(values, "scored_images")})
+        elif task == "finetune" and cell["scored_part"] == "test":
+            how = "training images", f"{values.get('train_images') or cell.get('train_images')}"
+            rows.append(row | {"how": how, **_scored(values, "scored_images")})
+        elif task == "train" and cell["scored_part"] == "test":
+            start = f"budget {cell.get('budget_gflop', 0):g} {cell.get('model')}"
+            rows.append(row | {"start": start, **_scored(values, "test_images")})
+    return rows
+
+
+def _scored(values: Mapping[str, Any], images: str) -> dict[str, Any]:
+    return {"top1_pct": values["top1_pct"], "images": values[images]}
+
+
+def _by_shots(results: Iterable[Mapping[str, Any]], rule: str) -> dict[int, float]:
+    """Shots -> mean over draws."""
+    draws: dict[int, list[float]] = defaultdict(list)
+    for row in results:
+        if row["rule"] == rule:
+            draws[int(row["shots"])].append(float(row["top1_pct"]))
+    return {shots: fmean(values) for shots, values in sorted(draws.items())}

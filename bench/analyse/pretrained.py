@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any, Literal
 
-from bench.analyse.accuracy import FIXED, LEAVE_ONE_OUT, Accuracy, rule_words, uncertified_words
+from bench.analyse.accuracy import Accuracy, uncertified_words
 from bench.analyse.intervals import Interval, SeedGroup, accuracy_interval
-from bench.analyse.pooling import ids_of, pooled, seed_group
-from bench.analyse.subjects import Subject, cell_row, run_key
+from bench.analyse.pooling import FINETUNED as FINETUNED
+from bench.analyse.pooling import ids_of, pooled, seed_group, transfer_rows
+from bench.analyse.subjects import Subject, run_key
 from bench.catalog.datasets import is_in_domain
 from bench.catalog.identity import ModelIdentity, family_rank, identify_model
 from bench.catalog.image_tasks import in_order
@@ -28,7 +29,6 @@ ControlKind = Literal["from scratch", "equal compute", "random features", "pixel
 TRANSFERS = ("finetune", "fewshot")  # tasks
 SECONDS_PER_HOUR = 3600.0
 Way = str  # FINETUNED, or `5-shot`, `25-shot`, ...
-FINETUNED: Way = "fine-tuned"
 
 
 def way_rank(way: Way) -> tuple[int, int]:
@@ -217,7 +217,7 @@ def pretrain_study(records: Sequence[Record], predictions: Predictions) -> Pretr
     identities = {str(r.cell["model"]): identify_model(str(r.cell["model"])) for r in runs}
     used = {str(r.cell.get("weights")) for r in latest if r.cell.get("task") in ("finetune", "fewshot")}
     points, trials = _points(runs, used, identities)
-    results = _result_rows(latest)
+    results = transfer_rows(latest)
     starts = {weights: (point.key, seed) for point in points for weights, seed in point.weights.items()}
     transferred = pooled(
         ({**row, "seed": starts[row["start"]][1]} for row in results if row["start"] in starts),
@@ -319,52 +319,6 @@ def _edges(
         if len(rates) > 1 and key.learning_rate in (min(rates), max(rates)):
             found.append(f"{identities[key.model].title} at {key.budget:g} {key.unit.replace('gflop', 'GFLOP')}")
     return tuple(dict.fromkeys(found))
-
-
-def _result_rows(records: Iterable[Record]) -> Rows:
-    """Accuracies of one seed each: final fine-tunings, means over draws of few-shot fits, trainings, fits of pixels.
-
-    way: of the transfer, or of what it is compared with. start: the weights, or `random <model>`,
-    `budget <GFLOP> <model>`, `pixels`. how: what two of them must share besides, by name.
-    """
-    records = [record for record in records if record.status == "ok"]
-    rules = {row["rule"] for r in records if r.cell.get("task") == "fewshot" for row in r.values.get("results") or ()}
-    # one fixed lambda acts differently on features of different width
-    rule = LEAVE_ONE_OUT if LEAVE_ONE_OUT in rules else FIXED
-    rows: Rows = []
-    for record in records:
-        cell, values, task = record.cell, record.values, record.cell["task"]
-        row = {"model": "", "device": "", "definition": "", **cell_row(cell), "way": FINETUNED}
-        row |= {"cell_id": record.cell_id, "started_at": record.started_at, "start": str(cell.get("weights", ""))}
-        if row["start"] == "random":
-            row["start"] = f"random {cell['model']}"
-        if task == "fewshot":
-            row |= {"images": values["test_images"], "seed": 0}
-            for shots, top1 in _by_shots(values["results"], rule).items():
-                how = "few-shot rule", rule_words(shots, rule)
-                rows.append(row | {"way": f"{shots}-shot", "top1_pct": top1, "how": how})
-        elif task == "pixels":
-            rows.append(row | {"way": "", "start": "pixels", **_scored(values, "scored_images")})
-        elif task == "finetune" and cell["scored_part"] == "test":
-            how = "training images", f"{values.get('train_images') or cell.get('train_images')}"
-            rows.append(row | {"how": how, **_scored(values, "scored_images")})
-        elif task == "train" and cell["scored_part"] == "test":
-            start = f"budget {cell.get('budget_gflop', 0):g} {cell.get('model')}"
-            rows.append(row | {"start": start, **_scored(values, "test_images")})
-    return rows
-
-
-def _scored(values: Mapping[str, Any], images: str) -> dict[str, Any]:
-    return {"top1_pct": values["top1_pct"], "images": values[images]}
-
-
-def _by_shots(results: Iterable[Mapping[str, Any]], rule: str) -> dict[int, float]:
-    """Shots -> mean over draws."""
-    draws: dict[int, list[float]] = defaultdict(list)
-    for row in results:
-        if row["rule"] == rule:
-            draws[int(row["shots"])].append(float(row["top1_pct"]))
-    return {shots: fmean(values) for shots, values in sorted(draws.items())}
 
 
 def _shared_sets(transferred: Iterable[tuple[Way, PointKey, str]]) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from bench.analyse.accuracy import Accuracy, Evaluated, FewShot, FineTuned
 from bench.analyse.differences import PretrainingGain, Stratum, mean_strata, pretraining_gains, strata
 from bench.analyse.means import Vtab, by_subject, sets_to_average, vtab_of
 from bench.analyse.pooling import evaluated_accuracies, fewshot_accuracies, finetuned_accuracies, headline_scores
-from bench.analyse.public_weights import PublicScaling, TableTwoRow, public_scaling, table_two
+from bench.analyse.published import PublicScaling, TableTwoRow, public_scaling, table_two
 from bench.analyse.subjects import PUBLIC, Subject, identify_weights, weights_labels
 from bench.analyse.trials import RecipeSweep, recipe_sweeps
 from bench.catalog.identity import family_rank

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Protocol
 
+from bench.analyse.accuracy import Accuracy
 from bench.analyse.differences import Difference
 from bench.analyse.intervals import NEAR_BEST_PP, UNSTABLE_PP, Interval, SeedGroup
 from bench.analyse.means import SetMean
@@ -39,18 +39,7 @@ def accuracy_cell(
     return replace(interval_cell(interval, ids, 1, mark), is_bold=is_bold)
 
 
-class Told(Protocol):
-    """An accuracy with its interval and the records behind it."""
-
-    @property
-    def group(self) -> SeedGroup: ...
-    @property
-    def interval(self) -> Interval: ...
-    @property
-    def cell_ids(self) -> tuple[str, ...]: ...
-
-
-def score_cell(score: Told | None, notes: Notes, missing: str) -> Cell:
+def score_cell(score: Accuracy | None, notes: Notes, missing: str) -> Cell:
     """An accuracy as above, or why there is none."""
     if score is None:
         return notes.missing(missing)

@@ -7,8 +7,14 @@ from collections.abc import Callable, Sequence
 from bench.analyse.accuracy import Trained
 from bench.analyse.means import SetMean
 from bench.analyse.protocols import Protocols
-from bench.analyse.public_weights import PublicPoint, PublicScaling, TableTwoRow
-from bench.analyse.published import ScalingComparison, SotaComparison, TimmComparison
+from bench.analyse.published import (
+    PublicPoint,
+    PublicScaling,
+    ScalingComparison,
+    SotaComparison,
+    TableTwoRow,
+    TimmComparison,
+)
 from bench.analyse.study import Count, Row, Study
 from bench.catalog.identity import identify_dataset
 from bench.catalog.papers import SotaRow, paper_sota

@@ -10,7 +10,7 @@ from bench.analyse.choose import pareto_front
 from bench.analyse.intervals import Interval
 from bench.analyse.means import SetMean, set_mean
 from bench.analyse.protocols import Protocols, finetuned_by_subject
-from bench.analyse.public_weights import PublicPoint
+from bench.analyse.published import PublicPoint
 from bench.analyse.subjects import Subject, identify_weights
 from bench.catalog.identity import identify_dataset
 from bench.catalog.image_tasks import in_order

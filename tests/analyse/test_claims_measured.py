@@ -6,7 +6,7 @@ import pytest
 from analyse.records import counted, record, timed
 
 from bench.analyse.claim_verdicts import verdict
-from bench.analyse.claims_measured import measured_figures
+from bench.analyse.claims import measured_figures
 from bench.analyse.study import study
 from bench.catalog.claims import Claim, claim_rows
 
@@ -32,7 +32,7 @@ def test_counts_at_two_resolutions_give_the_power_of_the_tokens(exponent, word):
         counted(f"vit_base_patch16_{px}.augreg_in1k", 1000 * n + 10 * n**exponent, px, attention_macs=10 * n**exponent)
         for px, n in zip((224, 384), tokens, strict=True)
     ]
-    found = figures(records, rule="attention_growth", exponent=2)
+    found = figures(records, rule="attention", exponent=2)
     assert found[0].value == pytest.approx(exponent)
     assert (verdict(found).word, len(found[0].record_ids)) == (word, 2)
 
@@ -42,7 +42,7 @@ def test_patches_of_two_sizes_and_hybrids_are_no_pair():
         counted(f"vit_base_patch{patch}_{px}", 100, px, attention_macs=10) for patch, px in ((16, 224), (32, 384))
     ]
     records += [counted("hybrid_32px_s", 100, px, attention_macs=10, family="hybrid") for px in (32, 64)]
-    assert figures(records, rule="attention_growth", exponent=2) == []
+    assert figures(records, rule="attention", exponent=2) == []
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_patches_of_two_sizes_and_hybrids_are_no_pair():
 def test_the_counted_share_of_attention_decides_up_to_the_claims_resolution(share, px, words):
     found = figures(
         [counted("vit_base_patch16_224", 100, px, attention_macs=share)],
-        rule="attention_share", below_pct=50, resolution_px=[128, 512],
+        rule="attention", below_pct=50, resolution_px=[128, 512],
     )  # fmt: skip
     assert [verdict(found).word] == (words or ["undecided"])
 
@@ -59,7 +59,7 @@ def test_the_counted_share_of_attention_decides_up_to_the_claims_resolution(shar
 @pytest.mark.parametrize(("rate", "word"), [(50.0, "supported"), (200.0, "contradicted"), (100.05, "inconclusive")])
 @pytest.mark.parametrize("of", ["images/s", "latency"])
 def test_a_vit_is_slower_than_a_cnn_of_equal_macs_or_not(rate, word, of):
-    found = figures([*EQUAL, *rates(VIT, rate), *rates(CNN, 100.0)], rule="speed", of=of, within=1.25)
+    found = figures([*EQUAL, *rates(VIT, rate), *rates(CNN, 100.0)], rule="equal_macs", of=of, within=1.25)
     assert verdict(found).word == word
     assert found[0].value == pytest.approx((rate / 100) ** (1 if of == "images/s" else -1), rel=0.01)
     assert found[0].low < found[0].value < found[0].high
@@ -68,19 +68,21 @@ def test_a_vit_is_slower_than_a_cnn_of_equal_macs_or_not(rate, word, of):
 
 def test_the_fastest_cnn_of_equal_macs_is_the_rival():
     slow = [counted("mbconv_32px_s", 101, 32, family="cnn"), *rates("mbconv_32px_s", 20.0)]
-    found = figures([*EQUAL, *rates(VIT, 50.0), *rates(CNN, 100.0), *slow], rule="speed", of="images/s", within=1.25)
+    found = figures(
+        [*EQUAL, *rates(VIT, 50.0), *rates(CNN, 100.0), *slow], rule="equal_macs", of="images/s", within=1.25
+    )
     assert [figure.value for figure in found] == [pytest.approx(0.5, rel=0.01)]
 
 
 def test_models_of_unequal_macs_are_not_paired():
     records = [EQUAL[0], counted(CNN, 200, 32, family="cnn"), *rates(VIT, 50.0), *rates(CNN, 100.0)]
-    assert figures(records, rule="speed", of="images/s", within=1.25) == []
+    assert figures(records, rule="equal_macs", of="images/s", within=1.25) == []
 
 
 @pytest.mark.parametrize("scope", [{"device": "cuda"}, {"macs": [200, math.inf]}, {"resolution_px": [64, 512]}])
 def test_a_timing_outside_the_scope_says_nothing(scope):
     records = [*EQUAL, *rates(VIT, 50.0), *rates(CNN, 100.0)]
-    assert figures(records, rule="speed", of="images/s", within=1.25, **scope) == []
+    assert figures(records, rule="equal_macs", of="images/s", within=1.25, **scope) == []
 
 
 def searched(model, largest, device="cuda", limit=None, refused=None):
@@ -101,12 +103,12 @@ def searched(model, largest, device="cuda", limit=None, refused=None):
 )
 def test_the_largest_batch_at_equal_macs_is_the_memory_claim(vit, refused, word):
     records = [*EQUAL, searched(VIT, vit, refused=refused), searched(CNN, 100, refused=105)]
-    assert verdict(figures(records, rule="largest_batch", within=1.25, device="cuda")).word == word
+    assert verdict(figures(records, rule="equal_macs", of="largest batch", within=1.25, device="cuda")).word == word
 
 
 def test_batches_within_different_limits_are_not_compared():
     records = [*EQUAL, searched(VIT, 200, "cpu", 128), searched(CNN, 100, "cpu", 256)]
-    assert figures(records, rule="largest_batch", within=1.25) == []
+    assert figures(records, rule="equal_macs", of="largest batch", within=1.25) == []
 
 
 def test_a_claim_without_a_rule_for_records_is_left_to_the_published_numbers():

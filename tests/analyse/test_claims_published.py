@@ -12,7 +12,7 @@ from scipy import stats
 
 import bench.catalog
 from bench.analyse.claim_verdicts import Figure, bearing_of, shown, verdict
-from bench.analyse.claims import RULES, cost_at, front, judge_claims, judge_published, plain_vit
+from bench.analyse.claims import PUBLISHED_RULES, cost_at, front, judge_claims, judge_published, plain_vit
 from bench.catalog.claims import Claim, claim_rows
 from bench.catalog.quoted import Quoted, difference, quoted
 from bench.errors import UnknownNameError
@@ -316,4 +316,4 @@ def test_an_unknown_number_and_an_unknown_rule_are_named():
         quoted("table5:ImageNet:ViT-B/61")
     with pytest.raises(UnknownNameError, match="Did you mean 'gaps'"):
         judge_published(Claim("x", "s", "w", published={"rule": "gap"}))
-    assert set(RULES) == {"gaps", "compute", "throughput", "ratios", "attention_growth", "attention_share"}
+    assert set(PUBLISHED_RULES) == {"gaps", "compute", "throughput", "ratios", "attention"}

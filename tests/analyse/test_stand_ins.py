@@ -2,7 +2,7 @@ from records import evaluated, finetuned
 
 from bench.analyse.means import vtab_of
 from bench.analyse.pooling import evaluated_accuracies, finetuned_accuracies
-from bench.analyse.public_weights import table_two
+from bench.analyse.published import table_two
 from bench.analyse.subjects import identify_weights
 from bench.catalog.image_tasks import vtab_tasks
 from bench.catalog.papers import paper_sota
