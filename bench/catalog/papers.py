@@ -14,8 +14,6 @@ from bench.catalog.tables import read_csv, typed
 from bench.units import EXA, TERA, training_flops
 
 JFT_IMAGES = 303e6  # JFT-300M as arXiv 2010.11929v2, section 4.1, counts it
-IMAGENET21K_IMAGES = 14e6  # the same section
-IMAGENET_IMAGES = 1.3e6  # the same section
 SECONDS_PER_DAY = 86_400
 
 ComputeUnit = Literal["MACs", "FLOPs"]

@@ -8,10 +8,9 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import lru_cache, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import timm
 import torch
@@ -61,20 +60,20 @@ def build_model(
     sizes that fail only in the forward pass are found by check_takes_resolution.
     """
     try:
-        if seed is None:
-            return _build(name, num_classes, resolution_px, device)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with nullcontext() if seed is None else torch.random.fork_rng(devices=[]):
+            if seed is not None:
+                torch.manual_seed(seed)
             return _build(name, num_classes, resolution_px, device)
     except _SizeRefusedError as error:
         raise _refusal(name, resolution_px or native_resolution(name), str(error)) from error
 
 
-@dataclass(frozen=True)
-class Blank:
-    """A network to be filled from a file of weights. translate: timm's own step from a file's tensors to the network's
-    names and sizes; position embeddings of another grid are interpolated in two dimensions. is_strict: as timm loads
-    public weights into it."""
+class Blank(NamedTuple):
+    """A network to be filled from a file of weights.
+
+    translate: timm's own step from a file's tensors to the network's names and sizes; position embeddings of another
+    grid are interpolated in two dimensions. is_strict: as timm loads public weights into it.
+    """
 
     model: nn.Module
     translate: Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]]
@@ -89,7 +88,7 @@ def build_blank(name: str, *, num_classes: int, resolution_px: int) -> Blank:
     """
     if resolution_px != native_resolution(name):
         check_takes_resolution(name, resolution_px)  # so that what fails below is not the size
-    timm_name, arguments = _timm_arguments(name, num_classes)
+    timm_name, arguments = timm_name_of(name), _timm_arguments(name, num_classes)
     wanted = resolution_px if resolution_px != native_resolution(timm_name) else None
     with _device_context("cpu"), _unloaded() as found:
         model = _create(timm_name, arguments, wanted, pretrained=True)
@@ -119,11 +118,9 @@ def _unloaded() -> Iterator[list[dict[str, Any]]]:
 
 def model_exists(name: str) -> bool:
     """Whether build_model knows the name. Nothing is built."""
-    if find_model(name) is not None:
-        return True
     if is_user_model(name):
         return file_of(name).is_file()
-    return _is_timm_name(name)
+    return find_model(name) is not None or _is_timm_name(name)
 
 
 def native_resolution(name: str) -> int:
@@ -165,9 +162,14 @@ def own_classes(name: str) -> int | None:
     """Classes of the model's own head, 1000 where timm gives it none; None for a user's function."""
     if is_user_model(name):
         return None
-    row = find_model(name)
-    config = get_pretrained_cfg(row.timm_name if row is not None else name)
+    config = get_pretrained_cfg(timm_name_of(name))
     return int(config.num_classes) if config is not None and config.num_classes else DEFAULT_CLASSES
+
+
+def timm_name_of(name: str) -> str:
+    """What timm calls a model of the catalog, or of timm itself."""
+    row = find_model(name)
+    return row.timm_name if row is not None else name
 
 
 def require_own_code_builds(name: str, *, num_classes: int | None) -> None:
@@ -177,13 +179,6 @@ def require_own_code_builds(name: str, *, num_classes: int | None) -> None:
     except (RuntimeError, TypeError, NotImplementedError) as error:
         if not needs_numbers(error):  # which the meta device has not, and a model may ask for
             raise
-
-
-def require_own_code_runs(name: str, *, num_classes: int | None, resolution_px: int) -> None:
-    """Return if one image goes through a user's model on the CPU. Raises UserCodeError with the line that fails."""
-    model = build_model(name, num_classes=num_classes, resolution_px=resolution_px, seed=0).eval()
-    with user_code(name), torch.inference_mode():
-        model(torch.zeros(1, 3, resolution_px, resolution_px))
 
 
 def family_of(name: str) -> ModelFamily:
@@ -204,12 +199,11 @@ def _build(name: str, num_classes: int | None, resolution_px: int | None, device
             if device != "meta" or not needs_numbers(error):
                 raise
         return _build_user_model(name, num_classes, resolution_px, "cpu").to("meta")
-    timm_name, arguments = _timm_arguments(name, num_classes)
-    native = native_resolution(timm_name)
+    timm_name, arguments = timm_name_of(name), _timm_arguments(name, num_classes)
     wanted = resolution_px or native_resolution(name)
     with _device_context(device):
         try:
-            model = _create(timm_name, arguments, wanted if wanted != native else None)
+            model = _create(timm_name, arguments, wanted if wanted != native_resolution(timm_name) else None)
         except SHAPE_ERRORS as error:
             if wanted == native_resolution(name):
                 raise  # not the size's fault
@@ -218,25 +212,20 @@ def _build(name: str, num_classes: int | None, resolution_px: int | None, device
     return model if device == "meta" else model.to(device)
 
 
-def _timm_arguments(name: str, num_classes: int | None) -> tuple[str, dict[str, Any]]:
-    """timm's name for a catalog row or a timm name, and what _create is told about its shape."""
+def _timm_arguments(name: str, num_classes: int | None) -> dict[str, Any]:
+    """What _create is told about the shape of a catalog row or a timm model."""
     row = find_model(name)
     if row is None:
         _require_timm(name)
-    arguments = dict(row.arguments) if row is not None else {}
-    arguments["num_classes"] = num_classes if num_classes is not None else own_classes(name)
-    return (row.timm_name if row is not None else name), arguments
+    classes = num_classes if num_classes is not None else own_classes(name)
+    return {**(row.arguments if row is not None else {}), "num_classes": classes}
 
 
 @contextmanager
 def _device_context(device: str) -> Iterator[None]:
     """Make tensors on the meta device, without drawing weights for them, or on the CPU, to be moved from there."""
-    if device == "meta":
-        with torch.device("meta"), ShapesOnly():
-            yield
-    else:
-        with torch.device("cpu"):
-            yield
+    with torch.device("meta" if device == "meta" else "cpu"), ShapesOnly() if device == "meta" else nullcontext():
+        yield
 
 
 def _create(timm_name: str, arguments: dict[str, Any], img_size: int | None, **weights: Any) -> nn.Module:
@@ -257,15 +246,14 @@ def _create(timm_name: str, arguments: dict[str, Any], img_size: int | None, **w
 def _takes_img_size(timm_name: str) -> bool:
     """Whether timm makes this architecture for a size given as `img_size`: asked by making it, without memory."""
     config = get_pretrained_cfg(timm_name)
-    if config is not None and config.fixed_input_size:
-        return True
-    try:
-        with _device_context("meta"):
-            timm.create_model(timm_name, pretrained=False, img_size=native_resolution(timm_name))
-    except TypeError as error:
-        if "img_size" in str(error):
-            return False
-        raise
+    if config is None or not config.fixed_input_size:
+        try:
+            with _device_context("meta"):
+                timm.create_model(timm_name, pretrained=False, img_size=native_resolution(timm_name))
+        except TypeError as error:
+            if "img_size" in str(error):
+                return False
+            raise
     return True
 
 
@@ -318,8 +306,15 @@ class _SizeRefusedError(ValueError):
 
 
 def _refusal(name: str, resolution_px: int, reason: str) -> ResolutionError:
+    """With the smallest size above resolution_px that was tried and works."""
     first = reason.strip().splitlines()[0].rstrip(".") if reason.strip() else "a shape does not fit"
-    hint = _sizes_that_work(name, resolution_px)
+    native = native_resolution(name)
+    hint = f"Its own size is {native} px."
+    steps = (4, 8, 14, 16, 28, 32, 56, 64, 96, 112, 128)  # strides and windows in use
+    for size in sorted({math.ceil((resolution_px + 1) / step) * step for step in steps} | {native}):
+        if size > resolution_px and _takes(name, size):
+            hint = f"The next size that works is {_smallest(name, resolution_px, size)} px; its own is {native} px."
+            break
     return ResolutionError(f"Model {name!r} cannot take {resolution_px} px images: {first}. {hint}")
 
 
@@ -350,40 +345,25 @@ def _tried(name: str, resolution_px: int, context: Callable[[bool], AbstractCont
             model = without_gradient(_build(name, None, resolution_px, device))
             with context(device == "meta"), ShapesOnly():
                 model(torch.zeros(1, 3, resolution_px, resolution_px, device=device))
-        except ResolutionError:
-            raise  # it says already which sizes work
-        except (*SHAPE_ERRORS, TypeError) as error:
+            return None
+        except (*SHAPE_ERRORS, TypeError) as error:  # a ResolutionError says already which sizes work
             if device == "meta" and needs_numbers(error):
                 continue
             if isinstance(error, TypeError):
                 raise
             return str(error).strip().partition("\n")[0] or type(error).__name__
-        return None
     return None
 
 
-def _sizes_that_work(name: str, resolution_px: int) -> str:
-    """A sentence with the smallest size above resolution_px that was tried and works."""
-    native = native_resolution(name)
-    steps = (4, 8, 14, 16, 28, 32, 56, 64, 96, 112, 128)  # strides and windows in use
-    above = sorted({math.ceil((resolution_px + 1) / step) * step for step in steps} | {native})
-    for size in above:
-        if size > resolution_px and _takes(name, size):
-            return f"The next size that works is {_smallest(name, resolution_px, size)} px; its own is {native} px."
-    return f"Its own size is {native} px."
-
-
 def _takes(name: str, resolution_px: int) -> bool:
-    try:
+    with suppress(ResolutionError):
         return _why_not(name, resolution_px) is None
-    except ResolutionError:
-        return False
+    return False
 
 
 def _smallest(name: str, fails: int, works: int) -> int:
     """The smallest size that works, by bisection, for models that take any size from some size up."""
-    row = find_model(name)
-    if is_user_model(name) or _takes_img_size(row.timm_name if row is not None else name):
+    if is_user_model(name) or _takes_img_size(timm_name_of(name)):
         return works  # made for one size: those between need not be alike
     while works - fails > 1:
         middle = (works + fails) // 2

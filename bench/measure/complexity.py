@@ -33,7 +33,6 @@ from bench.measure.build import (
     family_of,
     native_resolution,
     own_classes,
-    require_own_code_runs,
     without_gradient,
 )
 from bench.measure.certificate import Found, certify, closed_form_macs
@@ -47,6 +46,7 @@ from bench.measure.counters import (
     trace_counts,
 )
 from bench.measure.meta_shapes import needs_numbers
+from bench.measure.user_model import user_code
 from bench.suite.model_source import is_user_model
 from bench.units import FLOPS_PER_MAC, training_flops
 
@@ -109,7 +109,9 @@ def measure_complexity(model: nn.Module | str, resolution_px: int, num_classes: 
         try:
             return _count_named(model, resolution_px, num_classes)
         except CellFailedError:
-            require_own_code_runs(model, num_classes=num_classes, resolution_px=resolution_px)  # says the line, if it
+            network = build_model(model, num_classes=num_classes, resolution_px=resolution_px, seed=0).eval()
+            with user_code(model), torch.inference_mode():  # raises UserCodeError with the line, if it is the code's
+                network(torch.zeros(1, 3, resolution_px, resolution_px))
             raise
     row = find_model(model)
     # Tags differ in weights, not in shape, so rows of one architecture share a count.

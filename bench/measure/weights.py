@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from bench.catalog.models import find_model
 from bench.errors import CellFailedError, RequestError
-from bench.measure.build import build_blank, build_model, own_classes
+from bench.measure.build import build_blank, build_model, own_classes, timm_name_of
 from bench.measure.matching import fill, resized, unwrapped
 from bench.measure.weight_files import (
     ID_DIGITS,
@@ -88,14 +88,17 @@ def load_weights(
     stored = read_weights(path)
     try:
         if is_user_model(model_name):
-            filled = _user_model(model_name, stored, num_classes, resolution_px, seed)
+            model, has_own_head, notes = _user_model(model_name, stored, num_classes, resolution_px, seed)
         else:
-            filled = _timm_model(model_name, stored, num_classes, resolution_px, seed, is_public=weights == "public")
+            is_public = weights == "public"
+            model, has_own_head, notes = _timm_model(
+                model_name, stored, num_classes, resolution_px, seed, is_public=is_public
+            )
     except _MISFITS as error:
         raise CellFailedError(_misfit(model_name, path, error)) from error
-    config = data_config(model_name, filled.model, resolution_px)
-    names = stored.class_names if filled.has_own_head else None
-    return LoadedModel(filled.model.eval(), digest, config, filled.has_own_head, names, filled.notes)
+    config = data_config(model_name, model, resolution_px)
+    names = stored.class_names if has_own_head else None
+    return LoadedModel(model.eval(), digest, config, has_own_head, names, notes)
 
 
 def data_config(model_name: str, model: nn.Module, resolution_px: int) -> dict[str, Any]:
@@ -117,13 +120,7 @@ def data_config(model_name: str, model: nn.Module, resolution_px: int) -> dict[s
     return config
 
 
-@dataclass(frozen=True)
-class _Filled:
-    """A network with a file's weights, whether its head is the file's, and what must be said of it."""
-
-    model: nn.Module
-    has_own_head: bool
-    notes: tuple[str, ...]
+_Filled = tuple[nn.Module, bool, tuple[str, ...]]  # a filled network, whether its head is the file's, notes
 
 
 def _timm_model(
@@ -148,13 +145,12 @@ def _timm_model(
             torch.manual_seed(seed)  # a head may have layers before its last one, and those do not start at zero
             blank.model.reset_classifier(wanted)  # type: ignore[operator]
         zero_head(blank.model, wanted or 0)
-    return _Filled(blank.model, wanted == in_file, tuple(notes))
+    return blank.model, wanted == in_file, tuple(notes)
 
 
 def _timm_heads(name: str) -> tuple[str, ...]:
     """How the names of the tensors of a timm model's classifier begin; several where heads stand side by side."""
-    row = find_model(name)
-    config = get_pretrained_cfg(row.timm_name if row is not None else name)
+    config = get_pretrained_cfg(timm_name_of(name))
     layers = config.classifier if config is not None else None
     return tuple(f"{layer}." for layer in ([layers] if isinstance(layers, str) else layers or ()))
 
@@ -172,7 +168,7 @@ def _user_model(name: str, stored: StoredWeights, num_classes: int | None, resol
     if not has_own_head:
         tensors = {one: tensor for one, tensor in tensors.items() if one not in in_file} | in_model
         zero_head(model, num_classes or 0)
-    return _Filled(model, has_own_head, (*found.notes, *fill(model, tensors)))
+    return model, has_own_head, (*found.notes, *fill(model, tensors))
 
 
 def _own_heads(model: nn.Module) -> tuple[str, ...]:
