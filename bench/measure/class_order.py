@@ -7,7 +7,7 @@ natural order (0, 1, 2, 10) and without regard to case. Weights that name no cla
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -55,13 +55,15 @@ def note_on_order(cell: EvaluateCell, class_names: Sequence[str], predictions: P
     """
     note = "The weights do not say what their classes are called: the order of the data set's classes was trusted."
     here = score(predictions)
-    for kind, names in _other_orders(class_names):
+    orders = {"text order": sorted(class_names), "natural order": sorted(class_names, key=_natural)}
+    for kind, names in orders.items():
+        if names == list(class_names):
+            continue
         other = _read_as(predictions, names, class_names)
         there = score(other)
         shown = f"{kind} ({', '.join(names[:4])}, ...)"
-        if there.mean_per_class_pct > here.mean_per_class_pct + CLEARLY_BETTER_PP and _p_value(predictions, other) < (
-            CLEARLY_BETTER_P
-        ):
+        is_far_above = there.mean_per_class_pct > here.mean_per_class_pct + CLEARLY_BETTER_PP
+        if is_far_above and _p_value(predictions, other) < CLEARLY_BETTER_P:
             raise UnsupportedError(
                 f"The weights of '{cell.model}' name no classes, and their outputs look to be in {shown}: top-1 on "
                 f"'{cell.dataset}' is {there.top1_pct:.1f} % in that order and {here.top1_pct:.1f} % in the data set's "
@@ -70,15 +72,6 @@ def note_on_order(cell: EvaluateCell, class_names: Sequence[str], predictions: P
             )
         note += f" In {shown} top-1 would be {there.top1_pct:.1f} %."
     return note
-
-
-def _other_orders(class_names: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
-    for kind, names in (
-        ("text order", sorted(class_names)),
-        ("natural order", sorted(class_names, key=_natural)),
-    ):
-        if names != list(class_names):
-            yield kind, names
 
 
 def _natural(name: str) -> list[str | int]:
@@ -112,21 +105,13 @@ def _require_classes(cell: EvaluateCell, classes: int, class_names: Sequence[str
 
 def _order_of(cell: EvaluateCell, of_head: Sequence[str], class_names: Sequence[str]) -> NDArray[np.int64]:
     """The output for each class, (C,). Raises UnsupportedError unless the head's names are those of the classes."""
-    order = _outputs_of(of_head, class_names)
-    if order is not None:
-        return order
+    output = {spelled(name): place for place, name in enumerate(of_head)}
+    wanted = [spelled(name) for name in class_names]
+    if len(output) == len(of_head) and sorted(output) == sorted(wanted):
+        return np.array([output[name] for name in wanted], dtype=np.int64)
     _require_classes(cell, len(of_head), class_names)
     absent = next((name for name in class_names if name not in of_head), class_names[0])
     raise UnsupportedError(
         f"Class '{absent}' of data set '{cell.dataset}' is none of the outputs of '{cell.model}' ({few(of_head)}): "
         "labels would be taken for others. Name the classes as the weights do."
     )
-
-
-def _outputs_of(head_names: Sequence[str], class_names: Sequence[str]) -> NDArray[np.int64] | None:
-    """The output for each class of a data set, (C,); None where the head's names are not the same classes."""
-    place = {spelled(name): output for output, name in enumerate(head_names)}
-    wanted = [spelled(name) for name in class_names]
-    if len(place) != len(head_names) or sorted(place) != sorted(wanted):
-        return None
-    return np.array([place[name] for name in wanted], dtype=np.int64)

@@ -8,13 +8,14 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from timm.data.transforms_factory import create_transform
-from torch import Tensor, nn
+from torch import Tensor
 
 from bench.data.collection import LabelledImages
 from bench.errors import BenchError, CellFailedError, DataError, OutOfMemoryError, UnsupportedError
@@ -24,11 +25,11 @@ from bench.measure.complexity import measure_complexity
 from bench.measure.devices import is_out_of_memory
 from bench.measure.imagenet_checks import IMAGENET, check_against_published, real_score
 from bench.measure.loading import load_batches
-from bench.measure.settings import INPUT_DTYPES, apply_settings
+from bench.measure.settings import Applied, apply_settings
 from bench.measure.steps import class_scores
 from bench.measure.weights import LoadedModel
 from bench.process_group import Team
-from bench.suite.cell import EvaluateCell, Settings
+from bench.suite.cell import EvaluateCell
 
 BATCH = {"cpu": 32, "mps": 32, "cuda": 64}  # images; halved where memory is short, which changes no prediction
 
@@ -66,17 +67,17 @@ def evaluate(
     """
     if len(part) == 0:
         raise DataError(f"Data set '{cell.dataset}' has no images to score.")
-    order = head_order(cell, loaded, class_names)
+    scoring = _Scoring(cell, loaded, part, len(class_names), head_order(cell, loaded, class_names), workers)
     notes: list[str] = []
     # Counted before apply_settings, which may wrap the model.
     params = sum(parameter.numel() for parameter in loaded.model.parameters())
     counted = measure_complexity(cell.model, cell.resolution_px, cell.num_classes)
     team.barrier()
     started = time.perf_counter()
-    shares = _gathered(team, lambda: _score_share(cell, loaded, part, len(class_names), order, workers, team))
+    shares = _gathered(team, lambda: scoring.share(team))
     seconds = time.perf_counter() - started
     predictions = _joined(part, shares, len(class_names))
-    if order is None:
+    if scoring.order is None:
         notes.append(note_on_order(cell, class_names, predictions))
     batch_size = min(share.batch_size for share in shares)
     if batch_size < min(BATCH[cell.device], len(part)):
@@ -114,55 +115,80 @@ def _gathered(team: Team, perform: Callable[[], _Share]) -> list[_Share]:
         mine = perform()
     except BenchError as error:
         mine = error
-    shares: list[_Share] = []
-    for other in team.gather([mine]):
-        if isinstance(other, BenchError):
-            raise other
-        shares.append(other)
-    return shares
+    shares = team.gather([mine])
+    for failure in (share for share in shares if isinstance(share, BenchError)):
+        raise failure
+    return [share for share in shares if isinstance(share, _Share)]
 
 
-def _score_share(
-    cell: EvaluateCell,
-    loaded: LoadedModel,
-    part: LabelledImages,
-    num_classes: int,
-    order: NDArray[np.int64] | None,
-    workers: int,
-    team: Team,
-) -> _Share:
-    """This process's images: those whose position is its rank modulo the number of processes.
+@dataclass(frozen=True)
+class _Scoring:
+    """What is scored with what. order: the output for each class, (C,); None for as they are."""
 
-    order: the output for each class, (C,); None for as they are.
-    """
-    index = np.arange(team.rank, len(part), team.size)
-    # The same in every process and for every number of them, so that each image meets the same arithmetic.
-    batch_size = min(BATCH[cell.device], len(part))
-    applied = apply_settings(loaded.model.eval(), cell.settings, cell.device, cell.resolution_px)
-    forward = _Forward(applied.model, loaded.config, cell.settings, cell.device, batch_size, cell.model)
-    columns: list[Columns] = []
-    with applied.context, torch.inference_mode():
-        for chosen, pixels in _batches(cell, part, index, loaded.config, batch_size, workers):
-            logits = forward(pixels)
-            _require_logits(cell, logits, num_classes, part, chosen)
-            if order is not None:
-                logits = logits[:, torch.from_numpy(order)]
-            columns.append(Columns.of(logits, torch.from_numpy(part.labels[chosen])))
-    return _Share(index, Columns.joined(columns), forward.batch_size)
+    cell: EvaluateCell
+    loaded: LoadedModel
+    part: LabelledImages
+    num_classes: int
+    order: NDArray[np.int64] | None
+    workers: int
 
+    def share(self, team: Team) -> _Share:
+        """This process's images: those whose position is its rank modulo the number of processes."""
+        index = np.arange(team.rank, len(self.part), team.size)
+        # The same in every process and for every number of them, so that each image meets the same arithmetic.
+        batch_size = min(BATCH[self.cell.device], len(self.part))
+        model, cell = self.loaded.model.eval(), self.cell
+        applied = apply_settings(model, cell.settings, cell.device, cell.resolution_px)
+        forward = _Forward(cell, applied, self.loaded.config, batch_size)
+        columns: list[Columns] = []
+        with applied.context, torch.inference_mode():
+            for positions, pixels in self._batches(index, batch_size):
+                logits = forward(pixels)
+                self._require_logits(logits, positions)
+                if self.order is not None:
+                    logits = logits[:, torch.from_numpy(self.order)]
+                columns.append(Columns.of(logits, torch.from_numpy(self.part.labels[positions])))
+        return _Share(index, Columns.joined(columns), forward.batch_size)
 
-def _require_logits(
-    cell: EvaluateCell, logits: Tensor, num_classes: int, part: LabelledImages, chosen: NDArray[np.int64]
-) -> None:
-    if logits.ndim != 2 or logits.shape[1] != num_classes:
-        raise UnsupportedError(
-            f"'{cell.model}' gives scores of shape {tuple(logits.shape[1:])} for an image, data set '{cell.dataset}' "
-            f"has {num_classes} classes. Use weights with a head for this data set."
+    def _require_logits(self, logits: Tensor, positions: NDArray[np.int64]) -> None:
+        model, dataset, precision = self.cell.model, self.cell.dataset, self.cell.settings.precision
+        if logits.ndim != 2 or logits.shape[1] != self.num_classes:
+            raise UnsupportedError(
+                f"'{model}' gives scores of shape {tuple(logits.shape[1:])} for an image, data set '{dataset}' has "
+                f"{self.num_classes} classes. Use weights with a head for this data set."
+            )
+        keys = [self.part.keys[int(position)] for position in positions]
+        advice = "Is it the weights?" if precision == "fp32" else "Try fp32; if it stays, it is the weights."
+        require_finite(logits, keys, f"'{model}' in {precision} gives", advice)
+
+    def _batches(self, index: NDArray[np.int64], batch_size: int) -> Iterator[tuple[NDArray[np.int64], Tensor]]:
+        """Positions (B,) and pixels (B, 3, R, R), uint8, in the order of `index`.
+
+        Raises CellFailedError for an image that cannot be read, and when a loader process dies.
+        """
+        config, dataset = self.loaded.config, self.cell.dataset
+        prepare = create_transform(
+            config["input_size"],
+            is_training=False,
+            interpolation=config["interpolation"],
+            mean=config["mean"],
+            std=config["std"],
+            crop_pct=config["crop_pct"],
+            crop_mode=config["crop_mode"],
+            normalize=False,  # uint8 is a quarter of the bytes to pass on; _Forward does it on the device
         )
-    keys = [part.keys[int(position)] for position in chosen]
-    what = f"'{cell.model}' in {cell.settings.precision} gives"
-    advice = "Is it the weights?" if cell.settings.precision == "fp32" else "Try fp32; if it stays, it is the weights."
-    require_finite(logits, keys, what, advice)
+        try:
+            loaded = load_batches(self.part, index, prepare, batch_size=batch_size, workers=self.workers)
+            for positions, pixels, problem in loaded:
+                if problem:
+                    raise CellFailedError(
+                        f"Image '{self.part.keys[positions[0]]}' of data set '{dataset}' cannot be read: "
+                        f"{problem.rstrip('.')}. Mend or remove it: an accuracy without it would be of another set."
+                    )
+                yield positions, pixels
+        except RuntimeError as error:
+            cause = str(error).strip().partition("\n")[0]
+            raise CellFailedError(f"Loading the images of '{dataset}' broke off: {cause}") from error
 
 
 class _Forward:
@@ -171,22 +197,12 @@ class _Forward:
     Fixed shapes let one image's result not depend on how many others there are, and compile once.
     """
 
-    def __init__(
-        self,
-        model: nn.Module,
-        config: dict[str, Any],
-        settings: Settings,
-        device: str,
-        batch_size: int,
-        name: str = "",
-    ) -> None:
-        self.model, self.device, self.batch_size, self.name = model, device, batch_size, name
-        self.dtype = INPUT_DTYPES[settings.precision]
-        self.memory_format = (
-            torch.channels_last if settings.memory_format == "channels_last" else torch.contiguous_format
-        )
-        self.mean = torch.tensor(config["mean"], device=device).view(1, 3, 1, 1)
-        self.std = torch.tensor(config["std"], device=device).view(1, 3, 1, 1)
+    def __init__(self, cell: EvaluateCell, applied: Applied, config: dict[str, Any], batch_size: int) -> None:
+        self.applied, self.device, self.batch_size, self.name = applied, cell.device, batch_size, cell.model
+        channels_last = cell.settings.memory_format == "channels_last"
+        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
+        self.mean = torch.tensor(config["mean"], device=self.device).view(1, 3, 1, 1)
+        self.std = torch.tensor(config["std"], device=self.device).view(1, 3, 1, 1)
 
     def __call__(self, pixels: Tensor) -> Tensor:
         """(B, 3, R, R) uint8 on the CPU to (B, C) float32 on the CPU. Raises OutOfMemoryError when one is too many."""
@@ -206,47 +222,11 @@ class _Forward:
 
     def _group(self, pixels: Tensor) -> Tensor:
         images = pixels.to(self.device, non_blocking=True).float().div_(255).sub_(self.mean).div_(self.std)
-        absent = self.batch_size - len(images)
-        if absent:
+        if absent := self.batch_size - len(images):
             images = torch.cat([images, images.new_zeros(absent, *images.shape[1:])])
-        images = images.to(self.dtype).contiguous(memory_format=self.memory_format)
-        logits = class_scores(self.model, images, self.name, None)
+        images = images.to(self.applied.input_dtype).contiguous(memory_format=self.memory_format)
+        logits = class_scores(self.applied.model, images, self.name, None)
         return logits[: len(pixels)].float().cpu()
-
-
-def _batches(
-    cell: EvaluateCell,
-    part: LabelledImages,
-    index: NDArray[np.int64],
-    config: dict[str, Any],
-    batch_size: int,
-    workers: int,
-) -> Iterator[tuple[NDArray[np.int64], Tensor]]:
-    """Positions (B,) and pixels (B, 3, R, R), uint8, in the order of `index`.
-
-    Raises CellFailedError for an image that cannot be read, and when a loader process dies.
-    """
-    prepare = create_transform(
-        config["input_size"],
-        is_training=False,
-        interpolation=config["interpolation"],
-        mean=config["mean"],
-        std=config["std"],
-        crop_pct=config["crop_pct"],
-        crop_mode=config["crop_mode"],
-        normalize=False,  # uint8 is a quarter of the bytes to pass between processes; _Forward does it on the device
-    )
-    try:
-        for positions, pixels, problem in load_batches(part, index, prepare, batch_size=batch_size, workers=workers):
-            if problem:
-                raise CellFailedError(
-                    f"Image '{part.keys[positions[0]]}' of data set '{cell.dataset}' cannot be read: "
-                    f"{problem.rstrip('.')}. Mend or remove it: an accuracy without it would be of another set."
-                )
-            yield positions, pixels
-    except RuntimeError as error:
-        cause = str(error).strip().partition("\n")[0]
-        raise CellFailedError(f"Loading the images of '{cell.dataset}' broke off: {cause}") from error
 
 
 def _joined(part: LabelledImages, shares: Sequence[_Share], num_classes: int) -> Predictions:
