@@ -19,8 +19,8 @@ import psutil
 import torch
 
 import bench
-from bench.measure.allocator import allocator_of
 from bench.measure.devices import has_amx
+from bench.measure.timing import allocator_of
 from bench.suite.model_source import edited_code
 from bench.suite.tasks import TASKS
 

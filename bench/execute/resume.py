@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
 from bench.execute.supplies import Supplies
-from bench.measure.allocator import allocator_of_timings
+from bench.measure.timing import allocator_of_timings
 from bench.store.record import Record
 from bench.suite.model_source import changed_files
 from bench.suite.tasks import Task

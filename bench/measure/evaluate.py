@@ -25,6 +25,7 @@ from bench.measure.complexity import measure_complexity
 from bench.measure.devices import is_out_of_memory
 from bench.measure.imagenet_checks import IMAGENET, check_against_published, real_score
 from bench.measure.loading import load_batches
+from bench.measure.outcome import Outcome
 from bench.measure.settings import Applied, apply_settings
 from bench.measure.steps import class_scores
 from bench.measure.weights import LoadedModel
@@ -32,13 +33,6 @@ from bench.process_group import Team
 from bench.suite.cell import EvaluateCell
 
 BATCH = {"cpu": 32, "mps": 32, "cuda": 64}  # images; halved where memory is short, which changes no prediction
-
-
-class Evaluation(NamedTuple):
-    """What one evaluation gave: values as records hold them, and every image's prediction."""
-
-    values: dict[str, Any]
-    predictions: Predictions
 
 
 class _Share(NamedTuple):
@@ -57,7 +51,7 @@ def evaluate(
     *,
     workers: int,
     team: Team,
-) -> Evaluation:
+) -> Outcome:
     """Score every image of `part` once, with the loaded weights' own preprocessing. All processes get the same answer.
 
     class_names: of the labels, in their order. workers: loader processes of each process; 0 decodes in the process.
@@ -91,7 +85,7 @@ def evaluate(
         "processes": team.size,
         "notes": notes,
     }
-    return Evaluation(counted.marked(values), predictions)
+    return Outcome(counted.marked(values), predictions=predictions)
 
 
 def preprocessing_values(config: dict[str, Any]) -> dict[str, Any]:

@@ -21,8 +21,9 @@ from torch import Tensor, nn
 from bench.data.collection import LabelledImages, RawImage
 from bench.errors import BenchError, CellFailedError, DataError, OutOfMemoryError, UnsupportedError
 from bench.measure.build import build_model
-from bench.measure.evaluate import Evaluation, evaluate
+from bench.measure.evaluate import evaluate
 from bench.measure.imagenet_checks import real_labels
+from bench.measure.outcome import Outcome
 from bench.measure.weights import LoadedModel
 from bench.process_group import Team, alone
 from bench.suite.cell import EvaluateCell, Settings
@@ -103,7 +104,7 @@ def run(
     workers: int = 0,
     asked: EvaluateCell | None = None,
     **known: Any,
-) -> Evaluation:
+) -> Outcome:
     loaded = LoadedModel(model or NearestColour(), "0123456789abcdef", CONFIG, **known)
     names = [f"colour {i}" for i in range(len(COLOURS))]
     return evaluate(asked or cell(), loaded, part, names, workers=workers, team=alone("cpu"))

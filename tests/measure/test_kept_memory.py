@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from bench.measure import allocator
-from bench.measure.allocator import KEPT_MEMORY, allocator_of, kept_memory, page_faults
+from bench.measure import timing
+from bench.measure.timing import KEPT_MEMORY, allocator_of, kept_memory, page_faults
 
 # One pass, as a model makes it: blocks of several sizes, some above 32 MiB, written and then freed.
 PASSES = """
 import json, resource, torch
-from bench.measure.allocator import page_faults
+from bench.measure.timing import page_faults
 def one_pass():
     for mib in (1, 8, 40, 3):
         torch.ones(mib * 2**18).add_(1)
@@ -30,7 +30,7 @@ print(json.dumps((page_faults() - before) / 5))
 
 @pytest.fixture(autouse=True)
 def _with_glibc(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(allocator, "_is_glibc", lambda: True)
+    monkeypatch.setattr(timing, "_is_glibc", lambda: True)
 
 
 def test_a_process_that_times_keeps_freed_memory_and_says_so() -> None:
@@ -63,7 +63,7 @@ def test_a_preloaded_allocator_is_named_without_its_place() -> None:
 
 
 def test_without_glibc_nothing_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(allocator, "_is_glibc", lambda: False)
+    monkeypatch.setattr(timing, "_is_glibc", lambda: False)
     assert kept_memory({}) == {}
     assert allocator_of({}) == "not glibc, nothing set"
 
@@ -85,7 +85,7 @@ def test_passes_that_free_what_they_took_have_no_page_faults(monkeypatch: pytest
 
 
 def _faults_per_pass(added: dict[str, str]) -> Any:
-    own = {key: value for key, value in os.environ.items() if key not in allocator.VARIABLES}
+    own = {key: value for key, value in os.environ.items() if key not in timing.VARIABLES}
     done = subprocess.run(
         [sys.executable, "-c", PASSES], env={**own, "OMP_NUM_THREADS": "1", **added}, capture_output=True, check=True
     )
