@@ -17,43 +17,33 @@ from torch.utils._python_dispatch import TorchDispatchMode
 aten = torch.ops.aten
 
 
-def _like_input(image: Tensor, *_: Any, **__: Any) -> Tensor:
-    return torch.empty_like(image)
-
-
-def _input_itself(image: Tensor, *_: Any, **__: Any) -> Tensor:
-    return image
-
-
-def _batch_norm(image: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor, Tensor]:
-    channels = image.new_empty(image.shape[1])
-    return torch.empty_like(image), channels, channels.clone()
+def _normalised(image: Tensor, statistics: list[int]) -> tuple[Tensor, Tensor, Tensor]:
+    """The output of a norm layer, and its two statistics of that shape."""
+    return torch.empty_like(image), image.new_empty(statistics), image.new_empty(statistics)
 
 
 def _layer_norm(image: Tensor, normalized_shape: list[int], *_: Any, **__: Any) -> tuple[Tensor, Tensor, Tensor]:
     kept = image.ndim - len(normalized_shape)
     if list(image.shape[kept:]) != list(normalized_shape):
         raise RuntimeError(f"layer norm over {list(normalized_shape)}, input has shape {list(image.shape)}")
-    statistics = image.new_empty([*image.shape[:kept], *(1 for _ in normalized_shape)])
-    return torch.empty_like(image), statistics, statistics.clone()
+    return _normalised(image, [*image.shape[:kept], *(1 for _ in normalized_shape)])
 
 
 def _group_norm(image: Tensor, weight: Any, bias: Any, batch: int, *sizes: Any) -> tuple[Tensor, Tensor, Tensor]:
-    statistics = image.new_empty([batch, sizes[2]])  # sizes: channels, positions, groups, eps
-    return torch.empty_like(image), statistics, statistics.clone()
+    return _normalised(image, [batch, sizes[2]])  # sizes: channels, positions, groups, eps
 
 
 SHORTCUTS: dict[Any, Callable[..., Any]] = {
-    aten.native_batch_norm.default: _batch_norm,
+    aten.native_batch_norm.default: lambda image, *_, **__: _normalised(image, [image.shape[1]]),
     aten.native_layer_norm.default: _layer_norm,
     aten.native_group_norm.default: _group_norm,
     **{
-        op.default: _like_input
+        op.default: lambda image, *_, **__: torch.empty_like(image)
         for op in (aten.gelu, aten.relu, aten.silu, aten.hardswish, aten.hardsigmoid, aten.sigmoid, aten.tanh,
                    aten.leaky_relu, aten._safe_softmax, aten._softmax, aten.roll, aten.clamp_min)
     },
     **{
-        op.default: _input_itself
+        op.default: lambda image, *_, **__: image
         for op in (aten.relu_, aten.silu_, aten.hardswish_, aten.hardsigmoid_, aten.sigmoid_, aten.leaky_relu_,
                    aten.hardtanh_,
                    aten.normal_, aten.uniform_, aten.clamp_, aten.erfinv_)  # drawing initial weights

@@ -118,34 +118,37 @@ def _is_weight(value: Any) -> bool:
     return bool(value.unique() != image.unique())
 
 
+def _counted(op: str, macs: int, outputs: list[Any]) -> Counts:
+    """The multiply-adds, in real ones, and what they give."""
+    activations = math.prod(_shape(outputs[0]))
+    return Counter({f"macs/{op}": macs * _scalars(outputs[0]), f"activations/{op}": activations})
+
+
 def _product(op: str, macs: int, outputs: list[Any], operands: Sequence[Any]) -> Counts:
     """Counts of one product; it is attention's if neither operand is a weight."""
-    macs *= _scalars(outputs[0])
-    counts: Counts = Counter({f"macs/{op}": macs, f"activations/{op}": math.prod(_shape(outputs[0]))})
+    counts = _counted(op, macs, outputs)
     if macs and not any(_is_weight(value) for value in operands):
-        counts[f"attention/{op}"] = macs
+        counts[f"attention/{op}"] = counts[f"macs/{op}"]
     return counts
 
 
 def _attention(inputs: list[Any], outputs: list[Any]) -> Counts:
     query, key, value = (_shape(v) for v in inputs[:3])
-    op, macs = "scaled_dot_product_attention", attention_macs(query, key, value) * _scalars(outputs[0])
-    activations = _attention_scores(query, key, value) + math.prod(_shape(outputs[0]))  # as its two matmuls would have
-    return Counter({f"macs/{op}": macs, f"attention/{op}": macs, f"activations/{op}": activations})
+    op = "scaled_dot_product_attention"
+    counts = _product(op, attention_macs(query, key, value), outputs, ())
+    counts[f"activations/{op}"] += _attention_scores(query, key, value)  # as its two matmuls would have
+    return counts
 
 
 def _convolution(inputs: list[Any], outputs: list[Any]) -> Counts:
-    out = _shape(outputs[0])
     image, weight, transposed = _shape(inputs[0]), _shape(inputs[1]), bool(inputs[6].toIValue())
-    positions = math.prod((image if transposed else out)[2:])
-    macs = image[0] * positions * math.prod(weight) * _scalars(outputs[0])  # the weight's shape holds the groups
-    return Counter({"macs/conv": macs, "activations/conv": math.prod(out)})
+    positions = math.prod((image if transposed else _shape(outputs[0]))[2:])
+    return _counted("conv", image[0] * positions * math.prod(weight), outputs)  # the weight's shape holds the groups
 
 
 def _linear(inputs: list[Any], outputs: list[Any]) -> Counts:
     macs = math.prod(_shape(inputs[0])) * (_shape(inputs[1])[0] if len(_shape(inputs[1])) > 1 else 1)
-    macs *= _scalars(outputs[0])
-    return Counter({"macs/linear": macs, "activations/linear": math.prod(_shape(outputs[0]))})
+    return _counted("linear", macs, outputs)
 
 
 def _matmul(op: str, first: int) -> Handle:
@@ -186,8 +189,7 @@ def _recurrent(op: str) -> Handle:
         positions = math.prod(_shape(inputs[0])[:-1])
         is_packed = inputs[3].node().kind() == "prim::ListConstruct"  # then the batch's sizes come first
         weights = [_shape(v) for v in inputs[3 if is_packed else 2].node().inputs()]
-        macs = positions * sum(math.prod(w) for w in weights if len(w) == 2) * _scalars(outputs[0])
-        return Counter({f"macs/{op}": macs, f"activations/{op}": math.prod(_shape(outputs[0]))})
+        return _counted(op, positions * sum(math.prod(w) for w in weights if len(w) == 2), outputs)
 
     return count
 
@@ -197,8 +199,7 @@ def _recurrent_cell(op: str) -> Handle:
 
     def count(inputs: list[Any], outputs: list[Any]) -> Counts:
         rows = math.prod(_shape(inputs[0])[:-1])
-        macs = rows * sum(math.prod(_shape(v)) for v in inputs[2:4]) * _scalars(outputs[0])
-        return Counter({f"macs/{op}": macs, f"activations/{op}": math.prod(_shape(outputs[0]))})
+        return _counted(op, rows * sum(math.prod(_shape(v)) for v in inputs[2:4]), outputs)
 
     return count
 
