@@ -81,28 +81,33 @@ def _compiled_words(keys: Sequence[RunKey], both: str) -> str:
 
 
 def compute_words(scores: Sequence[Trained]) -> str:
-    """Training compute of these runs, called equal only where it is; no full stop."""
-    scale = flop_scale(score.budget_gflop * GIGA for score in scores)
-    budgets = {score.budget_gflop * GIGA / scale.factor for score in scores}
-    if len(budgets) == 1:
-        return f"equal training compute ({span(budgets, 2)} {scale.unit})"
-    return f"training compute that differs between models or sets ({span(budgets, 2)} {scale.unit})"
+    """Training compute of these runs, called equal only where it is."""
+    budgets = [score.budget_gflop for score in scores]
+    if len(set(budgets)) == 1:
+        return f"equal training compute ({_budgets_words(budgets)})"
+    return f"training compute that differs between models or sets ({_budgets_words(budgets)})"
+
+
+def _budgets_words(gflops: Iterable[float]) -> str:
+    flops = {gflop * GIGA for gflop in gflops}
+    scale = flop_scale(flops)
+    return f"{span((flop / scale.factor for flop in flops), 2)} {scale.unit}"
 
 
 def sizes_compute_words(study: Study) -> str:
-    """Training compute along the axis of training-set sizes: of all lines, or along each one; no full stop."""
+    """Training compute along the axis of training-set sizes: of all lines, or along each one."""
     lines: dict[tuple[str, str], list[Trained]] = {}
     for score in study.scores:
         if score.budget_rank == 0:
             lines.setdefault((score.dataset, study.labels[score.key]), []).append(score)
     several = [line for line in lines.values() if len({score.train_images for score in line}) > 1]
     scores = [score for line in several for score in line]
-    if not scores or len({score.budget_gflop for score in scores}) == 1:
-        return f"at {compute_words(scores)}" if scores else ""
-    if all(len({score.budget_gflop for score in line}) == 1 for line in several):
-        scale = flop_scale(score.budget_gflop * GIGA for score in scores)
-        budgets = span({score.budget_gflop * GIGA / scale.factor for score in scores}, 2)
-        return f"each model at one training compute, which differs between models or sets ({budgets} {scale.unit})"
+    if not scores:
+        return ""
+    budgets = [{score.budget_gflop for score in line} for line in several]
+    if all(len(own) == 1 for own in budgets) and len(set.union(*budgets)) > 1:
+        words = _budgets_words(set.union(*budgets))
+        return f"each model at one training compute, which differs between models or sets ({words})"
     return f"at {compute_words(scores)}"
 
 
@@ -110,8 +115,6 @@ def sweep_conditions(study: Study) -> str:
     """Device, precision, batch, resolution, images, seeds and compute of one trial."""
     trials = [row for row in study.training if row["scored_part"] == "validation"]
     devices, precisions = ({str(row[name]) for row in trials} for name in ("device", "precision"))
-    scale = flop_scale(one.budget_gflop * GIGA for one in study.swept)
-    budgets = {one.budget_gflop * GIGA / scale.factor for one in study.swept}
     seeds = counted(max(one.seeds for one in study.swept), "seed")
     return (
         f"{seeds} per rate on {listed(sorted(devices))} in "
@@ -119,20 +122,18 @@ def sweep_conditions(study: Study) -> str:
         f"{span(row['resolution_px'] for row in trials)} px, "
         f"{span({one.train_images for one in study.swept})} training images, "
         f"{span(row['validation_images'] for row in trials)} validation images, "
-        f"{span(budgets, 2)} {scale.unit} per trial"
+        f"{_budgets_words(one.budget_gflop for one in study.swept)} per trial"
     )
 
 
 def weights_conditions(protocols: Protocols) -> list[tuple[str, str]]:
     """What was done with given weights, and its conditions."""
-    rows = []
-    if protocols.evaluated:
-        rows.append(("Evaluation", evaluate_conditions(protocols)))
-    if protocols.fewshot:
-        rows.append(("Few-shot", fewshot_conditions(protocols)))
-    if protocols.finetuned:
-        rows.append(("Fine-tuning", finetune_conditions(protocols)))
-    return rows
+    done = (
+        ("Evaluation", protocols.evaluated, evaluate_conditions),
+        ("Few-shot", protocols.fewshot, fewshot_conditions),
+        ("Fine-tuning", protocols.finetuned, finetune_conditions),
+    )
+    return [(name, conditions(protocols)) for name, scores, conditions in done if scores]
 
 
 def evaluate_conditions(protocols: Protocols) -> str:

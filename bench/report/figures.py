@@ -255,9 +255,14 @@ def paper_figure_5(study: Study) -> FigureSpec | None:
         "Flowers). /14: 14 epochs, else 7."
     )
     if ours is not None:
+        largest, smallest = (
+            max(one.train_flop for one in study.main),
+            min(row.exaflops for row in paper_scaling()) * EXA,
+        )
+        apart = fixed(math.log10(smallest / largest), 0)
         caption += (
             f" **Last panel: measured here**, mean over {dataset_words(finding_sets(study))}, trained from scratch: "
-            f"another regime, some {_orders_apart(study)} orders of magnitude below in compute; shapes may be "
+            f"another regime, some {apart} orders of magnitude below in compute; shapes may be "
             f"compared, values may not. {seeds_words(study.main).capitalize()}, 95 % intervals; models with unstable "
             "seeds on one of the sets have no mean."
         )
@@ -307,9 +312,3 @@ def _our_figure_5(study: Study) -> Panel | None:
 def is_stable(row: Row, dataset: str) -> bool:
     """Whether a row was scored on a set, with stable seeds."""
     return dataset in row.scores and not row.scores[dataset].group.is_unstable
-
-
-def _orders_apart(study: Study) -> str:
-    largest = max(score.train_flop for score in study.main)
-    smallest = min(row.exaflops for row in paper_scaling()) * EXA
-    return fixed(math.log10(smallest / largest), 0)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 from bench.markdown_text import code, escape
 from bench.report.figure_files import Picture
@@ -23,23 +23,18 @@ from bench.report.inspected import Seen, picture_words, weights_label
 from bench.store.inspections import IMAGE, Facts, Inspection
 from bench.store.inspections import Picture as Looked
 
-_HOW_TO_READ_ROLLOUT = (
-    "Attention (half) and shortcut (half) only pass tokens on (Abnar and Zuidema 2020, arXiv 2005.00928). Column “all "
-    "heads”: averaged in every layer; a head's column: that head alone in this layer, all heads in the layers before. "
-    "Bright: much; each map has its own scale."
-)
 MOST_TOKENS = 4096  # drawn as a sequence
 
 
 def inspect_pictures(models: Sequence[Seen], images: Sequence[Looked]) -> Iterable[Picture]:
-    """Every figure, those that compare the models first."""
+    """Every figure, those that compare the models first; of each kind the first says how it is read."""
     for number, image in enumerate(images):
         yield _maps(models, image, is_first=number == 0)
     with_attention = [model for model in models if model.distances_px is not None]
     if with_attention:
         yield _distances(with_attention)
-    is_first = True
     yield from _patches(models, images)
+    is_first = True
     for model in models:
         if "filters" in model.first.arrays:
             yield _filters(model)
@@ -57,7 +52,7 @@ def _maps(models: Sequence[Seen], image: Looked, *, is_first: bool) -> Picture:
     how = _how_to_read_maps(looking) if is_first else "To be read like the figure before."
     caption = f"**The same image, {name}, as each model sees it.** {how} Weights: {_weights_of(looking)}."
     file = f"inspect_maps_{_slug(image.name, image.sha256)}"
-    return Picture(file, f"What each model sees in {name}", caption, functools.partial(draw_maps, looking))
+    return Picture(file, f"What each model sees in {name}", caption, partial(draw_maps, looking))
 
 
 def _how_to_read_maps(looking: Sequence[Inspection]) -> str:
@@ -67,14 +62,14 @@ def _how_to_read_maps(looking: Sequence[Inspection]) -> str:
     )
     if any("rollout" in one.arrays for one in looking):
         words += " Rollout (arXiv 2005.00928): where the query comes from after the last layer, heads averaged."
-    cams = [one for one in looking if "grad_cam" in one.arrays]
-    if cams:
-        layers = listed(
-            f"{code(str(one.facts.grad_cam_layer))} ({'×'.join(map(str, one.arrays['grad_cam'].shape))}) of "
-            f"{escape(one.facts.title)}"
-            for one in cams
-        )
-        words += f" Grad-CAM (arXiv 1610.02391) on the feature map of {layers}."
+    layers = [
+        f"{code(str(one.facts.grad_cam_layer))} ({'×'.join(map(str, one.arrays['grad_cam'].shape))}) of "
+        f"{escape(one.facts.title)}"
+        for one in looking
+        if "grad_cam" in one.arrays
+    ]
+    if layers:
+        words += f" Grad-CAM (arXiv 1610.02391) on the feature map of {listed(layers)}."
     return f"{words} Bright: much; each map has its own scale."
 
 
@@ -87,9 +82,7 @@ def _distances(models: Sequence[Seen]) -> Picture:
         f"without prefix tokens. Weights: {_weights_of(model.first for model in models)}."
     )
     alternative = "Mean attention distance of every head against the layer, a panel for each model"
-    return Picture(
-        "inspect_attention_distance", alternative, caption, functools.partial(draw_distances, models), has_svg=True
-    )
+    return Picture("inspect_attention_distance", alternative, caption, partial(draw_distances, models), has_svg=True)
 
 
 def _patches(models: Sequence[Seen], images: Sequence[Looked]) -> Iterable[Picture]:
@@ -100,47 +93,38 @@ def _patches(models: Sequence[Seen], images: Sequence[Looked]) -> Iterable[Pictu
         if tokens is not None and one.facts.picture in images and tokens.rows * tokens.columns <= MOST_TOKENS:
             shape = (tokens.rows, tokens.columns, tokens.stride_px, tokens.prefix)
             cuts.setdefault((one.facts.picture, *shape, one.arrays[IMAGE].tobytes()), []).append(one)
-    for alike in cuts.values():
-        yield _cut(alike)
+    return map(_cut, cuts.values())
 
 
 def _cut(alike: Sequence[Inspection]) -> Picture:
     """The figure of one image cut in one way. alike: of the models that do so."""
     one, tokens = alike[0], alike[0].facts.tokens
     assert tokens is not None
-    cutting = [
-        escape(other.facts.title) for other in alike if other.facts.tokens and other.facts.tokens.kind == "patches"
-    ]
-    others = [
-        escape(other.facts.title) for other in alike if other.facts.tokens and other.facts.tokens.kind != "patches"
-    ]
-    what = (
-        f" For {listed(cutting)} each becomes a vector by one matrix product, the patch embedding." if cutting else ""
-    )
+    models = [(escape(other.facts.title), other.facts.tokens) for other in alike]
+    cutting = listed(title for title, own in models if own and own.kind == "patches")
+    others = listed(title for title, own in models if own and own.kind != "patches")
+    what = f" For {cutting} each becomes a vector by one matrix product, the patch embedding." if cutting else ""
     if others:
         what += (
-            f" The tokens of {listed(others)} are places of a convolutional stem's feature map, one for each square "
+            f" The tokens of {others} are places of a convolutional stem's feature map, one for each square "
             "drawn here; each sees more of the image than its square."
         )
-    count = len(tokens.prefix)
-    before = f" Before them: {listed(tokens.prefix)} token{'s' * (count > 1)}, drawn empty." if count else ""
-    name, picture = escape(picture_words(one.facts.picture)), one.facts.picture
-    grid = f"{tokens.rows}x{tokens.columns}"
-    digest = hashlib.sha256(
-        f"{one.facts.model} {one.facts.resolution_px} {picture.sha256} {tokens}".encode()
-    ).hexdigest()
+    if tokens.prefix:
+        what += f" Before them: {listed(tokens.prefix)} token{'s' * (len(tokens.prefix) > 1)}, drawn empty."
+    picture = one.facts.picture
+    name = escape(picture_words(picture))
+    digest = _sha256(f"{one.facts.model} {one.facts.resolution_px} {picture.sha256} {tokens}")
     return Picture(
-        f"inspect_patches_{grid}_{_slug(picture.name, digest)}",
+        f"inspect_patches_{tokens.rows}x{tokens.columns}_{_slug(picture.name, digest)}",
         f"{name} cut into squares, and the squares in a row",
-        f"**{name} as a sequence**: {tokens.rows} × {tokens.columns} squares of {tokens.stride_px:g} px.{what}{before}",
-        functools.partial(draw_patches, one, tokens),
+        f"**{name} as a sequence**: {tokens.rows} × {tokens.columns} squares of {tokens.stride_px:g} px.{what}",
+        partial(draw_patches, one, tokens),
     )
 
 
 def _filters(model: Seen) -> Picture:
-    facts = model.facts
-    title = escape(facts.title)
-    if facts.filters == "principal components":
+    title = escape(model.facts.title)
+    if model.facts.filters == "principal components":
         what = (
             f"**The first principal components of the patch-embedding filters of {title}**, with the share of the "
             "filters' variance that each explains. A component's sign is free. Method: Figure 7 (left) of arXiv "
@@ -149,13 +133,12 @@ def _filters(model: Seen) -> Picture:
     else:
         what = f"**The strongest filters of the first convolution of {title}**, largest norm first, as RGB."
     caption = f"{what} Grey: zero; each is scaled to its own largest magnitude. Weights: {_weights_of([model.first])}."
-    draw = functools.partial(draw_filters, model.first)
-    return Picture(f"inspect_filters_{_model_slug(facts)}", f"First-layer filters of {title}", caption, draw)
+    name = f"inspect_filters_{_model_slug(model.facts)}"
+    return Picture(name, f"First-layer filters of {title}", caption, partial(draw_filters, model.first))
 
 
 def _positions(model: Seen) -> Picture:
-    facts = model.facts
-    title = escape(facts.title)
+    title = escape(model.facts.title)
     rows, columns = model.first.arrays["position_similarity"].shape[:2]
     step = -(-max(rows, columns) // MOST_PLACES)
     thinned = f" Of {rows} × {columns} places every {step}th is shown." if step > 1 else ""
@@ -164,33 +147,35 @@ def _positions(model: Seen) -> Picture:
         f"shows the cosine of its embedding with those of all places.{thinned} Method: Figure 7 (centre) of arXiv "
         f"2010.11929v2. Weights: {_weights_of([model.first])}."
     )
-    draw = functools.partial(draw_positions, model.first)
-    return Picture(f"inspect_positions_{_model_slug(facts)}", f"Position similarity of {title}", caption, draw)
+    name = f"inspect_positions_{_model_slug(model.facts)}"
+    return Picture(name, f"Position similarity of {title}", caption, partial(draw_positions, model.first))
 
 
 def _rollout(one: Inspection, *, is_first: bool) -> Picture:
-    facts = one.facts
-    title, name = escape(facts.title), escape(picture_words(facts.picture))
-    how = _HOW_TO_READ_ROLLOUT if is_first else "To be read like the first of these figures."
+    facts, picture = one.facts, one.facts.picture
+    title, name = escape(facts.title), escape(picture_words(picture))
+    how = "To be read like the first of these figures."
+    if is_first:
+        how = (
+            "Attention (half) and shortcut (half) only pass tokens on (Abnar and Zuidema 2020, arXiv 2005.00928). "
+            "Column “all heads”: averaged in every layer; a head's column: that head alone in this layer, all heads in "
+            "the layers before. Bright: much; each map has its own scale."
+        )
     caption = (
         f"**Attention rollout of {title} on {name}**: which patches the {facts.query} comes from, after each layer. "
         f"{how} Weights: {_weights_of([one])}."
     )
-    return Picture(
-        f"inspect_rollout_{_model_slug(facts)}_{_slug(facts.picture.name, facts.picture.sha256)}",
-        f"Attention rollout of {title} over {name}, by layer and head",
-        caption,
-        functools.partial(draw_rollout, one),
-    )
+    file = f"inspect_rollout_{_model_slug(facts)}_{_slug(picture.name, picture.sha256)}"
+    alternative = f"Attention rollout of {title} over {name}, by layer and head"
+    return Picture(file, alternative, caption, partial(draw_rollout, one))
 
 
 def _weights_of(inspections: Iterable[Inspection]) -> str:
     """What the weights are, and a plain word where they are random."""
-    words: dict[str, list[str]] = {}
+    words: dict[str, dict[str, None]] = {}  # of weights -> titles of the models
     for one in inspections:
         nothing = " (architecture, nothing learned)" if one.facts.weights.kind == "random" else ""
-        titles = words.setdefault(" ".join(weights_label(one.facts)) + nothing, [])
-        titles += [] if one.facts.title in titles else [one.facts.title]
+        words.setdefault(" ".join(weights_label(one.facts)) + nothing, {})[one.facts.title] = None
     if len(words) == 1:
         return escape(next(iter(words)))
     return "; ".join(f"{escape(listed(titles))}: {escape(text)}" for text, titles in words.items())
@@ -199,10 +184,14 @@ def _weights_of(inspections: Iterable[Inspection]) -> str:
 def _model_slug(facts: Facts) -> str:
     weights = facts.weights
     identity = f"{facts.model} {facts.definition} {weights.kind} {weights.sha256} {weights.seed} {facts.resolution_px}"
-    return _slug(facts.model.rpartition("/")[2], hashlib.sha256(identity.encode()).hexdigest())
+    return _slug(facts.model.rpartition("/")[2], _sha256(identity))
 
 
 def _slug(name: str, digest: str) -> str:
     """Part of a file's name: what is readable of the name, and six digits that tell it from others."""
     readable = re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_")[:40]
     return f"{readable}_{digest[:6]}" if readable else digest[:6]
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

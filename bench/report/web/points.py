@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from bench.analyse.accuracy import Accuracy, Evaluated, FewShot, FineTuned, Trained
-from bench.analyse.intervals import Interval, SeedGroup, contrast_interval
+from bench.analyse.intervals import contrast_interval
 from bench.analyse.means import set_mean
 from bench.analyse.pooling import headline_setting
 from bench.analyse.protocols import Protocols, finetuned_by_subject
@@ -31,6 +31,7 @@ _TABLE_6_SETS = {  # column of Table 6 -> our data set
     **{name: name for name in ("imagenet", "imagenet_real", "cifar10", "cifar100", "pets")},
     "flowers": "flowers102",
 }
+_WITH_RUN = "counted with the run"
 _COMPUTE_WORDS = "3 × FLOPs × images seen"
 
 
@@ -112,7 +113,7 @@ def _trained_points(study: Study) -> list[PlotPoint]:
 def _row_point(row: Row, study: Study) -> PlotPoint:
     values = {**_count_values(row), **_timing_values(row.speed, row.memory)}
     for score in row.scores.values():
-        values |= _score_values(score)
+        values |= _trained_values(score)
     names = finding_sets(study)
     if len(names) > 1 and all(is_stable(row, name) for name in names):
         values |= _mean_values([row.scores[name] for name in names])
@@ -128,7 +129,7 @@ def _run_point(score: Trained, study: Study, largest: int) -> PlotPoint | None:
     is_along = {"train_images": score.budget_rank == 0, "train_flop": score.train_images == largest}
     label, facts = study.labels[score.key], _key_facts(score.key)
     along = {axis: label for axis, shown in is_along.items() if shown}
-    values = _score_values(score)
+    values = _trained_values(score)
     return PlotPoint(label, score.identity.family, "measured", values, False, facts, along) if along else None
 
 
@@ -291,35 +292,37 @@ def _count_values(row: Row) -> Values:
     return {axis: Value(float(n), None, how, (row.count.cell_id,)) for axis, n in numbers.items() if n}
 
 
-def _size_values(one: Trained | Evaluated | FewShot | FineTuned, how: str, ids: tuple[str, ...]) -> Values:
+def _size_values(one: Accuracy, how: str, ids: tuple[str, ...]) -> Values:
     """Multiply-adds and parameters that a record of an accuracy holds."""
     return {axis: Value(n, None, how, ids) for axis, n in (("macs", one.macs), ("params", one.params)) if n}
 
 
-def _accuracy_value(group: SeedGroup, interval: Interval, conditions: str, ids: tuple[str, ...]) -> Value:
-    """Mean with its bar; the median without one where seeds are unstable, which the conditions then say."""
-    if group.is_unstable:
-        seeds = ", ".join(percent(value) for value in sorted(group.values_pct))
-        return Value(group.median_pct, None, f"unstable seeds, their median: {seeds} %; {conditions}", ids, None)
-    return Value(interval.estimate, bar_of(interval), conditions, ids)
+def _accuracy_values(kind: str, one: Accuracy, conditions: str, costs: Mapping[str, Value]) -> Values:
+    """Mean with its bar; the median without one where seeds are unstable, which the conditions then say.
+
+    costs: axis -> where the point lies on it when this accuracy is its other coordinate; zero where it is not known.
+    """
+    key, ids = f"{kind}:{one.dataset}", one.cell_ids
+    value = Value(one.interval.estimate, bar_of(one.interval), conditions, ids)
+    if one.group.is_unstable:
+        seeds = ", ".join(percent(value) for value in sorted(one.group.values_pct))
+        told = f"unstable seeds, their median: {seeds} %; {conditions}"
+        value = Value(one.group.median_pct, None, told, ids, ranked_with=None)
+    return {key: value} | {f"{axis}@{key}": cost for axis, cost in costs.items() if cost.value > 0}
 
 
-def _score_values(score: Trained) -> Values:
-    key, ids = f"top1:{score.dataset}", score.cell_ids
+def _trained_values(one: Trained) -> Values:
     conditions = (
-        f"{_images_words(score)}; {_tflop(score.budget_gflop)} TFLOP; "
-        f"learning rate {learning_rate(score.learning_rate)}, batch {score.batch_size}; "
-        f"interval: {score.interval.method}"
+        f"{_images_words(one)}; {_tflop(one.budget_gflop)} TFLOP; learning rate {learning_rate(one.learning_rate)}, "
+        f"batch {one.batch_size}; interval: {one.interval.method}"
     )
-    values = {
-        key: _accuracy_value(score.group, score.interval, conditions, ids),
-        f"train_flop@{key}": Value(score.train_flop, None, _COMPUTE_WORDS, ids),
-        f"train_images@{key}": Value(float(score.train_images)),
+    beside_others = "mean over seeds, beside the trainings that ran at the same time"
+    costs = {
+        "train_flop": Value(one.train_flop, None, _COMPUTE_WORDS, one.cell_ids),
+        "train_images": Value(float(one.train_images)),
+        "train_img_per_s": Value(one.train_img_per_s, None, beside_others, one.cell_ids),
     }
-    if score.train_img_per_s > 0:
-        how = "mean over seeds, beside the trainings that ran at the same time"
-        values[f"train_img_per_s@{key}"] = Value(score.train_img_per_s, None, how, ids)
-    return values
+    return _accuracy_values("top1", one, conditions, costs)
 
 
 def _mean_values(scores: Sequence[Trained]) -> Values:
@@ -336,7 +339,7 @@ def _mean_values(scores: Sequence[Trained]) -> Values:
 
 
 def _evaluated_values(one: Evaluated) -> Values:
-    values = _size_values(one, "counted with the run", one.cell_ids[:1])
+    values = _size_values(one, _WITH_RUN, one.cell_ids[:1])
     for key, interval in ((one.dataset, one.top1), (f"{one.dataset}_real", one.real)):
         if interval is not None:
             conditions = f"{fixed(interval.n, 0)} images; interval: {interval.method}"
@@ -345,31 +348,24 @@ def _evaluated_values(one: Evaluated) -> Values:
 
 
 def _finetuned_values(one: FineTuned) -> Values:
-    key, ids = f"finetuned:{one.dataset}", one.cell_ids
     conditions = (
         f"{_images_words(one)}; {one.recipe_name} recipe, learning rate {learning_rate(one.learning_rate)}, "
         f"batch {one.batch_size}, {fixed(one.steps, 0)} steps"
     )
-    values = _size_values(one, "counted with the run", ids[:1])
-    values[key] = _accuracy_value(one.group, one.interval, conditions, ids)
-    if one.train_flop:
-        values[f"train_flop@{key}"] = Value(one.train_flop, None, _COMPUTE_WORDS, ids)
-    if one.train_img_per_s:
-        values[f"train_img_per_s@{key}"] = Value(one.train_img_per_s, None, "mean over seeds", ids)
-    return values
+    costs = {
+        "train_flop": Value(one.train_flop or 0.0, None, _COMPUTE_WORDS, one.cell_ids),
+        "train_img_per_s": Value(one.train_img_per_s or 0.0, None, "mean over seeds", one.cell_ids),
+    }
+    return _size_values(one, _WITH_RUN, one.cell_ids[:1]) | _accuracy_values("finetuned", one, conditions, costs)
 
 
 def _fewshot_values(one: FewShot) -> Values:
-    key, ids = f"fewshot:{one.dataset}", one.cell_ids
     conditions = (
         f"{counted(one.shots, 'image')} a class{f' ({one.short})' if one.short else ''}, {rule_words(one.rule)}; "
         f"{counted(len(one.group.values_pct), 'draw')}; {fixed(one.group.test_images, 0)} test images"
     )
-    return {
-        **_size_values(one, "counted with the run", ids[:1]),
-        key: _accuracy_value(one.group, one.interval, conditions, ids),
-        f"shots@{key}": Value(float(one.shots), None, "", ids),
-    }
+    costs = {"shots": Value(float(one.shots), None, "", one.cell_ids)}
+    return _size_values(one, _WITH_RUN, one.cell_ids[:1]) | _accuracy_values("fewshot", one, conditions, costs)
 
 
 def _images_words(one: Trained | FineTuned) -> str:
