@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,8 +16,16 @@ from bench.report.choices_section import choices_section
 from bench.report.claims_page import claims_section
 from bench.report.conditions import accuracy_conditions, sizes_compute_words, speed_conditions, sweep_conditions
 from bench.report.document import Document, Section
-from bench.report.figure_files import Figure
-from bench.report.figures import all_figures
+from bench.report.figure_files import Figure, drawn
+from bench.report.figures import (
+    accuracy_against_macs,
+    accuracy_against_memory,
+    accuracy_against_speed,
+    accuracy_against_training,
+    accuracy_against_training_images,
+    learning_rates,
+    paper_figure_5,
+)
 from bench.report.formats import span
 from bench.report.inspect_section import inspect_section
 from bench.report.main_table import main_table, main_table_caption
@@ -84,12 +92,6 @@ def report_document(
 def _sections(analysed: Study, shipped: Sequence[Record]) -> list[Section]:
     """What was measured, in the order of the page; the first section is the first screen."""
     speed = speed_sections(analysed)
-    drawn_there = (figure for section in speed for figure in section.figures)
-    figures = {figure.name: figure for figure in (*all_figures(analysed), *drawn_there)}
-
-    def drawn(*names: str) -> tuple[Figure, ...]:
-        return tuple(figures[name] for name in names if name in figures)
-
     trained = f"Measured here: {accuracy_conditions(analysed)}." if analysed.main else ""
     about_weights = weights_sections(analysed.protocols)
     counted_only = not (analysed.datasets or analysed.speeds or analysed.memories or analysed.swept)
@@ -99,7 +101,7 @@ def _sections(analysed: Study, shipped: Sequence[Record]) -> list[Section]:
         lead = leading.pop(0)
         sections = [replace(lead, heading="", text="", below=lead.text)]
     else:
-        sections = [_first_screen(analysed, drawn)]
+        sections = [_first_screen(analysed, speed)]
     timings = "Accuracy and speed" if analysed.datasets or not speed else "Every timing"
     shipped_study = study(analysed.suite, shipped, lambda cell_id: None) if shipped else None
     about_weights = [*about_pretraining, *about_weights]
@@ -107,19 +109,22 @@ def _sections(analysed: Study, shipped: Sequence[Record]) -> list[Section]:
         *about_weights,
         Section("Models of one size compared", f"{_DIFFERENCES_TEXT} {trained}", differences_table(analysed)),
         choices_section(analysed),
-        Section("Accuracy and training compute", trained, budgets_table(analysed), drawn("accuracy_vs_training")),
+        Section("Accuracy and training compute", trained, budgets_table(analysed),
+                 drawn(accuracy_against_training(analysed))),
         Section("Models of one size along training compute", _DIFFERENCES_TEXT, budget_differences_table(analysed)),
         Section("Accuracy and training-set size", _sizes_text(analysed), training_sizes_table(analysed),
-                 drawn("accuracy_vs_training_images")),
+                 drawn(accuracy_against_training_images(analysed))),
         Section("Models of one size along training images", _DIFFERENCES_TEXT, size_differences_table(analysed)),
         *speed,
         Section(timings, _speed_text(analysed), speed_table(analysed),
-                 drawn("accuracy_vs_throughput", "accuracy_vs_latency", "accuracy_vs_memory")),
+                 drawn(accuracy_against_speed(analysed, "throughput"), accuracy_against_speed(analysed, "latency"),
+                       accuracy_against_memory(analysed))),
         best_settings_section(analysed),
         stability_section(analysed),
-        Section("Learning rates", _sweep_text(analysed), learning_rates_table(analysed), drawn("learning_rates")),
+        Section("Learning rates", _sweep_text(analysed), learning_rates_table(analysed),
+                 drawn(learning_rates(analysed))),
         Section("Training compute beside the paper's Table 6", _TABLE_6_TEXT, scaling_table(analysed),
-                 drawn("paper_figure_5")),
+                 drawn(paper_figure_5(analysed))),
         Section("The paper's Table 2 with computed columns", _TABLE_2_TEXT, sota_table(analysed)),
         Section("Counts beside timm's published ones", _TIMM_TEXT, timm_table(analysed)),
         Section("Every counted model", "Counted here.", complexity_table(analysed) if counted_only else None),
@@ -157,20 +162,21 @@ def _sweep_text(analysed: Study) -> str:
     return f"{_SWEEP_TEXT} Rates tried per model: {trials}. Conditions: {sweep_conditions(analysed)}."
 
 
-def _first_screen(analysed: Study, drawn: Callable[..., tuple[Figure, ...]]) -> Section:
-    """The main table and the one figure that carries it."""
+def _first_screen(analysed: Study, speed: Sequence[Section]) -> Section:
+    """The main table and the one figure that carries it. speed: the sections about it."""
     if not analysed.rows and not analysed.swept:
         return Section("")
     if not analysed.datasets and not analysed.speeds and not analysed.memories:
         if analysed.swept:
-            return _under(learning_rates_table(analysed), _sweep_text(analysed), drawn("learning_rates"))
+            return _under(learning_rates_table(analysed), _sweep_text(analysed), drawn(learning_rates(analysed)))
         table = scaling_table(analysed)
         if table is not None:
-            return _under(table, _TABLE_6_TEXT, drawn("paper_figure_5"))
+            return _under(table, _TABLE_6_TEXT, drawn(paper_figure_5(analysed)))
         return _under(complexity_table(analysed), "Counted here. Sorted by family, then MACs.")
-    leading = drawn("accuracy_vs_macs") or drawn("accuracy_vs_throughput") or drawn("speed_vs_resolution")
-    leading = leading or drawn("throughput_vs_batch")
-    return _under(main_table(analysed), main_table_caption(analysed), leading)
+    along = {figure.name: figure for section in speed for figure in section.figures}
+    leading = accuracy_against_macs(analysed) or accuracy_against_speed(analysed, "throughput")
+    figure = leading or along.get("speed_vs_resolution") or along.get("throughput_vs_batch")
+    return _under(main_table(analysed), main_table_caption(analysed), drawn(figure))
 
 
 def _under(table: Table | None, words: str, figures: tuple[Figure, ...] = ()) -> Section:

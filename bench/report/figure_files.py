@@ -37,6 +37,11 @@ class Picture:
 Figure = FigureSpec | Picture
 
 
+def drawn(*figures: Figure | None) -> tuple[Figure, ...]:
+    """The figures that there are data for."""
+    return tuple(figure for figure in figures if figure is not None)
+
+
 @contextmanager
 def second_process(records: int) -> Iterator[Executor | None]:
     """A process that draws beside this one; None for few records. It loads what it needs while others work."""

@@ -1,4 +1,4 @@
-"""Which figures a study of trainings and counts has, and the points each one plots."""
+"""Figures of a study of trainings, counts and timings, and the points each one plots; None where it has no data."""
 
 from __future__ import annotations
 
@@ -33,7 +33,6 @@ from bench.report.panels import (
     Point,
     accuracy_point,
     bar_of,
-    drawn,
     first_panels,
     lines_panel,
     per_dataset,
@@ -42,22 +41,6 @@ from bench.report.panels import (
     unstable_words,
 )
 from bench.units import EXA
-
-
-def all_figures(study: Study) -> list[FigureSpec]:
-    """The figures that this study has data for, in the order of the page; the first carries the argument."""
-    batches = listed(sorted({str(row.speed.batch_size) for row in study.rows if row.speed is not None}))
-    made = drawn(
-        accuracy_against_macs(study),
-        accuracy_against_training(study),
-        accuracy_against_speed(study, "throughput", f"Throughput at batch {batches} [img/s], log", "high x"),
-        accuracy_against_speed(study, "latency", "Latency p50 at batch 1 [ms], log", "low x"),
-        accuracy_against_memory(study),
-        accuracy_against_training_images(study),
-        learning_rates(study),
-        paper_figure_5(study),
-    )
-    return list(made)
 
 
 def _against_cost(
@@ -92,10 +75,13 @@ def accuracy_against_macs(study: Study) -> FigureSpec | None:
     return FigureSpec("accuracy_vs_macs", "Top-1 against inference MACs, one panel per data set", caption, panels)
 
 
-def accuracy_against_speed(
-    study: Study, quantity: Literal["throughput", "latency"], axis: str, front: str
-) -> FigureSpec | None:
+def accuracy_against_speed(study: Study, quantity: Literal["throughput", "latency"]) -> FigureSpec | None:
     """Top-1 against images per second, or against the median latency at batch 1, with the Pareto front."""
+    batches = listed(sorted({str(row.speed.batch_size) for row in study.rows if row.speed is not None}))
+    axis, front, better = {
+        "throughput": (f"Throughput at batch {batches} [img/s], log", "high x", "Right"),
+        "latency": ("Latency p50 at batch 1 [ms], log", "low x", "Left"),
+    }[quantity]
 
     def cost(row: Row) -> tuple[float, Ends | None] | None:
         timed = None if row.speed is None else getattr(row.speed, quantity)
@@ -105,7 +91,7 @@ def accuracy_against_speed(
     if not panels:
         return None
     caption = (
-        f"**Accuracy against {quantity}.** {'Right' if front == 'high x' else 'Left'} and up is better; {FRONT_WORDS}; "
+        f"**Accuracy against {quantity}.** {better} and up is better; {FRONT_WORDS}; "
         "bars: 95 % intervals, and along the axis the range over processes. "
         f"Measured here: {speed_conditions(study)}; accuracies as in the first figure.{thinned(panels)}"
     )
@@ -255,10 +241,8 @@ def paper_figure_5(study: Study) -> FigureSpec | None:
         "Flowers). /14: 14 epochs, else 7."
     )
     if ours is not None:
-        largest, smallest = (
-            max(one.train_flop for one in study.main),
-            min(row.exaflops for row in paper_scaling()) * EXA,
-        )
+        largest = max(score.train_flop for score in study.main)
+        smallest = min(row.exaflops for row in paper_scaling()) * EXA
         apart = fixed(math.log10(smallest / largest), 0)
         caption += (
             f" **Last panel: measured here**, mean over {dataset_words(finding_sets(study))}, trained from scratch: "

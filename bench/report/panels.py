@@ -80,11 +80,6 @@ class FigureSpec:
     has_svg: ClassVar[bool] = True
 
 
-def drawn(*figures: FigureSpec | None) -> tuple[FigureSpec, ...]:
-    """The figures that there are data for."""
-    return tuple(figure for figure in figures if figure is not None)
-
-
 def first_panels(panels: Iterable[Panel | None]) -> tuple[Panel, ...]:
     """The panels that there are data for, at most MOST_PANELS."""
     return tuple(panel for panel in panels if panel is not None)[:MOST_PANELS]

@@ -9,6 +9,7 @@ from bench.analyse.pretraining_contrasts import Axis, curves, place_of
 from bench.catalog.identity import family_rank, identify_dataset
 from bench.report.conditions import dataset_words
 from bench.report.document import Section
+from bench.report.figure_files import Figure, drawn
 from bench.report.figures import paper_mean_panel
 from bench.report.formats import Scale, counted, flop_scale, listed, significant, span
 from bench.report.panels import (
@@ -18,7 +19,6 @@ from bench.report.panels import (
     Panel,
     Point,
     accuracy_point,
-    drawn,
     first_panels,
     thinned,
     unstable_words,
@@ -57,7 +57,7 @@ def pretraining_sections(study: PretrainStudy | None) -> list[Section]:
     if study is None:
         return []
 
-    def along(axis: Axis) -> tuple[FigureSpec, ...]:
+    def along(axis: Axis) -> tuple[Figure, ...]:
         return drawn(*(accuracy_along(study, way, axis) for way in study.ways))
 
     sections = [

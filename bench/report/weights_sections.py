@@ -17,6 +17,7 @@ from bench.catalog.image_tasks import in_order
 from bench.markdown_text import bullets, escape, joined
 from bench.report.conditions import dataset_words, evaluate_conditions, fewshot_conditions, finetune_conditions
 from bench.report.document import Section
+from bench.report.figure_files import drawn
 from bench.report.finetune_tables import (
     finetune_means_table,
     finetune_table,
@@ -36,7 +37,6 @@ from bench.report.panels import (
     Point,
     accuracy_point,
     bar_of,
-    drawn,
     first_panels,
     lines_panel,
     thinned,

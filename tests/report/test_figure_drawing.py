@@ -1,12 +1,13 @@
 from synthetic_store import desk_like
 
 from bench.analyse.study import study
+from bench.report.contents import report_document
 from bench.report.figure_files import MANY_RECORDS, draw_all, drawn_files, second_process
-from bench.report.figures import all_figures
 
 
 def test_two_processes_draw_what_one_does():
-    figures = all_figures(study("desk", desk_like(seeds=(0,), processes=2), lambda cell_id: None))[:3]
+    analysed = study("desk", desk_like(seeds=(0,), processes=2), lambda cell_id: None)
+    figures = report_document(analysed, question="", rebuild_command="").figures[:3]
     with second_process(MANY_RECORDS) as helper:
         assert helper is not None
         together = draw_all(figures, helper)
