@@ -8,7 +8,7 @@ from bench.analyse.study import Study
 from bench.markdown_text import escape
 from bench.report.columns import Records, condition, each, number, words
 from bench.report.document import Section
-from bench.report.formats import bare_rate, fixed, significant, span, whole
+from bench.report.formats import bare_rate, digits, fixed, significant, span, whole
 from bench.report.panels import MOST_PANELS, FigureSpec, Line, Panel, Point
 from bench.report.resolution_sections import keyed_columns, largest_cell
 from bench.report.speed_series import (
@@ -161,7 +161,7 @@ def _largest_table(study: Study) -> Table | None:
         ColumnSpec("Limit [MiB]", limit),
         ColumnSpec("Largest batch", lambda one, notes: largest_cell(study, one.key, one, notes)),
         number("Memory at it [MiB]", peak_mib, bare_rate, records=ids),
-        number("Memory per image [MiB]", per_image, lambda value: significant(value, 3), records=ids),
+        number("Memory per image [MiB]", per_image, digits(3), records=ids),
         number("Next refused", lambda one: one.smallest_refused, whole, records=ids),
         words("Stopped by", lambda one: f"the cap of {whole(one.cap)}" if one.stopped_by == "cap" else one.stopped_by,
               note=error),

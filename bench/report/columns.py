@@ -7,7 +7,7 @@ from typing import Any
 
 from bench.analyse.intervals import Interval
 from bench.catalog.identity import identify_dataset
-from bench.report.formats import Scale, ends, significant
+from bench.report.formats import Scale, digits, ends
 from bench.report.style import family_style
 from bench.report.table import DASH, Cell, ColumnSpec, K, Notes, R
 
@@ -15,8 +15,11 @@ Records = tuple[str, ...]  # their ids
 
 
 def own_records(row: Any) -> Records:
-    """The records of the whole row, or its only one."""
-    return row.cell_ids if hasattr(row, "cell_ids") else (row.cell_id,)
+    """The records of the whole row, or its only one if it has one."""
+    if hasattr(row, "cell_ids"):
+        ids: Records = row.cell_ids
+        return ids
+    return () if row.cell_id is None else (row.cell_id,)
 
 
 def no_records(row: object) -> Records:
@@ -103,8 +106,4 @@ def macs_column(
     macs: Callable[[R], float | None], scale: Scale, records: Callable[[R], Records] = own_records
 ) -> ColumnSpec[R]:
     """Multiply-adds of one image at the resolution of the row."""
-
-    def shown(value: float) -> str:
-        return significant(value / scale.factor, 3)
-
-    return number(f"MACs [{scale.unit}]", macs, shown, missing="not counted", records=records)
+    return number(f"MACs [{scale.unit}]", macs, digits(3, scale.factor), missing="not counted", records=records)

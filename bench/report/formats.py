@@ -61,6 +61,16 @@ def whole(value: float) -> str:
     return fixed(value, 0)
 
 
+def rounded(decimals: int, unit: float = 1.0) -> Callable[[float], str]:
+    """How a column of numbers is written in a unit with so many decimals."""
+    return lambda value: fixed(value / unit, decimals)
+
+
+def digits(count: int, unit: float = 1.0) -> Callable[[float], str]:
+    """How a column of numbers is written in a unit with so many significant digits."""
+    return lambda value: significant(value / unit, count)
+
+
 def percent(value: float) -> str:
     """Top-1 and its like: one decimal."""
     return fixed(value, 1)

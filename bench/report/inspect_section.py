@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from bench.markdown_text import bullets, escape
 from bench.report.columns import Records, number, words
 from bench.report.document import Section
-from bench.report.formats import counted, fixed, listed, percent, span
+from bench.report.formats import counted, fixed, listed, percent, rounded, span
 from bench.report.inspect_captions import inspect_pictures
 from bench.report.inspected import Seen, picture_words, pictures_of, seen_models, weights_words
 from bench.report.style import family_style
@@ -113,7 +113,7 @@ def inspections_table(models: Sequence[Seen]) -> Table | None:
                missing=absent("attention")),
         number("Position similarity and nearness: rank correlation",
                lambda model: model.facts.positions and model.facts.positions.rank_correlation,
-               lambda value: fixed(value, 2), records=ids, missing=absent("positions")),
+               rounded(2), records=ids, missing=absent("positions")),
     ]  # fmt: skip
     return make_table("inspections", models, columns)
 

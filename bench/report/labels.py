@@ -27,18 +27,13 @@ class Box:
 
     def overlaps(self, other: Box) -> bool:
         """Whether the two share any area."""
-        return (
-            self.left < other.right and other.left < self.right and self.bottom < other.top and other.bottom < self.top
-        )
+        is_beside = self.left < other.right and other.left < self.right
+        return is_beside and self.bottom < other.top and other.bottom < self.top
 
     def contains(self, other: Box) -> bool:
         """Whether the other lies wholly inside."""
-        return (
-            self.left <= other.left
-            and other.right <= self.right
-            and self.bottom <= other.bottom
-            and other.top <= self.top
-        )
+        is_inside = self.left <= other.left and other.right <= self.right
+        return is_inside and self.bottom <= other.bottom and other.top <= self.top
 
     def grown(self, by: float) -> Box:
         """The same rectangle, larger by this much on every side."""
@@ -127,15 +122,12 @@ def _is_nearer_to_another(box: Box, anchor: tuple[float, float], points: Sequenc
 def _box_at(anchor: tuple[float, float], size: tuple[float, float], direction: tuple[int, int], distance: float) -> Box:
     (x, y), (width, height), (dx, dy) = anchor, size, direction
     reach = distance / math.hypot(dx, dy)
-    centre_x = x + dx * (reach + width / 2)
-    centre_y = y + dy * (reach + height / 2)
+    centre_x, centre_y = x + dx * (reach + width / 2), y + dy * (reach + height / 2)
     return Box(centre_x - width / 2, centre_y - height / 2, centre_x + width / 2, centre_y + height / 2)
 
 
 def _is_covered(box: Box, obstacles: Sequence[Box], placed: dict[int, Placement]) -> bool:
-    if any(box.overlaps(obstacle) for obstacle in obstacles):
-        return True
-    return any(box.overlaps(other.box) for other in placed.values())
+    return any(box.overlaps(other) for other in (*obstacles, *(spot.box for spot in placed.values())))
 
 
 def _leader_crosses(

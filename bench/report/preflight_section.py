@@ -10,7 +10,7 @@ from bench.data.findings import Duplicates
 from bench.markdown_text import bullets, escape
 from bench.report.columns import dataset_column, number, own_records, words
 from bench.report.document import Section
-from bench.report.formats import bare_rate, counted, fixed, listed, significant, whole
+from bench.report.formats import bare_rate, counted, listed, rounded, significant, whole
 from bench.report.table import ColumnSpec, Table, make_table
 from bench.store.preflights import Checked
 
@@ -59,7 +59,7 @@ def preflight_table(protocols: Protocols) -> Table | None:
         number("Validation", lambda one: one.parts.get("validation"), whole),
         number("Test", lambda one: one.parts.get("test"), whole),
         number("Bad files", lambda one: len(one.bad), whole),
-        number("Bad [%]", lambda one: 100 * one.bad_share, lambda share: fixed(share, 2)),
+        number("Bad [%]", lambda one: 100 * one.bad_share, rounded(2)),
         number("Converted", lambda one: sum(one.converted.values()), whole),
         number("Wrong extension", lambda one: one.wrong_extension.count, whole),
         number("Tiny classes", lambda one: len(one.tiny_classes), whole),

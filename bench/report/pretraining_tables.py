@@ -12,7 +12,7 @@ from bench.catalog.identity import identify_dataset
 from bench.markdown_text import escape
 from bench.report.accuracy_cells import accuracy_cell, difference_cell
 from bench.report.columns import each, family_column, number, words
-from bench.report.formats import flop_scale, learning_rate, percent, significant, whole
+from bench.report.formats import digits, flop_scale, learning_rate, percent, significant, whole
 from bench.report.pretraining_words import exaflops, mean_words, way_words
 from bench.report.table import Cell, ColumnSpec, Notes, Table, grouped, make_table
 
@@ -60,13 +60,13 @@ def _points_table(
         family_column(lambda point: point.identity.family),
         *leading,
         number(f"Compute of one run [{scale.unit}]", lambda point: point.flop,
-               lambda flop: significant(flop / scale.factor, 3), note=doubt),
+               digits(3, scale.factor), note=doubt),
         number("[exaFLOP]", lambda point: point.flop, exaflops),
         number("Images seen", lambda point: round(point.images_seen), whole),
         number("Pretraining set: validation top-1 [%]", lambda point: point.validation_pct, percent),
         *each(ways, lambda way: f"{_mean_heading(study)}, {way_words(way)} [%]", mean),
         number("Training img/s", lambda point: point.img_per_s, whole),
-        number("Device-hours a run", lambda point: point.device_hours, lambda hours: significant(hours, 2)),
+        number("Device-hours a run", lambda point: point.device_hours, digits(2)),
         number("Seeds", lambda point: len(point.seeds), str),
         number("Peak learning rate", lambda point: point.key.learning_rate, learning_rate),
     ]  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from bench.analyse.accuracy import Trained
 from bench.analyse.means import SetMean
@@ -20,17 +21,18 @@ from bench.catalog.identity import identify_dataset
 from bench.catalog.papers import SotaRow, paper_sota
 from bench.markdown_text import escape
 from bench.report.accuracy_cells import interval_cell, mean_cell
-from bench.report.columns import Records, condition, each, family_column, no_records, number, words
+from bench.report.columns import Records, condition, each, family_column, no_records, number, own_records, words
 from bench.report.formats import (
     counted,
+    digits,
     ends,
     fixed,
     listed,
     mac_scale,
     percent,
     plus_minus,
+    rounded,
     signed,
-    significant,
     whole,
 )
 from bench.report.main_table import CERTIFICATE, millions
@@ -40,6 +42,7 @@ from bench.store.frame import task_rows
 from bench.store.record import Record
 from bench.units import GIGA, MEGA
 
+_Counted = tuple[Row, Count]
 NOT_HERE = "not measured here"
 RECIPES = (
     "The recipes differ, so this compares more than architectures: AugReg ViTs and hybrids saw 300 epochs with "
@@ -57,10 +60,13 @@ _SOTA_SETS = (
 )
 
 
-def _published(
-    heading: str, value: Callable[[R], float], shown: Callable[[float], str], source: Callable[[R], str]
-) -> ColumnSpec[R]:
-    return number(heading, value, shown, records=no_records, source=source)
+def _source(row: Any) -> str:
+    source: str = (row.row if hasattr(row, "row") else row.published).source
+    return source
+
+
+def _published(heading: str, value: Callable[[R], float], shown: Callable[[float], str]) -> ColumnSpec[R]:
+    return number(heading, value, shown, records=no_records, source=_source)
 
 
 def scaling_table(study: Study) -> Table | None:
@@ -71,35 +77,20 @@ def scaling_table(study: Study) -> Table | None:
     def why(one: ScalingComparison) -> str:
         return "not counted in this suite" if one.row.timm_arch else "timm has no such model"
 
-    def source(one: ScalingComparison) -> str:
-        return one.row.source
-
     columns: list[ColumnSpec[ScalingComparison]] = [
         words("Model", lambda one: one.row.name if one.row.epochs == 7 else f"{one.row.name}, {one.row.epochs} epochs",
               lambda one: one.row.name),
         family_column(lambda one: one.row.family),
-        _published("Epochs (published)", lambda one: one.row.epochs, str, source),
-        number("MACs [G] (counted here)", lambda one: one.macs, _gigas, missing=why, records=_count_ids),
-        number("exaFLOP (computed)", lambda one: one.exaflops, _exa, missing=why, records=_count_ids),
-        _published("exaFLOP (published)", lambda one: one.row.exaflops, whole, source),
-        number("Difference [%]", lambda one: one.difference_pct, lambda value: signed(value, 1), missing=why,
-               records=_count_ids, source=source),
-        _published("Mean of 5 [%] (published)", lambda one: one.row.average5_pct, _two_decimals, source),
-        _published("ImageNet [%] (published)", lambda one: one.row.top1_pct["imagenet"], _two_decimals, source),
+        _published("Epochs (published)", lambda one: one.row.epochs, str),
+        number("MACs [G] (counted here)", lambda one: one.macs, rounded(2, GIGA), missing=why),
+        number("exaFLOP (computed)", lambda one: one.exaflops, _exa, missing=why),
+        _published("exaFLOP (published)", lambda one: one.row.exaflops, whole),
+        number("Difference [%]", lambda one: one.difference_pct, lambda gap: signed(gap, 1), missing=why,
+               source=_source),
+        _published("Mean of 5 [%] (published)", lambda one: one.row.average5_pct, rounded(2)),
+        _published("ImageNet [%] (published)", lambda one: one.row.top1_pct["imagenet"], rounded(2)),
     ]  # fmt: skip
     return make_table("paper_table_6", study.scaling, columns)
-
-
-def _count_ids(one: ScalingComparison | SotaComparison) -> Records:
-    return () if one.cell_id is None else (one.cell_id,)
-
-
-def _two_decimals(value: float) -> str:
-    return fixed(value, 2)
-
-
-def _gigas(value: float) -> str:
-    return fixed(value / GIGA, 2)
 
 
 def _exa(value: float) -> str:
@@ -115,25 +106,21 @@ def sota_table(study: Study) -> Table | None:
     def accuracy(one: SotaComparison, name: str, notes: Notes) -> Cell:
         return _published_accuracy(accuracies.get((one.row.system, one.row.pretraining, name)), notes)
 
-    def source(one: SotaComparison) -> str:
-        return one.row.source
-
     def why(one: SotaComparison) -> str:
         return escape(one.row.note) if one.row.images_seen is None else "not counted in this suite"
 
     def pretraining(one: SotaComparison, notes: Notes) -> Cell:
         notes.mark(why(one) if one.exaflops is None else escape(one.row.note))  # of the row: before those of its cells
-        return Cell(one.row.pretraining, source=source(one))
+        return Cell(one.row.pretraining, source=_source(one))
 
     columns: list[ColumnSpec[SotaComparison]] = [
         words("System", lambda one: one.row.system),
         ColumnSpec("Pre-training", pretraining, is_number=False),
         *each(_SOTA_SETS, lambda name: f"{name} [%] (published)", accuracy),
-        _published("TPUv3-core-days (published)", lambda one: one.row.tpuv3_core_days, whole, source),
-        number("exaFLOP (computed)", lambda one: one.exaflops, _exa, missing=why, records=_count_ids,
+        _published("TPUv3-core-days (published)", lambda one: one.row.tpuv3_core_days, whole),
+        number("exaFLOP (computed)", lambda one: one.exaflops, _exa, missing=why,
                note=lambda one: escape(one.row.note)),
-        number("TFLOP/s per core (implied)", lambda one: one.tflops_per_core, percent, missing=why, records=_count_ids,
-               source=source),
+        number("TFLOP/s per core (implied)", lambda one: one.tflops_per_core, percent, missing=why, source=_source),
     ]  # fmt: skip
     return make_table("paper_table_2", study.sota, columns)
 
@@ -149,60 +136,48 @@ def _published_accuracy(row: SotaRow | None, notes: Notes) -> Cell:
 def timm_table(study: Study) -> Table | None:
     """Parameters and MACs beside timm's published ones."""
 
-    def ids(one: TimmComparison) -> Records:
-        return (one.cell_id,)
-
-    def source(one: TimmComparison) -> str:
-        return one.published.source
-
     columns: list[ColumnSpec[TimmComparison]] = [
         words("Model (timm name)", lambda one: one.name),
         condition("Res. [px]", lambda one: one.resolution_px),
-        number("Params [M] (counted here)", lambda one: one.params, lambda n: fixed(n / MEGA, 2), records=ids),
-        _published("Params [M] (timm, published)", lambda one: one.published.params_m, _two_decimals, source),
-        number("MACs with norms [G] (counted here)", lambda one: one.macs_with_norms, lambda n: fixed(n / GIGA, 3),
-               records=ids),
-        _published("MACs [G] (timm, published)", lambda one: one.published.gmacs, lambda n: significant(n, 4), source),
-        number("Difference [G]", lambda one: one.difference_gmacs, lambda n: signed(n, 3), records=ids, source=source),
+        number("Params [M] (counted here)", lambda one: one.params, rounded(2, MEGA)),
+        _published("Params [M] (timm, published)", lambda one: one.published.params_m, rounded(2)),
+        number("MACs with norms [G] (counted here)", lambda one: one.macs_with_norms, rounded(3, GIGA)),
+        _published("MACs [G] (timm, published)", lambda one: one.published.gmacs, digits(4)),
+        number("Difference [G]", lambda one: one.difference_gmacs, lambda n: signed(n, 3), source=_source),
         words("Within 0.5 % or 0.005 G", lambda one: "yes" if one.is_within_tolerance else "no",
-              lambda one: one.is_within_tolerance, records=ids),
+              lambda one: one.is_within_tolerance, records=own_records),
     ]  # fmt: skip
     return make_table("timm_published", study.timm, columns)
 
 
 def complexity_table(study: Study) -> Table | None:
     """Every counted model: parameters, MACs, activations, attention's share, certificate."""
-    counts = {row.key: row.count for row in study.rows if row.count is not None}
-    scale = mac_scale(count.macs for count in counts.values())
+    rows = [(row, row.count) for row in study.rows if row.count is not None]
+    scale = mac_scale(count.macs for _, count in rows)
     unseen = "one of the counters did not see all of the model: see the certificate"
 
-    def count_of(row: Row) -> Count:
-        return counts[row.key]
+    def ids(row: _Counted) -> Records:
+        return (row[1].cell_id,)
 
-    def ids(row: Row) -> Records:
-        return (count_of(row).cell_id,)
-
-    def attention_pct(row: Row) -> float | None:
-        count = count_of(row)
-        if count.attention_macs is None or not count.macs:
+    def attention_pct(row: _Counted) -> float | None:
+        count = row[1]
+        if not count.attention_macs or not count.macs:
             return None if count.attention_macs is None else 0.0
         return 100 * count.attention_macs / count.macs
 
-    columns: list[ColumnSpec[Row]] = [
-        words("Model", lambda row: row.identity.title.removesuffix(f" @{row.key.resolution_px}")),
-        words("Name", lambda row: row.key.model),
-        family_column(lambda row: row.identity.family),
-        condition("Res. [px]", lambda row: row.key.resolution_px),
-        number("Params [M]", lambda row: count_of(row).params, millions, records=ids),
-        number(f"MACs [{scale.unit}]", lambda row: count_of(row).macs, lambda n: significant(n / scale.factor, 3),
-               records=ids),
-        number("Activations [M]", lambda row: count_of(row).activations, lambda n: significant(n / MEGA, 3),
-               records=ids, missing=unseen),
+    columns: list[ColumnSpec[_Counted]] = [
+        words("Model", lambda row: row[0].identity.title.removesuffix(f" @{row[0].key.resolution_px}")),
+        words("Name", lambda row: row[0].key.model),
+        family_column(lambda row: row[0].identity.family),
+        condition("Res. [px]", lambda row: row[0].key.resolution_px),
+        number("Params [M]", lambda row: row[1].params, millions, records=ids),
+        number(f"MACs [{scale.unit}]", lambda row: row[1].macs, digits(3, scale.factor), records=ids),
+        number("Activations [M]", lambda row: row[1].activations, digits(3, MEGA), records=ids, missing=unseen),
         number("Attention products [% of MACs]", attention_pct, lambda share: percent(share) if share else "–",
                records=ids, missing=unseen),
-        CERTIFICATE,
+        ColumnSpec("Certificate", lambda row, notes: CERTIFICATE.entry(row[0], notes), is_number=False),
     ]  # fmt: skip
-    return make_table("complexity", [row for row in study.rows if row.count is not None], columns)
+    return make_table("complexity", rows, columns)
 
 
 def shipped_table(study: Study, shipped: Study, shipped_records: Sequence[Record]) -> Table | None:
@@ -281,7 +256,7 @@ def public_scaling_table(protocols: Protocols) -> Table | None:
     def counted_column(
         heading: str, value: Callable[[PublicPoint], float | None], unit: float
     ) -> ColumnSpec[PublicPoint]:
-        return number(heading, value, lambda n: significant(n / unit, 3), missing="not counted in this suite",
+        return number(heading, value, digits(3, unit), missing="not counted in this suite",
                       records=lambda point: point.count_ids)  # fmt: skip
 
     def status(point: PublicPoint) -> str:
@@ -292,9 +267,8 @@ def public_scaling_table(protocols: Protocols) -> Table | None:
         family_column(lambda point: point.row.family),
         words("Recipe", lambda point: point.row.recipe),
         number("Epochs of ImageNet-21k", lambda point: point.row.epochs, str, records=no_records, note=status,
-               source=lambda point: point.row.source),
-        _published("Images seen [M]", lambda point: point.row.images_seen, lambda n: fixed(n / MEGA, 0),
-                   lambda point: point.row.source),
+               source=_source),
+        _published("Images seen [M]", lambda point: point.row.images_seen, rounded(0, MEGA)),
         counted_column("MACs at 224 px [G] (counted here)", lambda point: point.macs, GIGA),
         counted_column("Pre-training [exaFLOP] (computed)", lambda point: point.exaflops, 1.0),
     ]  # fmt: skip

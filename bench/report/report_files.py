@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from bench.report.formats import listed
 from bench.report.inspect_section import inspect_section
 from bench.report.inspected import seen_models
 from bench.report.sidecar import TABLES, table_csv
-from bench.report.table import render_table
+from bench.report.table import Table, render_table
 from bench.report.web.html_page import html_page
 from bench.store.correctness import Predictions
 from bench.store.inspections import Inspection
@@ -69,29 +69,32 @@ def write_report(
         inspections=inspections,
     )
     folder = out / suite_name
-    tables = {f"{table.name}.csv": table_csv(table) for table in document.tables}
-    try:
+    with _told_if_unwritable("Report", folder):
         figures = draw_all(document.figures, helper)
         write_folder(folder / "figures", figures, ("*.png", "*.svg"))
-        write_folder(folder / TABLES, tables, ("*.csv",))
+        write_folder(folder / TABLES, _sidecars(document.tables), ("*.csv",))
         write_whole(folder / "report.md", markdown_page(document), durable=False)
         write_whole(folder / PAGE, html_page(document, analysed, figures), durable=False)
-    except OSError as error:
-        raise StoreError(f"Report '{folder}' cannot be written: {error.strerror or error}.") from None
     return folder / "report.md"
 
 
-def write_claims(out: Path, judged: Sequence[JudgedClaim], suites: Sequence[str], *, rebuild_command: str) -> Path:
-    """Write `<out>/claims.md`, what the records of these suites say of every claim; returns the page's path.
+def _sidecars(tables: Iterable[Table]) -> dict[str, str]:
+    return {f"{table.name}.csv": table_csv(table) for table in tables}
 
-    Raises StoreError when the folder cannot be written.
-    """
-    tables = {f"{table.name}.csv": table_csv(table) for table in (claims_table(judged), evidence_table(judged))}
+
+@contextlib.contextmanager
+def _told_if_unwritable(what: str, place: Path) -> Iterator[None]:
     try:
-        write_folder(out / TABLES, tables, ("*.csv",))
-        write_whole(out / CLAIMS_PAGE, claims_page(judged, suites, rebuild_command), durable=False)
+        yield
     except OSError as error:
-        raise StoreError(f"Claims page '{out}' cannot be written: {error.strerror or error}.") from None
+        raise StoreError(f"{what} '{place}' cannot be written: {error.strerror or error}.") from None
+
+
+def write_claims(out: Path, judged: Sequence[JudgedClaim], suites: Sequence[str], *, rebuild_command: str) -> Path:
+    """Write `<out>/claims.md`, what the records of these suites say of every claim; returns the page's path."""
+    with _told_if_unwritable("Claims page", out):
+        write_folder(out / TABLES, _sidecars((claims_table(judged), evidence_table(judged))), ("*.csv",))
+        write_whole(out / CLAIMS_PAGE, claims_page(judged, suites, rebuild_command), durable=False)
     return out / CLAIMS_PAGE
 
 
@@ -105,10 +108,8 @@ def write_index(out: Path) -> Path:
         title = next((line.removeprefix("# ") for line in lines if line.startswith("# ")), escape(path.parent.name))
         found = next((line.removeprefix(FINDING) for line in lines if line.startswith(FINDING)), "")
         blocks += [f"## [{title}]({path.parent.name}/report.md)", found]
-    try:
+    with _told_if_unwritable("Report index", out):
         write_whole(out / "README.md", joined(blocks), durable=False)
-    except OSError as error:
-        raise StoreError(f"Report index '{out}' cannot be written: {error.strerror or error}.") from None
     return out / "README.md"
 
 
@@ -131,8 +132,7 @@ _CONDITIONS = ("device", "cpu_model", "threads", "python", "torch", "timm", "num
 def write_inspect_page(inspections: Sequence[Inspection], *, out: Path, rebuild_command: str) -> Path:
     """Write `<out>/inspect.md` with its figures and table; returns the page's path.
 
-    The same inspections give the same bytes. Figures of an earlier page that this one lacks are removed. Raises
-    StoreError when the folder cannot be written.
+    The same inspections give the same bytes. Figures of an earlier page that this one lacks are removed.
     """
     section = inspect_section(inspections)
     assert section.table is not None, "a page is of at least one inspection"
@@ -153,12 +153,10 @@ def write_inspect_page(inspections: Sequence[Inspection], *, out: Path, rebuild_
             "(tables/inspections.csv).",
         ]
     )
-    try:
+    with _told_if_unwritable("Page", out):
         write_folder(out / "figures", draw_all(section.figures), ("inspect_*.png", "inspect_*.svg"))
-        write_folder(out / TABLES, {f"{section.table.name}.csv": table_csv(section.table)}, ("inspections.csv",))
+        write_folder(out / TABLES, _sidecars([section.table]), ("inspections.csv",))
         write_whole(out / "inspect.md", page, durable=False)
-    except OSError as error:
-        raise StoreError(f"Page '{out}' cannot be written: {error.strerror or error}.") from None
     return out / "inspect.md"
 
 

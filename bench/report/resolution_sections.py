@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bench.analyse.speed_study import Fall, LargestBatch, ResolutionPoint
+from bench.analyse.speeds import Timed
 from bench.analyse.study import Study
 from bench.analyse.subjects import RunKey
 from bench.report.columns import condition, no_records, number, words
@@ -108,14 +109,13 @@ def figure_12(study: Study) -> FigureSpec | None:
     points = study.speed.resolutions
     panels = []
     for on_device, own in _by_device(points):
-        panels.append(_panel(study, own, f"Speed{on_device}", "Throughput [img/s], log", _speed_point))
+        rates = {point: point.best.peak.rate for point in own if point.best}
+        panels.append(_panel(study, f"Speed{on_device}", "Throughput [img/s], log", rates))
         for limit in sorted({p.largest.limit for p in own if p.largest}, key=str):
             name = f"{whole(limit[1])} MiB" if limit[1] is not None else "the device's memory"
-            at = [point for point in own if point.largest and point.largest.limit == limit]
-            panels.append(_panel(study, at, f"Largest batch within {name}{on_device}", "Images, log", _largest_point))
+            sizes = {p: float(p.largest.largest) for p in own if p.largest and p.largest.limit == limit}
+            panels.append(_panel(study, f"Largest batch within {name}{on_device}", "Images, log", sizes))
     drawn = tuple(panel for panel in panels if panel.lines)
-    if not drawn:
-        return None
     none = sum(point.largest is not None and not point.largest.largest for point in points)
     left_out = f" {none} points where not one image fits cannot be drawn." if none else ""
     caption = (
@@ -125,7 +125,7 @@ def figure_12(study: Study) -> FigureSpec | None:
         f"{conditions_words(study, [point.key for point in points])}."
     )
     alternative = "Images per second and largest batch against input size, a line per model"
-    return FigureSpec("speed_vs_resolution", alternative, caption, drawn)
+    return FigureSpec("speed_vs_resolution", alternative, caption, drawn) if drawn else None
 
 
 def _cost_figure(study: Study) -> FigureSpec | None:
@@ -133,18 +133,18 @@ def _cost_figure(study: Study) -> FigureSpec | None:
     points = study.speed.resolutions
     panels = []
     for on_device, own in _by_device(points):
-        panels.append(_panel(study, own, f"Latency at batch 1{on_device}", "Latency p50 [ms], log", _latency_point))
+        times = {point: point.latency.latency for point in own if point.latency and point.latency.latency}
+        panels.append(_panel(study, f"Latency at batch 1{on_device}", "Latency p50 [ms], log", times))
+        peaks = {point: point.memory.peak_mib for point in own if point.memory}
         title = f"Memory at batch {_memory_batches(own)}{on_device}"
-        panels.append(_panel(study, own, title, "Peak memory [MiB], log", _memory_point))
+        panels.append(_panel(study, title, "Peak memory [MiB], log", peaks))
     drawn = tuple(panel for panel in panels if panel.lines)
-    if not drawn:
-        return None
     caption = (
         "**Latency and memory against resolution**, all axes logarithmic; bars: range over processes (memory: "
         f"one process, no interval). Measured here: {conditions_words(study, [point.key for point in points])}."
     )
     alternative = "Latency and peak memory against input size, a line per model"
-    return FigureSpec("cost_vs_resolution", alternative, caption, drawn)
+    return FigureSpec("cost_vs_resolution", alternative, caption, drawn) if drawn else None
 
 
 def _by_device(points: Sequence[ResolutionPoint]) -> list[tuple[str, list[ResolutionPoint]]]:
@@ -156,41 +156,17 @@ def _by_device(points: Sequence[ResolutionPoint]) -> list[tuple[str, list[Resolu
     ]
 
 
-def _panel(
-    study: Study,
-    points: Sequence[ResolutionPoint],
-    title: str,
-    axis: str,
-    drawn: Callable[[ResolutionPoint, str], Point | None],
-) -> Panel:
-    made = lines(study, sorted(points, key=lambda point: point.key), lambda point: point.key, drawn)
+def _panel(study: Study, title: str, axis: str, values: Mapping[ResolutionPoint, Timed | float]) -> Panel:
+    """Lines against resolution. Zero has no place on a logarithmic axis."""
+
+    def drawn(point: ResolutionPoint, family: str) -> Point | None:
+        value = values[point]
+        if isinstance(value, Timed):
+            return Point(point.key.resolution_px, value.median, family, "", bar(value))
+        return Point(point.key.resolution_px, value, family, "") if value > 0 else None
+
+    made = lines(study, sorted(values, key=lambda point: point.key), lambda point: point.key, drawn)
     return Panel(title, "Input height = width [px], log", axis, lines=made, log_base=2, log_y=True)
-
-
-def _speed_point(point: ResolutionPoint, family: str) -> Point | None:
-    if point.best is None:
-        return None
-    rate = point.best.peak.rate
-    return Point(point.key.resolution_px, rate.median, family, "", bar(rate))
-
-
-def _largest_point(point: ResolutionPoint, family: str) -> Point | None:
-    if point.largest is None or not point.largest.largest:  # none has no place on a logarithmic axis
-        return None
-    return Point(point.key.resolution_px, point.largest.largest, family, "")
-
-
-def _latency_point(point: ResolutionPoint, family: str) -> Point | None:
-    if point.latency is None or point.latency.latency is None:
-        return None
-    timed = point.latency.latency
-    return Point(point.key.resolution_px, timed.median, family, "", bar(timed))
-
-
-def _memory_point(point: ResolutionPoint, family: str) -> Point | None:
-    if point.memory is None or point.memory.peak_mib <= 0:
-        return None
-    return Point(point.key.resolution_px, point.memory.peak_mib, family, "")
 
 
 def falls_section(study: Study) -> Section:

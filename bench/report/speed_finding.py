@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.analyse.intervals import PROCESSES_FOR_INTERVAL
-from bench.analyse.speed_study import BatchCurve, Fall, ResolutionPoint, series_of
+from bench.analyse.speed_study import Fall, ResolutionPoint, series_of
 from bench.analyse.study import Study
 from bench.markdown_text import escape
 from bench.report.conditions import device_words
-from bench.report.formats import counted, fixed, listed, span
+from bench.report.formats import counted, fixed, listed, span, whole
 from bench.report.speed_series import macs_growth, model_order, series_label, short_batches_words
 
 _MOST_NAMED = 4  # models named one by one; with more, the range of them
@@ -28,32 +28,22 @@ def speed_finding(study: Study) -> str:
 
 def _leaders_words(study: Study) -> str:
     """Which model is fastest at each resolution, or that the intervals do not say."""
-    by_size: dict[int, list[ResolutionPoint]] = {}
+    points = [point for point in study.speed.resolutions if point.best is not None]
     if len({(point.key.device, point.key.precision) for point in study.speed.resolutions}) > 1:
         return ""  # no ranking over devices or precisions
-    for point in study.speed.resolutions:
-        if point.best is not None:
-            by_size.setdefault(point.key.resolution_px, []).append(point)
-    leaders: dict[str, list[int]] = {}
-    for pixels, points in sorted(by_size.items()):
-        if len(points) > 1:
-            leaders.setdefault(_leader(study, points), []).append(pixels)
-    if not leaders:
-        return ""
-    told = [
-        f"{name} at {listed(fixed(px, 0) for px in sizes)} px" for name, sizes in leaders.items() if name != _NOBODY
-    ]
-    words = [
-        f"the fastest of {counted(len(study.speed.series()), 'model')} {short_batches_words(study)} is {listed(told)}"
-    ]
-    words = words if told else []
+    leaders: dict[str, list[str]] = {}
+    for pixels in sorted({point.key.resolution_px for point in points}):
+        there = [point for point in points if point.key.resolution_px == pixels]
+        if len(there) > 1:
+            leaders.setdefault(_leader(study, there), []).append(whole(pixels))
+    told = [f"{name} at {listed(sizes)} px" for name, sizes in leaders.items() if name != _NOBODY]
+    models = counted(len(study.speed.series()), "model")
+    parts = [f"the fastest of {models} {short_batches_words(study)} is {listed(told)}"] if told else []
     if _NOBODY in leaders:
-        sizes = listed(fixed(px, 0) for px in leaders[_NOBODY])
-        timed = [point.best.peak.rate for point in study.speed.resolutions if point.best is not None]
-        few = any(rate.interval is None for rate in timed)
+        few = any(point.best is not None and point.best.peak.rate.interval is None for point in points)
         why = f"fewer than {PROCESSES_FOR_INTERVAL} processes" if few else "ranges over processes overlap"
-        words.append(f"no model is told to be the fastest at {sizes} px ({why})")
-    return ", and ".join(words)
+        parts.append(f"no model is told to be the fastest at {listed(leaders[_NOBODY])} px ({why})")
+    return ", and ".join(parts)
 
 
 _NOBODY = ""
@@ -75,18 +65,13 @@ def _falls_words(study: Study) -> str:
         return ""
     low, high = ends.pop()
     pixels = fixed((high / low) ** 2, 0 if high % low == 0 else 1)
+    factors = span((fall.factor for fall in falls), 1)
+    if len(falls) <= _MOST_NAMED:
+        labels = [escape(study.series_labels[fall.series]) + _macs_words(study, fall) for fall in falls]
+        factors = listed(f"{fixed(fall.factor, 1)} for {label}" for fall, label in zip(falls, labels, strict=True))
     return (
-        f"from {fixed(low, 0)} to {fixed(high, 0)} px, {pixels} times the pixels, throughput "
-        f"{short_batches_words(study)} falls by a factor of {_factors(study, falls)}"
-    )
-
-
-def _factors(study: Study, falls: Sequence[Fall]) -> str:
-    if len(falls) > _MOST_NAMED:
-        return f"{span((fall.factor for fall in falls), 1)}"
-    return listed(
-        f"{fixed(fall.factor, 1)} for {escape(study.series_labels[fall.series])}{_macs_words(study, fall)}"
-        for fall in falls
+        f"from {whole(low)} to {whole(high)} px, {pixels} times the pixels, throughput "
+        f"{short_batches_words(study)} falls by a factor of {factors}"
     )
 
 
@@ -104,16 +89,11 @@ def _near_words(study: Study) -> str:
     models: dict[str, list[str]] = {}
     for curve in ordered:
         at = f" at {curve.key.resolution_px} px" if several else ""
-        models.setdefault(_from_words(curve), []).append(series_label(study, curve.key) + at)
+        last = " (the largest tried)" if curve.near_from == curve.points[-1].batch_size else ""
+        models.setdefault(whole(curve.near_from) + last, []).append(series_label(study, curve.key) + at)
     named = listed(f"batch {batch} for {listed(own)}" for batch, own in models.items())
-    tried = listed(fixed(batch, 0) for batch in sorted({p.batch_size for c in ordered for p in c.points}))
+    tried = listed(whole(batch) for batch in sorted({p.batch_size for c in ordered for p in c.points}))
     return f"of the batch sizes {tried}, throughput is within 5 % of its peak from {named}"
-
-
-def _from_words(curve: BatchCurve) -> str:
-    words = fixed(curve.near_from, 0)
-    is_last = curve.near_from == curve.points[-1].batch_size
-    return f"{words} (the largest tried)" if is_last else words
 
 
 def _training_words(study: Study) -> str:
@@ -135,12 +115,12 @@ def _largest_words(study: Study) -> str:
     if len(limits) != 1 or len({series_of(one.key) for one in found}) > _MOST_NAMED:
         return ""
     budget = next(iter(limits))[1]
-    within = f"within {fixed(budget, 0)} MiB" if budget is not None else "in the device's memory"
+    within = f"within {whole(budget)} MiB" if budget is not None else "in the device's memory"
     at = max(one.key.resolution_px for one in found)
     named = listed(
-        f"{fixed(one.largest, 0)}{' or more' if one.stopped_by == 'cap' else ''} for "
+        f"{whole(one.largest)}{' or more' if one.stopped_by == 'cap' else ''} for "
         f"{escape(series_label(study, one.key))}"
         for one in sorted(found, key=lambda one: model_order(study, one.key))
         if one.key.resolution_px == at
     )
-    return f"the largest batch {within} at {fixed(at, 0)} px is {named}"
+    return f"the largest batch {within} at {whole(at)} px is {named}"

@@ -14,7 +14,7 @@ from bench.analyse.trials import SweptModel
 from bench.catalog.identity import family_rank, identify_dataset
 from bench.report.accuracy_cells import difference_cell, edge_words, score_cell, tried_cell
 from bench.report.columns import dataset_column, each, no_records, number, words
-from bench.report.formats import Scale, fixed, flop_scale, learning_rate, significant, whole
+from bench.report.formats import Scale, fixed, flop_scale, learning_rate, rounded, significant, whole
 from bench.report.table import Cell, ColumnSpec, Notes, Table, grouped, make_table
 from bench.units import GIGA
 
@@ -168,7 +168,7 @@ def learning_rates_table(study: Study) -> Table | None:
         ]
     columns += [
         number(f"Training [{scale.unit}]", lambda one: one.budget_gflop * GIGA,
-               lambda flop: fixed(flop / scale.factor, 2), records=no_records),
+               rounded(2, scale.factor), records=no_records),
         *each(sorted({rate for one in study.swept for rate in one.tried}),
               lambda rate: f"{learning_rate(rate)}: top-1 [%]", top1),
         number("Trials", lambda one: len(one.tried), str,

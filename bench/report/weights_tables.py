@@ -14,7 +14,7 @@ from bench.catalog.image_tasks import is_five_set_mean, set_order
 from bench.markdown_text import escape
 from bench.report.accuracy_cells import accuracy_cell, interval_cell, unranked_words
 from bench.report.columns import condition, dataset_column, each, family_column, macs_column, no_records, number, words
-from bench.report.formats import counted, first_few, fixed, listed, mac_scale, percent, signed, whole
+from bench.report.formats import counted, first_few, listed, mac_scale, percent, rounded, signed, whole
 from bench.report.table import Cell, ColumnSpec, Notes, Table, grouped, make_table
 
 USUAL_CAUSES = (
@@ -93,7 +93,7 @@ def top_columns(result: Callable[[Any], Evaluated | FineTuned]) -> list[ColumnSp
     """Top-5 and the mean over classes, with two decimals as published ones have."""
 
     def column(heading: str, value: Callable[[Any], float | None], missing: str) -> ColumnSpec[Any]:
-        return number(heading, value, lambda pct: fixed(pct, 2), missing=missing)
+        return number(heading, value, rounded(2), missing=missing)
 
     return [
         column("Top-5 [%]", lambda row: result(row).top5_pct, "fewer than five classes"),
@@ -125,7 +125,7 @@ def evaluate_table(protocols: Protocols) -> Table | None:
         ColumnSpec("Top-1 [%] (measured here)", lambda one, _: interval_cell(one.top1, one.cell_ids, 2)),
         *top_columns(lambda one: one),
         ColumnSpec("ReaL [%]", real),
-        number("Top-1 [%] (published)", lambda one: one.published_pct, lambda pct: fixed(pct, 2), missing=unknown,
+        number("Top-1 [%] (published)", lambda one: one.published_pct, rounded(2), missing=unknown,
                records=no_records, note=lambda one: escape(one.published_source),
                source=lambda one: one.published_source),
         number("Difference [points]", lambda one: one.delta_pp, lambda points: signed(points, 2), missing=unknown,
