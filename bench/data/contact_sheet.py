@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from bench.data.collection import LabelledImages
 from bench.data.corpora import Corpus, draw_block
-from bench.data.decoded import ToSquare
+from bench.data.decode import ToSquare
 from bench.data.generated import BLOCK_IMAGES
 
 LEAST_TILE_PX = 64  # smaller images are shown enlarged by a whole factor

@@ -14,6 +14,7 @@ import hashlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -24,9 +25,13 @@ from torch import Tensor
 from bench.data.collection import FINGERPRINT_DIGITS
 from bench.data.fractals import draw_fractals
 from bench.data.generated import BLOCK_IMAGES, Streams
+from bench.data.pixel_file import open_array, open_or_make, reserve_array, seal_array
 from bench.data.randomness import Floats, Stream
 from bench.data.rings import draw_rings
+from bench.data.square_cache import Progress, StoredImages
 from bench.errors import RequestError, UnknownNameError
+from bench.places import cache_root
+from bench.whole_files import replacing
 
 Family = Literal["fractals", "rings", "mix"]
 CorpusPart = Literal["train", "validation"]
@@ -39,6 +44,7 @@ VALIDATION_IMAGES = 2048
 LEAST_CONTRAST, MOST_CONTRAST = 0.35, 0.6
 NOISE = 0.12  # either way, 1 being black to white
 SLOPE = 0.15  # the ground's change from one side to the other
+STORED = 64 * BLOCK_IMAGES  # images in a file of the cache: 25 MB at 32 px, 1.2 GB at 224 px
 _NAME = re.compile(r"([a-z]+)-(\d+)")
 _FAMILIES: dict[Family, tuple[str, str]] = {
     "fractals": ("Fractals", "Iterated function systems; the class is the system."),
@@ -153,6 +159,54 @@ def coloured(ink: Tensor, streams: Streams) -> Tensor:
     noise = torch.from_numpy(words.copy()).to(device).view(colours.shape).to(torch.float32)
     colours = colours + (noise - 127.5) * (NOISE / 127.5)
     return torch.floor(colours * 255.0 + 0.5).clamp(0.0, 255.0).to(torch.uint8)
+
+
+def stored_corpus(
+    corpus: Corpus, part: CorpusPart, count: int, *, progress: Progress | None = None
+) -> tuple[StoredImages, NDArray[np.int64]]:
+    """The first `count` images of a part, (N, R, R, 3), and their labels, (N,); drawn now unless they are in the cache.
+
+    cache/corpora/<name>-<side>px-<fingerprint>/<part>-<number>.npy, whole or not there at all, STORED images each.
+
+    progress: called with images done and all; what it raises stops the work between two blocks, and files that are
+    whole stay. Two processes that want the same file draw it once.
+    Raises DataError for a disk that is full or cannot be written; then nothing is left behind but whole files.
+    """
+    folder = cache_root() / "corpora" / f"{corpus.name}-{corpus.resolution_px}px-{corpus.fingerprint}"
+    maps: list[NDArray[np.uint8]] = []
+    for number in range(-(-count // STORED)):
+        wanted = min(STORED, count - number * STORED)
+        file = folder / f"{part}-{number:05d}.npy"
+        images = min(STORED, -(-wanted // BLOCK_IMAGES) * BLOCK_IMAGES)  # whole blocks
+        opened = functools.partial(_opened, file, corpus, wanted)
+        make = functools.partial(_draw, file, corpus, part, number * STORED, images, count, progress)
+        maps.append(open_or_make(file, "Images", images, corpus.resolution_px, opened, make)[:wanted])
+    sizes = np.full((count, 2), corpus.resolution_px, dtype=np.int32)
+    return StoredImages(tuple(maps), sizes), np.arange(count, dtype=np.int64) % corpus.num_classes
+
+
+def _opened(file: Path, corpus: Corpus, wanted: int) -> NDArray[np.uint8] | None:
+    """What is stored in a file; None if it is not there, damaged, or of fewer images than are wanted."""
+    pixels, side = open_array(file), corpus.resolution_px
+    is_ours = pixels is not None and pixels.shape[1:] == (side, side, 3) and len(pixels) >= wanted
+    return pixels if is_ours else None
+
+
+def _draw(
+    file: Path, corpus: Corpus, part: CorpusPart, first: int, images: int, count: int, progress: Progress | None
+) -> None:
+    """Draw blocks into a file of a temporary name, then give it its name. Raises OSError, leaves nothing then."""
+    side = corpus.resolution_px
+    with replacing(file, durable=False) as temporary:
+        offset = reserve_array(temporary, (images, side, side, 3))
+        with open(temporary, "r+b") as stream:
+            stream.seek(offset)
+            for start in range(0, images, BLOCK_IMAGES):
+                pixels, _ = draw_block(corpus, part, (first + start) // BLOCK_IMAGES)
+                stream.write(pixels.tobytes())
+                if progress is not None:
+                    progress(min(count, first + start + BLOCK_IMAGES), count)
+        seal_array(temporary)
 
 
 _DRAWN: dict[str, Draw] = {"fractals": draw_fractals, "rings": draw_rings}

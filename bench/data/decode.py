@@ -11,6 +11,7 @@ import re
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import PIL
@@ -36,6 +37,8 @@ DECODER = f"2-pillow{PIL.__version__}"
 MOST_ELONGATED = 500  # long side by short one: a strip whose short side is made 448 px then takes 400 MB
 CONVERSIONS = ("grey", "16-bit", "CMYK", "palette", "alpha", "alpha of zeros", "EXIF rotation", "first frame")
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
+
+Resize = Literal["square", "shorter side, centre crop"]
 
 _ORIENTATION_TAG = 0x0112  # EXIF 2.3, section 4.6.4
 _TURNS = {
@@ -97,6 +100,33 @@ def decode(raw: RawImage, *, draft_px: int | None = None) -> Decoded:
         with contextlib.suppress(BadImageError):  # the first reason is that of the file as it is
             return _from_file(picture, content_format, draft_px)
         raise
+
+
+@dataclass(frozen=True)
+class ToSquare:
+    """Makes a stored image a square: the one way, so that cache and decoding on demand give the same pixels."""
+
+    side_px: int
+    resize: Resize
+
+    def __call__(self, raw: RawImage) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+        """(side, side, 3), uint8, and the original (width, height). Raises BadImageError.
+
+        JPEGs are decoded at a reduced scale as long as twice the side is left, then resized (bicubic, antialiased).
+        """
+        side = self.side_px
+        decoded = decode(raw, draft_px=2 * side)
+        image = decoded.image
+        if self.resize == "square":
+            if image.size != (side, side):
+                image = image.resize((side, side), Image.Resampling.BICUBIC)
+        else:
+            scale = side / min(image.size)
+            width, height = (max(side, round(length * scale)) for length in image.size)
+            left, top = (width - side) // 2, (height - side) // 2
+            image = image.resize((width, height), Image.Resampling.BICUBIC)
+            image = image.crop((left, top, left + side, top + side))
+        return np.asarray(image, dtype=np.uint8), decoded.stored_size
 
 
 def format_of(raw: bytes) -> str | None:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import fcntl
 import functools
 import os
+import shutil
 import zlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +19,8 @@ from numpy.typing import NDArray
 from bench.data.fingerprints import file_stamp
 from bench.errors import DataError
 from bench.places import CACHE_VARIABLE
+
+T = TypeVar("T")
 
 _SEAL_BYTES = 8  # ASCII, the CRC-32 of all before it
 _PIECE = 1 << 24
@@ -64,7 +71,50 @@ def open_array(file: Path) -> NDArray[np.uint8] | None:
     return pixels if pixels.dtype == np.uint8 else None
 
 
-def disk_error(root: Path, count: int, side: int, error: OSError) -> DataError:
+def open_or_make(
+    path: Path, what: str, count: int, side: int, opened: Callable[[], T | None], make: Callable[[], None]
+) -> T:
+    """What `opened` gives of a file or folder of the cache, which is made before if that is None.
+
+    Two processes that want it at once make it once. what: `Decoded images`. count, side: of the images that are made.
+    Raises DataError for a disk that is full or cannot be written or read back.
+    """
+    if (stored := opened()) is not None:
+        return stored
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _only_maker(path) as is_alone:
+            if (stored := opened()) is not None:  # another process made it meanwhile
+                return stored
+            if is_alone:  # what is left of makers that were killed, and a folder that is there and cannot be read
+                for left in path.parent.glob(f".{path.name}.*.tmp"):
+                    if left.is_dir():
+                        shutil.rmtree(left, ignore_errors=True)
+                    else:
+                        left.unlink(missing_ok=True)
+                shutil.rmtree(path, ignore_errors=True)
+            make()
+    except OSError as error:
+        raise _disk_error(path.parent, count, side, error) from None
+    if (stored := opened()) is None:
+        kind = "folder" if path.is_dir() else "file"
+        raise DataError(f"{what} were written to '{path}' and cannot be read back. Remove that {kind}.")
+    return stored
+
+
+@contextlib.contextmanager
+def _only_maker(path: Path) -> Iterator[bool]:
+    """Wait until no other process makes this file or folder. Yields False where the file system knows no locks."""
+    with open(path.with_name(f".{path.name}.lock"), "a", encoding="ascii") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX)  # the system drops it when its holder dies, however it dies
+        except OSError:
+            yield False
+            return
+        yield True
+
+
+def _disk_error(root: Path, count: int, side: int, error: OSError) -> DataError:
     """What to say when images could not be written below `root`."""
     what = f"{count:,} decoded images of {side} px ({count * side**2 * 3 / 1e9:.2f} GB)"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):

@@ -14,10 +14,10 @@ import torch
 
 from bench.catalog.tags import pretraining_of_tag
 from bench.data.collection import Dataset, ImageCollection, PartName
-from bench.data.decoded import as_dataset
 from bench.data.embedded import load_dataset
 from bench.data.fingerprints import fingerprint_of_collection
 from bench.data.open import is_embedded, open_images, preflight_of
+from bench.data.square_cache import as_dataset
 from bench.errors import UnsupportedError
 from bench.execute.environment import machine_fingerprint, version_of
 from bench.execute.prepare_timing import PREPARE_TIMING, prepare_timing

@@ -10,12 +10,11 @@ from functools import partial
 import numpy as np
 
 from bench.data.collection import PRETRAINING_PARTS, ImageCollection
-from bench.data.corpora import find_corpus, is_corpus
-from bench.data.corpus_store import stored_corpus
-from bench.data.decoded import SquareImages, stored_images
+from bench.data.corpora import find_corpus, is_corpus, stored_corpus
 from bench.data.fingerprints import fingerprint_of_collection
 from bench.data.open import is_embedded, open_images
 from bench.data.splits import balanced_subset
+from bench.data.square_cache import SquareImages, stored_images
 from bench.errors import DataError, StoppedError
 from bench.execute.supplies import Supplies
 from bench.learn.pretrain import PretrainImages

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from bench.data.collection import ImageCollection, PartName
-from bench.data.decoded import stored_images
 from bench.data.splits import balanced_subset
+from bench.data.square_cache import stored_images
 from bench.errors import StoppedError
 from bench.learn.checkpoint import tensors_sha256
 from bench.learn.resumable import ResumableTrainer, ScoringImages, Session, TrainingImages, allowed_to_train

@@ -12,7 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
 from bench.data.collection import ImageCollection, LabelledImages, joined
-from bench.data.decoded import ToSquare
+from bench.data.decode import ToSquare
 from bench.data.splits import balanced_subset
 from bench.measure.accuracy import Columns, Predictions, score
 from bench.measure.outcome import Outcome

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from timm.optim._param_groups import param_groups_weight_decay
 from torch import Tensor, nn
 
-from bench.data.decoded import SquareImages
 from bench.data.randomness import Stream
+from bench.data.square_cache import SquareImages
 from bench.errors import UnsupportedError
 from bench.learn.augment import Crop
 from bench.learn.pipeline import Batch

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bench.data.decoded import SquareImages
+from bench.data.square_cache import SquareImages
 from bench.errors import RequestError, StoreError, UnsupportedError
 from bench.learn.augment import Crop, mixing_share, swapped
 from bench.learn.checkpoint import Checkpoint, Found, conditions, find, restore_state, state_tensors, write, zero_state

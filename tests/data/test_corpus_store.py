@@ -11,8 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.data.corpora import draw_block, find_corpus
-from bench.data.corpus_store import CHUNK, stored_corpus
+from bench.data.corpora import STORED, draw_block, find_corpus, stored_corpus
 from bench.errors import DataError, StoppedError
 
 NAME = "rings-64"
@@ -42,11 +41,11 @@ def test_what_is_stored_is_what_is_drawn(cache: Path) -> None:
 
 def test_a_smaller_set_is_served_by_the_files_of_a_larger_one(cache: Path) -> None:
     corpus = find_corpus(NAME, 32)
-    stored_corpus(corpus, "train", CHUNK + 200)
+    stored_corpus(corpus, "train", STORED + 200)
     before = {file: file.stat().st_mtime_ns for file in files(cache)}
     assert len(before) == 2
     small, _ = stored_corpus(corpus, "train", 1000)
-    large, _ = stored_corpus(corpus, "train", CHUNK + 100)
+    large, _ = stored_corpus(corpus, "train", STORED + 100)
     assert {file: file.stat().st_mtime_ns for file in files(cache)} == before
     index = np.array([0, 999])
     two = [np.empty((2, 32, 32, 3), dtype=np.uint8) for _ in range(2)]
@@ -106,7 +105,7 @@ def test_a_full_disk_is_said_and_leaves_nothing(cache: Path, monkeypatch: pytest
     def full(*_: object) -> int:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("bench.data.corpus_store.reserve_array", full)
+    monkeypatch.setattr("bench.data.corpora.reserve_array", full)
     with pytest.raises(DataError, match=r"No space left for .* Free some"):
         stored_corpus(find_corpus(NAME, 32), "train", 100)
     assert files(cache) == []
@@ -119,7 +118,7 @@ def _draw(cache: str, count: int) -> None:
 
 def test_a_killed_maker_leaves_nothing_that_is_taken_for_whole(cache: Path) -> None:
     context = multiprocessing.get_context("spawn")
-    maker = context.Process(target=_draw, args=(str(cache), CHUNK))
+    maker = context.Process(target=_draw, args=(str(cache), STORED))
     maker.start()
     deadline = time.monotonic() + 60
     while not list(cache.rglob(".*.tmp")) and time.monotonic() < deadline:

@@ -33,7 +33,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bench.data.collection import ImageCollection, LabelledImages
-from bench.data.decoded import stored_images
+from bench.data.square_cache import stored_images
 from bench.errors import CellFailedError, DataError, RequestError, StoppedError, UnsupportedError
 from bench.execute.environment import set_determinism
 from bench.learn import checkpoint

@@ -15,7 +15,9 @@ import torch
 from numpy.typing import NDArray
 
 from bench.data.collection import LabelledImages
-from bench.data.decoded import EncodedImages, StoredImages, ToSquare
+from bench.data.decode import ToSquare
+from bench.data.decode_pool import EncodedImages
+from bench.data.square_cache import StoredImages
 from bench.errors import DataError
 from bench.learn.augment import crop_boxes, image_words, show
 from bench.learn.pipeline import Batch, ScoringBatches, TrainingBatches, images_per_second, keyed_batches

@@ -33,8 +33,8 @@ from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder
 
 from bench.data.collection import ImageCollection, LabelledImages
-from bench.data.decoded import stored_images
 from bench.data.safe_paths import FileReader, real_root
+from bench.data.square_cache import stored_images
 from bench.learn.pipeline import TrainingBatches, images_per_second
 from bench.measure.complexity import count_macs
 from bench.places import CACHE_VARIABLE

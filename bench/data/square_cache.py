@@ -1,4 +1,4 @@
-"""Images decoded once to squares of one size, kept on disk as a memory map; too many for that: decoded on demand.
+"""Images decoded once to squares of one size, kept on disk as a memory map.
 
 cache/decoded/<fingerprint>-<side>-<rule>-v<version>/{pixels.npy,original_sizes.npy}, whole or not there at all. What is
 decoded is held to the fingerprint in the name, so it is of these images whatever happened to their files.
@@ -6,21 +6,17 @@ decoded is held to the fingerprint in the name, so it is of these images whateve
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import fcntl
 import os
 import shutil
 import tempfile
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from bench.data.collection import (
     PART_NAMES,
@@ -29,19 +25,17 @@ from bench.data.collection import (
     ImageSet,
     LabelledImages,
     PartName,
-    RawImage,
     content_fingerprint,
     joined,
 )
-from bench.data.decode import DECODER, decode
-from bench.data.decoders import CHUNK, Decoded, Decoders
+from bench.data.decode import DECODER, Resize, ToSquare
+from bench.data.decode_pool import Decoders, EncodedImages
 from bench.data.fingerprints import fingerprint_of_collection
-from bench.data.pixel_file import disk_error, open_array, reserve, reserve_array, seal_array
+from bench.data.pixel_file import open_array, open_or_make, reserve_array, seal_array
 from bench.errors import DataError
 from bench.machine import usable_cores
 from bench.places import cache_root
 
-Resize = Literal["square", "shorter side, centre crop"]
 Progress = Callable[[int, int], None]
 
 MOST_BYTES = 20_000_000_000  # of decoded images on disk: 33,000 at 448 px, 1.6 million at 64 px
@@ -81,50 +75,7 @@ class StoredImages:
             start += len(pixels)
 
 
-@dataclass(frozen=True)
-class EncodedImages:
-    """N images too many to keep decoded: each is decoded and made an S x S square when it is asked for.
-
-    are_the_same: whether the images are still those that were asked for; reads those whose files look touched.
-    """
-
-    part: LabelledImages
-    stored_px: int
-    resize: Resize
-    are_the_same: Callable[[], bool] = lambda: True
-
-    def __len__(self) -> int:
-        return len(self.part)
-
-
 SquareImages = StoredImages | EncodedImages
-
-
-@dataclass(frozen=True)
-class ToSquare:
-    """Makes a stored image a square: the one way, so that cache and decoding on demand give the same pixels."""
-
-    side_px: int
-    resize: Resize
-
-    def __call__(self, raw: RawImage) -> tuple[NDArray[np.uint8], tuple[int, int]]:
-        """(side, side, 3), uint8, and the original (width, height). Raises BadImageError.
-
-        JPEGs are decoded at a reduced scale as long as twice the side is left, then resized (bicubic, antialiased).
-        """
-        side = self.side_px
-        decoded = decode(raw, draft_px=2 * side)
-        image = decoded.image
-        if self.resize == "square":
-            if image.size != (side, side):
-                image = image.resize((side, side), Image.Resampling.BICUBIC)
-        else:
-            scale = side / min(image.size)
-            width, height = (max(side, round(length * scale)) for length in image.size)
-            left, top = (width - side) // 2, (height - side) // 2
-            image = image.resize((width, height), Image.Resampling.BICUBIC)
-            image = image.crop((left, top, left + side, top + side))
-        return np.asarray(image, dtype=np.uint8), decoded.stored_size
 
 
 def stored_images(
@@ -163,7 +114,10 @@ def stored_images(
     found = []
     for name in names:
         wanted = _Wanted(collection, name, fingerprints[name], ToSquare(stored_px, resize))
-        found.append(_open_or_make(folders[name], wanted, processes or usable_cores(), progress))
+        count, folder = len(wanted.part), folders[name]
+        opened = partial(_opened, folder, count, stored_px)
+        make = partial(_make, folder, wanted, processes or usable_cores(), progress)
+        found.append(open_or_make(folder, "Decoded images", count, stored_px, opened, make))
     maps = tuple(pixels for stored in found for pixels in stored.maps)
     return StoredImages(maps, np.concatenate([stored.original_sizes for stored in found]))
 
@@ -211,54 +165,6 @@ def as_dataset(
     )
 
 
-class DecodingAhead:
-    """Batches of EncodedImages, decoded by processes while others are used; handed out in the order asked for."""
-
-    def __init__(self, images: EncodedImages, batch_size: int, processes: int) -> None:
-        """batch_size: of the largest batch. Raises DataError if there is no room for the batches that are ahead."""
-        side, self._images = images.stored_px, images
-        # every process has a chunk in work and one waiting, and one batch more is being used
-        self.slots = 2 + -(-2 * CHUNK * processes // batch_size)
-        self._batch_size, self._next = batch_size, 0
-        shape = (self.slots * batch_size, side, side, 3)
-        self._file = _scratch_file(int(np.prod(shape)))
-        self._pixels = np.memmap(self._file, dtype=np.uint8, mode="r+", shape=shape)
-        self._waiting: deque[tuple[int, int, Iterator[Decoded]]] = deque()
-        to_square = ToSquare(side, images.resize)
-        self._decoders = Decoders(
-            images.part.reader, to_square, images.part.keys, self._file, processes=processes, scratch=True
-        )
-
-    @property
-    def has_room(self) -> bool:
-        """Whether another batch can be asked for before the next one is taken."""
-        return len(self._waiting) < self.slots
-
-    def ask(self, index: NDArray[np.int64]) -> None:
-        """Start to decode the images at `index`, (B,), B at most the batch size."""
-        row = self._next * self._batch_size
-        self._next = (self._next + 1) % self.slots
-        self._waiting.append((row, len(index), self._decoders.start(index, row)))
-
-    def take(self) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
-        """The batch asked for first: pixels (B, S, S, 3), valid until the next `ask`, and original sizes (B, 2).
-
-        Raises DataError for an image that cannot be decoded and when a process has died.
-        """
-        row, count, sizes = self._waiting.popleft()
-        return self._pixels[row : row + count], np.concatenate([decoded.sizes for decoded in sizes])
-
-    def close(self) -> None:
-        """End the processes and remove what lies between them and this one.
-
-        Raises DataError if the images have changed since they were asked for: what came of them is of no use.
-        """
-        self._decoders.close()
-        self._file.unlink(missing_ok=True)
-        if not self._images.are_the_same():
-            raise DataError(f"Some of {len(self._images):,} images changed while they were used. Run it again.")
-
-
 @dataclass(frozen=True)
 class _Wanted:
     """A part to be decoded: the images that have this fingerprint."""
@@ -304,40 +210,6 @@ def _opened(folder: Path, count: int, side: int) -> StoredImages | None:
     return StoredImages((pixels,), sizes)
 
 
-def _open_or_make(folder: Path, wanted: _Wanted, processes: int, progress: Progress | None) -> StoredImages:
-    """The folder's images, decoded now unless they are there."""
-    count, side = len(wanted.part), wanted.to_square.side_px
-    if (stored := _opened(folder, count, side)) is not None:
-        return stored
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with only_maker(folder) as is_alone:
-            if (stored := _opened(folder, count, side)) is not None:  # another process made it meanwhile
-                return stored
-            if is_alone:  # what is left of makers that were killed, and what is there and cannot be read
-                for left in [*folder.parent.glob(f".{folder.name}.*.tmp"), folder]:
-                    shutil.rmtree(left, ignore_errors=True)
-            _make(folder, wanted, processes, progress)
-    except OSError as error:
-        raise disk_error(folder.parent, count, side, error) from None
-    stored = _opened(folder, count, side)
-    if stored is None:
-        raise DataError(f"Decoded images were written to '{folder}' and cannot be read back. Remove that folder.")
-    return stored
-
-
-@contextlib.contextmanager
-def only_maker(folder: Path) -> Iterator[bool]:
-    """Wait until no other process makes this folder. Yields False where the file system knows no locks."""
-    with open(folder.with_name(f".{folder.name}.lock"), "a", encoding="ascii") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX)  # the system drops it when its holder dies, however it dies
-        except OSError:
-            yield False
-            return
-        yield True
-
-
 def _make(folder: Path, wanted: _Wanted, processes: int, progress: Progress | None) -> None:
     """Decode a part into a folder of a temporary name, then give it its name. Raises OSError, leaves nothing then."""
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".tmp", dir=folder.parent))
@@ -367,26 +239,6 @@ def _make(folder: Path, wanted: _Wanted, processes: int, progress: Progress | No
                 raise  # else another process was first, where there are no locks: its pixels are the same
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _scratch_file(count: int) -> Path:
-    """A file of `count` bytes in memory if the system gives so much, else on disk."""
-    for place in ("/dev/shm", tempfile.gettempdir()):
-        try:
-            descriptor, name = tempfile.mkstemp(prefix="vitbench-", dir=place)
-        except OSError:  # no such folder outside Linux
-            continue
-        try:
-            reserve(descriptor, 0, count)
-            return Path(name)
-        except OSError:  # /dev/shm has 64 MB in a container that was given no more
-            os.unlink(name)
-        finally:
-            os.close(descriptor)
-    raise DataError(
-        f"No room for {count / 1e6:.0f} MB of images that are being decoded, neither in /dev/shm nor in "
-        f"'{tempfile.gettempdir()}'. Free some space, or take a smaller micro-batch or fewer workers."
-    )
 
 
 def _writable(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:

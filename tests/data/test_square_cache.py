@@ -15,11 +15,13 @@ import torch
 from PIL import Image
 from torch import nn
 
-from bench.data import decoded
+from bench.data import pixel_file, square_cache
 from bench.data.collection import PART_NAMES, ImageCollection, LabelledImages, content_fingerprint
-from bench.data.decoded import DecodingAhead, EncodedImages, StoredImages, ToSquare, as_dataset, stored_images
+from bench.data.decode import ToSquare
+from bench.data.decode_pool import DecodingAhead, EncodedImages
 from bench.data.fingerprints import fingerprint_of_collection
 from bench.data.safe_paths import FileReader, real_root
+from bench.data.square_cache import StoredImages, as_dataset, stored_images
 from bench.errors import DataError
 from bench.learn.train import train_from_scratch
 from bench.suite.cell import Recipe, Settings, TrainCell
@@ -141,7 +143,7 @@ def test_several_parts_are_gathered_as_one(tmp_path: Path) -> None:
 
 
 def test_processes_give_the_same_pixels_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decoded, "WORTH_A_PROCESS", 1)
+    monkeypatch.setattr(square_cache, "WORTH_A_PROCESS", 1)
     reader = write_images(tmp_path / "images")
     alone = stored(collection_of(reader), "train", processes=1)
     monkeypatch.setenv("VITBENCH_CACHE", str(tmp_path / "second cache"))
@@ -172,7 +174,7 @@ def test_a_maker_that_was_killed_leaves_nothing_that_is_used(tmp_path: Path) -> 
     program = (
         "import sys\n"
         f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
-        "from test_decoded import kill_in_the_middle\n"
+        "from test_square_cache import kill_in_the_middle\n"
         "kill_in_the_middle(sys.argv[1])\n"
     )
     ended = subprocess.run([sys.executable, "-c", program, tmp_path / "images"], check=False)
@@ -265,11 +267,11 @@ def test_two_makers_without_locks_do_no_harm(tmp_path: Path, monkeypatch: pytest
     collection = collection_of(write_images(tmp_path / "images"))
     expected = np.array(stored(collection, "train").maps[0])
     (made,) = stored_folders(tmp_path)
-    monkeypatch.setattr(decoded.fcntl, "flock", no_locks)
+    monkeypatch.setattr(pixel_file.fcntl, "flock", no_locks)
     folder = tmp_path / "cache" / "decoded" / made
     fingerprint = fingerprint_of_collection(collection, ("train",))
-    wanted = decoded._Wanted(collection, "train", fingerprint, ToSquare(16, "square"))
-    decoded._make(folder, wanted, 1, None)  # the other one was first
+    wanted = square_cache._Wanted(collection, "train", fingerprint, ToSquare(16, "square"))
+    square_cache._make(folder, wanted, 1, None)  # the other one was first
     assert stored_folders(tmp_path) == [made]
     assert np.array_equal(stored(collection, "train").maps[0], expected)
 
@@ -354,6 +356,6 @@ def test_a_model_trains_from_scratch_on_memory_maps(tmp_path: Path) -> None:
 
 
 def test_a_data_set_too_large_to_be_kept_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decoded, "MOST_BYTES", 1000)
+    monkeypatch.setattr(square_cache, "MOST_BYTES", 1000)
     with pytest.raises(DataError, match="6 'train' images at 8 px are too many"):
         as_dataset(collection_of(write_images(tmp_path / "images")), 8)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import queue
+import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,7 +21,9 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.collection import ImageReader, RawImage, raw_digest
+from bench.data.collection import ImageReader, LabelledImages, RawImage, raw_digest
+from bench.data.decode import Resize, ToSquare
+from bench.data.pixel_file import reserve
 from bench.errors import DataError
 from bench.processes import PickleProcess, claimed_connections
 
@@ -179,6 +182,70 @@ class Decoders:
         self.close()
 
 
+@dataclass(frozen=True)
+class EncodedImages:
+    """N images too many to keep decoded: each is decoded and made an S x S square when it is asked for.
+
+    are_the_same: whether the images are still those that were asked for; reads those whose files look touched.
+    """
+
+    part: LabelledImages
+    stored_px: int
+    resize: Resize
+    are_the_same: Callable[[], bool] = lambda: True
+
+    def __len__(self) -> int:
+        return len(self.part)
+
+
+class DecodingAhead:
+    """Batches of EncodedImages, decoded by processes while others are used; handed out in the order asked for."""
+
+    def __init__(self, images: EncodedImages, batch_size: int, processes: int) -> None:
+        """batch_size: of the largest batch. Raises DataError if there is no room for the batches that are ahead."""
+        side, self._images = images.stored_px, images
+        # every process has a chunk in work and one waiting, and one batch more is being used
+        self.slots = 2 + -(-2 * CHUNK * processes // batch_size)
+        self._batch_size, self._next = batch_size, 0
+        shape = (self.slots * batch_size, side, side, 3)
+        self._file = _scratch_file(int(np.prod(shape)))
+        self._pixels = np.memmap(self._file, dtype=np.uint8, mode="r+", shape=shape)
+        self._waiting: deque[tuple[int, int, Iterator[Decoded]]] = deque()
+        to_square = ToSquare(side, images.resize)
+        self._decoders = Decoders(
+            images.part.reader, to_square, images.part.keys, self._file, processes=processes, scratch=True
+        )
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another batch can be asked for before the next one is taken."""
+        return len(self._waiting) < self.slots
+
+    def ask(self, index: NDArray[np.int64]) -> None:
+        """Start to decode the images at `index`, (B,), B at most the batch size."""
+        row = self._next * self._batch_size
+        self._next = (self._next + 1) % self.slots
+        self._waiting.append((row, len(index), self._decoders.start(index, row)))
+
+    def take(self) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+        """The batch asked for first: pixels (B, S, S, 3), valid until the next `ask`, and original sizes (B, 2).
+
+        Raises DataError for an image that cannot be decoded and when a process has died.
+        """
+        row, count, sizes = self._waiting.popleft()
+        return self._pixels[row : row + count], np.concatenate([decoded.sizes for decoded in sizes])
+
+    def close(self) -> None:
+        """End the processes and remove what lies between them and this one.
+
+        Raises DataError if the images have changed since they were asked for: what came of them is of no use.
+        """
+        self._decoders.close()
+        self._file.unlink(missing_ok=True)
+        if not self._images.are_the_same():
+            raise DataError(f"Some of {len(self._images):,} images changed while they were used. Run it again.")
+
+
 class _Process:
     """One decoding process as its parent sees it."""
 
@@ -226,3 +293,23 @@ def serve() -> None:
         with contextlib.suppress(OSError):
             os.unlink(work.file)
     os._exit(0)  # nothing is to be flushed, least of all into a pipe that nobody reads
+
+
+def _scratch_file(count: int) -> Path:
+    """A file of `count` bytes in memory if the system gives so much, else on disk."""
+    for place in ("/dev/shm", tempfile.gettempdir()):
+        try:
+            descriptor, name = tempfile.mkstemp(prefix="vitbench-", dir=place)
+        except OSError:  # no such folder outside Linux
+            continue
+        try:
+            reserve(descriptor, 0, count)
+            return Path(name)
+        except OSError:  # /dev/shm has 64 MB in a container that was given no more
+            os.unlink(name)
+        finally:
+            os.close(descriptor)
+    raise DataError(
+        f"No room for {count / 1e6:.0f} MB of images that are being decoded, neither in /dev/shm nor in "
+        f"'{tempfile.gettempdir()}'. Free some space, or take a smaller micro-batch or fewer workers."
+    )
