@@ -1,5 +1,3 @@
-"""What a model may hand back as class scores."""
-
 from __future__ import annotations
 
 from collections import namedtuple
@@ -10,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.errors import CellFailedError
-from bench.measure.steps import class_scores
+from bench.measure.steps import class_scores, make_images
 
 Aux = namedtuple("Aux", "logits aux_logits")
 
@@ -53,3 +51,19 @@ def test_a_row_of_scores_for_every_image_is_taken(dtype: torch.dtype) -> None:
 def test_anything_else_is_refused_by_name(output: Any, told: str) -> None:
     with pytest.raises(CellFailedError, match=told):
         class_scores(Returns(output), IMAGES, "net.py:build", 10)
+
+
+def test_images_have_the_asked_shape_type_and_layout():
+    images = make_images(2, 8, dtype=torch.bfloat16, channels_last=True, device="cpu")
+    assert images.shape == (2, 3, 8, 8)
+    assert images.dtype == torch.bfloat16
+    assert images.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_images_are_the_same_each_time_and_leave_the_global_seed_alone():
+    torch.manual_seed(1)
+    expected = torch.rand(1)
+    torch.manual_seed(1)
+    first = make_images(2, 8, dtype=torch.float32, channels_last=False, device="cpu")
+    assert torch.equal(torch.rand(1), expected)
+    assert torch.equal(first, make_images(2, 8, dtype=torch.float32, channels_last=False, device="cpu"))
