@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import json
 import os
 import platform
 import subprocess
+import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -19,10 +21,12 @@ import psutil
 import torch
 
 import bench
-from bench.measure.devices import has_amx
+from bench.errors import BenchError
+from bench.measure.devices import available_precisions, compile_reason, has_amx
 from bench.measure.timing import allocator_of
 from bench.suite.model_source import edited_code
 from bench.suite.tasks import TASKS
+from bench.suite.world import Abilities
 
 GIB = 1024**3
 COMMAND_SECONDS = 10.0  # patience with git and nvidia-smi, which answer in well under one
@@ -212,3 +216,35 @@ def output_of(command: Sequence[str]) -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip()
+
+
+@functools.cache
+def abilities_of(device: str) -> Abilities:
+    """Precisions that the device computes natively, and whether torch.compile works there.
+
+    Found out in a process of its own where asking would take the device: torch answers for a GPU only once it holds
+    memory there, and the parent of timed processes must not.
+    Raises BenchError if the process that was to find out failed.
+    """
+    if device == "cpu":
+        return _ask(device)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "bench.execute.environment", device],
+            capture_output=True, text=True, check=True, cwd=Path(bench.__file__).parents[1],
+        )  # fmt: skip
+    except subprocess.CalledProcessError as error:
+        last = (error.stderr.strip().splitlines() or ["it wrote nothing"])[-1]
+        raise BenchError(f"What {device} can do could not be found out: {last}") from None
+    answer = json.loads(done.stdout)
+    return Abilities(tuple(answer["precisions"]), bool(answer["can_compile"]))
+
+
+def _ask(device: str) -> Abilities:
+    able = (precision for precision, reason in available_precisions(device).items() if reason is None)
+    return Abilities(tuple(able), compile_reason(device) is None)  # type: ignore[arg-type]
+
+
+if __name__ == "__main__":
+    found = _ask(sys.argv[1])
+    json.dump({"precisions": found.precisions, "can_compile": found.can_compile}, sys.stdout)

@@ -17,7 +17,7 @@ from bench.data.decode import decode
 from bench.data.fingerprints import fingerprint_of_collection
 from bench.data.open import Progress, confirm_images, is_embedded, open_images, stored_fingerprint
 from bench.errors import AbsentDataError, RequestError
-from bench.execute.abilities import abilities_of
+from bench.execute.environment import abilities_of
 from bench.execute.supplies import Supplies
 from bench.measure.build import native_resolution
 from bench.measure.weight_files import file_weights_id, path_for_model

@@ -5,31 +5,26 @@ Models that are in no catalog need timm to say their own resolution, so that que
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from functools import cache
-from typing import Any
 
 from bench.catalog.datasets import DatasetRow
 from bench.catalog.models import find_model, select_models
 from bench.catalog.tuned import tuned_learning_rate
 from bench.errors import RequestError
-from bench.suite.best_settings import fixed_and_best_cells
 from bench.suite.cell import (
     Budget,
     Cell,
     ComplexityCell,
-    MemoryCell,
-    SpeedCell,
     TrainCell,
 )
-from bench.suite.given import with_given
 from bench.suite.model_source import definition_of_file, file_of, is_user_model
 from bench.suite.pretraining import PretrainPlan, training_recipe
 from bench.suite.protocols import Definition, ProtocolPlan, preflight_cells
 from bench.suite.spec import ComplexityBlock, SpeedBlock, Suite, Sweep, TrainBlock
-from bench.suite.speed_plan import Point, largest_batch_cells, rounds, training_step_cells
-from bench.suite.sweeps import Result, search
-from bench.suite.world import Surroundings
+from bench.suite.speed_plan import Point, SpeedPlan
+from bench.suite.sweeps import search
+from bench.suite.world import Surroundings, with_given
 
 SweptRate = Callable[[str, Budget], float | None]  # of a model, by this suite's pretraining
 
@@ -44,7 +39,7 @@ def plan(suite: Suite, world: Surroundings) -> list[Cell]:
     defined = cache(definition_of)  # a model's files are read once for all of its cells
     cells: list[Cell] = []
     for complexity in suite.complexity:
-        cells += _complexity_cells(complexity, world, defined)
+        cells += [ComplexityCell(**place) for place in _places(complexity, world, defined)]
     pretraining = PretrainPlan(suite, world, defined)
     training: list[TrainCell] = []
     for train in suite.train:
@@ -62,7 +57,7 @@ def plan(suite: Suite, world: Surroundings) -> list[Cell]:
     cells += [cell for finetune in suite.finetune for cell in protocols.finetune(finetune)]
     cells += [cell for pixels in suite.pixels for cell in protocols.pixels(pixels)]
     for speed in suite.speed:
-        cells += _speed_cells(speed, suite, world, defined)
+        cells += SpeedPlan(speed, suite, world).cells(_places(speed, world, defined))
     cells = [*preflight_cells(cells, world), *cells]
     return list({cell.cell_id: cell for cell in cells}.values())
 
@@ -82,16 +77,6 @@ def definition_of(model: str) -> str | None:
     return None
 
 
-def _complexity_cells(block: ComplexityBlock, world: Surroundings, defined: Definition) -> Iterable[Cell]:
-    for model, resolution in _models_at(block.models, block.resolution_px, world):
-        yield ComplexityCell(
-            model=model,
-            definition=defined(model),
-            num_classes=block.num_classes,
-            resolution_px=resolution,
-        )
-
-
 def _train_cells(
     block: TrainBlock, suite: Suite, world: Surroundings, defined: Definition, swept_rate: SweptRate
 ) -> Iterable[TrainCell]:
@@ -106,7 +91,8 @@ def _train_cells(
                 for budget in block.budgets_gflop:
                     at = _cell_at(model, defined(model), dataset, images, budget, block, suite, world)
                     if isinstance(block.learning_rate, Sweep):
-                        yield from _trials(block.learning_rate, block.seeds, dataset.num_classes, at, world)
+                        found = search(block.learning_rate, block.seeds, dataset.num_classes, world.results_of(at))
+                        yield from (at(*trial) for trial in found.trials)
                         continue
                     rate = _rate(block, model, budget, swept_rate)
                     yield from (at(rate, seed) for seed in block.seeds if rate is not None)
@@ -152,15 +138,6 @@ def _cell_at(
     return at
 
 
-def _trials(
-    sweep: Sweep, seeds: Sequence[int], classes: int, at: Callable[[float, int], TrainCell], world: Surroundings
-) -> Iterable[TrainCell]:
-    def result(rate: float, seed: int) -> Result | None:
-        return world.validation.get(at(rate, seed).cell_id)
-
-    return [at(*trial) for trial in search(sweep, seeds, classes, result).trials]
-
-
 def _rate(block: TrainBlock, model: str, budget_gflop: float, swept_rate: SweptRate) -> float | None:
     """The one rate that the block trains the model with; None while it is still to be found."""
     match block.learning_rate:
@@ -172,35 +149,16 @@ def _rate(block: TrainBlock, model: str, budget_gflop: float, swept_rate: SweptR
             return float(rate)  # type: ignore[arg-type]  # a Sweep is planned as its trials
 
 
-def _speed_cells(block: SpeedBlock, suite: Suite, world: Surroundings, defined: Definition) -> Iterable[Cell]:
-    timed = tuple(metric for metric in block.metrics if metric in ("throughput", "latency"))
-    places: list[Point] = [
+def _places(block: ComplexityBlock | SpeedBlock, world: Surroundings, defined: Definition) -> list[Point]:
+    """The fields of cells that say which model at which resolution."""
+    return [
         {
             "model": model,
             "definition": defined(model),
-            "resolution_px": resolution,
             "num_classes": block.num_classes,
+            "resolution_px": resolution,
         }
-        for model, resolution in _models_at(block.models, block.resolution_px, world)
+        for model in select_models(block.models)
+        for native in [world.native_resolution(model)]
+        for resolution in ([native] if isinstance(block.resolution_px, str) else block.resolution_px)
     ]
-    points = [{**place, "batch_size": batch} for place in places for batch in block.fixed_batches]
-    common: dict[str, Any] = {"device": world.device, "settings": suite.settings}
-    if block.settings == "best":
-        yield from fixed_and_best_cells(block, points, timed, suite, world)
-    else:
-        for repeat, point in rounds(points, block.processes if timed else 0, suite.name):
-            yield SpeedCell(metrics=timed, repeat=repeat, **point, **common)
-    yield from training_step_cells(block, points, suite, world)
-    if "peak_memory" in block.metrics:
-        for point in points:
-            yield MemoryCell(**point, **common)
-    yield from largest_batch_cells(block, places, suite, world)
-
-
-def _models_at(
-    names: Sequence[str], resolutions: Sequence[int] | str, world: Surroundings
-) -> Iterable[tuple[str, int]]:
-    for model in select_models(names):
-        native = world.native_resolution(model)
-        for resolution in [native] if isinstance(resolutions, str) else resolutions:
-            yield model, resolution

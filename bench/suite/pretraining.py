@@ -14,10 +14,9 @@ from typing import TypeVar
 from bench.catalog.models import select_models
 from bench.errors import RequestError
 from bench.suite.cell import Budget, PretrainCell
-from bench.suite.given import with_given
 from bench.suite.spec import PretrainBlock, RecipeDefaults, Suite, Sweep, TrainBlock
-from bench.suite.sweeps import Result, Search, chosen_at, search
-from bench.suite.world import PretrainingFacts, Surroundings
+from bench.suite.sweeps import Search, chosen_at, search
+from bench.suite.world import PretrainingFacts, Surroundings, with_given
 
 T = TypeVar("T")
 V = TypeVar("V")
@@ -52,7 +51,6 @@ class PretrainPlan:
 
     def _add(self, block: PretrainBlock, facts: PretrainingFacts, model: str) -> None:
         sizes = [_count(images, facts, self._suite.name) for images in block.train_images]
-        budgets = block.budgets
 
         def cell(rate: float, budget: Budget, images: int, seed: int) -> PretrainCell:
             return PretrainCell(
@@ -70,11 +68,8 @@ class PretrainPlan:
                 settings=self._suite.settings,
             )
 
-        def trials_at(budget: Budget) -> Trial:
-            return lambda rate, seed: cell(rate, budget, max(sizes), seed)
-
-        rates = self._rates(block, facts, model, trials_at)
-        for budget in budgets:
+        rates = self._rates(block, facts, model, lambda budget: lambda rate, seed: cell(rate, budget, max(sizes), seed))
+        for budget in block.budgets:
             rate = self._nearest_rate(rates, budget, model)
             if rate is not None:
                 found = [cell(rate, budget, images, seed) for images in sizes for seed in block.seeds]
@@ -125,12 +120,8 @@ class PretrainPlan:
 
     def _sweep(self, sweep: Sweep, seeds: Sequence[int], trial: Trial) -> Search[float]:
         """Where the sweep stands; adds the cells of its trials."""
-
-        def result(rate: float, seed: int) -> Result | None:
-            return self._world.validation.get(trial(rate, seed).cell_id)
-
         first = trial(sweep.learning_rates[0], seeds[0])
-        found = search(sweep, seeds, first.num_classes or 0, result)
+        found = search(sweep, seeds, first.num_classes or 0, self._world.results_of(trial))
         self.cells += [trial(*one) for one in found.trials]
         if found.is_open:
             self._unsettled.add(first.model)

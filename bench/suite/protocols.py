@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from bench.catalog.image_tasks import image_task_names
 from bench.catalog.models import find_model, select_models
@@ -20,18 +21,16 @@ from bench.suite.cell import (
     PretrainCell,
     TrainCell,
 )
-from bench.suite.given import with_given
 from bench.suite.pretraining import nearest, pretrained_with
 from bench.suite.recipes import bit_hyperrule, paper_learning_rates, paper_recipe
 from bench.suite.spec import EvaluateBlock, FewshotBlock, FinetuneBlock, PixelsBlock, Suite, Sweep
-from bench.suite.sweeps import Result, Search, chosen_at, search, settle
-from bench.suite.world import ImagesFacts, Surroundings
+from bench.suite.sweeps import Known, Search, chosen_at, search, settle
+from bench.suite.world import ImagesFacts, Surroundings, with_given
 
 FEWSHOT_PX = 224  # of the authors' later code, which resizes to 256 first
 FEWSHOT_RESIZED_PX = 256
 
 Definition = Callable[[str], str | None]
-Known = Callable[[FinetuneRecipe, int], Result | None]  # what the trial with that seed gave
 TrainedCells = Callable[[str, str], Sequence[TrainCell]]  # model, data set -> the suite's own trainings
 
 
@@ -75,20 +74,14 @@ class ProtocolPlan:
         for name in self._datasets(block.datasets, first=block is self._suite.evaluate[0]):
             facts = self._world.find_images(name)
             for start in self._start(block.models, block.weights):
-                model, weights = start.model, start.weights
-                native = self._world.native_resolution(model)
+                native = self._world.native_resolution(start.model)
                 for resolution in (native,) if isinstance(block.resolution_px, str) else block.resolution_px:
                     yield EvaluateCell(
-                        model=model,
-                        definition=self._definition_of(model),
                         # the head of given weights is theirs; that of freshly drawn ones has to be of some size
-                        num_classes=None if weights == "public" else facts.num_classes,
+                        num_classes=None if start.weights == "public" else facts.num_classes,
                         resolution_px=resolution,
-                        weights=weights,
-                        dataset=facts.name,
                         fingerprint=facts.test_fingerprint,
-                        device=self._world.device,
-                        settings=self._suite.settings,
+                        **self._common(facts, start),
                     )
 
     def fewshot(self, block: FewshotBlock) -> Iterable[FewshotCell]:
@@ -96,22 +89,16 @@ class ProtocolPlan:
         for name in self._datasets(block.datasets, first=block is self._suite.fewshot[0]):
             facts = self._world.find_images(name)
             for start in self._start(block.models, block.weights):
-                model, weights = start.model, start.weights
-                self._world.native_resolution(model)  # an unknown name stops here
+                self._world.native_resolution(start.model)  # an unknown name stops here
                 yield FewshotCell(
-                    model=model,
-                    definition=self._definition_of(model),
                     num_classes=facts.num_classes,
                     resolution_px=resolution,
-                    weights=weights,
-                    dataset=facts.name,
                     fingerprint=facts.fingerprint,
                     shots=tuple(sorted(set(block.shots))),
                     draws=block.draws,
                     l2=block.l2,
                     resized_px=FEWSHOT_RESIZED_PX if resolution == FEWSHOT_PX else resolution,
-                    device=self._world.device,
-                    settings=self._suite.settings,
+                    **self._common(facts, start),
                 )
 
     def finetune(self, block: FinetuneBlock) -> Iterable[FinetuneCell]:
@@ -171,10 +158,7 @@ class ProtocolPlan:
         def trial(recipe: FinetuneRecipe, seed: int) -> FinetuneCell:
             return self._tuning(block, facts, starts[seed], recipe, seed, is_trial=True)
 
-        def result(recipe: FinetuneRecipe, seed: int) -> Result | None:
-            return self._world.validation.get(trial(recipe, seed).cell_id)
-
-        found = _search(block, recipes, seeds, facts.num_classes, result)
+        found = _search(block, recipes, seeds, facts.num_classes, self._world.results_of(trial))
         yield from (trial(*one) for one in found.trials)
         return found
 
@@ -189,20 +173,26 @@ class ProtocolPlan:
         is_trial: bool = False,
     ) -> FinetuneCell:
         return FinetuneCell(
-            model=start.model,
-            definition=self._definition_of(start.model),
             num_classes=facts.num_classes,
             resolution_px=block.resolution_px,
-            weights=start.weights,
-            dataset=facts.name,
             fingerprint=facts.fingerprint,
             train_images=block.train_images,
             seed=seed,
             recipe=recipe,
             scored_part="validation" if is_trial else "test",
-            device=self._world.device,
-            settings=self._suite.settings,
+            **self._common(facts, start),
         )
+
+    def _common(self, facts: ImagesFacts, start: Start) -> dict[str, Any]:
+        """The fields that every cell has which starts from weights."""
+        return {
+            "model": start.model,
+            "definition": self._definition_of(start.model),
+            "weights": start.weights,
+            "dataset": facts.name,
+            "device": self._world.device,
+            "settings": self._suite.settings,
+        }
 
     def pixels(self, block: PixelsBlock) -> Iterable[PixelsCell]:
         """The control that needs no network, once for each seed."""
@@ -247,32 +237,17 @@ class ProtocolPlan:
 
 def _candidates(block: FinetuneBlock, facts: ImagesFacts, model: str) -> list[FinetuneRecipe]:
     rates = paper_learning_rates(facts.name) if isinstance(block.learning_rates, str) else block.learning_rates
-    found = [
-        paper_recipe(
-            facts.name,
-            learning_rate=rate,
-            steps=None if isinstance(block.steps, str) else block.steps,
-            resolution_px=block.resolution_px,
-            train_images=facts.train_images,
-            batch_size=block.batch_size,
-            flip=facts.flip and block.flip,
-            crop=facts.crop and block.crop,
-        )
-        for rate in rates
-    ]
+    shared: dict[str, Any] = {
+        "steps": None if isinstance(block.steps, str) else block.steps,
+        "resolution_px": block.resolution_px,
+        "train_images": facts.train_images,
+        "batch_size": block.batch_size,
+        "flip": facts.flip and block.flip,
+        "crop": facts.crop and block.crop,
+    }
+    found = [paper_recipe(facts.name, learning_rate=rate, **shared) for rate in rates]
     if block.hyperrule and _is_bit(model):
-        found.append(
-            bit_hyperrule(
-                train_images=facts.train_images,
-                image_px=facts.image_px,
-                resolution_px=block.resolution_px,
-                is_r152x4="152x4" in model,
-                batch_size=block.batch_size,
-                steps=None if isinstance(block.steps, str) else block.steps,
-                flip=facts.flip and block.flip,
-                crop=facts.crop and block.crop,
-            )
-        )
+        found.append(bit_hyperrule(image_px=facts.image_px, is_r152x4="152x4" in model, **shared))
     return found
 
 
@@ -282,7 +257,11 @@ def _is_bit(model: str) -> bool:
 
 
 def _search(
-    block: FinetuneBlock, recipes: Sequence[FinetuneRecipe], seeds: Sequence[int], classes: int, result: Known
+    block: FinetuneBlock,
+    recipes: Sequence[FinetuneRecipe],
+    seeds: Sequence[int],
+    classes: int,
+    result: Known[FinetuneRecipe],
 ) -> Search[FinetuneRecipe]:
     """A grid of numbers grows until the best is inside; the paper's rates and BiT's HyperRule are what they are."""
     if isinstance(block.learning_rates, str) or len(recipes) > len(block.learning_rates):

@@ -1,63 +1,132 @@
-"""Cells of a speed block beyond plain inference: training steps, the largest batch that fits, and timings at it."""
+"""Cells of a speed block: inference and training steps timed and weighed, the largest batch, and the best settings.
+
+Settings that suit one family would favour it: CNNs gain from channels_last and folding, ViTs from half precision. So
+every model may have equal trials, and its best ones are timed in the same rounds as the fixed ones.
+"""
 
 from __future__ import annotations
 
+import math
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
 from typing import Any
 
 from bench.suite.cell import (
     Cell,
     LargestBatchCell,
+    MemoryCell,
+    Precision,
+    Settings,
     SpeedCell,
+    SpeedMetric,
     TrainingMemoryCell,
     TrainingStepCell,
 )
 from bench.suite.spec import SpeedBlock, Suite
-from bench.suite.world import Surroundings
+from bench.suite.world import Abilities, Surroundings, TrialResult
 
 Point = dict[str, Any]  # model, definition, num_classes and resolution, with or without a batch size
 
 
-def rounds(points: Sequence[Point], processes: int, seed: str) -> Iterable[tuple[int, Point]]:
-    """Round and point, every point once a round: the machine's drift must not follow the order of the models."""
-    for repeat in range(processes):
-        order = list(points)
-        random.Random(f"{seed}:{repeat}").shuffle(order)
-        for point in order:
-            yield repeat, point
+class SpeedPlan:
+    """Turns a speed block into cells."""
+
+    def __init__(self, block: SpeedBlock, suite: Suite, world: Surroundings) -> None:
+        self._block, self._suite, self._world = block, suite, world
+        self._common: dict[str, Any] = {"device": world.device, "settings": suite.settings}
+
+    def cells(self, places: Sequence[Point]) -> Iterable[Cell]:
+        """Every cell at these places, which have no batch size."""
+        block, common = self._block, self._common
+        timed = tuple(metric for metric in block.metrics if metric in ("throughput", "latency"))
+        points = [{**place, "batch_size": batch} for place in places for batch in block.fixed_batches]
+        if block.settings == "best":
+            yield from self._fixed_and_best(points, timed)
+        elif timed:
+            yield from self._timings(points, timed, "")
+        if "training_throughput" in block.metrics:
+            for repeat, point in self._rounds(points, ":training"):
+                yield TrainingStepCell(repeat=repeat, **point, **common)
+        if "training_peak_memory" in block.metrics:
+            yield from (TrainingMemoryCell(**point, **common) for point in points)
+        if "peak_memory" in block.metrics:
+            yield from (MemoryCell(**point, **common) for point in points)
+        yield from self._largest_batches(places)
+
+    def _rounds(self, points: Sequence[Point], seed: str) -> Iterable[tuple[int, Point]]:
+        """Round and point, every point once a round: the machine's drift must not follow the order of the models."""
+        for repeat in range(self._block.processes):
+            order = list(points)
+            random.Random(f"{self._suite.name}{seed}:{repeat}").shuffle(order)
+            yield from ((repeat, point) for point in order)
+
+    def _timings(self, points: Sequence[Point], metrics: tuple[SpeedMetric, ...], seed: str) -> Iterable[SpeedCell]:
+        for repeat, point in self._rounds(points, seed):
+            yield SpeedCell(metrics=metrics, repeat=repeat, **(self._common | point))
+
+    def _fixed_and_best(self, points: Sequence[Point], metrics: tuple[SpeedMetric, ...]) -> Iterable[SpeedCell]:
+        """The trials while any is unknown; with all of them known, also the timings under fixed and best settings.
+
+        Both are timed in the same rounds, so that their ratio is taken process by process.
+        """
+        world, fixed = self._world, self._suite.settings
+        candidates = candidate_settings(fixed, self._block.trial_precisions, world.abilities())
+        trials = [
+            [
+                SpeedCell(metrics=("throughput",), repeat=0, role="trial", **(self._common | point | {"settings": one}))
+                for one in candidates
+            ]
+            for point in points
+        ]
+        order = [trial for of_point in trials for trial in of_point]
+        random.Random(f"{self._suite.name}:trials").shuffle(order)
+        yield from order
+        if any(trial.cell_id not in world.trials for trial in order):
+            return
+        variants: list[Point] = []
+        for point, of_point in zip(points, trials, strict=True):
+            variants.append({**point, "settings": fixed, "role": "fixed"})
+            best = choose_settings({trial.settings: world.trials[trial.cell_id] for trial in of_point})
+            if best is not None:
+                variants.append({**point, "settings": best, "role": "best"})
+        yield from self._timings(variants, metrics, ":best")
+
+    def _largest_batches(self, places: Sequence[Point]) -> Iterable[Cell]:
+        """A search at each place, and timings at what finished searches found."""
+        block, world = self._block, self._world
+        limit = block.memory_limit_mib if world.device == "cpu" else None
+        found: list[Point] = []
+        for place in places if block.seeks_largest_batch else ():
+            search = LargestBatchCell(cap=block.largest_batch_cap, memory_limit_mib=limit, **place, **self._common)
+            yield search
+            largest = world.largest_batches.get(search.cell_id, 0)
+            if largest and "largest" in block.batch_sizes:
+                found.append({**place, "batch_size": largest})
+        if "throughput" in block.metrics:
+            yield from self._timings(found, ("throughput",), ":largest")
 
 
-def training_step_cells(
-    block: SpeedBlock, points: Sequence[Point], suite: Suite, world: Surroundings
-) -> Iterable[Cell]:
-    """Timings and memory of one optimiser step at every point, where the block asks for them. Points have a batch."""
-    common: dict[str, Any] = {"device": world.device, "settings": suite.settings}
-    if "training_throughput" in block.metrics:
-        for repeat, point in rounds(points, block.processes, f"{suite.name}:training"):
-            yield TrainingStepCell(repeat=repeat, **point, **common)
-    if "training_peak_memory" in block.metrics:
-        for point in points:
-            yield TrainingMemoryCell(**point, **common)
-
-
-def largest_batch_cells(
-    block: SpeedBlock, points: Sequence[Point], suite: Suite, world: Surroundings
-) -> Iterable[Cell]:
-    """A search for each point, which has no batch size, and timings at what finished searches found."""
-    common: dict[str, Any] = {"device": world.device, "settings": suite.settings}
-    found: list[Point] = []
-    for point in points if block.seeks_largest_batch else ():
-        search = LargestBatchCell(
-            cap=block.largest_batch_cap,
-            memory_limit_mib=block.memory_limit_mib if world.device == "cpu" else None,
-            **point,
-            **common,
+def candidate_settings(fixed: Settings, wanted: Sequence[Precision], abilities: Abilities) -> tuple[Settings, ...]:
+    """Every combination that the device can do, the same for every model; the fixed settings' precision joins in."""
+    able = [precision for precision in wanted if precision in abilities.precisions]
+    precisions = dict.fromkeys([fixed.precision, *able])
+    switches = (False, True)
+    compiled = switches if abilities.can_compile else (False,)
+    return tuple(
+        Settings(precision=precision, memory_format=memory_format, compile=compile_, fold=fold)
+        for precision, memory_format, compile_, fold in product(
+            precisions, ("contiguous", "channels_last"), compiled, switches
         )
-        yield search
-        largest = world.largest_batches.get(search.cell_id, 0)
-        if largest and "largest" in block.batch_sizes:
-            found.append({**point, "batch_size": largest})
-    if "throughput" in block.metrics:
-        for repeat, point in rounds(found, block.processes, f"{suite.name}:largest"):
-            yield SpeedCell(metrics=("throughput",), repeat=repeat, **point, **common)
+    )
+
+
+def choose_settings(results: Mapping[Settings, TrialResult]) -> Settings | None:
+    """The settings with the most images per second, of equals the first; None if no trial gave a result.
+
+    Where folding found nothing to fold, the same settings without it are meant.
+    """
+    if all(result.img_per_s == -math.inf for result in results.values()):
+        return None
+    best = max(results, key=lambda settings: results[settings].img_per_s)
+    return best if results[best].has_folded else best.model_copy(update={"fold": False})

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bench.catalog.datasets import DatasetRow
 from bench.errors import RequestError, UnknownNameError
-from bench.suite.cell import Device, Precision
-from bench.suite.sweeps import Result
+from bench.suite.cell import Cell, Device, Precision
+from bench.suite.sweeps import K, Known, Result
 
 
 @dataclass(frozen=True)
@@ -102,3 +102,23 @@ class Surroundings:
     largest_batches: Mapping[str, int] = field(default_factory=dict)
     abilities: Callable[[], Abilities] = Abilities
     trials: Mapping[str, TrialResult] = field(default_factory=dict)
+
+    def results_of(self, trial: Callable[[K, int], Cell]) -> Known[K]:
+        """What is known of the trials of a sweep. trial: the cell that tries a candidate with a seed."""
+        return lambda candidate, seed: self.validation.get(trial(candidate, seed).cell_id)
+
+
+GIVEN = "@given"  # in a suite: the user's own data sets, all that `--data` names
+
+
+def with_given(names: Sequence[str], given: Sequence[str], suite: str) -> list[str]:
+    """The names, each once, with the sets that were given in the place of `@given`.
+
+    Raises RequestError for a suite about the user's own images if there are none.
+    """
+    if GIVEN in names and not given:
+        raise RequestError(
+            f"Suite '{suite}' is about images of your own. Say where they are: --data NAME=PLACE, "
+            "under a name that no catalogued set has."
+        )
+    return list(dict.fromkeys(one for name in names for one in (given if name == GIVEN else (name,))))

@@ -6,8 +6,8 @@ from report.synthetic_store import make_record, speed_record
 from bench.analyse.speeds import tuned_models
 from bench.analyse.study import study
 from bench.store.record import Record
-from bench.suite.best_settings import candidate_settings
 from bench.suite.cell import Settings
+from bench.suite.speed_plan import candidate_settings
 from bench.suite.world import Abilities
 
 FIXED = Settings(memory_format="channels_last").model_dump(mode="json")

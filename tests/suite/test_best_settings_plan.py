@@ -8,10 +8,10 @@ import pytest
 
 from bench.catalog.datasets import find_dataset
 from bench.errors import SuiteFileError
-from bench.suite.best_settings import candidate_settings, choose_settings
 from bench.suite.cell import Cell, Settings, SpeedCell
 from bench.suite.plan import plan
 from bench.suite.spec import parse_suite
+from bench.suite.speed_plan import candidate_settings, choose_settings
 from bench.suite.world import Abilities, Surroundings, TrialResult
 
 FULL = Abilities(("fp32", "bf16"), can_compile=True)

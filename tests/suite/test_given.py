@@ -9,10 +9,9 @@ import pytest
 
 from bench.catalog.datasets import find_dataset
 from bench.errors import RequestError
-from bench.suite.given import with_given
 from bench.suite.plan import plan
 from bench.suite.spec import parse_suite
-from bench.suite.world import ImagesFacts, PretrainingFacts, Surroundings
+from bench.suite.world import ImagesFacts, PretrainingFacts, Surroundings, with_given
 
 BLOCKS = {
     "train": "budgets_gflop = [1]\nseeds = [0]\nlearning_rate = 0.1",
