@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from bench.catalog.claims import Claim
 from bench.errors import UnknownNameError
-from bench.shown import fixed, listed, signed, significant
+from bench.number_format import fixed, listed, signed, significant
 
 Bearing = Literal["for", "against", "undecided", "beside"]  # beside: shown, and decides nothing
 _MOST_SHOWN, _MOST_BARE = 7, 3  # figures of one list, and of one without intervals

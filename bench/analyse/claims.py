@@ -24,7 +24,7 @@ from bench.catalog.claims import PAPER, Claim, claim_rows
 from bench.catalog.papers import TimmRow, paper_scaling, paper_sota, timm_published
 from bench.catalog.quoted import difference, quoted
 from bench.catalog.tables import read_csv
-from bench.shown import counted, fixed, significant
+from bench.number_format import counted, fixed, significant
 
 TIMM = "https://github.com/huggingface/pytorch-image-models results/ at commit aa4b5850"
 CLOSED_FORM = f"closed form with the sizes of {PAPER}, Table 1"

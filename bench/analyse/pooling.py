@@ -11,7 +11,7 @@ from bench.analyse.accuracy import FIXED, LEAVE_ONE_OUT, Evaluated, FewShot, Fin
 from bench.analyse.intervals import SeedGroup, wilson_interval
 from bench.analyse.subjects import FROM_SCRATCH, RunKey, Subject, cell_row, run_key, subject_of
 from bench.catalog.identity import ModelIdentity
-from bench.shown import shortage_words
+from bench.number_format import shortage_words
 from bench.store.correctness import Predictions, read_correctness
 from bench.store.frame import Rows, notes_of, number, whole, words
 from bench.store.record import Record

@@ -93,8 +93,8 @@ def _left_out(suite: str, dataset: str) -> str:
 
 def _print(analysed: Study, protocol: str, condition: Sequence[str], found: Choices) -> None:
     from bench.cli.words import table
-    from bench.plain_text import printable
-    from bench.report.formats import counted
+    from bench.number_format import counted
+    from bench.text import printable
 
     where = f" Measured on {'; '.join(dict.fromkeys(filter(None, condition)))}." if any(condition) else ""
     qualify = f"{counted(len(found.choices), 'model')} qualif{'ies' if len(found.choices) == 1 else 'y'}"
@@ -131,8 +131,8 @@ def _print(analysed: Study, protocol: str, condition: Sequence[str], found: Choi
 
 
 def _top1(one: Candidate) -> str:
+    from bench.number_format import plus_minus
     from bench.report.accuracy_cells import seeds_words
-    from bench.report.formats import plus_minus
 
     group, interval = one.accuracy.group, one.accuracy.interval
     return seeds_words(group) if group.is_unstable else plus_minus(interval, 1)
@@ -161,7 +161,7 @@ _UNITS = {"macs": 1e6, "train_flop": 1e12}
 
 
 def _cost_words(candidate: Candidate) -> list[str]:
-    from bench.report.formats import significant
+    from bench.number_format import significant
 
     costs = (candidate.costs.get(name) for name in _COSTS)
     return [

@@ -32,7 +32,7 @@ def claims(
     from bench.cli.stored import studied_suites
     from bench.cli.words import table
     from bench.errors import UnknownNameError
-    from bench.plain_text import printable
+    from bench.text import printable
 
     rows = claim_rows()
     for one in name or ():

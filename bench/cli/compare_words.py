@@ -10,8 +10,8 @@ from bench.analyse.intervals import Interval
 from bench.analyse.paired import Basis, CheckpointPair, PairedComparison, of_draws
 from bench.catalog.identity import identify_dataset
 from bench.cli.words import table
-from bench.plain_text import printable
-from bench.shown import counted, fixed, listed, signed, significant
+from bench.number_format import bracketed, counted, fixed, listed, p_value, signed
+from bench.text import printable
 
 _PROTOCOL_WORDS = {
     "trained": "trained from scratch",
@@ -37,7 +37,7 @@ def comparison_table(comparisons: Sequence[PairedComparison]) -> str:
         [_plain(dataset_title(one)), f"{one.first.protocol} ({_plain(one.first.suite)})", _title(one.first),
          _title(one.second), fixed(one.first.group.mean_pct, 1), fixed(one.second.group.mean_pct, 1),
          "n/a" if one.delta_pp is None else signed(one.delta_pp, 1),
-         "n/a" if one.interval is None else _bracketed(one.interval), _level(one),
+         "n/a" if one.interval is None else bracketed(one.interval), _level(one),
          "/".join(str(len(side.group.values_pct)) for side in (one.first, one.second)), _deciding(one),
          _p(one.p_holm), one.verdict or "not like with like"]
         for one in comparisons
@@ -52,7 +52,7 @@ def checkpoint_table(comparisons: Iterable[PairedComparison]) -> str:
     lines = [
         [_plain(dataset_title(one)), _title(one.first), _title(one.second), str(pair.run), str(pair.only_first),
          str(pair.only_second), str(pair.deciding), str(pair.images), signed(pair.interval.estimate, 1),
-         _bracketed(pair.interval), _p(pair.p_value), _p(pair.p_holm)]
+         bracketed(pair.interval), _p(pair.p_value), _p(pair.p_holm)]
         for one in comparisons
         for pair in one.checkpoints
         if one.basis == "seeds" or one.why_open
@@ -76,7 +76,7 @@ def _sentence(one: PairedComparison) -> str:
     if one.interval is None:
         amount = one.why_open
     elif one.verdict == "not decided":
-        amount = f"{signed(one.delta_pp or 0.0, 1)} points {_bracketed(one.interval)}"
+        amount = f"{signed(one.delta_pp or 0.0, 1)} points {bracketed(one.interval)}"
     if one.interval is None or one.verdict == "not decided":
         open_order = _sentence_start(f"{whose}the order of {first} and {second} is not decided {place}")
         return f"{open_order}: {amount} ({what}).{told}"
@@ -84,7 +84,7 @@ def _sentence(one: PairedComparison) -> str:
     if one.verdict == "behind":
         ahead, behind = second, first
         interval = Interval(-interval.estimate, -interval.high, -interval.low, interval.n, interval.method)
-    amount = f"{fixed(abs(one.delta_pp or 0.0), 1)} points {_bracketed(interval)}"
+    amount = f"{fixed(abs(one.delta_pp or 0.0), 1)} points {bracketed(interval)}"
     return f"{_sentence_start(whose)}{ahead} is ahead of {behind} by {amount} {place} ({what}).{told}"
 
 
@@ -225,16 +225,10 @@ def _deciding(one: PairedComparison) -> str:
     return "/".join(str(pair.deciding) for pair in one.checkpoints) or "n/a"
 
 
-def _bracketed(interval: Interval) -> str:
-    decimals = 2 if any(end != 0 and round(end, 1) == 0 for end in (interval.low, interval.high)) else 1
-    return f"[{fixed(interval.low, decimals)}, {fixed(interval.high, decimals)}]"
-
-
 def _p(value: float | None) -> str:
-    if value is None:
-        return "n/a"
-    return "< 0.001" if value < 0.001 else significant(value, 2)
+    return "n/a" if value is None else p_value(value)
 
 
 def _p_words(value: float) -> str:
-    return "p < 0.001" if value < 0.001 else f"p = {significant(value, 2)}"
+    text = p_value(value)
+    return f"p {text}" if text.startswith("<") else f"p = {text}"

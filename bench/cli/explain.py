@@ -27,8 +27,8 @@ def explain(
 ) -> None:
     """Say where a number of a report comes from: shown and unrounded value, and each record with file and line."""
     from bench.errors import RequestError
-    from bench.plain_text import printable
     from bench.report.sidecar import entries_at, read_sidecars
+    from bench.text import printable
 
     folder = report.parent if report.name == "report.md" else report
     try:
@@ -134,7 +134,7 @@ def _record_facts(one: StoredRecord) -> dict[str, Any]:
 
 
 def _explanation(entry: Entry, found: Sequence[StoredRecord]) -> str:
-    from bench.shown import counted
+    from bench.number_format import counted
 
     lines = [f"{entry.row}: {entry.column}", f"  shown       {entry.shown}"]
     for name, text in (("unrounded", entry.value), ("and", entry.more), ("published", entry.source)):
@@ -154,7 +154,7 @@ def _explanation(entry: Entry, found: Sequence[StoredRecord]) -> str:
 
 
 def _record_lines(one: StoredRecord, age: str) -> list[str]:
-    from bench.plain_text import printable
+    from bench.text import printable
 
     record = one.record
     samples = {name: f"{len(values)} numbers" for name, values in record.samples.items()}

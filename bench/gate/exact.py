@@ -17,7 +17,7 @@ from bench.gate.arms import START_SECONDS, ProcessArm, WorkerLostError
 from bench.gate.result import Comparison, CountChange, ExactResult, Workload
 from bench.gate.rule import Verdict
 from bench.gate.trees import SideBrokenError, SideCode
-from bench.shown import counted, listed
+from bench.number_format import counted, listed
 from bench.suite.cell import Frozen
 
 WORKLOAD_SECONDS = 120.0  # a small model takes 3 s; what runs on the CPU because its code asks for numbers takes longer

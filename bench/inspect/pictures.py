@@ -19,8 +19,8 @@ from bench.data.decode import decode
 from bench.data.open import open_images
 from bench.errors import BadImageError, RequestError
 from bench.places import data_root
-from bench.plain_text import printable
 from bench.store.inspections import ID_DIGITS, Picture
+from bench.text import printable
 
 # Shipped with scikit-learn, by their authors under CC BY (its images/README.txt names them).
 PHOTOGRAPHS = {"china": "china.jpg", "flower": "flower.jpg"}

@@ -19,9 +19,9 @@ from bench.measure.build import family_of, model_exists, native_resolution, own_
 from bench.measure.weight_files import file_weights_id, path_for_model
 from bench.measure.weights import LoadedModel, load_weights
 from bench.places import weights_file
-from bench.plain_text import printable
 from bench.store.inspections import Weights
 from bench.suite.plan import definition_of
+from bench.text import printable
 
 _FILE_ID = re.compile(r"sha256 [0-9a-f]{16}")
 IMAGENET_CLASSES = 1000

@@ -15,7 +15,7 @@ from timm.models import clean_state_dict
 from torch import Tensor, nn
 
 from bench.errors import CellFailedError
-from bench.shown import counted
+from bench.number_format import counted
 
 NAMED = 3  # tensors in a message, and how many more there are
 FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)

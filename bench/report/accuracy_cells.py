@@ -10,7 +10,7 @@ from bench.analyse.accuracy import Accuracy
 from bench.analyse.differences import Difference
 from bench.analyse.intervals import NEAR_BEST_PP, UNSTABLE_PP, Interval, SeedGroup
 from bench.analyse.means import SetMean
-from bench.report.formats import bracketed, ends, first_few, fixed, listed, percent, plus_minus, signed
+from bench.number_format import bracketed, ends, first_few, fixed, listed, percent, plus_minus, signed
 from bench.report.table import DASH, Cell, Notes
 
 UNSTABLE = (

@@ -6,10 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from bench.analyse.against import Against, Figure, Kind, Move
-from bench.markdown_text import bullets, escape, joined
-from bench.report.columns import Records, number, words
-from bench.report.document import Section
-from bench.report.formats import (
+from bench.number_format import (
     bare_rate,
     bracketed,
     counted,
@@ -22,7 +19,10 @@ from bench.report.formats import (
     significant,
     whole,
 )
+from bench.report.columns import Records, number, words
+from bench.report.document import Section
 from bench.report.table import DASH, Cell, ColumnSpec, Notes, Table, make_table
+from bench.text import bullets, escape, joined
 
 HEADING = "Against another run"
 _MOST_NAMED = 20  # figures of one run alone that are named

@@ -5,10 +5,9 @@ from __future__ import annotations
 from bench.analyse.intervals import PROCESSES_FOR_INTERVAL
 from bench.analyse.speed_study import NEAR_PEAK, BatchCurve, BatchPoint, LargestBatch, TrainingStep
 from bench.analyse.study import Study
-from bench.markdown_text import escape
+from bench.number_format import bare_rate, digits, fixed, significant, span, whole
 from bench.report.columns import Records, condition, each, number, words
 from bench.report.document import Section
-from bench.report.formats import bare_rate, digits, fixed, significant, span, whole
 from bench.report.panels import MOST_PANELS, FigureSpec, Line, Panel, Point
 from bench.report.resolution_sections import keyed_columns, largest_cell
 from bench.report.speed_series import (
@@ -22,6 +21,7 @@ from bench.report.speed_series import (
 )
 from bench.report.table import DASH, Cell, ColumnSpec, Notes, Table, make_table
 from bench.report.timing_tables import UNSETTLED, timed_cell, times_cell
+from bench.text import escape
 
 _WITHIN = f"{fixed(100 * (1 - NEAR_PEAK), 0)} %"
 

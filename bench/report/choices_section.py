@@ -9,12 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 from bench.analyse.choose import COST_AXES, Candidate, Choices, CostAxis, at_one_budget, by_condition, choose
 from bench.analyse.study import Study
 from bench.catalog.identity import dataset_rank, identify_dataset
-from bench.markdown_text import escape
+from bench.number_format import counted, first_few, fixed, flop_scale, listed, mac_scale, whole
 from bench.report.accuracy_cells import score_cell
 from bench.report.columns import Records, dataset_column, number, words
 from bench.report.document import Section
-from bench.report.formats import counted, first_few, fixed, flop_scale, listed, mac_scale, whole
 from bench.report.table import DASH, Cell, ColumnSpec, Notes, Table, make_table
+from bench.text import escape
 
 _Row = tuple[str, str, Choices]  # data set, protocol, and what the budget leaves
 _ROUND = (1.0, 2.0, 5.0)

@@ -9,10 +9,10 @@ from typing import get_args
 
 from bench.analyse.claim_verdicts import Figure, JudgedClaim, Verdict, Word, shown, sources
 from bench.catalog.claims import PAPER
-from bench.markdown_text import escape, fenced, joined
+from bench.number_format import counted, listed
 from bench.report.document import Section
-from bench.report.formats import counted, listed
 from bench.report.table import Cell, Column, Table, render_table
+from bench.text import escape, fenced, joined
 
 HEADING = "The paper's claims and these numbers"
 _INTRODUCTION = f"""\

@@ -7,7 +7,7 @@ from typing import Any
 
 from bench.analyse.intervals import Interval
 from bench.catalog.identity import identify_dataset
-from bench.report.formats import Scale, digits, ends
+from bench.number_format import Scale, digits, ends
 from bench.report.style import family_style
 from bench.report.table import DASH, Cell, ColumnSpec, K, Notes, R
 

@@ -10,11 +10,11 @@ from bench.analyse.study import Study
 from bench.analyse.subjects import RunKey
 from bench.catalog.identity import identify_dataset
 from bench.catalog.image_tasks import in_order, vtab_group
-from bench.markdown_text import escape
+from bench.number_format import counted, flop_scale, learning_rate, listed, span
 from bench.report.finetune_tables import recipe_words
-from bench.report.formats import counted, flop_scale, learning_rate, listed, span
 from bench.store.frame import machine_of
 from bench.suite.tasks import TIMING_TASKS
+from bench.text import escape
 from bench.units import GIGA
 
 

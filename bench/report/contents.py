@@ -9,7 +9,7 @@ from typing import Any
 from bench.analyse.against import Against
 from bench.analyse.claims import judge_claims
 from bench.analyse.study import Study, study
-from bench.markdown_text import escape
+from bench.number_format import span
 from bench.report.against_section import against_section
 from bench.report.batch_sections import batch_section, largest_section, training_section
 from bench.report.choices_section import choices_section
@@ -26,7 +26,6 @@ from bench.report.figures import (
     learning_rates,
     paper_figure_5,
 )
-from bench.report.formats import span
 from bench.report.inspect_section import inspect_section
 from bench.report.main_table import main_table, main_table_caption
 from bench.report.preflight_section import preflight_warnings
@@ -54,6 +53,7 @@ from bench.report.weights_sections import weights_sections
 from bench.report.wording import finding
 from bench.store.inspections import Inspection
 from bench.store.record import Record
+from bench.text import escape
 
 
 def report_document(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from bench.markdown_text import escape, fenced, joined
 from bench.report.figure_files import Figure
 from bench.report.table import Table, render_table
+from bench.text import escape, fenced, joined
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from bench.catalog.identity import family_rank
-from bench.markdown_text import one_line
-from bench.report.formats import fixed, significant
+from bench.number_format import fixed, significant
 from bench.report.labels import Box, Surroundings, place_labels
 from bench.report.panels import (
     MOST_LABELS,
@@ -27,6 +26,7 @@ from bench.report.panels import (
     labelled_points,
 )
 from bench.report.style import GREY, INK, family_style, new_figure
+from bench.text import one_line
 
 _LABEL_POINTS = 8.0
 _MOST_LETTERS = 34  # of a label

@@ -14,6 +14,7 @@ from bench.analyse.intervals import contrast_interval
 from bench.analyse.study import Row, Study
 from bench.catalog.identity import DatasetIdentity, family_rank, identify_dataset
 from bench.catalog.papers import ScalingRow, paper_scaling
+from bench.number_format import Scale, fixed, flop_scale, learning_rate, listed, mac_scale
 from bench.report.conditions import (
     accuracy_conditions,
     dataset_words,
@@ -22,7 +23,6 @@ from bench.report.conditions import (
     speed_conditions,
     sweep_conditions,
 )
-from bench.report.formats import Scale, fixed, flop_scale, learning_rate, listed, mac_scale
 from bench.report.panels import (
     FRONT_WORDS,
     TOP1,

@@ -11,9 +11,9 @@ from bench.analyse.protocols import Protocols, finetuned_by_subject
 from bench.analyse.trials import RecipeSweep
 from bench.catalog.identity import identify_dataset
 from bench.catalog.image_tasks import in_order, is_five_set_mean
+from bench.number_format import bare_rate, learning_rate, listed, mac_scale, percent, span, whole
 from bench.report.accuracy_cells import difference_cell, edge_words, mean_cell, score_cell, tried_cell
 from bench.report.columns import condition, dataset_column, each, family_column, macs_column, number, words
-from bench.report.formats import bare_rate, learning_rate, listed, mac_scale, percent, span, whole
 from bench.report.table import Cell, ColumnSpec, Notes, Table, make_table
 from bench.report.weights_tables import mean_words, model_columns, row_order, subject_columns, table_order, top_columns
 

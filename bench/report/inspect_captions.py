@@ -7,9 +7,8 @@ import re
 from collections.abc import Iterable, Sequence
 from functools import partial
 
-from bench.markdown_text import code, escape
+from bench.number_format import listed, span
 from bench.report.figure_files import Picture
-from bench.report.formats import listed, span
 from bench.report.inspect_figures import (
     MOST_PLACES,
     draw_distances,
@@ -22,6 +21,7 @@ from bench.report.inspect_figures import (
 from bench.report.inspected import Seen, picture_words, weights_label
 from bench.store.inspections import IMAGE, Facts, Inspection
 from bench.store.inspections import Picture as Looked
+from bench.text import code, escape
 
 MOST_TOKENS = 4096  # drawn as a sequence
 

@@ -10,7 +10,6 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from bench.plain_text import printable
 from bench.report.inspected import Seen, weights_label
 from bench.report.style import FAINT, GREY, INK, family_style, new_figure
 from bench.report.tiles import (
@@ -25,6 +24,7 @@ from bench.report.tiles import (
     spotlight,
 )
 from bench.store.inspections import IMAGE, Inspection, Tokens
+from bench.text import printable
 
 WIDTH = 860  # pixels of a figure's PNG, at most
 MOST_PLACES = 24  # of position embeddings, each way: more are shown in steps

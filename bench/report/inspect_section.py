@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 
-from bench.markdown_text import bullets, escape
+from bench.number_format import counted, fixed, listed, percent, rounded, span
 from bench.report.columns import Records, number, words
 from bench.report.document import Section
-from bench.report.formats import counted, fixed, listed, percent, rounded, span
 from bench.report.inspect_captions import inspect_pictures
 from bench.report.inspected import Seen, picture_words, pictures_of, seen_models, weights_words
 from bench.report.style import family_style
 from bench.report.table import Cell, ColumnSpec, Notes, Table, make_table
 from bench.store.inspections import Inspection, Picture
+from bench.text import bullets, escape
 
 HEADING = "What the models see"
 _RANDOM = "Random weights: what is shown here is the architecture, and nothing learned."

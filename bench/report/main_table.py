@@ -8,13 +8,13 @@ from statistics import median
 
 from bench.analyse.study import Row, Study
 from bench.catalog.identity import DatasetIdentity
-from bench.markdown_text import escape
+from bench.number_format import bare_rate, counted, fixed, flop_scale, mac_scale, span
 from bench.report.accuracy_cells import accuracy_cell
 from bench.report.columns import Records, condition, family_column, number, words
 from bench.report.conditions import accuracy_conditions, speed_conditions
-from bench.report.formats import bare_rate, counted, fixed, flop_scale, mac_scale, span
 from bench.report.table import Cell, ColumnSpec, Notes, Table, make_table
 from bench.report.timing_tables import clear_best, latency_column, throughput_cell
+from bench.text import escape
 from bench.units import MEGA
 
 

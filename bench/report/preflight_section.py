@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping
 from bench.analyse.protocols import Protocols
 from bench.catalog.identity import identify_dataset
 from bench.data.findings import Duplicates
-from bench.markdown_text import bullets, escape
+from bench.number_format import bare_rate, counted, listed, rounded, significant, whole
 from bench.report.columns import dataset_column, number, own_records, words
 from bench.report.document import Section
-from bench.report.formats import bare_rate, counted, listed, rounded, significant, whole
 from bench.report.table import ColumnSpec, Table, make_table
 from bench.store.preflights import Checked
+from bench.text import bullets, escape
 
 _QUANTILES = {"min": "least", "p05": "5 %", "p50": "median", "p95": "95 %", "max": "most"}
 _MOST_NAMED = 20  # bad files, classes or groups of doubles named in the text

@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from bench.analyse.pretrained import FINETUNED, PretrainStudy, Transfer, Way
 from bench.analyse.pretraining_contrasts import Axis, curves, place_of
 from bench.catalog.identity import family_rank, identify_dataset
+from bench.number_format import Scale, counted, flop_scale, listed, significant, span
 from bench.report.conditions import dataset_words
 from bench.report.document import Section
 from bench.report.figure_files import Figure, drawn
 from bench.report.figures import paper_mean_panel
-from bench.report.formats import Scale, counted, flop_scale, listed, significant, span
 from bench.report.panels import (
     TOP1,
     FigureSpec,

@@ -9,12 +9,12 @@ from bench.analyse.intervals import accuracy_interval
 from bench.analyse.pretrained import Control, PretrainedPoint, PretrainStudy, Transfer, Way
 from bench.analyse.pretraining_contrasts import Axis, Gain, Meeting, at_largest, gains, meetings
 from bench.catalog.identity import identify_dataset
-from bench.markdown_text import escape
+from bench.number_format import digits, flop_scale, learning_rate, percent, significant, whole
 from bench.report.accuracy_cells import accuracy_cell, difference_cell
 from bench.report.columns import each, family_column, number, words
-from bench.report.formats import digits, flop_scale, learning_rate, percent, significant, whole
 from bench.report.pretraining_words import exaflops, mean_words, way_words
 from bench.report.table import Cell, ColumnSpec, Notes, Table, grouped, make_table
+from bench.text import escape
 
 _NOT_TRANSFERRED = "not transferred this way, or without a result on some set for some seed (see below)"
 _Met = Mapping[object, tuple[Way, Meeting]]  # by column

@@ -9,10 +9,10 @@ from bench.analyse.differences import not_separable
 from bench.analyse.pretrained import FINETUNED, Control, PretrainStudy, Transfer, Way
 from bench.analyse.pretraining_contrasts import Meeting, at_largest, gains, meetings
 from bench.catalog.identity import identify_dataset
-from bench.markdown_text import escape
+from bench.number_format import bracketed, counted, flop_scale, listed, percent, signed, significant, span
 from bench.report.accuracy_cells import rivals_words, unranked_words, verdicts_words
 from bench.report.conditions import dataset_words
-from bench.report.formats import bracketed, counted, flop_scale, listed, percent, signed, significant, span
+from bench.text import escape
 from bench.units import EXA
 
 

@@ -19,10 +19,7 @@ from bench.analyse.published import (
 from bench.analyse.study import Count, Row, Study
 from bench.catalog.identity import identify_dataset
 from bench.catalog.papers import SotaRow, paper_sota
-from bench.markdown_text import escape
-from bench.report.accuracy_cells import interval_cell, mean_cell
-from bench.report.columns import Records, condition, each, family_column, no_records, number, own_records, words
-from bench.report.formats import (
+from bench.number_format import (
     counted,
     digits,
     ends,
@@ -35,11 +32,14 @@ from bench.report.formats import (
     signed,
     whole,
 )
+from bench.report.accuracy_cells import interval_cell, mean_cell
+from bench.report.columns import Records, condition, each, family_column, no_records, number, own_records, words
 from bench.report.main_table import CERTIFICATE, millions
 from bench.report.table import Cell, ColumnSpec, Notes, R, Table, make_table
 from bench.report.weights_tables import mean_words, rule_words
 from bench.store.frame import task_rows
 from bench.store.record import Record
+from bench.text import escape
 from bench.units import GIGA, MEGA
 
 _Counted = tuple[Row, Count]

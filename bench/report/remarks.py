@@ -11,11 +11,10 @@ from bench.analyse.intervals import PROCESSES_FOR_INTERVAL
 from bench.analyse.study import Study
 from bench.analyse.trials import SweptModel
 from bench.catalog.tuned import tuned_rates
-from bench.markdown_text import bullets, escape
+from bench.number_format import counted, fixed, listed, named, points, seconds, span
 from bench.report.columns import number, words
 from bench.report.conditions import accuracy_conditions, speed_conditions, weights_conditions
 from bench.report.document import Section
-from bench.report.formats import counted, fixed, listed, named, points, seconds, span
 from bench.report.pretraining_words import pretraining_limits
 from bench.report.table import ColumnSpec, Table, make_table
 from bench.report.weights_wording import weights_limits
@@ -25,6 +24,7 @@ from bench.store.frame import machine_of
 from bench.store.record import Record
 from bench.suite.cell import Settings
 from bench.suite.tasks import TIMING_TASKS
+from bench.text import bullets, escape
 
 _SHOWN_CONDITIONS = (
     ("Device", "device"),

@@ -12,13 +12,12 @@ from bench.analyse.against import Against
 from bench.analyse.claim_verdicts import JudgedClaim
 from bench.analyse.study import Study, study
 from bench.errors import StoreError
-from bench.markdown_text import bullets, escape, fenced, joined
+from bench.number_format import listed
 from bench.report.claims_page import HEADING as CLAIMS_HEADING
 from bench.report.claims_page import claims_page, claims_table, evidence_table
 from bench.report.contents import report_document
 from bench.report.document import FINDING, figures_markdown, markdown_page
 from bench.report.figure_files import draw_all
-from bench.report.formats import listed
 from bench.report.inspect_section import inspect_section
 from bench.report.inspected import seen_models
 from bench.report.sidecar import TABLES, table_csv
@@ -27,6 +26,7 @@ from bench.report.web.html_page import html_page
 from bench.store.correctness import Predictions
 from bench.store.inspections import Inspection
 from bench.store.record import Record
+from bench.text import bullets, escape, fenced, joined
 from bench.whole_files import write_whole
 
 PAGE = "index.html"  # built, not committed: most of it is plotly

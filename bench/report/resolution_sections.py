@@ -9,9 +9,9 @@ from bench.analyse.speed_study import Fall, LargestBatch, ResolutionPoint
 from bench.analyse.speeds import Timed
 from bench.analyse.study import Study
 from bench.analyse.subjects import RunKey
+from bench.number_format import fixed, significant, span, whole
 from bench.report.columns import condition, no_records, number, words
 from bench.report.document import Section
-from bench.report.formats import fixed, significant, span, whole
 from bench.report.panels import FigureSpec, Panel, Point
 from bench.report.speed_series import (
     bar,

@@ -14,8 +14,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from bench.errors import RequestError, UnknownNameError
-from bench.markdown_text import one_line
 from bench.report.table import Cell, Column, Table
+from bench.text import one_line
 
 TABLES = "tables"  # the folder beside the page
 

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from bench.analyse.intervals import PROCESSES_FOR_INTERVAL
 from bench.analyse.speed_study import Fall, ResolutionPoint, series_of
 from bench.analyse.study import Study
-from bench.markdown_text import escape
+from bench.number_format import counted, fixed, listed, span, whole
 from bench.report.conditions import device_words
-from bench.report.formats import counted, fixed, listed, span, whole
 from bench.report.speed_series import macs_growth, model_order, series_label, short_batches_words
+from bench.text import escape
 
 _MOST_NAMED = 4  # models named one by one; with more, the range of them
 

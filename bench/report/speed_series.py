@@ -10,11 +10,11 @@ from bench.analyse.speeds import Timed
 from bench.analyse.study import Row, Study
 from bench.analyse.subjects import RunKey
 from bench.catalog.identity import ModelIdentity, family_rank, identify_model
-from bench.markdown_text import escape
+from bench.number_format import fixed, listed
 from bench.report.conditions import conditions_words as conditions_words
-from bench.report.formats import fixed, listed
 from bench.report.panels import Line, Point, bar_of
 from bench.report.table import Cell, Notes
+from bench.text import escape
 
 T = TypeVar("T")
 

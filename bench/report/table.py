@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from bench.markdown_text import escape
+from bench.text import escape
 
 R = TypeVar("R")  # what a row of a table is about
 K = TypeVar("K")

@@ -11,11 +11,11 @@ from collections.abc import Callable, Sequence
 from bench.analyse.speeds import Speed, Timed, Tuned, settings_of
 from bench.analyse.stability import Check, Doubt
 from bench.analyse.study import Study
-from bench.markdown_text import escape
+from bench.number_format import ends, listed, named, significant, span, timed_words, times_words, whole
 from bench.report.columns import condition, no_records, number, words
 from bench.report.document import Section
-from bench.report.formats import ends, listed, named, significant, span, timed_words, times_words, whole
 from bench.report.table import DASH, Cell, ColumnSpec, Notes, R, Table, make_table
+from bench.text import escape
 
 FEW = "fewer than five processes: no interval"
 UNSETTLED = "a process had not reached its steady state when it was timed"

@@ -12,9 +12,9 @@ from bench.analyse.study import Study
 from bench.analyse.subjects import RunKey
 from bench.analyse.trials import SweptModel
 from bench.catalog.identity import family_rank, identify_dataset
+from bench.number_format import Scale, fixed, flop_scale, learning_rate, rounded, significant, whole
 from bench.report.accuracy_cells import difference_cell, edge_words, score_cell, tried_cell
 from bench.report.columns import dataset_column, each, no_records, number, words
-from bench.report.formats import Scale, fixed, flop_scale, learning_rate, rounded, significant, whole
 from bench.report.table import Cell, ColumnSpec, Notes, Table, grouped, make_table
 from bench.units import GIGA
 

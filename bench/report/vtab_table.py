@@ -10,12 +10,12 @@ from bench.analyse.protocols import Protocols
 from bench.analyse.subjects import Subject
 from bench.catalog.identity import identify_dataset
 from bench.catalog.image_tasks import VTAB_GROUPS, VTAB_TASKS, vtab_group, vtab_tasks
-from bench.markdown_text import escape
+from bench.number_format import bracketed, ends, fixed, percent
 from bench.report.accuracy_cells import mean_cell, score_cell
 from bench.report.finetune_tables import NOT_TUNED
-from bench.report.formats import bracketed, ends, fixed, percent
 from bench.report.table import Cell, Column, Notes, Table
 from bench.report.weights_tables import row_order
+from bench.text import escape
 
 
 def vtab_table(protocols: Protocols) -> Table | None:

@@ -14,7 +14,7 @@ from bench.analyse.published import PublicPoint
 from bench.analyse.subjects import Subject, identify_weights
 from bench.catalog.identity import identify_dataset
 from bench.catalog.image_tasks import in_order
-from bench.markdown_text import bullets, escape, joined
+from bench.number_format import mac_scale
 from bench.report.conditions import dataset_words, evaluate_conditions, fewshot_conditions, finetune_conditions
 from bench.report.document import Section
 from bench.report.figure_files import drawn
@@ -26,7 +26,6 @@ from bench.report.finetune_tables import (
     sweep_table,
     training_speed_table,
 )
-from bench.report.formats import mac_scale
 from bench.report.panels import (
     FRONT_WORDS,
     MOST_LABELS,
@@ -62,6 +61,7 @@ from bench.report.weights_tables import (
     strata_table,
 )
 from bench.report.weights_wording import gain_sentence
+from bench.text import bullets, escape, joined
 
 
 def weights_sections(protocols: Protocols) -> list[Section]:

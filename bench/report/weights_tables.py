@@ -11,11 +11,11 @@ from bench.analyse.protocols import Protocols
 from bench.analyse.subjects import NOT_STATED, PUBLIC, UNKNOWN_PRETRAINING, Subject, pretraining_of
 from bench.catalog.identity import identify_dataset
 from bench.catalog.image_tasks import is_five_set_mean, set_order
-from bench.markdown_text import escape
+from bench.number_format import counted, first_few, listed, mac_scale, percent, rounded, signed, whole
 from bench.report.accuracy_cells import accuracy_cell, interval_cell, unranked_words
 from bench.report.columns import condition, dataset_column, each, family_column, macs_column, no_records, number, words
-from bench.report.formats import counted, first_few, listed, mac_scale, percent, rounded, signed, whole
 from bench.report.table import Cell, ColumnSpec, Notes, Table, grouped, make_table
+from bench.text import escape
 
 USUAL_CAUSES = (
     "usual causes of such a difference: another crop, resolution or interpolation than the published figure's; class "

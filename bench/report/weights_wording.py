@@ -13,14 +13,14 @@ from bench.analyse.protocols import PROTOCOL_TASKS, Protocols
 from bench.analyse.subjects import NOT_STATED, OWNERS_WORDS, UNKNOWN_PRETRAINING, pretraining_of
 from bench.catalog.identity import identify_dataset
 from bench.catalog.image_tasks import VTAB_TASKS, in_order
-from bench.markdown_text import escape
+from bench.number_format import bracketed, counted, first_few, fixed, listed, percent, signed
 from bench.report.accuracy_cells import rivals_words
 from bench.report.conditions import dataset_words, seeds_words
-from bench.report.formats import bracketed, counted, first_few, fixed, listed, percent, signed
 from bench.report.vtab_table import across_tasks
 from bench.report.weights_tables import mean_words, row_order, rule_words, why_unranked
 from bench.store.preflights import Checked
 from bench.store.record import Record
+from bench.text import escape
 
 _MOST_TOLD = 4  # clauses in the finding; the tables hold the rest
 _MOST_REASON = 240  # characters of a reason that the first screen quotes

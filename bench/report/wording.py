@@ -9,14 +9,14 @@ from bench.analyse.study import Study
 from bench.analyse.subjects import RunKey
 from bench.analyse.trials import SweptModel
 from bench.catalog.identity import DatasetIdentity
-from bench.markdown_text import escape
+from bench.number_format import bracketed, counted, learning_rate, listed, percent, signed, span, timed_words
 from bench.report.accuracy_cells import rivals_words, unranked_words, verdicts_words
 from bench.report.conditions import compute_words, dataset_words, device_words, seeds_words
-from bench.report.formats import bracketed, counted, learning_rate, listed, percent, signed, span, timed_words
 from bench.report.pretraining_words import pretraining_finding
 from bench.report.speed_finding import speed_finding
 from bench.report.timing_tables import clear_best
 from bench.report.weights_wording import weights_finding
+from bench.text import escape
 
 
 def finding(study: Study) -> str:

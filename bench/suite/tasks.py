@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from bench.shown import shortage_words
+from bench.number_format import shortage_words
 from bench.suite.cell import (
     Cell,
     ComplexityCell,

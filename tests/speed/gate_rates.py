@@ -38,7 +38,7 @@ from bench.gate.selftest import (
     rates,
     resampled,
 )
-from bench.shown import fixed
+from bench.number_format import fixed
 
 SELFTESTS = Path(__file__).resolve().parents[2] / "results" / "selftests"
 THRESHOLD = 0.05

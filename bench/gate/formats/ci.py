@@ -19,7 +19,7 @@ from bench.gate.formats.wording import (
 )
 from bench.gate.result import CheckResult, ExactResult, ModelResult
 from bench.gate.rule import Verdict
-from bench.plain_text import printable
+from bench.text import printable
 
 COMMANDS_PER_LEVEL = 10  # a step shows no more of each
 _DATA = str.maketrans({"%": "%25", "\r": "%0D", "\n": "%0A"})

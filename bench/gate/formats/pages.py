@@ -11,9 +11,8 @@ from collections.abc import Callable, Sequence
 from bench.gate.formats import wording
 from bench.gate.result import CheckResult, ExactResult, ModelResult, Side
 from bench.gate.rule import LEVEL, PAIRS_PER_LOOK
-from bench.markdown_text import bullets, code, escape_mentions, joined
-from bench.plain_text import printable
-from bench.shown import counted, listed, seconds, signed
+from bench.number_format import counted, listed, seconds, signed
+from bench.text import bullets, code, escape_mentions, joined, printable
 
 UNKNOWN = "unknown"
 MARKER = "<!-- vitbench check -->"  # the first line of a comment, by which a bot finds it again; docs/ci/ looks for it

@@ -11,8 +11,9 @@ from collections.abc import Callable, Sequence
 
 from bench.gate.result import CheckResult, Comparison, CountChange, ModelResult, Side, Workload
 from bench.gate.rule import VERDICTS
-from bench.markdown_text import one_line
-from bench.shown import counted, fixed, listed, signed, significant
+from bench.number_format import counted, fixed, listed, signed, significant
+from bench.number_format import p_value as p_words
+from bench.text import one_line
 
 MISSING = "n/a"
 COMMIT_DIGITS = 8
@@ -138,8 +139,7 @@ def p_value(model: ModelResult) -> str:
     """Holm's p at the last look, two significant digits."""
     if not model.looks:
         return MISSING
-    p = model.looks[-1].p_holm
-    return "< 0.0001" if p < 0.0001 else significant(p, 2)
+    return p_words(model.looks[-1].p_holm, least=0.0001)
 
 
 def noise_floors(result: CheckResult) -> str:

@@ -18,8 +18,8 @@ from bench.catalog.identity import identify_dataset
 from bench.catalog.image_tasks import PAPER_SETS, in_order
 from bench.catalog.models import find_model
 from bench.catalog.papers import TimmRow, timm_published
+from bench.number_format import counted, fixed, learning_rate, listed, percent, significant
 from bench.report.figures import finding_sets, is_stable
-from bench.report.formats import counted, fixed, learning_rate, listed, percent, significant
 from bench.report.panels import bar_of
 from bench.report.web.plot_data import Axis, Plot, PlotPoint, Value, accuracy_axis, plot_of
 from bench.report.weights_tables import rule_words

@@ -1,6 +1,6 @@
 import pytest
 
-from bench.markdown_text import code, escape, escape_mentions, fenced, one_line
+from bench.text import code, escape, escape_mentions, fenced, one_line
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,13 @@
-"""Plain text as Markdown: escaping, lists, blocks. Knows no report and no result."""
+"""Text that others wrote, made harmless: for a terminal, an XML file or a log, and as Markdown that shows it."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
 
-from bench.plain_text import printable
-
+# C0 and C1 controls but tab and line ends, halves of surrogate pairs, marks that turn the direction of writing, and
+# the two code points that XML does not allow.
+_CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069\ufffe\uffff]")
 _SPECIAL = re.compile(r"([\\`*_#|~$])")
 _WHITE = re.compile(r"[^\S\u202f]+")
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
@@ -14,6 +15,11 @@ _ORDINARY = re.compile(r"[\w./:=,+()-]+(?: [\w./:=,+()-]+)*")  # inside backtick
 _UNSAFE = re.compile(r"[^\w ./=,+()-]|_|:(?=//)|(?<=www)\.")  # the last two begin a link
 _MENTION = re.compile(r"((?<!\w)@|\\#)(?=\w)")
 _WORD_UNDERSCORE = re.compile(r"(?<=\w)\\_(?=\w)")  # inside a word it is plain text already
+
+
+def printable(text: str) -> str:
+    """The text without characters that control a terminal, break XML or cannot be encoded as UTF-8."""
+    return _CONTROLS.sub("", text)
 
 
 def one_line(text: str) -> str:
