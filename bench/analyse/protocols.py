@@ -16,7 +16,7 @@ from bench.catalog.identity import family_rank
 from bench.catalog.image_tasks import vtab_group
 from bench.store.correctness import Predictions
 from bench.store.current import failed_trials
-from bench.store.frame import Rows, preflight_frame, task_rows
+from bench.store.frame import Rows, task_rows
 from bench.store.preflights import Checked, preflights
 from bench.store.record import Record
 
@@ -81,7 +81,7 @@ def protocol_study(
         gains=tuple(pretraining_gains(finetuned)),
         vtab=vtab,
         averaged=averaged,
-        checked=tuple(preflights(preflight_frame(shown))),
+        checked=tuple(preflights(shown)),
         strata={
             "fine-tuned": (*(mean_strata(apart, averaged) if averaged else ()), *strata(apart)),
             "evaluated": tuple(strata(evaluated)),

@@ -1,4 +1,4 @@
-"""Records become tidy tables, one row per finished cell; nothing is averaged here.
+"""Records become rows for the analyses, one for each finished cell; nothing is averaged here.
 
 Columns are the cell's fields, the values' fields, and where the row comes from (`cell_id`, `machine`, `started_at`).
 """
@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
-
-import pandas as pd
 
 from bench.store.record import Record
 from bench.suite.tasks import TIMING_TASKS
@@ -103,71 +101,10 @@ def speed_rows(records: Iterable[Record], role: str = "fixed") -> Rows:
     return task_rows((record for record in records if record.cell.get("role", "fixed") == role), "speed")
 
 
-def training_frame(records: Iterable[Record]) -> pd.DataFrame:
-    """One row per trained cell. Accuracies in percent, `train_flop` in FLOPs."""
-    return _frame(records, "train")
-
-
-def speed_frame(records: Iterable[Record], role: str = "fixed") -> pd.DataFrame:
-    """One row per timed process and machine. role: as in SpeedCell."""
-    return _frame((record for record in records if record.cell.get("role", "fixed") == role), "speed")
-
-
-def complexity_frame(records: Iterable[Record]) -> pd.DataFrame:
-    """One row per counted model and resolution. Integers, one image."""
-    return _frame(records, "complexity")
-
-
-def memory_frame(records: Iterable[Record]) -> pd.DataFrame:
-    """One row per memory cell and machine. A CPU fills one of the two peaks, a GPU the other."""
-    return _frame(records, "memory")
-
-
-def training_step_frame(records: Iterable[Record]) -> pd.DataFrame:
-    """One row per process that timed a training step."""
-    return _frame(records, "training_step")
-
-
-def training_memory_frame(records: Iterable[Record]) -> pd.DataFrame:
-    """One row per cell and machine that weighed a training step."""
-    return _frame(records, "training_memory")
-
-
-def largest_batch_frame(records: Iterable[Record]) -> pd.DataFrame:
-    """One row per search for the largest batch and machine. `tries` are dictionaries."""
-    return _frame(records, "largest_batch")
-
-
-def evaluate_frame(records: Iterable[Record]) -> pd.DataFrame:
-    """One row per evaluated checkpoint and data set. Accuracies in percent."""
-    return _frame(records, "evaluate")
-
-
-def fewshot_frame(records: Iterable[Record]) -> pd.DataFrame:
-    """One row per number of shots, rule for lambda and draw of each few-shot cell."""
-    rows = full_rows(records, "fewshot")
-    return _table([row | _own_overlap(row) | one for row in rows for one in row.get("results") or ()], "fewshot")
-
-
-def finetune_frame(records: Iterable[Record]) -> pd.DataFrame:
-    """One row per fine-tuned cell, trials of a sweep included."""
-    return _frame(records, "finetune")
-
-
-def preflight_frame(records: Iterable[Record]) -> pd.DataFrame:
-    """One row per checked data set. There is no model."""
-    return _frame(records, "preflight")
-
-
-def rows_of(frame: pd.DataFrame) -> Rows:
-    """The rows of a table as dictionaries."""
-    return [{str(column): value for column, value in row.items()} for row in frame.to_dict("records")]
-
-
 def number(row: Mapping[str, Any], column: str) -> float | None:
     """A column's value as a number, None where there is none."""
     value = row[column]
-    return None if value is None or pd.isna(value) else float(value)
+    return None if value is None or value != value else float(value)
 
 
 def whole(row: Mapping[str, Any], column: str) -> int | None:
@@ -185,14 +122,6 @@ def notes_of(rows: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
     """What the records say about themselves, each note once, in order."""
     found = [str(note) for row in rows for note in row.get("notes") or ()]
     return tuple(dict.fromkeys(found))
-
-
-def _frame(records: Iterable[Record], task: str) -> pd.DataFrame:
-    return _table(full_rows(records, task), task)
-
-
-def _table(rows: Rows, task: str) -> pd.DataFrame:
-    return pd.DataFrame([[row.get(column) for column in COLUMNS[task]] for row in rows], columns=COLUMNS[task])
 
 
 def full_rows(records: Iterable[Record], task: str) -> Rows:

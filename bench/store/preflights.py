@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import pandas as pd
-
 from bench.data.findings import Duplicates, Preflight
-from bench.store.frame import rows_of
+from bench.store.frame import task_rows
+from bench.store.record import Record
 
 _NO_TWINS = {"count": 0, "images": 0, "across_parts": 0, "labels_differ": 0, "twins_in_other_parts": {}, "groups": []}
 _NOTHING: dict[str, Any] = {  # what stands for what a record leaves out
@@ -43,14 +42,15 @@ class Checked(Preflight):
         return any(twins.across_parts for twins in self.duplicates)
 
 
-def preflights(frame: pd.DataFrame) -> list[Checked]:
+def preflights(records: Iterable[Record]) -> list[Checked]:
     """The newest preflight of each data set, by name."""
-    newest = {str(row["dataset"]): row for row in rows_of(frame.sort_values(["started_at", "cell_id"], kind="stable"))}
+    rows = sorted(task_rows(records, "preflight"), key=lambda row: (row["started_at"], row["cell_id"]))
+    newest = {str(row["dataset"]): row for row in rows}
     return [_checked(newest[name]) for name in sorted(newest)]
 
 
 def _checked(row: Mapping[str, Any]) -> Checked:
-    values = _NOTHING | {name: value for name, value in row.items() if value is not None and value == value}
+    values = _NOTHING | {name: value for name, value in row.items() if value is not None}
     for name in ("exact_duplicates", "near_duplicates"):
         values[name] = _NO_TWINS | values[name]
     for name in ("converted", "classes_missing"):

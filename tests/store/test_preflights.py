@@ -1,7 +1,6 @@
 from analyse.records import record
 
 from bench.data.findings import BadImage, Listed
-from bench.store.frame import preflight_frame
 from bench.store.preflights import preflights
 
 FOUND = {
@@ -33,7 +32,7 @@ def checked(dataset="birds", fingerprint="f", started_at="2026-01-01T00:00:00Z",
 
 
 def test_findings_are_read_as_they_were_stored():
-    (one,) = preflights(preflight_frame([checked()]))
+    (one,) = preflights([checked()])
     assert (one.images, one.parts, one.bad) == (10, {"train": 8, "test": 2}, (BadImage("a.jpg", "train", "truncated"),))
     assert (one.converted, one.wrong_extension) == ({"grey": 3}, Listed(60, ("b.png",)))
     assert one.tiny_classes == ({"class_name": "auk", "part": "test", "images": 1},)
@@ -44,17 +43,17 @@ def test_findings_are_read_as_they_were_stored():
 
 
 def test_duplicates_across_parts_are_what_crosses():
-    assert preflights(preflight_frame([checked()]))[0].crosses_parts
+    assert preflights([checked()])[0].crosses_parts
     inside = {**FOUND["exact_duplicates"], "across_parts": 0}
-    assert not preflights(preflight_frame([checked(exact_duplicates=inside)]))[0].crosses_parts
+    assert not preflights([checked(exact_duplicates=inside)])[0].crosses_parts
 
 
 def test_the_newest_check_of_a_set_counts():
     old, new = checked(fingerprint="a", images=1), checked(fingerprint="b", started_at="2026-02-01T00:00:00Z")
-    assert [one.images for one in preflights(preflight_frame([new, old]))] == [10]
+    assert [one.images for one in preflights([new, old])] == [10]
 
 
 def test_a_look_that_found_nothing_is_read_too():
-    (one,) = preflights(preflight_frame([record({"task": "preflight", "dataset": "empty", "fingerprint": ""}, {})]))
+    (one,) = preflights([record({"task": "preflight", "dataset": "empty", "fingerprint": ""}, {})])
     exact = one.exact_duplicates
     assert (one.images, one.bad, exact.count, exact.complete, one.crosses_parts) == (0, (), 0, True, False)
