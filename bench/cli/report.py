@@ -79,8 +79,7 @@ def _write_one(
     from bench.report.report_files import write_report
     from bench.store.files import read_records, suite_folder
     from bench.store.inspections import read_inspections
-    from bench.store.runs import total_of
-    from bench.store.suites import read_suite
+    from bench.store.suites import read_suite, total_of
     from bench.suite.spec import load_suite
 
     question = _question(name)
@@ -117,7 +116,7 @@ def _write_one(
 def _held_against(stored: StoredSuite, roots: list[Path], run: str, *, local: bool) -> Against:
     """What moved between the run that is named and the rest."""
     from bench.analyse.against import compare_runs, run_figures
-    from bench.store.runs import runs_to_compare
+    from bench.store.suites import runs_to_compare
 
     two = runs_to_compare(stored, roots, run, local=local)
     before = run_figures(two.before.name, two.before.records, two.before_predictions)

@@ -22,8 +22,6 @@ from bench.store.record import Record, Status
 from bench.suite.cell import Cell, FinetuneCell, PretrainCell
 from bench.suite.tasks import Task, is_timing, task_of
 
-Identity = tuple[str, ...]
-
 
 @dataclass(frozen=True)
 class Resources:

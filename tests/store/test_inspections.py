@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from bench.errors import StoreError
-from bench.store.byte_maps import quantised, restored
 from bench.store.inspections import (
     Facts,
     Inspection,
@@ -12,8 +11,10 @@ from bench.store.inspections import (
     Tokens,
     Weights,
     inspection_id,
+    quantised,
     read_inspection,
     read_inspections,
+    restored,
     write_inspection,
 )
 

@@ -6,8 +6,7 @@ import pytest
 from bench.errors import RequestError
 from bench.store.files import StoredRun
 from bench.store.record import Record
-from bench.store.runs import runs_to_compare, total_of
-from bench.store.suites import read_suite
+from bench.store.suites import read_suite, runs_to_compare, total_of
 
 OLD, NEW = "20260101T000000000000Z-m1", "20260202T000000000000Z-m1"
 
