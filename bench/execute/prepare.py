@@ -159,7 +159,8 @@ def _pretraining(cell: PretrainCell, supplies: Supplies) -> Perform:
     def perform() -> Outcome:
         with saves_itself() as stop, joined_team(cell.device) as team:
             images = images_to_pretrain_on(cell, supplies, team, stop)
-            done = pretrain(cell, model, images.squares, counted.macs, _session(cell, supplies, team, stop))
+            session = _session(cell, supplies, team, stop)
+            done = pretrain(cell, model, images.train, images.validation, counted.macs, session)
             # Transfers start from them, so they are kept whether or not the user asked for weights.
             kept = _keep(model, cell, images.class_names) if team.is_first else ""
         values = counted.marked(done.values) | {"weights_sha256": kept}

@@ -9,15 +9,15 @@ from functools import partial
 
 import numpy as np
 
-from bench.data.collection import PRETRAINING_PARTS, ImageCollection
+from bench.data.collection import PRETRAINING_PARTS
 from bench.data.corpora import find_corpus, is_corpus, stored_corpus
 from bench.data.fingerprints import fingerprint_of_collection
 from bench.data.open import is_embedded, open_images
 from bench.data.splits import balanced_subset
-from bench.data.square_cache import SquareImages, stored_images
+from bench.data.square_cache import stored_images
 from bench.errors import DataError, StoppedError
 from bench.execute.supplies import Supplies
-from bench.learn.pretrain import PretrainImages
+from bench.learn.resumable import LabelledSquares
 from bench.process_group import Team
 from bench.suite.cell import PretrainCell
 
@@ -28,9 +28,10 @@ STORED_PER_SHOWN = 8 / 7
 
 @dataclass(frozen=True)
 class ToPretrainOn:
-    """squares: what the training takes. class_names: of the head. notes: what a reader must know of the images."""
+    """train, validation: as squares. class_names: of the head. notes: what a reader must know of the images."""
 
-    squares: PretrainImages
+    train: LabelledSquares
+    validation: LabelledSquares
     class_names: tuple[str, ...]
     notes: tuple[str, ...] = ()
 
@@ -56,12 +57,11 @@ def images_to_pretrain_on(cell: PretrainCell, supplies: Supplies, team: Team, st
 def _from_corpus(cell: PretrainCell, supplies: Supplies, look: Look) -> ToPretrainOn:
     corpus = find_corpus(cell.dataset, cell.resolution_px)
     require_planned(cell.dataset, corpus.fingerprint, cell.fingerprint)
-    train, train_labels = stored_corpus(corpus, "train", cell.train_images, progress=look)
+    train = stored_corpus(corpus, "train", cell.train_images, progress=look)
     count = corpus.validation_images
-    validation, validation_labels = stored_corpus(corpus, "validation", count, progress=look)
+    validation = stored_corpus(corpus, "validation", count, progress=look)
     keys = tuple(f"{corpus.name}/validation/{i:05d}" for i in range(count))
-    squares = PretrainImages(train, train_labels, validation, validation_labels, keys)
-    return ToPretrainOn(squares, corpus.class_names)
+    return ToPretrainOn(LabelledSquares(*train), LabelledSquares(*validation, keys), corpus.class_names)
 
 
 def _from_collection(cell: PretrainCell, supplies: Supplies, look: Look) -> ToPretrainOn:
@@ -74,16 +74,15 @@ def _from_collection(cell: PretrainCell, supplies: Supplies, look: Look) -> ToPr
     if cell.train_images < len(part):
         chosen = balanced_subset(part.labels, cell.dataset, len(collection.class_names), cell.train_images, cell.seed)
         collection = replace(collection, parts={**collection.parts, "train": part.take(np.sort(chosen))})
-    return ToPretrainOn(
-        _squares(collection, stored_px, cell.resolution_px, look), collection.class_names, collection.notes
-    )
-
-
-def _squares(collection: ImageCollection, stored_px: int, shown_px: int, look: Look) -> PretrainImages:
-    train: SquareImages = stored_images(collection, "train", stored_px, resize="square", progress=look)
-    validation = stored_images(collection, "validation", shown_px, resize="square", progress=look)
+    train = stored_images(collection, "train", stored_px, resize="square", progress=look)
+    validation = stored_images(collection, "validation", cell.resolution_px, resize="square", progress=look)
     held = collection.part("validation")
-    return PretrainImages(train, collection.part("train").labels, validation, held.labels, held.keys)
+    return ToPretrainOn(
+        LabelledSquares(train, collection.part("train").labels),
+        LabelledSquares(validation, held.labels, held.keys),
+        collection.class_names,
+        collection.notes,
+    )
 
 
 def require_planned(dataset: str, found: str, planned: str) -> None:

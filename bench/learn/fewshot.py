@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from timm.models import get_pretrained_cfg
 
 from bench.catalog.models import find_model
-from bench.catalog.tags import Overlap, check_overlap
-from bench.data.collection import ImageCollection, LabelledImages, joined
+from bench.catalog.tags import check_overlap
+from bench.data.collection import ImageCollection, joined
 from bench.data.randomness import random_order
 from bench.errors import DataError, UnsupportedError
 from bench.learn.ridge import L2_GRID, Ridge, decompose
@@ -49,7 +49,9 @@ def fewshot(cell: FewshotCell, loaded: LoadedModel, collection: ImageCollection,
             f"Few-shot on '{cell.dataset}' with '{cell.model}' would test what it was taught: {overlap.note} "
             "Weights without those labels (tag in21k, for one) can be tested."
         )
-    support, test = joined(_labelled_parts(collection)), collection.part("test")
+    # Train, and validation where there is one: the final fit of a protocol without a choice may use both.
+    labelled = [collection.part("train"), *(part for name, part in collection.parts.items() if name == "validation")]
+    support, test = joined(labelled), collection.part("test")
     if not len(test):
         raise DataError(f"Data set '{cell.dataset}' has no test images, so nothing can be scored.")
     turns = [draw_turns(support.labels, cell.dataset, draw) for draw in range(cell.draws)]
@@ -85,7 +87,8 @@ def fewshot(cell: FewshotCell, loaded: LoadedModel, collection: ImageCollection,
         "layer": layer,
         "test_images": len(test),
         "support_images": len(needed),
-        **_overlap_values(overlap),
+        "overlap": overlap.overlap,
+        "overlap_note": overlap.note,
         "weights_sha256": loaded.sha256,
         "params": params,
         "macs": counted.macs,
@@ -163,15 +166,6 @@ class _Scored:
         hits = predictions == self.test_labels
         tied = {"tied_images": int(is_tied.sum())} if is_tied.mean() > TRACE_OF_TIES else {}
         return {"rule": rule, "l2": l2, "edge": edge, "top1_pct": float(hits.mean() * 100)} | tied
-
-
-def _labelled_parts(collection: ImageCollection) -> list[LabelledImages]:
-    """Train, and validation where there is one: the final fit of a protocol without a choice may use both."""
-    return [collection.part("train"), *([collection.parts["validation"]] if "validation" in collection.parts else [])]
-
-
-def _overlap_values(overlap: Overlap) -> dict[str, Any]:
-    return {"overlap": overlap.overlap, "overlap_note": overlap.note}
 
 
 def _tied_scores(results: Sequence[dict[str, Any]], images: int) -> dict[str, str]:

@@ -13,7 +13,7 @@ from bench.data.splits import balanced_subset
 from bench.data.square_cache import stored_images
 from bench.errors import StoppedError
 from bench.learn.checkpoint import tensors_sha256
-from bench.learn.resumable import ResumableTrainer, ScoringImages, Session, TrainingImages, allowed_to_train
+from bench.learn.resumable import LabelledSquares, ResumableTrainer, Session, TrainingImages, allowed_to_train
 from bench.learn.trainer import MOMENTUM
 from bench.measure.accuracy import score
 from bench.measure.outcome import Outcome
@@ -75,7 +75,7 @@ class FinetuneTrainer(ResumableTrainer):
 
 def _load_images(
     cell: FinetuneCell, loaded: LoadedModel, collection: ImageCollection, session: Session
-) -> tuple[TrainingImages, ScoringImages]:
+) -> tuple[TrainingImages, LabelledSquares]:
     """What is trained on and what is scored, as squares of their sizes.
 
     The first process makes squares that are not there yet, the others find them.
@@ -108,8 +108,7 @@ def _load_images(
         count = cell.train_images if cell.scored_part == "test" else round(TRIAL_SHARE * cell.train_images)
         pool = balanced_subset(labels, cell.dataset, len(collection.class_names), count, cell.seed)
     images = TrainingImages(
-        train,
-        labels,
+        LabelledSquares(train, labels),
         pool,
         crop=cell.recipe.crop,
         flip=cell.recipe.flip,
@@ -117,4 +116,4 @@ def _load_images(
         std=tuple(loaded.config["std"]),
         mixup_alpha=cell.recipe.mixup_alpha,
     )
-    return images, ScoringImages(scored, scored_part.labels, scored_part.keys)
+    return images, LabelledSquares(scored, scored_part.labels, scored_part.keys)

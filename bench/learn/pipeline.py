@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
@@ -61,20 +61,8 @@ class _Request:
     ends_step: bool
     share: float
 
-
-@dataclass(frozen=True)
-class _Prepared:
-    """A micro-batch as the thread leaves it; the tensors are on the CPU, page-locked if a GPU is to fetch them.
-
-    pixels: (B, S, S, 3), uint8, still to be shown; or (B, 3, R, R), float32, as a Batch holds them. boxes: (B, 4) or
-    None for whole images. mirrored: (B,), bool, or None.
-    """
-
-    request: _Request
-    pixels: Tensor
-    labels: Tensor
-    boxes: Tensor | None
-    mirrored: Tensor | None
+    def batch(self, images: Tensor, labels: Tensor) -> Batch:
+        return Batch(images, labels, self.index, self.step, self.first, self.ends_step, self.share)
 
 
 class Batches:
@@ -104,11 +92,10 @@ class Batches:
         self._ahead = DecodingAhead(images, most, max(1, workers)) if isinstance(images, EncodedImages) else None
         self._asked: deque[_Request] = deque()
         self._buffer = np.empty((0, 0, 0, 3), dtype=np.uint8)
-        self._shows_in_thread = self._device.type == "cpu"
         device_index = _cuda_index(self._device)
         self._thread = ThreadPoolExecutor(1, "batches", initializer=_start_thread, initargs=(device_index,))
         self._closed = False
-        self._ready: deque[Future[_Prepared | None]] = deque()
+        self._ready: deque[Future[Callable[[], Batch] | None]] = deque()
 
     def __iter__(self) -> Self:
         return self
@@ -120,29 +107,41 @@ class Batches:
         try:
             while len(self._ready) < AHEAD:
                 self._ready.append(self._thread.submit(self._prepare))
-            prepared = self._ready.popleft().result()
+            finish = self._ready.popleft().result()
             # one more at once: the thread should have work while the model computes, not only at the next call
             self._ready.append(self._thread.submit(self._prepare))
-            if prepared is None:
+            if finish is None:
                 self.close()
                 raise StopIteration
-            batch = self._finished(prepared)
+            batch = finish()
         finally:
             self.waited_s += time.perf_counter() - started
         self.images += len(batch.labels)
         return batch
 
-    def _prepare(self) -> _Prepared | None:
-        """In the thread: the pixels of the next micro-batch, on the CPU cropped as well."""
+    def _prepare(self) -> Callable[[], Batch] | None:
+        """In the thread: the pixels of the next micro-batch, on the CPU cropped as well.
+
+        Returns what is left to be done by the consumer; tensors that a GPU is to fetch are page-locked till then.
+        """
         gathered = self._gathered()
         if gathered is None:
             return None
         request, squares, sizes = gathered
         pixels, labels = torch.from_numpy(squares), self._labels[torch.from_numpy(request.index)]
         boxes, mirrored = self._drawn(request.words, sizes, squares.shape[1])
-        if self._shows_in_thread:
-            return _Prepared(request, self._show(pixels, boxes, mirrored), labels, None, None)
-        return _Prepared(request, self._held(pixels), self._held(labels), self._held(boxes), self._held(mirrored))
+        if self._device.type == "cpu":
+            images = self._show(pixels, boxes, mirrored)
+            return lambda: request.batch(images, labels)
+        held = self._held(pixels), self._held(boxes), self._held(mirrored)
+        held_labels = self._held(labels)
+
+        def finish() -> Batch:
+            pixels, boxes, mirrored = held
+            shown = self._show(self._sent(pixels), self._sent(boxes), self._sent(mirrored))
+            return request.batch(shown, self._sent(held_labels))
+
+        return finish
 
     def _gathered(self) -> tuple[_Request, NDArray[np.uint8], NDArray[np.int32]] | None:
         """The next request, its squares (valid until the next call) and their original sizes."""
@@ -160,14 +159,6 @@ class Batches:
             self._ahead.ask(request.index)
             self._asked.append(request)
         return (self._asked.popleft(), *self._ahead.take()) if self._asked else None
-
-    def _finished(self, prepared: _Prepared) -> Batch:
-        """In the consumer: what is left to be done, on the device."""
-        request, images, labels = prepared.request, prepared.pixels, self._sent(prepared.labels)
-        if not self._shows_in_thread:
-            boxes, mirrored = self._sent(prepared.boxes), self._sent(prepared.mirrored)
-            images = self._show(self._sent(images), boxes, mirrored)
-        return Batch(images, labels, request.index, request.step, request.first, request.ends_step, request.share)
 
     def _drawn(
         self, words: Words | None, original_sizes: NDArray[np.int32], stored_px: int

@@ -6,21 +6,18 @@ momentum, a warm-up and a linear or cosine decay to zero at the end of just this
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from timm.optim._param_groups import param_groups_weight_decay
 from torch import Tensor, nn
 
 from bench.data.randomness import Stream
-from bench.data.square_cache import SquareImages
 from bench.errors import UnsupportedError
 from bench.learn.augment import Crop
 from bench.learn.pipeline import Batch
-from bench.learn.resumable import ResumableTrainer, ScoringImages, Session, TrainingImages, allowed_to_train
+from bench.learn.resumable import LabelledSquares, ResumableTrainer, Session, TrainingImages, allowed_to_train
 from bench.learn.trainer import MOMENTUM, shrink_head, steps_for_budget
 from bench.measure.accuracy import Predictions
 from bench.measure.complexity import count_training_flops
@@ -52,31 +49,25 @@ RECIPES: dict[str, ImageRecipe] = {
 }
 
 
-@dataclass(frozen=True)
-class PretrainImages:
-    """What is trained on, and the part that scores the looks. labels: (N,), int64, each for its images.
-
-    Stored squares have the side that the model sees, or a larger one that crops are cut from.
-    """
-
-    train: SquareImages
-    train_labels: NDArray[Any]
-    validation: SquareImages
-    validation_labels: NDArray[Any]
-    validation_keys: tuple[str, ...]
-
-
-def pretrain(cell: PretrainCell, model: nn.Module, images: PretrainImages, macs: int, session: Session) -> Outcome:
+def pretrain(
+    cell: PretrainCell,
+    model: nn.Module,
+    images: LabelledSquares,
+    validation: LabelledSquares,
+    macs: int,
+    session: Session,
+) -> Outcome:
     """Train `model` to the cell's budget; afterwards it holds the weights of the best look at the validation part.
 
-    model: freshly drawn from the cell's seed, on the CPU. macs: per image at the cell's resolution. Stopping, going on,
-    several processes and what is raised are as in `bench.learn.finetune.finetune`.
+    images: what is trained on. validation: scores the looks. model: freshly drawn from the cell's seed, on the CPU.
+    macs: per image at the cell's resolution. Stopping, going on, several processes and what is raised are as in
+    `bench.learn.finetune.finetune`.
     """
-    classes = max(cell.num_classes or 0, int(images.train_labels.max()) + 1)  # some may have no image of their own
+    classes = max(cell.num_classes or 0, int(images.labels.max()) + 1)  # some may have no image of their own
     with allowed_to_train(cell, session.team, classes, PretrainTrainer.word):
         set_dropout(model, cell.recipe.dropout)
         shrink_head(model, cell.seed)
-        trainer = PretrainTrainer(cell, model, images, macs, session)
+        trainer = PretrainTrainer(cell, model, images, validation, macs, session)
         ratios = trainer.counted_ratios()  # before hours of training, not after them
         trainer.start()
         trainer.run(session.checkpoint_every_s, session.stop)
@@ -85,7 +76,7 @@ def pretrain(cell: PretrainCell, model: nn.Module, images: PretrainImages, macs:
     values = {
         **trainer.values(macs),
         **trainer.look_values(),
-        "validation_images": len(images.validation_labels),
+        "validation_images": len(validation.labels),
         **({"tied_scores": tied} if tied else {}),
         **ratios,
     }
@@ -121,14 +112,19 @@ class PretrainTrainer(ResumableTrainer):
     cell: PretrainCell
 
     def __init__(
-        self, cell: PretrainCell, model: nn.Module, images: PretrainImages, macs: int, session: Session
+        self,
+        cell: PretrainCell,
+        model: nn.Module,
+        images: LabelledSquares,
+        validation: LabelledSquares,
+        macs: int,
+        session: Session,
     ) -> None:
         config = data_config(cell.model, model, cell.resolution_px)  # as transfers will normalise their images
         crop, flip, mixup_alpha, self._jitter = RECIPES[cell.recipe.augmentation]
         trained_on = TrainingImages(
-            images.train,
-            images.train_labels,
-            pool=np.arange(len(images.train_labels)),
+            images,
+            pool=np.arange(len(images.labels)),
             crop=crop,
             flip=flip,
             mean=tuple(config["mean"]),
@@ -137,8 +133,7 @@ class PretrainTrainer(ResumableTrainer):
             label_smoothing=cell.recipe.label_smoothing,
         )
         super().__init__(cell, model, trained_on, session, steps=_steps(cell, macs), initial_sha256=None)
-        self._validation = ScoringImages(images.validation, images.validation_labels, images.validation_keys)
-        self.looks = cell.recipe.looks
+        self._validation, self.looks = validation, cell.recipe.looks
 
     def make_optimiser(self) -> torch.optim.Optimizer:
         recipe = self.cell.recipe

@@ -60,15 +60,25 @@ class Session:
 
 
 @dataclass(frozen=True)
-class TrainingImages:
-    """What is trained on, and what happens to it. labels: (N,), int64. pool: (M,), the positions that are drawn from.
+class LabelledSquares:
+    """Images as squares of the side that the model sees, or a larger one that crops are cut from.
 
-    Stored squares have the side that the model sees, or a larger one that crops are cut from. jitter: brightness and
-    contrast change by up to this share. mean, std: of the model's inputs, a number for each channel.
+    labels: (N,), int64. keys: (N,), a name for each image, where they are scored.
     """
 
     squares: SquareImages
     labels: NDArray[Any]
+    keys: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class TrainingImages:
+    """What is trained on, and what happens to it. pool: (M,), the positions that are drawn from.
+
+    mean, std: of the model's inputs, a number for each channel.
+    """
+
+    images: LabelledSquares
     pool: NDArray[np.int64]
     crop: Crop
     flip: bool
@@ -76,15 +86,6 @@ class TrainingImages:
     std: tuple[float, ...]
     mixup_alpha: float = 0.0
     label_smoothing: float = 0.0
-
-
-@dataclass(frozen=True)
-class ScoringImages:
-    """A part that is scored. labels: (N,), int64. keys: (N,)."""
-
-    squares: SquareImages
-    labels: NDArray[Any]
-    keys: tuple[str, ...]
 
 
 class ResumableTrainer(Trainer):
@@ -96,23 +97,23 @@ class ResumableTrainer(Trainer):
         self,
         cell: FinetuneCell | PretrainCell,
         model: nn.Module,
-        images: TrainingImages,
+        trained_on: TrainingImages,
         session: Session,
         *,
         steps: int,
         initial_sha256: str | None,
     ) -> None:
         super().__init__(cell, model, steps=steps, team=session.team)
-        self._images, self._session, self._initial_sha256 = images, session, initial_sha256
+        self._trained_on, self._session, self._initial_sha256 = trained_on, session, initial_sha256
         self._mean, self._std = (
-            torch.tensor(part, device=self._device).view(1, 3, 1, 1) for part in (images.mean, images.std)
+            torch.tensor(part, device=self._device).view(1, 3, 1, 1) for part in (trained_on.mean, trained_on.std)
         )
         self._made = torch.empty(0)
 
     @property
     def mixes(self) -> bool:
         """Whether pairs of images are mixed, so that a micro-batch has to hold whole pairs."""
-        return bool(self._images.mixup_alpha)
+        return bool(self._trained_on.mixup_alpha)
 
     @abstractmethod
     def make_optimiser(self) -> torch.optim.Optimizer:
@@ -130,7 +131,7 @@ class ResumableTrainer(Trainer):
         return self._batches(self.steps, start_step, self.batch_size, self.micro_batch_size)
 
     def loss_of(self, batch: Batch, step: int) -> Tensor:
-        mix = mixing_share(self._images.mixup_alpha, self.cell.seed, step)
+        mix = mixing_share(self._trained_on.mixup_alpha, self.cell.seed, step)
         return self._mixed_loss(self.changed_images(batch), batch.labels, mix)
 
     def start(self) -> None:
@@ -142,7 +143,7 @@ class ResumableTrainer(Trainer):
         self._description = {
             "cell": self.cell.cell_id,
             "initial_weights": self._initial_sha256,
-            "train_images": len(self._images.pool),
+            "train_images": len(self._trained_on.pool),
             "processes": self.team.size,
             **conditions(self._model, self._device, self._session.machine),
         }
@@ -191,7 +192,7 @@ class ResumableTrainer(Trainer):
             return str(error)
         return None
 
-    def predictions(self, scored: ScoringImages) -> Predictions:
+    def predictions(self, scored: LabelledSquares) -> Predictions:
         """The model's predictions, each image once, in every process. Raises CellFailedError for no numbers."""
         peak = f"a peak learning rate of {self.cell.recipe.learning_rate:g}"
         what = f"{self.word} {self.cell.model!r}, after {self.progress.step} of {self.steps} steps at {peak}, gives"
@@ -225,7 +226,7 @@ class ResumableTrainer(Trainer):
             self._model, self.micro_batch_size, self.batch_size, self.team.size, mixes=self.mixes
         )
         return self.training_values(macs) | {
-            "train_images": len(self._images.pool),
+            "train_images": len(self._trained_on.pool),
             **progress.rates,
             "wait_share": progress.waited_s / progress.train_seconds,
             "resumed": progress.resumed,
@@ -260,19 +261,19 @@ class ResumableTrainer(Trainer):
         return self.team.gather([rate])[0]
 
     def _batches(self, steps: int, start_step: int, batch_size: int, micro_batch_size: int) -> TrainingBatches:
-        images = self._images
+        trained_on = self._trained_on
         return TrainingBatches(
-            images.squares,
-            images.labels,
-            pool=images.pool,
+            trained_on.images.squares,
+            trained_on.images.labels,
+            pool=trained_on.pool,
             batch_size=batch_size,
             micro_batch_size=micro_batch_size,
             steps=steps,
             start_step=start_step,
             seed=self.cell.seed,
             resolution_px=self.cell.resolution_px,
-            crop=images.crop,
-            flip=images.flip,
+            crop=trained_on.crop,
+            flip=trained_on.flip,
             device=self._device,
             workers=self._session.workers,
             rank=self.team.rank,
@@ -281,7 +282,7 @@ class ResumableTrainer(Trainer):
 
     def _mixed_loss(self, images: Tensor, labels: Tensor, mix: float) -> Tensor:
         """Mean loss of a micro-batch, of pairs of neighbours mixed in the share `mix` : 1 - mix."""
-        smoothing = self._images.label_smoothing
+        smoothing = self._trained_on.label_smoothing
         if mix == 1.0:
             return F.cross_entropy(self._scores(images), labels, label_smoothing=smoothing)
         logits = self._scores(images * mix + swapped(images) * (1 - mix))

@@ -16,8 +16,8 @@ from torch import nn
 from bench.data.square_cache import StoredImages
 from bench.execute.environment import set_determinism
 from bench.learn.checkpoint import tensors_sha256
-from bench.learn.pretrain import PretrainImages, pretrain
-from bench.learn.resumable import Session
+from bench.learn.pretrain import pretrain
+from bench.learn.resumable import LabelledSquares, Session
 from bench.measure.build import build_model
 from bench.measure.outcome import Outcome
 from bench.process_group import Team, alone, joined_team
@@ -26,17 +26,16 @@ from bench.suite.cell import Budget, PretrainCell, PretrainRecipe, Settings
 MACS = 1000
 
 
-def make_squares(train: int = 160, validation: int = 40, px: int = 32) -> PretrainImages:
+def make_squares(train: int = 160, validation: int = 40, px: int = 32) -> tuple[LabelledSquares, LabelledSquares]:
     """Noise that is brighter in one quarter of the picture; the class is which."""
 
-    def stored(count: int, name: str) -> tuple[StoredImages, np.ndarray[Any, Any], tuple[str, ...]]:
+    def stored(count: int, name: str) -> LabelledSquares:
         part = make_part(count, name, px)
         pixels = np.stack([part.reader.read(i) for i in range(count)])
-        return StoredImages((pixels,), np.full((count, 2), px, dtype=np.int32)), part.labels, part.keys
+        squares = StoredImages((pixels,), np.full((count, 2), px, dtype=np.int32))
+        return LabelledSquares(squares, part.labels, part.keys)
 
-    images, labels, _ = stored(train, "train")
-    held, held_labels, keys = stored(validation, "validation")
-    return PretrainImages(images, labels, held, held_labels, keys)
+    return stored(train, "train"), stored(validation, "validation")
 
 
 def make_cell(
@@ -69,7 +68,7 @@ def perform(
     checkpoints: Path,
     *,
     model: nn.Module | None = None,
-    images: PretrainImages | None = None,
+    images: tuple[LabelledSquares, LabelledSquares] | None = None,
     team: Team | None = None,
     every_s: float = 1000.0,
     stop: threading.Event | None = None,
@@ -80,7 +79,7 @@ def perform(
     done = pretrain(
         cell,
         model,
-        images or make_squares(),
+        *(images or make_squares()),
         MACS,
         Session(
             team=team or alone("cpu"),

@@ -146,13 +146,13 @@ def test_the_weights_of_the_best_look_are_kept_and_of_equals_the_later_ones(tmp_
     best = done.values["validation_top1_pct"]
     assert best == max(looks.values())
     assert done.values["best_validation_step"] == max(step for step, top1 in looks.items() if top1 == best)
-    images = make_squares()
+    _, images = make_squares()
     config = data_config(cell.model, model, 32)  # as transfers will normalise
     mean, std = (torch.tensor(config[name]).view(1, 3, 1, 1) for name in ("mean", "std"))
-    pixels = torch.from_numpy(np.array(images.validation.maps[0])).permute(0, 3, 1, 2) / 255  # type: ignore[union-attr]
+    pixels = torch.from_numpy(np.array(images.squares.maps[0])).permute(0, 3, 1, 2) / 255  # type: ignore[union-attr]
     with torch.inference_mode():
         predicted = model.eval()((pixels - mean) / std).argmax(1).numpy()
-    assert 100 * float((predicted == images.validation_labels).mean()) == pytest.approx(best)
+    assert 100 * float((predicted == images.labels).mean()) == pytest.approx(best)
 
 
 def test_a_model_learns_what_it_is_shown(tmp_path: Path) -> None:
@@ -176,10 +176,10 @@ def test_two_steps_are_those_of_torchs_own_optimiser(tmp_path: Path) -> None:
     optimiser = torch.optim.AdamW(
         [{"params": plain, "weight_decay": 0.0}, {"params": decayed, "weight_decay": 0.1}], lr=0.01, betas=(0.9, 0.999)
     )
-    images = make_squares()
+    images, _ = make_squares()
     for step, (index, _) in enumerate(keyed_batches(np.arange(160), 16, 2, seed=0)):
-        pixels = torch.from_numpy(images.train.maps[0][index]).permute(0, 3, 1, 2) / 255  # type: ignore[union-attr]
-        loss = nn.functional.cross_entropy(theirs((pixels - 0.5) / 0.5), torch.from_numpy(images.train_labels[index]))
+        pixels = torch.from_numpy(images.squares.maps[0][index]).permute(0, 3, 1, 2) / 255  # type: ignore[union-attr]
+        loss = nn.functional.cross_entropy(theirs((pixels - 0.5) / 0.5), torch.from_numpy(images.labels[index]))
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(theirs.parameters(), 0.5)

@@ -27,8 +27,8 @@ from torch.nn import functional as F
 
 from bench.data.corpora import find_corpus, stored_corpus
 from bench.execute.environment import set_determinism
-from bench.learn.pretrain import PretrainImages, pretrain
-from bench.learn.resumable import Session
+from bench.learn.pretrain import pretrain
+from bench.learn.resumable import LabelledSquares, Session
 from bench.measure.build import build_model
 from bench.measure.complexity import count_macs
 from bench.measure.devices import clock_for
@@ -93,7 +93,8 @@ def pretraining_rate(name: str, batch_size: int, px: int, device: str, augmentat
         done = pretrain(
             cell,
             model,
-            PretrainImages(train, labels, held, held_labels, tuple(map(str, range(64)))),
+            LabelledSquares(train, labels),
+            LabelledSquares(held, held_labels, tuple(map(str, range(64)))),
             count_macs(name, px, CLASSES),
             Session(alone(device), Path(folder), 1000, threading.Event(), micro_batch_size=batch_size),
         )
