@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 from bench.analyse.intervals import PROCESSES_FOR_INTERVAL
-from bench.analyse.speed_study import NEAR_PEAK, BatchCurve, BatchPoint, LargestBatch, TrainingStep
+from bench.analyse.speed_study import NEAR_PEAK, BatchCurve, LargestBatch, TrainingStep
 from bench.analyse.study import Study
 from bench.number_format import bare_rate, digits, fixed, significant, span, whole
 from bench.report.columns import Records, condition, each, number, words
+from bench.report.conditions import conditions_words
 from bench.report.document import Section
-from bench.report.panels import MOST_PANELS, FigureSpec, Line, Panel, Point
+from bench.report.panels import MOST_PANELS, FigureSpec, Line, Panel, Point, bar_of
 from bench.report.resolution_sections import keyed_columns, largest_cell
-from bench.report.speed_series import (
-    bar,
-    conditions_words,
-    identity_of,
-    lines,
-    missing_cell,
-    model_order,
-    series_label,
-)
+from bench.report.speed_series import identity_of, lines, missing_cell, model_order, series_label
 from bench.report.table import DASH, Cell, ColumnSpec, Notes, Table, make_table
 from bench.report.timing_tables import UNSETTLED, timed_cell, times_cell
 from bench.text import escape
@@ -103,12 +96,7 @@ def _batch_figure(study: Study) -> FigureSpec:
 
 def _curves_at(study: Study, device: str, pixels: int) -> tuple[Line, ...]:
     found = [curve for curve in study.speed.curves if (curve.key.device, curve.key.resolution_px) == (device, pixels)]
-    points = [(curve, point) for curve in found for point in curve.points]
-
-    def drawn(pair: tuple[BatchCurve, BatchPoint], family: str) -> Point:
-        return Point(pair[1].batch_size, pair[1].rate.median, family, "", bar(pair[1].rate))
-
-    return lines(study, points, lambda pair: pair[0].key, drawn)
+    return lines(study, ((curve.key, point.batch_size, point.rate) for curve in found for point in curve.points))
 
 
 def largest_section(study: Study) -> Section:
@@ -243,7 +231,9 @@ def _training_figure(study: Study) -> FigureSpec | None:
     for step, rate, inference in steps:
         where = f" {step.key.resolution_px} px, batch {step.batch_size}" if several else ""
         label, family = f"{series_label(study, step.key)}{where}", identity_of(study, step.key).family
-        point = Point(inference.median, rate.median, family, label, bar(rate), x_bar=bar(inference))
+        point = Point(
+            inference.median, rate.median, family, label, bar_of(rate.interval), x_bar=bar_of(inference.interval)
+        )
         points.setdefault(step.key.device, []).append(point)
     panels = tuple(
         Panel(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from bench.analyse.speed_study import Fall, LargestBatch, ResolutionPoint
@@ -11,12 +11,11 @@ from bench.analyse.study import Study
 from bench.analyse.subjects import RunKey
 from bench.number_format import fixed, significant, span, whole
 from bench.report.columns import condition, no_records, number, words
+from bench.report.conditions import conditions_words
 from bench.report.document import Section
-from bench.report.panels import FigureSpec, Panel, Point
+from bench.report.panels import FigureSpec, Panel
 from bench.report.speed_series import (
-    bar,
     batches_words,
-    conditions_words,
     lines,
     macs_growth,
     missing_cell,
@@ -109,12 +108,12 @@ def figure_12(study: Study) -> FigureSpec | None:
     points = study.speed.resolutions
     panels = []
     for on_device, own in _by_device(points):
-        rates = {point: point.best.peak.rate for point in own if point.best}
-        panels.append(_panel(study, f"Speed{on_device}", "Throughput [img/s], log", rates))
+        rates = [(point.key, point.best.peak.rate if point.best else None) for point in own]
+        panels.append(_panel(study, rates, f"Speed{on_device}", "Throughput [img/s], log"))
         for limit in sorted({p.largest.limit for p in own if p.largest}, key=str):
             name = f"{whole(limit[1])} MiB" if limit[1] is not None else "the device's memory"
-            sizes = {p: float(p.largest.largest) for p in own if p.largest and p.largest.limit == limit}
-            panels.append(_panel(study, f"Largest batch within {name}{on_device}", "Images, log", sizes))
+            at = [(p.key, p.largest.largest) for p in own if p.largest and p.largest.limit == limit]
+            panels.append(_panel(study, at, f"Largest batch within {name}{on_device}", "Images, log"))
     drawn = tuple(panel for panel in panels if panel.lines)
     none = sum(point.largest is not None and not point.largest.largest for point in points)
     left_out = f" {none} points where not one image fits cannot be drawn." if none else ""
@@ -133,11 +132,11 @@ def _cost_figure(study: Study) -> FigureSpec | None:
     points = study.speed.resolutions
     panels = []
     for on_device, own in _by_device(points):
-        times = {point: point.latency.latency for point in own if point.latency and point.latency.latency}
-        panels.append(_panel(study, f"Latency at batch 1{on_device}", "Latency p50 [ms], log", times))
-        peaks = {point: point.memory.peak_mib for point in own if point.memory}
+        latencies = [(point.key, point.latency.latency if point.latency else None) for point in own]
+        panels.append(_panel(study, latencies, f"Latency at batch 1{on_device}", "Latency p50 [ms], log"))
+        memories = [(point.key, point.memory.peak_mib if point.memory else None) for point in own]
         title = f"Memory at batch {_memory_batches(own)}{on_device}"
-        panels.append(_panel(study, title, "Peak memory [MiB], log", peaks))
+        panels.append(_panel(study, memories, title, "Peak memory [MiB], log"))
     drawn = tuple(panel for panel in panels if panel.lines)
     caption = (
         "**Latency and memory against resolution**, all axes logarithmic; bars: range over processes (memory: "
@@ -156,16 +155,9 @@ def _by_device(points: Sequence[ResolutionPoint]) -> list[tuple[str, list[Resolu
     ]
 
 
-def _panel(study: Study, title: str, axis: str, values: Mapping[ResolutionPoint, Timed | float]) -> Panel:
-    """Lines against resolution. Zero has no place on a logarithmic axis."""
-
-    def drawn(point: ResolutionPoint, family: str) -> Point | None:
-        value = values[point]
-        if isinstance(value, Timed):
-            return Point(point.key.resolution_px, value.median, family, "", bar(value))
-        return Point(point.key.resolution_px, value, family, "") if value > 0 else None
-
-    made = lines(study, sorted(values, key=lambda point: point.key), lambda point: point.key, drawn)
+def _panel(study: Study, measured: Iterable[tuple[RunKey, Timed | float | None]], title: str, axis: str) -> Panel:
+    ordered = sorted(measured, key=lambda one: one[0])
+    made = lines(study, ((key, key.resolution_px, value) for key, value in ordered))
     return Panel(title, "Input height = width [px], log", axis, lines=made, log_base=2, log_y=True)
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import TypeVar
+from collections.abc import Iterable
 
 from bench.analyse.speed_study import Fall, series_of
 from bench.analyse.speeds import Timed
@@ -11,12 +10,9 @@ from bench.analyse.study import Row, Study
 from bench.analyse.subjects import RunKey
 from bench.catalog.identity import ModelIdentity, family_rank, identify_model
 from bench.number_format import fixed, listed
-from bench.report.conditions import conditions_words as conditions_words
-from bench.report.panels import Line, Point, bar_of
+from bench.report.panels import Ends, Line, Point, bar_of
 from bench.report.table import Cell, Notes
 from bench.text import escape
-
-T = TypeVar("T")
 
 
 def identity_of(study: Study, key: RunKey) -> ModelIdentity:
@@ -40,25 +36,22 @@ def resolution_label(study: Study, key: RunKey) -> Cell:
     return Cell(series_label(study, key), key.model)
 
 
-def lines(
-    study: Study, items: Iterable[T], key: Callable[[T], RunKey], point: Callable[[T, str], Point | None]
-) -> tuple[Line, ...]:
-    """One line per model and settings, through the points of its items in their order; unknown points are left out."""
-    by_series: dict[RunKey, list[T]] = {}
-    for item in items:
-        by_series.setdefault(series_of(key(item)), []).append(item)
+def lines(study: Study, measured: Iterable[tuple[RunKey, float, Timed | float | None]]) -> tuple[Line, ...]:
+    """One line per model and settings through what was measured, in its order: of what, where along x, and what.
+
+    What is missing is left out, and so is zero, which has no place on a logarithmic axis.
+    """
+    by_series: dict[RunKey, list[tuple[float, float, Ends | None]]] = {}
+    for key, x, y in measured:
+        value, bar = (y.median, bar_of(y.interval)) if isinstance(y, Timed) else (y or 0.0, None)
+        if value > 0:
+            by_series.setdefault(series_of(key), []).append((x, value, bar))
     drawn = []
     for series in sorted(by_series, key=lambda one: model_order(study, one)):
         family = identity_of(study, series).family
-        points = tuple(made for item in by_series[series] if (made := point(item, family)) is not None)
-        if points:
-            drawn.append(Line(points, family, study.series_labels[series]))
+        points = (Point(x, value, family, "", bar) for x, value, bar in by_series[series])
+        drawn.append(Line(tuple(points), family, study.series_labels[series]))
     return tuple(drawn)
-
-
-def bar(timed: Timed | None) -> tuple[float, float] | None:
-    """The ends of the range over processes."""
-    return None if timed is None else bar_of(timed.interval)
 
 
 def missing_cell(study: Study, notes: Notes, task: str, key: RunKey, batch_size: int | None = None) -> Cell:
