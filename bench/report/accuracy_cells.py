@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from bench.analyse.accuracy import Accuracy
@@ -11,7 +11,8 @@ from bench.analyse.differences import Difference
 from bench.analyse.intervals import NEAR_BEST_PP, UNSTABLE_PP, Interval, SeedGroup
 from bench.analyse.means import SetMean
 from bench.number_format import bracketed, ends, first_few, fixed, listed, percent, plus_minus, signed
-from bench.report.table import DASH, Cell, Notes
+from bench.report.columns import each
+from bench.report.table import DASH, C, Cell, ColumnSpec, K, Notes, Table, make_table
 
 UNSTABLE = (
     f"unstable (95 % interval over runs wider than {fixed(UNSTABLE_PP, 0)} points, or one run more than "
@@ -83,6 +84,22 @@ def difference_cell(one: Difference, ids: tuple[str, ...], notes: Notes) -> Cell
     text = signed(one.delta_pp, 1) if one.interval is None else f"{signed(one.delta_pp, 1)} {bracketed(one.interval)}"
     mark = notes.number("one seed: no interval") if one.interval is None else None
     return Cell(text, one.delta_pp, ids, is_bold=one.is_decided, mark=mark, more=ends(one.interval))
+
+
+def pairs_table(
+    name: str,
+    rows: Mapping[K, Mapping[C, tuple[Difference, tuple[str, ...]]]],
+    leading: Sequence[ColumnSpec[K]],
+    headings: Mapping[C, str],
+    missing: str,
+) -> Table | None:
+    """A row per pair of what is compared, a column per place where the two may have met: differences with records."""
+
+    def cell(pair: K, place: C, notes: Notes) -> Cell:
+        met = rows[pair].get(place)
+        return notes.missing(missing) if met is None else difference_cell(*met, notes)
+
+    return make_table(name, rows, [*leading, *each(headings, lambda place: headings[place], cell)])
 
 
 def verdicts_words(differences: Iterable[Difference]) -> str:

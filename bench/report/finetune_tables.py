@@ -1,21 +1,34 @@
-"""Tables of fine-tuned weights: means over sets, each set in detail, the sweep, pretraining's gain, speed."""
+"""Tables of fine-tuned weights: means over sets, VTAB-1k, each set in detail, the sweep, pretraining's gain, speed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from bench.analyse.accuracy import FineTuned
 from bench.analyse.differences import PretrainingGain
-from bench.analyse.means import set_mean
+from bench.analyse.means import ManyTasks, SetMean, Vtab, many_tasks, set_mean
 from bench.analyse.protocols import Protocols, finetuned_by_subject
+from bench.analyse.subjects import Subject
 from bench.analyse.trials import RecipeSweep
 from bench.catalog.identity import identify_dataset
-from bench.catalog.image_tasks import in_order, is_five_set_mean
-from bench.number_format import bare_rate, learning_rate, listed, mac_scale, percent, span, whole
+from bench.catalog.image_tasks import VTAB_GROUPS, VTAB_TASKS, in_order, is_five_set_mean, vtab_group, vtab_tasks
+from bench.number_format import (
+    bare_rate,
+    bracketed,
+    ends,
+    fixed,
+    learning_rate,
+    listed,
+    mac_scale,
+    percent,
+    span,
+    whole,
+)
 from bench.report.accuracy_cells import difference_cell, edge_words, mean_cell, score_cell, tried_cell
 from bench.report.columns import condition, dataset_column, each, family_column, macs_column, number, words
-from bench.report.table import Cell, ColumnSpec, Notes, Table, make_table
+from bench.report.table import Cell, Column, ColumnSpec, Notes, Table, make_table
 from bench.report.weights_tables import mean_words, model_columns, row_order, subject_columns, table_order, top_columns
+from bench.text import escape
 
 _RECIPES = {"vit": "ViT paper", "bit": "BiT HyperRule"}
 NOT_TUNED = "not fine-tuned on this set, or every run failed (see below)"
@@ -186,3 +199,89 @@ def training_speed_table(protocols: Protocols) -> Table | None:
         number("Waiting [% of time]", lambda one: one.wait_share, lambda n: percent(100 * n), missing=unknown),
     ]
     return make_table("finetune_speed", sorted(scores, key=table_order(protocols)), columns)
+
+
+def vtab_table(protocols: Protocols) -> Table | None:
+    """VTAB-1k, tasks as rows, models as columns; means over whole groups, all tasks, or those that all models have."""
+    vtab = protocols.vtab
+    if vtab is None:
+        return None
+    notes, order = Notes(), row_order(protocols)
+    subjects = sorted(vtab.subjects, key=lambda subject: order[subject])
+    heads = [Column("Task", is_number=False), Column("Group", is_number=False)]
+    heads += [Column(f"{protocols.labels[subject]}: top-1 [%]") for subject in subjects]
+    rows = []
+    for group in VTAB_GROUPS:
+        tasks = [name for name in vtab.tasks if vtab_group(name) == group]
+        for name in tasks:
+            scores = [vtab.scores[subject].get(name) for subject in subjects]
+            split = " ".join(dict.fromkeys(note for score in scores if score for note in score.notes))
+            title = Cell(identify_dataset(name).title.removeprefix("VTAB "), name, mark=notes.mark(escape(split)))
+            rows.append((title, Cell(group), *(score_cell(score, notes, NOT_TUNED) for score in scores)))
+        if tasks:
+            of_all = sum(vtab_group(name) == group for name in vtab_tasks())
+            means = [vtab.group_mean(subject, group) for subject in subjects]
+            cells = _mean_cells(means, f"not all {of_all} tasks of the group", notes)
+            rows.append((Cell(f"Mean of the {of_all} {group} tasks"), Cell(group), *cells))
+    whole_means = [vtab.score(subject) for subject in subjects]
+    if any(mean is not None for mean in whole_means):
+        cells = _mean_cells(whole_means, f"not all {VTAB_TASKS} tasks: no VTAB score", notes)
+        rows.append((Cell(f"VTAB score (mean of {VTAB_TASKS})"), Cell("All"), *cells))
+    if any(mean is None for mean in whole_means) and len(vtab.common) > 1:
+        cells = _mean_cells([vtab.common_mean(subject) for subject in subjects], "", notes)
+        rows.append((Cell(f"Mean of {len(vtab.common)} tasks that all models have"), Cell("All"), *cells))
+    rows += _many_tasks_rows(vtab, subjects, notes)
+    return Table("vtab", tuple(heads), tuple(rows), tuple(notes.texts))
+
+
+def _mean_cells(means: Sequence[SetMean | None], missing: str, notes: Notes) -> list[Cell]:
+    return [notes.missing(missing) if mean is None else mean_cell(mean, is_bold=True) for mean in means]
+
+
+def across_tasks(vtab: Vtab[FineTuned]) -> dict[Subject, ManyTasks]:
+    """Mean rank and interquartile mean of each model over the tasks that all models have, where these are many."""
+    return many_tasks(
+        {s: {task: own[task].group for task in vtab.common} for s, own in vtab.scores.items()}, vtab.common
+    )
+
+
+def _many_tasks_rows(vtab: Vtab[FineTuned], subjects: Sequence[Subject], notes: Notes) -> list[tuple[Cell, ...]]:
+    found = across_tasks(vtab)
+    if not found:
+        return []
+    ids = {s: tuple(i for task in vtab.common for i in vtab.scores[s][task].cell_ids) for s in found}
+    everyone = tuple(i for own in ids.values() for i in own)
+    unstable = notes.missing("unstable seeds on some task") if any(s not in found for s in subjects) else Cell("")
+    ranks = {s: Cell(fixed(one.mean_rank, 1), one.mean_rank, everyone) for s, one in found.items()}
+    means = {
+        s: Cell(f"{percent(one.iqm.estimate)} {bracketed(one.iqm)}", one.iqm.estimate, ids[s], more=ends(one.iqm))
+        for s, one in found.items()
+    }
+    return [
+        (Cell(f"{name} over {len(vtab.common)} tasks"), Cell("All"), *(cells.get(s, unstable) for s in subjects))
+        for name, cells in (("Mean rank", ranks), ("Interquartile mean", means))
+    ]
+
+
+def vtab_text(protocols: Protocols) -> str:
+    """What the table's means are, and that nothing else is VTAB's score; Markdown."""
+    vtab = protocols.vtab
+    if vtab is None:
+        return ""
+    told = "Measured here: fine-tuned on 1 000 images a task (800 + 200), top-1 on the task's test part."
+    if all(vtab.score(subject) is None for subject in vtab.subjects):
+        told += (
+            f" **No VTAB score**: that is the unweighted mean of all {VTAB_TASKS} tasks, and no model has them all "
+            f"({len(vtab.tasks)} were measured of some)."
+        )
+        if len(vtab.common) < 2:
+            told += " Fewer than two tasks were measured for every model, so there is no mean either."
+    else:
+        told += f" The VTAB score is the unweighted mean of all {VTAB_TASKS} tasks."
+    if across_tasks(vtab):
+        told += (
+            " Mean rank: 1 is the best of these models. The interquartile mean leaves out the best and the worst "
+            "quarter of a model's tasks; its 95 % interval is by bootstrap over tasks, so it says what other tasks "
+            "would change, not other seeds."
+        )
+    return told

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from bench.analyse.differences import Difference
 from bench.analyse.intervals import accuracy_interval
 from bench.analyse.pretrained import Control, PretrainedPoint, PretrainStudy, Transfer, Way
-from bench.analyse.pretraining_contrasts import Axis, Gain, Meeting, at_largest, gains, meetings
+from bench.analyse.pretraining_contrasts import Axis, Meeting, at_largest, gains, meetings
 from bench.catalog.identity import identify_dataset
 from bench.number_format import digits, flop_scale, learning_rate, percent, significant, whole
-from bench.report.accuracy_cells import accuracy_cell, difference_cell
+from bench.report.accuracy_cells import accuracy_cell, pairs_table
 from bench.report.columns import each, family_column, number, words
 from bench.report.pretraining_words import exaflops, mean_words, way_words
 from bench.report.table import Cell, ColumnSpec, Notes, Table, grouped, make_table
 from bench.text import escape
 
 _NOT_TRANSFERRED = "not transferred this way, or without a result on some set for some seed (see below)"
-_Met = Mapping[object, tuple[Way, Meeting]]  # by column
 _SetsRow = tuple[str, str, Transfer | Control]  # the model's title, and what its weights started from
 
 
@@ -151,43 +151,37 @@ def _pair(one: Meeting) -> tuple[str, str]:
 def _meetings(
     name: str, found: Sequence[tuple[Way, Meeting]], column_of: Callable[[Meeting], object], headings: Mapping[Any, str]
 ) -> Table | None:
-    rows = grouped(found, lambda met: (met[0], *_pair(met[1])), lambda met: column_of(met[1]))
-
-    def title(row: _Met) -> str:
-        met = next(iter(row.values()))[1]
-        return f"{met.first.point.identity.title} − {met.second.point.identity.title}"
-
-    def difference(row: _Met, column: object, notes: Notes) -> Cell:
-        if column not in row:
-            return notes.missing("the two were not both run there")
-        met = row[column][1]
-        return difference_cell(met.difference, met.cell_ids, notes)
-
-    columns: list[ColumnSpec[_Met]] = [
-        words("First minus second", title, lambda row: " ".join(_pair(next(iter(row.values()))[1]))),
-        words("Transfer", lambda row: way_words(next(iter(row.values()))[0])),
-        *each(headings, lambda column: headings[column], difference),
+    titles = {key: title for _, one in found for key, title in zip(_pair(one), _titles(one), strict=True)}
+    rows: dict[tuple[Way, str, str], dict[object, tuple[Difference, tuple[str, ...]]]] = {}
+    for way, one in found:
+        rows.setdefault((way, *_pair(one)), {})[column_of(one)] = one.difference, one.cell_ids
+    leading: list[ColumnSpec[tuple[Way, str, str]]] = [
+        words(
+            "First minus second", lambda row: f"{titles[row[1]]} − {titles[row[2]]}", lambda row: f"{row[1]} {row[2]}"
+        ),
+        words("Transfer", lambda row: way_words(row[0])),
     ]
-    return make_table(name, rows.values(), columns)
+    return pairs_table(name, rows, leading, headings, "the two were not both run there")
+
+
+def _titles(one: Meeting) -> tuple[str, str]:
+    return one.first.point.identity.title, one.second.point.identity.title
 
 
 def pretraining_gains_table(study: PretrainStudy) -> Table | None:
     """After pretraining minus without it, in points: the mean over sets, then each set."""
-    found = [gain for way in study.ways for gain in gains(study, way)]
-    rows = grouped(
-        found, lambda gain: (gain.transfer.way, gain.transfer.point.key.model, gain.control.title), lambda g: g.dataset
-    )
-
-    def heading(name: str) -> str:
-        return f"{_set_heading(study, name) if name else _mean_heading(study)} [points]"
-
-    def gained(row: Mapping[str, Gain], name: str, notes: Notes) -> Cell:
-        return difference_cell(row[name].difference, row[name].cell_ids, notes)
-
-    columns: list[ColumnSpec[Mapping[str, Gain]]] = [
-        words("Model", lambda row: row[""].transfer.point.identity.title),
-        words("Transfer", lambda row: way_words(row[""].transfer.way)),
-        words("Against", lambda row: row[""].control.title),
-        *each(("", *study.datasets), heading, gained),
+    titles: dict[str, str] = {}
+    rows: dict[tuple[str, Way, str], dict[str, tuple[Difference, tuple[str, ...]]]] = {}
+    for way in study.ways:
+        for gain in gains(study, way):
+            key = gain.transfer.point.key.model, way, gain.control.title
+            titles[key[0]] = gain.transfer.point.identity.title
+            rows.setdefault(key, {})[gain.dataset] = gain.difference, gain.cell_ids
+    leading: list[ColumnSpec[tuple[str, Way, str]]] = [
+        words("Model", lambda row: titles[row[0]]),
+        words("Transfer", lambda row: way_words(row[1])),
+        words("Against", lambda row: row[2]),
     ]
-    return make_table("pretraining_gains", rows.values(), columns)
+    headings = {"": f"{_mean_heading(study)} [points]"}
+    headings |= {name: f"{_set_heading(study, name)} [points]" for name in study.datasets}
+    return pairs_table("pretraining_gains", rows, leading, headings, "")

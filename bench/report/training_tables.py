@@ -13,7 +13,7 @@ from bench.analyse.subjects import RunKey
 from bench.analyse.trials import SweptModel
 from bench.catalog.identity import family_rank, identify_dataset
 from bench.number_format import Scale, fixed, flop_scale, learning_rate, rounded, significant, whole
-from bench.report.accuracy_cells import difference_cell, edge_words, score_cell, tried_cell
+from bench.report.accuracy_cells import edge_words, pairs_table, score_cell, tried_cell
 from bench.report.columns import dataset_column, each, no_records, number, words
 from bench.report.table import Cell, ColumnSpec, Notes, Table, grouped, make_table
 from bench.units import GIGA
@@ -75,27 +75,25 @@ def _differences(
     """Differences by pair (and set) along the columns, each with the records of both models."""
     ids = {(s.key, s.dataset, s.train_images, s.budget_gflop): s.cell_ids for s in study.scores}
     order = {row.key: index for index, row in enumerate(study.rows)}
-    rows = grouped(found, lambda p: (p.first, p.second, p.dataset if by_set else ""), column_of)
 
     def rank(pair: _Pair) -> tuple[object, ...]:
         first, second, dataset = pair
         families = study.families[first.model], study.families[second.model]
         return FAMILY_PAIRS.index(families), order.get(first, len(order)), order.get(second, len(order)), dataset
 
-    def difference(pair: _Pair, column: object, notes: Notes) -> Cell:
-        place = rows[pair].get(column)
-        if place is None:
-            return notes.missing("the two were not trained alike there")
+    rows: dict[_Pair, dict[object, tuple[Difference, tuple[str, ...]]]] = {}
+    for place, one in found.items():
         where = place.dataset, place.train_images, place.budget_gflop
-        return difference_cell(found[place], ids[(place.first, *where)] + ids[(place.second, *where)], notes)
-
-    heads: list[ColumnSpec[_Pair]] = [
+        pair = place.first, place.second, place.dataset if by_set else ""
+        both = ids[(place.first, *where)] + ids[(place.second, *where)]
+        rows.setdefault(pair, {})[column_of(place)] = one, both
+    leading: list[ColumnSpec[_Pair]] = [
         words("First minus second", lambda pair: f"{study.labels[pair[0]]} − {study.labels[pair[1]]}",
               lambda pair: f"{pair[0].model} {pair[1].model}"),
         *([dataset_column(lambda pair: pair[2])] if by_set else []),
-        *each(columns, lambda column: columns[column], difference),
     ]  # fmt: skip
-    return make_table(name, sorted(rows, key=rank), heads)
+    ordered = {pair: rows[pair] for pair in sorted(rows, key=rank)}
+    return pairs_table(name, ordered, leading, columns, "the two were not trained alike there")
 
 
 def training_sizes_table(study: Study) -> Table | None:

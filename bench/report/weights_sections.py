@@ -25,6 +25,8 @@ from bench.report.finetune_tables import (
     mean_caption,
     sweep_table,
     training_speed_table,
+    vtab_table,
+    vtab_text,
 )
 from bench.report.panels import (
     FRONT_WORDS,
@@ -50,7 +52,6 @@ from bench.report.published_tables import (
     public_scaling_text,
     table_two_table,
 )
-from bench.report.vtab_table import vtab_table, vtab_text
 from bench.report.weights_tables import (
     evaluate_table,
     fewshot_table,

@@ -16,7 +16,7 @@ from bench.catalog.image_tasks import VTAB_TASKS, in_order
 from bench.number_format import bracketed, counted, first_few, fixed, listed, percent, signed
 from bench.report.accuracy_cells import rivals_words
 from bench.report.conditions import dataset_words, seeds_words
-from bench.report.vtab_table import across_tasks
+from bench.report.finetune_tables import across_tasks
 from bench.report.weights_tables import mean_words, row_order, rule_words, why_unranked
 from bench.store.preflights import Checked
 from bench.store.record import Record
