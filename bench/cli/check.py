@@ -14,32 +14,59 @@ import typer
 from bench.cli.options import DeviceChoice
 
 if TYPE_CHECKING:
+    from bench.gate.formats.writing import Target
     from bench.gate.pairs import Pair
     from bench.gate.result import CheckResult
     from bench.gate.rule import Look, Verdict
-    from bench.gate.session import Request
 
 EXIT_CODES: dict[Verdict, int] = {"PASS": 0, "FAIL": 1, "INCONCLUSIVE": 3}
 
 
+Base = Annotated[
+    str | None,
+    typer.Option(metavar="REV", help="The revision that this working tree is compared with: HEAD~1, origin/main."),
+]
+Models = Annotated[
+    list[str] | None,
+    typer.Option("--model", metavar="NAME", help="What to time (repeatable; one small model of each family)."),
+]
+SettingsOfBase = Annotated[
+    str, typer.Option("--a", metavar="KEY=VALUE,...", help="Base's settings, such as compile=off,batch=8.")
+]
+SettingsOfHead = Annotated[
+    str, typer.Option("--b", metavar="KEY=VALUE,...", help="Head's settings, such as compile=on,batch=8.")
+]
+BasePython = Annotated[
+    Path | None, typer.Option(help="Base's interpreter, such as one with another torch.", dir_okay=False)
+]
+Exact = Annotated[
+    Literal["gate", "show", "off"],
+    typer.Option(help="Params, MACs, operators, graph breaks: a rise fails, is shown, or is not looked at."),
+]
+AgainstItself = Annotated[
+    bool, typer.Option("--aa/--no-aa", help="Time each side against itself too: the noise floor.")
+]
+MaxMinutes = Annotated[
+    float | None, typer.Option(help="Stop before another eight pairs would take longer; INCONCLUSIVE.")
+]
+Write = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="FORMAT=PATH",
+        help="json, markdown, comment, junit, annotations, bencher, benchmark-action or history (repeatable).",
+    ),
+]
+Selftest = Annotated[
+    bool, typer.Option("--selftest", help="Plant slowdowns, and say how often this machine's gate is wrong.")
+]
+
+
 def check(
-    base: Annotated[
-        str | None,
-        typer.Option(metavar="REV", help="The revision that this working tree is compared with: HEAD~1, origin/main."),
-    ] = None,
-    model: Annotated[
-        list[str] | None,
-        typer.Option("--model", metavar="NAME", help="What to time (repeatable; one small model of each family)."),
-    ] = None,
-    a: Annotated[
-        str, typer.Option("--a", metavar="KEY=VALUE,...", help="Base's settings, such as compile=off,batch=8.")
-    ] = "",
-    b: Annotated[
-        str, typer.Option("--b", metavar="KEY=VALUE,...", help="Head's settings, such as compile=on,batch=8.")
-    ] = "",
-    base_python: Annotated[
-        Path | None, typer.Option(help="Base's interpreter, such as one with another torch.", dir_okay=False)
-    ] = None,
+    base: Base = None,
+    model: Models = None,
+    a: SettingsOfBase = "",
+    b: SettingsOfHead = "",
+    base_python: BasePython = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Images in a forward pass.")] = 1,
     resolution: Annotated[int | None, typer.Option(min=1, help="Pixels (the model's own).")] = None,
     num_classes: Annotated[int | None, typer.Option(min=1, help="Of the head (the model's own).")] = None,
@@ -49,27 +76,12 @@ def check(
     pairs_max: Annotated[int, typer.Option(help="Pairs of processes at most: 8, 16, 24 or 32.")] = 32,
     turns: Annotated[int, typer.Option(help="Turns of each pair, an even number.")] = 40,
     seed: Annotated[int | None, typer.Option(help="Of the order of turns (drawn, and recorded).")] = None,
-    exact: Annotated[
-        Literal["gate", "show", "off"],
-        typer.Option(help="Params, MACs, operators, graph breaks: a rise fails, is shown, or is not looked at."),
-    ] = "gate",
-    aa: Annotated[
-        bool, typer.Option("--aa/--no-aa", help="Time each side against itself too: the noise floor.")
-    ] = True,
-    max_minutes: Annotated[
-        float | None, typer.Option(help="Stop before another eight pairs would take longer; INCONCLUSIVE.")
-    ] = None,
-    write: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="FORMAT=PATH",
-            help="json, markdown, comment, junit, annotations, bencher, benchmark-action or history (repeatable).",
-        ),
-    ] = None,
+    exact: Exact = "gate",
+    aa: AgainstItself = True,
+    max_minutes: MaxMinutes = None,
+    write: Write = None,
     results: Annotated[Path, typer.Option(help="Folder of the results.", file_okay=False)] = Path("results"),
-    selftest: Annotated[
-        bool, typer.Option("--selftest", help="Plant slowdowns, and say how often this machine's gate is wrong.")
-    ] = False,
+    selftest: Selftest = False,
     selftest_pairs: Annotated[int, typer.Option(min=2, help="Pairs of processes in a self-test.")] = 20,
 ) -> None:
     """Time head against base in turns: PASS, FAIL or INCONCLUSIVE. docs/gate.md has the rule and how often it errs.
@@ -77,13 +89,13 @@ def check(
     Exit codes: 0 PASS, 1 FAIL, 3 INCONCLUSIVE, 2 the request was wrong, 130 interrupted.
     """
     from bench.errors import RequestError
-    from bench.gate.check import Plan
+    from bench.gate.check import Plan, Request, run_check
     from bench.gate.formats.writing import STANDARD_OUTPUT, parse_target
     from bench.gate.request import comparisons_of
-    from bench.gate.session import Request
+    from bench.places import cache_root
 
     targets = [parse_target(text) for text in write or ()]  # wrong ones are said before minutes of measuring
-    here = resolve_check_device(device)
+    here = _device(device)
     seed = secrets.randbelow(2**32) if seed is None else seed
     common = {"batch_size": batch_size, "resolution_px": resolution, "num_classes": num_classes}
     if selftest:
@@ -106,15 +118,16 @@ def check(
         exact=exact,
     )
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: workers and worktree are taken away
-    result = _run(request)
+    result = run_check(request, CheckProgress(), cache_root() / "gate")
     has_standard_output = any(target.path == STANDARD_OUTPUT for target in targets)
-    _print_result(result, to_stderr=has_standard_output)
-    _keep(result, results, [(target.format, target.path) for target in targets])
+    for line in _describe(result):
+        typer.echo(line, err=has_standard_output)
+    _keep(result, results, targets)
     if EXIT_CODES[result.verdict]:
         raise typer.Exit(EXIT_CODES[result.verdict])
 
 
-def resolve_check_device(device: DeviceChoice) -> Literal["cpu", "cuda", "mps"]:
+def _device(device: DeviceChoice) -> Literal["cpu", "cuda", "mps"]:
     """The device that is meant. Raises RequestError for one that is absent."""
     if device == "cpu":
         return "cpu"
@@ -123,27 +136,20 @@ def resolve_check_device(device: DeviceChoice) -> Literal["cpu", "cuda", "mps"]:
     return resolve_device(device)  # type: ignore[return-value]
 
 
-def _run(request: Request) -> CheckResult:
-    from bench.gate.session import run_check
-    from bench.places import cache_root
-
-    return run_check(request, CheckProgress(), cache_root() / "gate")
-
-
-def _keep(result: CheckResult, results: Path, targets: Sequence[tuple[str, str]]) -> None:
+def _keep(result: CheckResult, results: Path, targets: Sequence[Target]) -> None:
     """The whole result into the store, then what --write asked for: all of it, whatever of it fails.
 
     Raises the first StoreError once everything was tried.
     """
     from bench.errors import StoreError
-    from bench.gate.formats import FORMATS
     from bench.gate.formats.writing import write_format
+    from bench.gate.result import render_json
     from bench.store.checks import save_check
 
     problems: list[StoreError] = []
     machine = str(result.conditions.get("machine", "unknown"))
     try:
-        kept = save_check(results, FORMATS["json"].render(result), machine)
+        kept = save_check(results, render_json(result), machine)
         typer.echo(f"Every turn is in {kept}.", err=True)
     except StoreError as error:
         problems.append(error)
@@ -179,11 +185,6 @@ class CheckProgress:
                 typer.echo(f"{name}: more pairs ({look.reason})", err=True)
 
 
-def _print_result(result: CheckResult, *, to_stderr: bool) -> None:
-    for line in _describe(result):
-        typer.echo(line, err=to_stderr)
-
-
 def _describe(result: CheckResult) -> Iterator[str]:
     """A check for a terminal: the table, what else was found, and the verdict in a sentence last."""
     from bench.cli.words import duration, table
@@ -191,11 +192,9 @@ def _describe(result: CheckResult) -> Iterator[str]:
 
     rows = []
     for one in result.models:
-        shown = (
-            "n/a"
-            if one.slowdown_pct is None
-            else f"{one.slowdown_pct:+.1f} % [{one.low_pct:+.1f}, {one.high_pct:+.1f}]"
-        )
+        shown = "n/a"
+        if one.slowdown_pct is not None:
+            shown = f"{one.slowdown_pct:+.1f} % [{one.low_pct:+.1f}, {one.high_pct:+.1f}]"
         times = ["n/a" if ms is None else f"{ms:.3g}" for ms in (one.base_ms, one.head_ms)]
         rows.append([tidy(one.name), *times, shown, str(len(one.pairs)), one.verdict, tidy(one.reason)])
     yield table(["Model", "Base [ms]", "Head [ms]", "Slowdown", "Pairs", "Verdict", "Why"], rows, right=(1, 2, 4))

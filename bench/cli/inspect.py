@@ -16,43 +16,48 @@ import typer
 from bench.cli.options import DataOption, DownloadOption, ResultsOption, ShippedOption
 
 if TYPE_CHECKING:
-    from bench.inspect.pictures import Opened
+    from bench.inspect.subjects import Opened
     from bench.store.inspections import Facts, Inspection
 
 OWN_SUITE = "inspect"  # under results/local/: where inspections go that belong to no suite
 
 
+Image = Annotated[
+    str | None,
+    typer.Argument(metavar="[IMAGE]", help="A file, or the photograph `china` or `flower`; both by default."),
+]
+Out = Annotated[Path | None, typer.Option("-o", "--out", metavar="DIR", help="Folder of the page.", file_okay=False)]
+Beside = Annotated[
+    list[str], typer.Option("--with", metavar="MODEL", help="Another model on the same images (repeatable).")
+]
+WeightsOption = Annotated[
+    list[str],
+    typer.Option(
+        "--weights",
+        help="random, public, trained:DATASET (of --suite), file:PATH with {model} for the name, or 'sha256 <16 "
+        "digits>' of the cache. Once for all models, or once for each in their order.",
+    ),
+]
+Dataset = Annotated[str | None, typer.Option(metavar="NAME", help="Take images of a data set instead of IMAGE.")]
+Suite = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Store for the report of this suite, which then has a section.")
+]
+
+
+# Typer reads lists that are defaults, and nothing changes them.
 def inspect(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A catalog name, a timm name, or file.py:function.")],
-    image: Annotated[
-        str | None,
-        typer.Argument(metavar="[IMAGE]", help="A file, or the photograph `china` or `flower`; both by default."),
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option("-o", "--out", metavar="DIR", help="Folder of the page.", file_okay=False)
-    ] = None,
-    beside: Annotated[
-        list[str], typer.Option("--with", metavar="MODEL", help="Another model on the same images (repeatable).")
-    ] = [],  # noqa: B006 - typer reads the default, nothing changes it
-    weights: Annotated[
-        list[str],
-        typer.Option(
-            "--weights",
-            help="random, public, trained:DATASET (of --suite), file:PATH with {model} for the name, or 'sha256 <16 "
-            "digits>' of the cache. Once for all models, or once for each in their order.",
-        ),
-    ] = ["random"],  # noqa: B006
+    image: Image = None,
+    out: Out = None,
+    beside: Beside = [],  # noqa: B006
+    weights: WeightsOption = ["random"],  # noqa: B006
     resolution: Annotated[int | None, typer.Option(min=1, help="Pixels; each model's own by default.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of random weights, and of the training of trained:DATASET.")] = 0,
-    dataset: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Take images of a data set instead of IMAGE.")
-    ] = None,
+    dataset: Dataset = None,
     index: Annotated[list[int], typer.Option("--index", min=0, help="Which of its images (repeatable).")] = [0],  # noqa: B006
     part: Annotated[Literal["train", "validation", "test"], typer.Option(help="Part of the data set.")] = "test",
     data: DataOption = [],  # noqa: B006
-    suite: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Store for the report of this suite, which then has a section.")
-    ] = None,
+    suite: Suite = None,
     results: ResultsOption = Path("results"),
     shipped: ShippedOption = False,
     download: DownloadOption = False,
@@ -105,7 +110,7 @@ def _pictures(
 ) -> list[Opened]:
     from bench.cli.options import named_data
     from bench.errors import RequestError
-    from bench.inspect.pictures import PHOTOGRAPHS, open_dataset_picture, open_picture
+    from bench.inspect.subjects import PHOTOGRAPHS, open_dataset_picture, open_picture
 
     if dataset is None:
         if data:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import typer
 
 if TYPE_CHECKING:
-    from bench.cli.check import CheckProgress
+    from bench.gate.pairs import Listener
     from bench.gate.result import Comparison
     from bench.gate.rule import Verdict
     from bench.gate.selftest import Rates, Recording
@@ -26,11 +26,10 @@ def run_and_describe(
     threads: int,
     threshold: float,
     results: Path,
-    progress: CheckProgress,
+    progress: Listener,
 ) -> None:
     """Record pairs with planted slowdowns, keep them, and print what follows."""
-    from bench.gate.selftest import PLANTS_PCT, planted, summarise
-    from bench.gate.session import run_selftest
+    from bench.gate.selftest import PLANTS_PCT, planted, run_selftest, summarise
     from bench.places import cache_root
     from bench.store.checks import save_selftest
 
@@ -66,16 +65,8 @@ def describe_selftest(recordings: Sequence[Recording], found: Sequence[Rates], t
          share(one, "INCONCLUSIVE"), f"{one.error_median_pp:.2f} / {one.error_p95_pp:.2f}", f"{one.spread_pct:.2f}"]
         for one in found
     ]  # fmt: skip
-    heads = [
-        "Planted",
-        "True [%]",
-        "Pairs run",
-        "FAIL",
-        "PASS",
-        "INCONCLUSIVE",
-        "Error median / p95 [pp]",
-        "Pair SD [%]",
-    ]
+    heads = ["Planted", "True [%]", "Pairs run", "FAIL", "PASS", "INCONCLUSIVE", "Error median / p95 [pp]",
+             "Pair SD [%]"]  # fmt: skip
     lines = [
         f"Threshold {threshold_pct:g} %. Shares are of 1,000 verdicts resampled from the pairs that were run; in "
         "brackets the 95 % bounds of as many verdicts as the pairs make without being drawn twice. SD: of a pair.",

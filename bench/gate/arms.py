@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import fcntl
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
-from bench.errors import BenchError
-from bench.gate.result import Workload
+from bench.errors import BenchError, RequestError
+from bench.gate.result import Side, Workload
+from bench.gate.rule import SideName
 from bench.gate.trees import SideBrokenError, SideCode
 from bench.processes import JsonProcess
 from bench.suite.cell import Device
 
+ArmName = Literal["base", "head", "again base", "again head"]
 WORKER = Path(__file__).with_name("worker.py")
 SIDE_VARIABLE = "VITBENCH_GATE_SIDE"  # a letter for each worker: an environment's length moves the stack, and so speed
 START_SECONDS = 180.0  # imports from a cold disk
@@ -62,6 +69,15 @@ class Arm(Protocol):
 
     def close(self) -> None:
         """End the process at once."""
+
+
+# Starts workers in this order, all ready; they are ended when the block ends.
+StartArms = Callable[[Sequence[ArmName]], AbstractContextManager[Mapping[ArmName, Arm]]]
+
+
+def side_of(arm: ArmName) -> SideName:
+    """Whose code a worker runs."""
+    return "head" if arm.endswith("head") else "base"
 
 
 class ProcessArm:
@@ -150,3 +166,88 @@ class ProcessArm:
                 f"The worker that should be {self.name} says that it is {side!r}: labels are swapped."
             )
         return reply
+
+
+@dataclass
+class Launcher:
+    """Starts the workers of pairs, and remembers what they say of themselves.
+
+    head_copy: runs head against itself in the A/A arm; None: head's own tree does. versions: of each worker by its
+    name. notes: sentences on what workers read of no tree's own. conditions: as stored records have them.
+    """
+
+    base: SideCode
+    head: SideCode
+    device: Device
+    threads: int
+    cpus: tuple[int, ...] | None
+    head_copy: SideCode | None = None
+    versions: dict[str, dict[str, str]] = field(default_factory=dict)
+    notes: dict[str, None] = field(default_factory=dict)  # in their order, each once
+    conditions: dict[str, Any] = field(default_factory=dict)
+
+    @contextlib.contextmanager
+    def __call__(self, names: Sequence[ArmName]) -> Iterator[Mapping[ArmName, Arm]]:
+        arms: dict[ArmName, ProcessArm] = {}
+        try:
+            for name in names:  # all import at once
+                code = self.code_of(name)
+                arms[name] = ProcessArm(name, code, device=self.device, threads=self.threads, cpus=self.cpus)
+            for name, arm in arms.items():
+                arm.ready()
+                self.versions[name] = arm.versions
+            yield arms
+            self.notes.update(dict.fromkeys(note for arm in arms.values() for note in arm.notes))
+            if not self.conditions:  # after the turns: what it imports would be in one worker and not in the others
+                self.conditions = arms["head"].conditions()
+        finally:
+            for arm in arms.values():
+                arm.close()
+
+    def code_of(self, name: ArmName) -> SideCode:
+        """What a worker runs."""
+        if name == "again head" and self.head_copy is not None:
+            return self.head_copy
+        return self.head if side_of(name) == "head" else self.base
+
+    def side(self, name: SideName) -> Side:
+        """A side with the versions that its worker reported, if one ran."""
+        return self.code_of(name).side.model_copy(update=self.versions.get(name, {}))
+
+    def differing_packages(self) -> list[str]:
+        """`torch 2.10 and 2.11`: the versions in which the two sides' workers differ."""
+        base, head = self.versions.get("base", {}), self.versions.get("head", {})
+        return [f"{key} {base[key]} and {head[key]}" for key in base if base[key] != head.get(key)]
+
+
+def choose_cpus(threads: int) -> tuple[int, ...] | None:
+    """The CPUs that every worker is pinned to: the last ones that this process may use. None where pinning is absent.
+
+    The last ones, because the system's own work tends to sit on the first. Raises RequestError if there are too few.
+    """
+    if not hasattr(os, "sched_getaffinity"):
+        return None
+    allowed = sorted(os.sched_getaffinity(0))
+    if threads > len(allowed):
+        raise RequestError(f"--threads {threads}: this process may use {len(allowed)} CPUs.")
+    return tuple(allowed[-threads:])
+
+
+@contextlib.contextmanager
+def alone_on_machine(cache: Path) -> Iterator[None]:
+    """Refuse a second check on this machine: each would measure the other."""
+    cache.mkdir(parents=True, exist_ok=True)
+    with open(cache / "check.lock", "a+", encoding="utf-8") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            stream.seek(0)
+            holder = stream.read().strip() or "unknown"
+            raise RequestError(
+                f"Another check (process {holder}) is running on this machine, and each would measure the other. "
+                "Wait for it."
+            ) from None
+        stream.truncate(0)
+        stream.write(str(os.getpid()))
+        stream.flush()
+        yield

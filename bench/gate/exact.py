@@ -108,36 +108,24 @@ def compare_facts(name: str, base: Facts, head: Facts, *, gates: bool) -> ExactR
     A count that one side alone lacks makes the result INCONCLUSIVE, unless another one rose. One that both lack, for
     code that no counter can follow, is named and not compared.
     """
+    if base.error or head.error:
+        sides = (("base", base), ("head", head))
+        reason = "; ".join(f"{side} cannot be counted: {facts.error}" for side, facts in sides if facts.error)
+        return ExactResult(
+            name=name, verdict="INCONCLUSIVE" if gates else "PASS", reason=reason, counts=dict(head.counts)
+        )
     changes = _changes(base, head)
-    rises = [change for change in changes if change.is_rise]
     unknown, uncompared = _gaps(base, head)
     verdict: Verdict = "PASS"
     if gates:
-        verdict = "FAIL" if rises else "INCONCLUSIVE" if unknown else "PASS"
-    parts = [*_said(changes, head, base), *unknown, *uncompared]
-    if not changes and not (base.error or head.error):
-        parts.insert(0, _same(base, head))
-    reason = "; ".join(parts)
-    if changes and not gates:
-        reason = f"does not gate: {reason}"
+        verdict = "FAIL" if any(change.is_rise for change in changes) else "INCONCLUSIVE" if unknown else "PASS"
+    parts = [*(_said(changes, base, head) or [_same(base, head)]), *unknown, *uncompared]
+    reason = f"{'' if gates or not changes else 'does not gate: '}{'; '.join(parts)}"
     return ExactResult(name=name, verdict=verdict, reason=reason, changes=tuple(changes), counts=dict(head.counts))
 
 
-def _changes(base: Facts, head: Facts) -> list[CountChange]:
-    """Counts that differ: totals in their order, then operators by name."""
-    if base.error or head.error:
-        return []
-    found = []
-    for what in TOTALS:
-        if what in base.counts and what in head.counts and base.counts[what] != head.counts[what]:
-            found.append(_change(what, base.counts[what], head.counts[what]))
-    if not _has_operators(base, head):
-        return found
-    for what in sorted({*base.counts, *head.counts} - set(TOTALS)):
-        before, now = base.counts.get(what, 0), head.counts.get(what, 0)  # an operator that is not named has no call
-        if before != now:
-            found.append(_change(what, before, now))
-    return found
+def _totals(base: Facts, head: Facts) -> list[str]:
+    return [what for what in TOTALS if what in base.counts and what in head.counts]
 
 
 def _has_operators(base: Facts, head: Facts) -> bool:
@@ -145,50 +133,49 @@ def _has_operators(base: Facts, head: Facts) -> bool:
     return OPERATORS not in base.absent and OPERATORS not in head.absent and base.device == head.device
 
 
-def _change(what: str, before: int, now: int) -> CountChange:
-    return CountChange(what=what, base=before, head=now, is_rise=now > before)
+def _changes(base: Facts, head: Facts) -> list[CountChange]:
+    """Counts that differ: totals in their order, then operators by name; one that is not named has no call."""
+    operators = sorted({*base.counts, *head.counts} - set(TOTALS)) if _has_operators(base, head) else []
+    both = [(what, base.counts.get(what, 0), head.counts.get(what, 0)) for what in (*_totals(base, head), *operators)]
+    return [
+        CountChange(what=what, base=before, head=now, is_rise=now > before)
+        for what, before, now in both
+        if before != now
+    ]
 
 
 def _gaps(base: Facts, head: Facts) -> tuple[list[str], list[str]]:
     """What one side alone could not count, and what neither could, as clauses."""
-    if base.error or head.error:
-        sides = [("base", base.error), ("head", head.error)]
-        return [f"{side} cannot be counted: {error}" for side, error in sides if error], []
     unknown, uncompared = [], []
     for what in (*TOTALS, OPERATORS):
         reasons = {side: facts.absent[what] for side, facts in (("base", base), ("head", head)) if what in facts.absent}
         if len(reasons) == 2:
             uncompared.append(f"{what} not compared: {reasons['head']}")
-        elif reasons:
-            side, reason = next(iter(reasons.items()))
-            unknown.append(f"{what} of {side} unknown: {reason}")
+        else:
+            unknown += [f"{what} of {side} unknown: {reason}" for side, reason in reasons.items()]
     if base.device != head.device and not (OPERATORS in base.absent or OPERATORS in head.absent):
         side = "base" if base.device == "cpu" else "head"
         unknown.append(f"operators not comparable: {side} branches on a number, so that its shapes alone do not run")
     return unknown, uncompared
 
 
-def _said(changes: Sequence[CountChange], head: Facts, base: Facts) -> list[str]:
+def _said(changes: Sequence[CountChange], base: Facts, head: Facts) -> list[str]:
     """`more: aten.bmm: 0 -> 24 ...`, then `less: ...`: an exchange shows both."""
     said = []
-    for word, wanted in (("more", True), ("less", False)):
-        texts = [_text(change, head.break_reasons if wanted else base.break_reasons)
-                 for change in changes if change.is_rise is wanted]  # fmt: skip
+    for word, is_rise, break_reasons in (("more", True, head.break_reasons), ("less", False, base.break_reasons)):
+        texts = []
+        for change in changes:
+            if change.is_rise is is_rise:
+                why = f" ({'; '.join(break_reasons)})" if change.what == GRAPH_BREAKS and break_reasons else ""
+                texts.append(f"{change.what}: {change.base:,.0f} -> {change.head:,.0f}{why}")
         if texts:
             rest = len(texts) - SHOWN_CHANGES
             said.append(f"{word}: {', '.join(texts[:SHOWN_CHANGES])}{f' and {rest} others' if rest > 0 else ''}")
     return said
 
 
-def _text(change: CountChange, break_reasons: Sequence[str]) -> str:
-    text = f"{change.what}: {change.base:,.0f} -> {change.head:,.0f}"
-    if change.what == GRAPH_BREAKS and break_reasons:
-        text += f" ({'; '.join(break_reasons)})"
-    return text
-
-
 def _same(base: Facts, head: Facts) -> str:
-    compared = [what for what in TOTALS if what in base.counts and what in head.counts]
+    compared = _totals(base, head)
     if _has_operators(base, head):
         compared.append(f"the calls of {counted(len(set(head.counts) - set(TOTALS)), 'operator')}")
     return f"the same {listed(compared)}"

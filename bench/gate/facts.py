@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import torch
@@ -60,32 +60,29 @@ def count_workload(workload: dict[str, Any], *, graph_breaks: bool) -> dict[str,
     could not be had: why}, "break_reasons": [...], "device": where calls were counted, "meta" or "cpu"}.
     """
     try:
-        build = _builder(workload)
-        shapes, resolution_px = build("meta"), _resolution(workload)
+        network = _Network(workload)
     except Exception as error:  # the tree's code, of any age, and the user's
         return {"error": one_line(error)}
-    counts: dict[str, int] = {"params": sum(weights.numel() for weights in shapes.parameters())}
+    counts: dict[str, int] = {"params": sum(weights.numel() for weights in network.shapes.parameters())}
     absent: dict[str, str] = {}
     reasons: list[str] = []
-    _attempt(("macs", "activations"), absent, lambda: counts.update(_complexity(shapes, build, resolution_px, absent)))
-    runs = _Runs(workload, build, shapes, resolution_px)
-    _attempt((OPERATORS,), absent, lambda: counts.update(runs.on_meta_or_cpu(_operator_calls)))
-    device = runs.device
+
+    def attempt(names: tuple[str, ...], count: Callable[[], None]) -> None:
+        try:
+            count()
+        except Exception as error:  # a model, or a torch, that this count cannot follow
+            absent.update(dict.fromkeys(names, one_line(error)))
+
+    def add_breaks() -> None:
+        counts[GRAPH_BREAKS], found = network.on_meta_or_cpu(_graph_breaks)
+        reasons.extend(found)
+
+    attempt(("macs", "activations"), lambda: counts.update(network.complexity(absent)))
+    attempt((OPERATORS,), lambda: counts.update(network.on_meta_or_cpu(_operator_calls)))
+    device = network.device
     if graph_breaks:
-
-        def add_breaks() -> None:
-            counts[GRAPH_BREAKS], found = runs.on_meta_or_cpu(_graph_breaks)
-            reasons.extend(found)
-
-        _attempt((GRAPH_BREAKS,), absent, add_breaks)
+        attempt((GRAPH_BREAKS,), add_breaks)
     return {"counts": counts, "absent": absent, "break_reasons": reasons, "device": device}
-
-
-def _attempt(names: Iterable[str], absent: dict[str, str], count: Callable[[], None]) -> None:
-    try:
-        count()
-    except Exception as error:  # a model, or a torch, that this count cannot follow
-        absent.update(dict.fromkeys(names, one_line(error)))
 
 
 def one_line(error: BaseException) -> str:
@@ -94,26 +91,36 @@ def one_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {lines[0][:300] if lines else 'no message'}"
 
 
-def _resolution(workload: dict[str, Any]) -> int:
-    from bench.measure.build import native_resolution
+class _Network:
+    """A workload's model: as shapes alone, or with numbers where its code asks for one.
 
-    return workload["resolution_px"] or native_resolution(workload["model"])
+    device: where the last look was had, `meta` or `cpu`.
+    """
 
+    def __init__(self, workload: dict[str, Any]) -> None:
+        from bench.suite.cell import Settings
 
-def _builder(workload: dict[str, Any]) -> Callable[[str], nn.Module]:
-    """A function that makes the workload's model on `meta` or `cpu`, in evaluation mode, folded if it is to be."""
-    from bench.measure.build import build_model
-    from bench.suite.cell import Settings
+        self._workload = workload
+        self._folds = getattr(Settings(**workload["settings"]), "fold", False)  # an older tree refuses unknown settings
+        self.device = "meta"
+        self.shapes = self._build("meta")
+        self.resolution_px = self._resolution()
 
-    settings = Settings(**workload["settings"])  # an older tree refuses a setting that it does not know
-    name, shape = workload["model"], {key: workload[key] for key in ("num_classes", "resolution_px")}
+    def _resolution(self) -> int:
+        from bench.measure.build import native_resolution
 
-    def build(device: str) -> nn.Module:
-        if getattr(settings, "fold", False):
+        return self._workload["resolution_px"] or native_resolution(self._workload["model"])
+
+    def _build(self, device: str) -> nn.Module:
+        """The model on `meta` or `cpu`, in evaluation mode, folded if it is to be."""
+        from bench.measure.build import build_model
+
+        name, shape = self._workload["model"], {key: self._workload[key] for key in ("num_classes", "resolution_px")}
+        if self._folds:
             from bench.measure.folding import fold
 
             model = build_model(name, device="cpu", seed=0, **shape).eval()
-            fold(model, _resolution(workload))
+            fold(model, self._resolution())
             return model.to(device).requires_grad_(False)
         try:
             seed = 0 if device == "cpu" else None
@@ -121,59 +128,45 @@ def _builder(workload: dict[str, Any]) -> Callable[[str], nn.Module]:
         except META_ERRORS as error:
             if device != "meta" or "meta" not in str(error):
                 raise
-        return build("cpu").to("meta")  # its constructor asks for a number, such as a rate out of linspace
+        return self._build("cpu").to("meta")  # its constructor asks for a number, such as a rate out of linspace
 
-    return build
+    def complexity(self, absent: dict[str, str]) -> dict[str, int]:
+        """`macs`, and `activations` unless they are in `absent` then."""
+        from bench.errors import CellFailedError
+        from bench.measure.complexity import measure_complexity
 
-
-def _complexity(
-    shapes: nn.Module, build: Callable[[str], nn.Module], resolution_px: int, absent: dict[str, str]
-) -> dict[str, int]:
-    from bench.errors import CellFailedError
-    from bench.measure.complexity import measure_complexity
-
-    try:
-        found = measure_complexity(shapes, resolution_px)
-    except CellFailedError as error:
-        if "meta" not in str(error):
-            raise
-        found = measure_complexity(build("cpu"), resolution_px)  # its code asks for numbers
-    if found.activations is None:
-        absent["activations"] = found.certificate_note
-        return {"macs": found.macs}
-    return {"macs": found.macs, "activations": found.activations}
-
-
-class _Runs:
-    """Runs of the workload's forward pass: with shapes alone, or with numbers where its code asks for one."""
-
-    def __init__(
-        self, workload: dict[str, Any], build: Callable[[str], nn.Module], shapes: nn.Module, resolution_px: int
-    ) -> None:
-        self.workload, self.build, self.shapes, self.resolution_px = workload, build, shapes, resolution_px
-        self.device = "meta"  # where the last look was had
+        try:
+            found = measure_complexity(self.shapes, self.resolution_px)
+        except CellFailedError as error:
+            if "meta" not in str(error):
+                raise
+            found = measure_complexity(self._build("cpu"), self.resolution_px)  # its code asks for numbers
+        if found.activations is None:
+            absent["activations"] = found.certificate_note
+            return {"macs": found.macs}
+        return {"macs": found.macs, "activations": found.activations}
 
     def on_meta_or_cpu(self, look: Callable[[nn.Module, Tensor], Found]) -> Found:
-        """What `look` finds in a model under its settings and a batch of images that fits it."""
+        """What `look` finds in the model under its settings and a batch of images that fits it."""
         self.device = "meta"
         try:
-            return look(*self._under_settings(self.shapes, "meta", self.workload["batch_size"]))
+            return look(*self._under_settings(self.shapes, self._workload["batch_size"]))
         except META_ERRORS as error:
             if "meta" not in str(error):
                 raise
         # "Tensor.item() cannot be called on meta tensors": the code branches on a number. One image, for its time.
         self.device = "cpu"
-        return look(*self._under_settings(self.build("cpu"), "cpu", 1))
+        return look(*self._under_settings(self._build("cpu"), 1))
 
-    def _under_settings(self, model: nn.Module, device: str, batch_size: int) -> tuple[nn.Module, Tensor]:
-        settings = self.workload["settings"]
+    def _under_settings(self, model: nn.Module, batch_size: int) -> tuple[nn.Module, Tensor]:
+        settings = self._workload["settings"]
         dtype = {"fp16": torch.float16, "bf16": torch.bfloat16}.get(settings.get("precision", "fp32"), torch.float32)
         is_last = settings.get("memory_format") == "channels_last"
         layout = torch.channels_last if is_last else torch.contiguous_format
         channels = getattr(model, "in_chans", 3)
         size = (batch_size, channels if isinstance(channels, int) else 3, self.resolution_px, self.resolution_px)
-        seeded = torch.Generator().manual_seed(0) if device == "cpu" else None  # both sides take the same branches
-        images = torch.rand(size, dtype=dtype, device=device, generator=seeded).contiguous(memory_format=layout)
+        seeded = torch.Generator().manual_seed(0) if self.device == "cpu" else None  # both sides take the same branches
+        images = torch.rand(size, dtype=dtype, device=self.device, generator=seeded).contiguous(memory_format=layout)
         return model.to(dtype=dtype).to(memory_format=layout), images
 
 
@@ -198,7 +191,9 @@ def _graph_breaks(model: nn.Module, images: Tensor) -> tuple[int, list[str]]:
     def take(graph: torch.fx.GraphModule, _: list[Tensor]) -> Callable[..., Any]:
         why = graph.compile_subgraph_reason
         if why is not None and why.graph_break:  # type: ignore[union-attr]
-            reasons.append(_first_line(str(why.reason)) + _place(why.user_stack))  # type: ignore[union-attr]
+            stack: Any = why.user_stack  # type: ignore[union-attr]
+            place = f" ({os.path.basename(stack[-1].filename)}:{stack[-1].lineno})" if stack else ""
+            reasons.append(_first_line(str(why.reason)) + place)  # type: ignore[union-attr]
         return graph.forward
 
     torch._dynamo.reset()
@@ -213,11 +208,6 @@ def _graph_breaks(model: nn.Module, images: Tensor) -> tuple[int, list[str]]:
     if given_up or len(reasons) < breaks:
         reasons += [_first_line(str(key)) for name in ("graph_break", "unimplemented") for key in counters[name]]
     return breaks + given_up, list(dict.fromkeys(reasons))
-
-
-def _place(stack: Any) -> str:
-    """Where in the user's code: ` (net.py:12)`, or nothing."""
-    return f" ({os.path.basename(stack[-1].filename)}:{stack[-1].lineno})" if stack else ""
 
 
 def _first_line(text: str) -> str:

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import permutations
 from statistics import median
-from typing import Literal, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from bench.errors import RequestError
-from bench.gate.arms import Arm, Pace, Taken, WorkerLostError
+from bench.gate.arms import Arm, ArmName, Pace, StartArms, Taken, WorkerLostError, side_of
 from bench.gate.result import ClockName, Comparison, PairTurns
 from bench.gate.rule import Look, SideName
 
-ArmName = Literal["base", "head", "again base", "again head"]
-# Workers started in this order, all ready; they are ended when the block ends.
-StartArms = Callable[[Sequence[ArmName]], AbstractContextManager[Mapping[ArmName, Arm]]]
 SIDES: tuple[SideName, ...] = ("base", "head")
 AGAIN: dict[SideName, ArmName] = {"base": "again base", "head": "again head"}  # the A/A arm's worker
 MAX_LOST_PAIRS = 2  # in one check: a third one means that the workers do not live here
@@ -51,11 +47,6 @@ class Listener(Protocol):
     def pair_done(self, number: int, pair: Pair) -> None: ...
     def pair_lost(self, reason: str) -> None: ...
     def looked(self, looks: Mapping[str, Look]) -> None: ...
-
-
-def side_of(arm: ArmName) -> SideName:
-    """Whose code a worker runs."""
-    return "head" if arm.endswith("head") else "base"
 
 
 class PairRunner:

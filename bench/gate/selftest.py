@@ -8,21 +8,27 @@ of a share are those of as many verdicts as the pairs make without being used tw
 from __future__ import annotations
 
 import math
+import time
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from bench.gate.pairs import Listener, PairRunner, StartArms
+from bench.errors import RequestError
+from bench.gate.arms import Launcher, StartArms, WorkerLostError, alone_on_machine, choose_cpus
+from bench.gate.pairs import Listener, PairRunner
 from bench.gate.request import plant_of, true_log_ratio
 from bench.gate.result import Comparison, PairTurns, Side, Workload
 from bench.gate.rule import MAX_LOOKS, PAIRS_PER_LOOK, RULE_VERSION, AgainstItself, Verdict, look, percent
-from bench.suite.cell import Frozen
+from bench.gate.trees import SideBrokenError, this_tree
+from bench.suite.cell import Device, Frozen
 
 PLANTS_PCT = (0.0, 3.0, 5.0, 10.0)
 VERDICTS = 1_000  # resampled from all pairs, for each rate
@@ -55,6 +61,37 @@ class Recording(Frozen):
     conditions: dict[str, object]
     comparisons: tuple[Comparison, ...]
     pairs: tuple[RecordedPair, ...]
+
+
+def run_selftest(
+    comparisons: Sequence[Comparison],
+    pairs: int,
+    *,
+    turns: int,
+    seed: int,
+    device: Device,
+    threads: int,
+    listener: Listener,
+    cache: Path,
+) -> Recording:
+    """Pairs of this tree against itself with planted slowdowns. Raises RequestError if a worker cannot run them."""
+    here = this_tree("this tree")
+    launcher = Launcher(here, here, device, threads, choose_cpus(threads))
+    started_at, started = datetime.now(UTC).isoformat(timespec="seconds"), time.monotonic()
+    with alone_on_machine(cache):
+        try:
+            recorded = record_pairs(comparisons, pairs, turns, seed, launcher, listener)
+        except (WorkerLostError, SideBrokenError, ValueError) as error:
+            raise RequestError(f"The self-test cannot run: {error}") from None
+    return Recording(
+        started_at=started_at,
+        wall_s=time.monotonic() - started,
+        seed=seed,
+        side=launcher.side("head"),
+        conditions=launcher.conditions,
+        comparisons=tuple(comparisons),
+        pairs=recorded,
+    )
 
 
 def record_pairs(

@@ -1,15 +1,19 @@
-"""Softmax attention read out of a model while it looks at an image.
+"""Softmax attention read out of a model while it looks at an image; how far it looks; and attention rollout.
 
 timm's attention computes its weights only where `fused_attn` is off, and then hands them to the module `attn_drop`;
 torch.nn.MultiheadAttention returns them if it is asked. Both are watched by hooks, and the model is left as it was.
+
+Rollout: how much of each input token is in a later one, if attention and shortcuts only pass tokens on. Source: Abnar
+and Zuidema 2020, arXiv 2005.00928, section 3: 0.5 A + 0.5 I for the shortcut, rows normalised, multiplied over the
+layers. The ViT paper (Figures 6 and 14) averages the heads and does not say whether it mixes the shortcut in.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -18,6 +22,7 @@ from torch import Tensor, nn
 
 Seen = TypeVar("Seen")
 Weights = NDArray[np.float32]
+Matrix = NDArray[np.float64]
 Take = Callable[[Tensor, int | None], None]
 SUM_TOLERANCE = 1e-3  # rows of float32 softmax over a thousand tokens are within 1e-5 of one
 
@@ -119,3 +124,73 @@ def _watch_torch(module: nn.MultiheadAttention, take: Take, undo: ExitStack) -> 
 
     undo.callback(module.register_forward_pre_hook(ask, with_kwargs=True).remove)
     undo.callback(module.register_forward_hook(answer).remove)
+
+
+def mean_distances_px(attention: Weights, distances_px: Matrix) -> Matrix:
+    """Mean over queries of the attention-weighted distance, how far each head looks: (H,), pixels.
+
+    attention: (H, N, N) with the image's tokens last; those before them are left out, as queries and as keys, and what
+    is left of each row is scaled to sum to one. distances_px: between the centres of patches, (n, n), n <= N.
+
+    Source: Figures 7 (right) and 11 of the ViT paper, which averages the distance "between the query pixel and all
+    other pixels, weighted by the attention weight".
+    """
+    n = len(distances_px)
+    patches = attention[:, -n:, -n:].astype(np.float64)
+    patches /= patches.sum(axis=-1, keepdims=True)
+    means: Matrix = (patches * distances_px).sum(axis=-1).mean(axis=-1)
+    return means
+
+
+def uniform_distance_px(distances_px: Matrix) -> float:
+    """What attention spread evenly over all patches gives."""
+    return float(distances_px.mean())
+
+
+class HeadQueries(NamedTuple):
+    """One layer's attention as the rollout of some queries needs it.
+
+    mean: (N, N), heads averaged. query_rows: (H, N), each head's attention of the query; rows sum to one.
+    """
+
+    mean: Weights
+    query_rows: Weights
+
+
+class Rollout(NamedTuple):
+    """by_layer: (L, N), after each layer, heads averaged. by_head: (L, H, N), the last step with one head alone; its
+    mean over heads is by_layer. Every row sums to one."""
+
+    by_layer: Matrix
+    by_head: Matrix
+
+
+def query_weights(length: int, prefix: int, has_class_token: bool) -> Matrix:
+    """Which tokens are asked: the class token, or without one all tokens of the image alike. (N,), sums to one."""
+    weights = np.zeros(length)
+    if has_class_token:
+        weights[0] = 1.0
+    else:
+        weights[prefix:] = 1.0 / (length - prefix)
+    return weights
+
+
+def head_queries(attention: Weights, query: Matrix) -> HeadQueries:
+    """What the rollout of `query` (N,) keeps of one layer's attention, (H, N, N)."""
+    return HeadQueries(attention.mean(axis=0), np.einsum("q,hqk->hk", query.astype(np.float32), attention))
+
+
+def roll_out(layers: Sequence[HeadQueries], query: Matrix) -> Rollout:
+    """The rollout of `query` (N,) through each of the layers, first to last, by layer and by head."""
+    length = len(query)
+    before = np.eye(length)  # (N, N): rows are tokens before this layer, columns those of the input
+    by_layer, by_head = [], []
+    for layer in layers:
+        passed = 0.5 * layer.query_rows.astype(np.float64) + 0.5 * query  # (H, N): with the shortcut
+        passed /= passed.sum(axis=-1, keepdims=True)
+        by_head.append(passed @ before)
+        mixed = 0.5 * layer.mean.astype(np.float64) + 0.5 * np.eye(length)
+        mixed /= mixed.sum(axis=-1, keepdims=True)
+        before = mixed @ before
+        by_layer.append(query @ before)
+    return Rollout(np.array(by_layer), np.array(by_head))

@@ -11,15 +11,27 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench.inspect.attention import read_attention
-from bench.inspect.distance import grid_distances, mean_distances_px, uniform_distance_px
-from bench.inspect.filters import first_filters
+from bench.inspect.attention import (
+    HeadQueries,
+    head_queries,
+    mean_distances_px,
+    query_weights,
+    read_attention,
+    roll_out,
+    uniform_distance_px,
+)
+from bench.inspect.embedding import (
+    cosine_similarity,
+    first_filters,
+    grid_distances,
+    inferred_tokens,
+    length_of,
+    position_embedding,
+    position_structure,
+    tokens_of,
+)
 from bench.inspect.gradients import NOISE_SHARE, NOISY_COPIES, Answer, first_class, grad_cam, smooth_gradient
-from bench.inspect.pictures import Opened, framed
-from bench.inspect.positions import cosine_similarity, position_embedding, position_structure
-from bench.inspect.rollout import HeadQueries, head_queries, query_weights, roll_out
-from bench.inspect.subjects import Subject
-from bench.inspect.tokens import inferred_tokens, length_of, tokens_of
+from bench.inspect.subjects import Opened, Subject, framed
 from bench.measure.evaluate import preprocessing_values
 from bench.store.inspections import IMAGE, Facts, Inspection, Tokens, inspection_id
 from bench.suite.model_source import is_user_model

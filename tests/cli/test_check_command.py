@@ -99,7 +99,7 @@ def test_a_wrong_request_is_one_line_and_leaves_nothing(
 
 
 def test_a_check_imports_no_torch_in_the_parent() -> None:
-    code = "import sys, bench.gate.session, bench.cli.check; print(sorted({'torch', 'timm'} & set(sys.modules)))"
+    code = "import sys, bench.gate.check, bench.cli.check; print(sorted({'torch', 'timm'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

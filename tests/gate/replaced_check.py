@@ -9,14 +9,14 @@ import sys
 
 from synthetic_results import failed, make_result, passed, undecided
 
-import bench.gate.session
+import bench.gate.check
 from bench.cli import main
 
 MODELS = {"PASS": passed, "FAIL": failed, "INCONCLUSIVE": undecided}
 
 if __name__ == "__main__":
     verdict = sys.argv.pop(1)
-    bench.gate.session.run_check = lambda request, listener, cache: make_result(
+    bench.gate.check.run_check = lambda request, listener, cache: make_result(
         *(MODELS[verdict](one.name) for one in request.comparisons), problems=(f"base was {request.base}",)
     )
     main()

@@ -8,8 +8,8 @@ import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from bench.gate.arms import Arm, Pace, Taken, WorkerLostError
-from bench.gate.pairs import ArmName, Pair, StartArms, side_of
+from bench.gate.arms import Arm, ArmName, Pace, StartArms, Taken, WorkerLostError, side_of
+from bench.gate.pairs import Pair
 from bench.gate.result import Comparison, Workload
 from bench.gate.rule import Look
 

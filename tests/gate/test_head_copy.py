@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from gate.repositories import commit, git
 
-from bench.gate.check import Plan
+from bench.gate.arms import Launcher
+from bench.gate.check import Plan, Request, head_copy
 from bench.gate.pairs import AGAIN
-from bench.gate.session import Launcher, Request, head_copy
 from bench.gate.trees import this_tree
 
 

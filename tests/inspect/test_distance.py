@@ -4,7 +4,8 @@ import math
 import numpy as np
 import pytest
 
-from bench.inspect.distance import grid_distances, mean_distances_px, uniform_distance_px
+from bench.inspect.attention import mean_distances_px, uniform_distance_px
+from bench.inspect.embedding import grid_distances
 
 
 def test_distances_between_places_are_those_of_a_ruler():

@@ -4,7 +4,7 @@ import torch
 from timm.layers.std_conv import StdConv2d
 from torch import nn
 
-from bench.inspect.filters import first_filters, principal_components
+from bench.inspect.embedding import first_filters, principal_components
 from bench.measure.build import build_model
 
 

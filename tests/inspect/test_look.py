@@ -3,10 +3,9 @@ import pytest
 from PIL import Image
 
 from bench.errors import BadImageError, RequestError
+from bench.inspect.embedding import inferred_tokens, tokens_of
 from bench.inspect.look import look
-from bench.inspect.pictures import open_dataset_picture, open_picture
-from bench.inspect.subjects import load_subject
-from bench.inspect.tokens import inferred_tokens, tokens_of
+from bench.inspect.subjects import load_subject, open_dataset_picture, open_picture
 from bench.measure.build import build_model
 from bench.measure.weight_files import file_weights_id, save_weights
 from bench.store.inspections import MAP_AXES, write_inspection

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from bench.inspect.positions import cosine_similarity, is_parameter, position_embedding, position_structure
+from bench.inspect.embedding import cosine_similarity, is_parameter, position_embedding, position_structure
 from bench.measure.build import build_model
 from bench.store.inspections import Tokens
 

@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from bench.inspect.attention import read_attention
-from bench.inspect.rollout import head_queries, query_weights, roll_out
+from bench.inspect.attention import head_queries, query_weights, read_attention, roll_out
 from bench.measure.build import build_model
 
 

@@ -18,13 +18,12 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from bench.gate.check import Plan
+from bench.gate.check import Plan, Request, run_check
 from bench.gate.pairs import Pair
 from bench.gate.request import DEFAULT_MODELS
 from bench.gate.result import CheckResult, Workload
 from bench.gate.rule import Look
 from bench.gate.selftest import planted
-from bench.gate.session import Request, run_check
 from bench.places import cache_root
 
 BUSY = "while True: sum(range(100_000))"
