@@ -18,6 +18,8 @@ from importlib.metadata import requires
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from bench.errors import BenchError, RequestError
 from bench.gate.apart import PACKAGE_ROOT, Apart
 from bench.gate.files_read import INSTALLED_NAMES
@@ -61,12 +63,11 @@ class SideCode:
 
     def environment(self, threads: int) -> dict[str, str]:
         """The parent's environment with this side's import path, and limits that torch reads when it is imported."""
-        path = [str(place) for place in self._import_path()]
+        joined = os.pathsep.join(map(str, self._import_path()))
         limits = dict.fromkeys(THREAD_VARIABLES, str(threads))
         if threads > 1:
             limits["OMP_WAIT_POLICY"] = "PASSIVE"  # threads that spin would take the other side's turn away
         kept = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
-        joined = os.pathsep.join(path)
         padding = "x" * max(0, PADDED_CHARACTERS - len(joined.encode()) - len(str(self.python).encode()))
         return {
             **kept,
@@ -210,13 +211,12 @@ def interpreter_for(tree: Path, head: SideCode, cache: Path) -> Path:
 
 def is_one_environment(one: Path, other: Path) -> bool:
     """Whether two interpreters have the same packages installed, as `python` and `python3` of a virtual one have."""
-    return _environment(one) == _environment(other)
 
+    def environment(python: Path) -> Path:
+        folder = python.absolute().parent.parent
+        return folder.resolve() if (folder / "pyvenv.cfg").exists() else python.resolve()
 
-def _environment(python: Path) -> Path:
-    """The folder of a virtual environment; for any other interpreter its own file."""
-    folder = python.absolute().parent.parent
-    return folder.resolve() if (folder / "pyvenv.cfg").exists() else python.resolve()
+    return environment(one) == environment(other)
 
 
 def _wanted_packages(tree: Path) -> list[str]:
@@ -277,7 +277,7 @@ def _remove_stale(tree: Path) -> None:
     """Take away the worktrees that killed checks of this repository left behind, and no others."""
     for line in (git_or_none(tree, "worktree", "list", "--porcelain") or "").splitlines():
         match = re.fullmatch(rf"worktree (.*/{WORKTREE_PREFIX}(\d+)-[^/]*)/base", line)
-        if match and not _is_alive(int(match[2])):
+        if match and not psutil.pid_exists(int(match[2])):
             _remove_worktree(tree, Path(match[1]))
 
 
@@ -285,13 +285,3 @@ def _remove_worktree(tree: Path, place: Path) -> None:
     # Twice: one that git was killed while making is locked.
     git_or_none(tree, "worktree", "remove", "--force", "--force", str(place / "base"))
     shutil.rmtree(place, ignore_errors=True)
-
-
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
