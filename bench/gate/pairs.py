@@ -99,13 +99,10 @@ class PairRunner:
             for index in order:
                 name = comparisons[index].name
                 own_again = again if again is not None and again.comparison == name else None
-                pace = self._pace(comparisons[index], forward_ns[name])
+                plants = (comparisons[index].base.plant, comparisons[index].head.plant)
+                pace = self._paces.setdefault(name, pace_for(forward_ns[name], plants))
                 found[name] = self._time(arms, index, pace, max(forward_ns[name]), first, own_again)
         return Pair(self._number, found, unbuilt)
-
-    def _pace(self, comparison: Comparison, forward_ns: Sequence[float]) -> Pace:
-        plants = (comparison.base.plant, comparison.head.plant)
-        return self._paces.setdefault(comparison.name, pace_for(forward_ns, plants))
 
     def _time(
         self,

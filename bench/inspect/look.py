@@ -4,33 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench.inspect.attention import (
-    HeadQueries,
-    head_queries,
-    mean_distances_px,
-    query_weights,
-    read_attention,
-    roll_out,
-    uniform_distance_px,
-)
-from bench.inspect.embedding import (
-    cosine_similarity,
-    first_filters,
-    grid_distances,
-    inferred_tokens,
-    length_of,
-    position_embedding,
-    position_structure,
-    tokens_of,
-)
-from bench.inspect.gradients import NOISE_SHARE, NOISY_COPIES, Answer, first_class, grad_cam, smooth_gradient
+from bench.inspect import attention, embedding, gradients
+from bench.inspect.attention import HeadQueries
 from bench.inspect.subjects import Opened, Subject, framed
 from bench.measure.evaluate import preprocessing_values
 from bench.store.inspections import IMAGE, Facts, Inspection, Tokens, inspection_id
@@ -49,8 +31,7 @@ class _Parts:
     notes: list[str] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class _Layer:
+class _Layer(NamedTuple):
     """What is kept of one layer's attention. distances_px: (H,)."""
 
     queries: HeadQueries
@@ -94,7 +75,7 @@ def _identity(subject: Subject, opened: Opened) -> dict[str, Any]:
         "weights": subject.weights.sha256 or f"random {subject.weights.seed}",
         "picture": opened.picture.sha256,
         "resolution_px": subject.resolution_px,
-        "noise": [NOISY_COPIES, NOISE_SHARE],
+        "noise": [gradients.NOISY_COPIES, gradients.NOISE_SHARE],
     }
 
 
@@ -105,7 +86,7 @@ def _normalised(pixels: NDArray[np.uint8], config: Mapping[str, Any]) -> Tensor:
 
 
 def _see_filters(subject: Subject, parts: _Parts) -> None:
-    found = first_filters(subject.network)
+    found = embedding.first_filters(subject.network)
     if isinstance(found, str):
         parts.absent["filters"] = found
         return
@@ -119,24 +100,26 @@ def _see_attention(subject: Subject, images: Tensor, parts: _Parts) -> Tokens | 
         parts.absent |= {"patches": "A CNN does not turn its image into a sequence of patches.",
                          "attention": "A CNN has no attention."}  # fmt: skip
         return None
-    known = tokens_of(subject.network, subject.resolution_px)
+    known = embedding.tokens_of(subject.network, subject.resolution_px)
     tokens = known
     distances: NDArray[np.float64] | None = None
     query: NDArray[np.float64] | None = None
 
-    def keep(attention: NDArray[np.float32]) -> _Layer | None:
+    def keep(weights: NDArray[np.float32]) -> _Layer | None:
         nonlocal tokens, distances, query
         if query is None:  # the first layer says how long the sequence is
-            tokens = tokens or inferred_tokens(attention.shape[-1], subject.resolution_px)
+            tokens = tokens or embedding.inferred_tokens(weights.shape[-1], subject.resolution_px)
             if tokens is None:
                 return None
-            distances = grid_distances(tokens.rows, tokens.columns) * tokens.stride_px
-            query = query_weights(length_of(tokens), len(tokens.prefix), "class" in tokens.prefix)
+            distances = embedding.grid_distances(tokens.rows, tokens.columns) * tokens.stride_px
+            query = attention.query_weights(embedding.length_of(tokens), len(tokens.prefix), "class" in tokens.prefix)
         if distances is None:
             return None
-        return _Layer(head_queries(attention, query), mean_distances_px(attention, distances))
+        return _Layer(attention.head_queries(weights, query), attention.mean_distances_px(weights, distances))
 
-    read = read_attention(subject.network, images, None if known is None else length_of(known), keep)
+    read = attention.read_attention(
+        subject.network, images, None if known is None else embedding.length_of(known), keep
+    )
     layers = [layer for layer in read.layers if layer is not None]
     if read.absent is not None:  # what was inferred from some of the layers need not hold
         tokens = known
@@ -146,10 +129,10 @@ def _see_attention(subject: Subject, images: Tensor, parts: _Parts) -> Tokens | 
         parts.absent["attention"] = read.absent or "The tokens form no square grid, so that nothing can be drawn."
         return tokens
     _roll(layers, tokens, query, parts)
-    parts.facts["uniform_distance_px"] = uniform_distance_px(distances)
+    parts.facts["uniform_distance_px"] = attention.uniform_distance_px(distances)
     if known is None:
         parts.notes.append(
-            f"The layout of the {length_of(tokens)} tokens was inferred from their number: "
+            f"The layout of the {embedding.length_of(tokens)} tokens was inferred from their number: "
             f"{'one class token, then ' if tokens.prefix else ''}{tokens.rows} x {tokens.columns} patches row by row."
         )
     if read.left_out:
@@ -158,7 +141,7 @@ def _see_attention(subject: Subject, images: Tensor, parts: _Parts) -> Tokens | 
 
 
 def _roll(layers: list[_Layer], tokens: Tokens, query: NDArray[np.float64], parts: _Parts) -> None:
-    rolled = roll_out([layer.queries for layer in layers], query)
+    rolled = attention.roll_out([layer.queries for layer in layers], query)
     n, grid = tokens.rows * tokens.columns, (tokens.rows, tokens.columns)
     heads = {len(layer.distances_px) for layer in layers}
     if len(heads) > 1:
@@ -183,20 +166,22 @@ def _see_positions(subject: Subject, tokens: Tokens | None, parts: _Parts) -> No
             "A CNN has no position embedding." if subject.family == "cnn" else "The grid of its tokens is not known."
         )
         return
-    embedding = position_embedding(subject.network, tokens)
-    if isinstance(embedding, str):
-        parts.absent["positions"] = embedding
+    found = embedding.position_embedding(subject.network, tokens)
+    if isinstance(found, str):
+        parts.absent["positions"] = found
         return
-    similarity = cosine_similarity(embedding)
-    structure = position_structure(similarity, tokens.rows, tokens.columns, is_learned=subject.has_learned_positions)
+    similarity = embedding.cosine_similarity(found)
+    structure = embedding.position_structure(
+        similarity, tokens.rows, tokens.columns, is_learned=subject.has_learned_positions
+    )
     parts.arrays["position_similarity"] = similarity.reshape((tokens.rows, tokens.columns) * 2)
     if structure is not None:
         parts.facts["positions"] = structure
 
 
 def _see_gradients(subject: Subject, images: Tensor, parts: _Parts) -> None:
-    answer = first_class(subject.network, images)
-    if not isinstance(answer, Answer):
+    answer = gradients.first_class(subject.network, images)
+    if not isinstance(answer, gradients.Answer):
         parts.absent |= {"gradient": answer, "grad_cam": answer}
         return
     parts.facts |= {
@@ -204,12 +189,12 @@ def _see_gradients(subject: Subject, images: Tensor, parts: _Parts) -> None:
         "target_name": subject.class_name(answer.target),
         "target_probability": answer.probability,
     }
-    parts.arrays["gradient"] = smooth_gradient(subject.network, images, answer.target)
+    parts.arrays["gradient"] = gradients.smooth_gradient(subject.network, images, answer.target)
     is_own_cnn = is_user_model(subject.model) and "rollout" not in parts.arrays
     if subject.family != "cnn" and not is_own_cnn:
         parts.absent["grad_cam"] = "Grad-CAM reads the last feature map of a CNN, and this is none."
         return
-    cam = grad_cam(subject.network, images, answer.target)
+    cam = gradients.grad_cam(subject.network, images, answer.target)
     if isinstance(cam, str):
         parts.absent["grad_cam"] = cam
         return
