@@ -16,7 +16,6 @@ from markupsafe import Markup
 from bench.analyse.study import Study
 from bench.report.document import LEGEND, Document
 from bench.report.web.payload import RecordIndex, packed, plot_payload, table_entries
-from bench.report.web.plot_data import Axis
 from bench.report.web.points import study_plot
 
 _HERE = Path(__file__).parent
@@ -44,7 +43,9 @@ def html_page(document: Document, study: Study, figures: Mapping[str, bytes]) ->
         document=document,
         sections=[section for section in document.sections if not section.is_empty],
         plot=payload,
-        axis_groups=[] if plot is None else _grouped(plot.axes),
+        axis_groups=[
+            (group, list(axes)) for group, axes in groupby(plot.axes if plot else (), lambda axis: axis.group)
+        ],
         legend=LEGEND,
     )
     taken = sum(len(part.encode()) for part in (body(images={}), data, *scripts))
@@ -62,7 +63,11 @@ def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"markdown": markdown_html, "inline": inline_html, "plain": _plain}
+    environment.filters |= {
+        "markdown": markdown_html,
+        "inline": inline_html,
+        "plain": lambda text: inline_html(text).striptags(),
+    }
     return environment
 
 
@@ -73,27 +78,15 @@ def _renderer() -> MarkdownIt:
 
 def markdown_html(text: str) -> Markup:
     """Markdown as HTML: what our texts use and tables. HTML in it stays text, and links to scripts stay text."""
-    return Markup(_scrolled(_renderer().render(text)))
+    html = _renderer().render(text)
+    # a wide table scrolls in a box of its own, and not the page
+    opened = '<div class="table-box" tabindex="0" role="group" aria-label="Table"><table>'
+    return Markup(html.replace("<table>", opened).replace("</table>", "</table></div>"))
 
 
 def inline_html(text: str) -> Markup:
     """One line of Markdown as HTML without a paragraph around it."""
     return Markup(_renderer().renderInline(text))
-
-
-def _plain(text: str) -> str:
-    """One line of Markdown as plain text, for names and alternative texts."""
-    return inline_html(text).striptags()
-
-
-def _scrolled(html: str) -> str:
-    """Tables in a box of their own, so that a wide one scrolls there and not the page."""
-    opened = '<div class="table-box" tabindex="0" role="group" aria-label="Table"><table>'
-    return html.replace("<table>", opened).replace("</table>", "</table></div>")
-
-
-def _grouped(axes: Sequence[Axis]) -> list[tuple[str, list[Axis]]]:
-    return [(group, list(members)) for group, members in groupby(axes, key=lambda axis: axis.group)]
 
 
 def _embedded(document: Document, figures: Mapping[str, bytes], room: int) -> dict[str, str]:

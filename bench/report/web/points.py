@@ -164,12 +164,12 @@ def _weights_points(study: Study) -> list[PlotPoint]:
             values[subject][_TUNED_MEAN] = Value(mean.mean_pct, bar_of(mean.interval), told, mean.cell_ids)
     for tuned in protocols.finetuned:
         values[tuned.subject] |= _finetuned_values(tuned)
-    headline = headline_setting(list(protocols.fewshot)) if protocols.fewshot else (0, "")
     others = []
-    for fewshot in protocols.fewshot:
-        if (fewshot.shots, fewshot.rule) == headline:
+    shots, rule = headline_setting(list(protocols.fewshot)) if protocols.fewshot else (0, "")
+    for fewshot in (one for one in protocols.fewshot if one.rule == rule):
+        if fewshot.shots == shots:
             values[fewshot.subject] |= _fewshot_values(fewshot)
-        elif fewshot.rule == headline[1]:
+        else:
             others.append((fewshot.subject, _fewshot_values(fewshot)))
     for public in protocols.public.points:
         for subject in (one for one in values if one.weights == PUBLIC and one.key.model == public.row.name):
@@ -217,12 +217,9 @@ def _paper_point(one: ScalingComparison, mean: str) -> PlotPoint:
     if one.macs is not None:
         how = f"counted here of timm's model of that name at {row.resolution_px} px, a public stand-in"
         values["macs"] = Value(float(one.macs), None, how, (one.cell_id,) if one.cell_id else ())
-    facts = (
-        ("Weights", "pre-trained on JFT-300M, never released"),
-        ("Pre-training", f"{row.epochs} epochs at {row.resolution_px} px"),
-        ("Source", row.source),
-    )
-    return PlotPoint(f"{row.name}, {row.epochs} epochs", row.family, "paper", values, facts=facts)
+    epochs, weights = f"{row.epochs} epochs", "pre-trained on JFT-300M, never released"
+    facts = (("Weights", weights), ("Pre-training", f"{epochs} at {row.resolution_px} px"), ("Source", row.source))
+    return PlotPoint(f"{row.name}, {epochs}", row.family, "paper", values, facts=facts)
 
 
 def _timm_point(row: TimmRow) -> PlotPoint:
