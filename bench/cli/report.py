@@ -80,10 +80,10 @@ def _write_one(
     from bench.store.files import read_records, suite_folder
     from bench.store.inspections import read_inspections
     from bench.store.suites import read_suite, total_of
-    from bench.suite.spec import load_suite
+    from bench.suite.spec import builtin_suites, load_suite
 
-    question = _question(name)
-    name = load_suite(name).name if name.endswith(".toml") else name
+    spec = load_suite(name) if name in builtin_suites() or name.endswith(".toml") else None  # else the store knows it
+    question, name = (spec.question, spec.name) if spec is not None else ("", name)
     stored = read_suite(roots, name, local=not shipped)
     if not stored.records:
         raise RequestError(
@@ -122,10 +122,3 @@ def _held_against(stored: StoredSuite, roots: list[Path], run: str, *, local: bo
     before = run_figures(two.before.name, two.before.records, two.before_predictions)
     after = run_figures(two.after.name, two.after.records, two.after_predictions)
     return compare_runs(before, after, (two.told_before, two.told_after))
-
-
-def _question(name: str) -> str:
-    """The question of a suite that ships or whose file was given; none for a name that only the store knows."""
-    from bench.suite.spec import builtin_suites, load_suite
-
-    return load_suite(name).question if name in builtin_suites() or name.endswith(".toml") else ""

@@ -92,7 +92,11 @@ def report_document(
 def _sections(analysed: Study, shipped: Sequence[Record]) -> list[Section]:
     """What was measured, in the order of the page; the first section is the first screen."""
     speed = speed_sections(analysed)
-    trained = f"Measured here: {accuracy_conditions(analysed)}." if analysed.main else ""
+    trained = sizes = ""
+    if analysed.main:
+        trained = f"Measured here: {accuracy_conditions(analysed)}."
+        sizes = f"Measured here, {sizes_compute_words(analysed)}: {accuracy_conditions(analysed, sizes=False)}."
+    timed = f"{_SPEED_TEXT} Conditions: {speed_conditions(analysed)}." if analysed.speeds else ""
     about_weights = weights_sections(analysed.protocols)
     counted_only = not (analysed.datasets or analysed.speeds or analysed.memories or analysed.swept)
     about_pretraining = pretraining_sections(analysed.pretraining)
@@ -112,11 +116,11 @@ def _sections(analysed: Study, shipped: Sequence[Record]) -> list[Section]:
         Section("Accuracy and training compute", trained, budgets_table(analysed),
                  drawn(accuracy_against_training(analysed))),
         Section("Models of one size along training compute", _DIFFERENCES_TEXT, budget_differences_table(analysed)),
-        Section("Accuracy and training-set size", _sizes_text(analysed), training_sizes_table(analysed),
+        Section("Accuracy and training-set size", sizes, training_sizes_table(analysed),
                  drawn(accuracy_against_training_images(analysed))),
         Section("Models of one size along training images", _DIFFERENCES_TEXT, size_differences_table(analysed)),
         *speed,
-        Section(timings, _speed_text(analysed), speed_table(analysed),
+        Section(timings, timed, speed_table(analysed),
                  drawn(accuracy_against_speed(analysed, "throughput"), accuracy_against_speed(analysed, "latency"),
                        accuracy_against_memory(analysed))),
         best_settings_section(analysed),
@@ -145,21 +149,17 @@ def _sections(analysed: Study, shipped: Sequence[Record]) -> list[Section]:
     return sections
 
 
-def _sizes_text(analysed: Study) -> str:
-    if not analysed.main:
-        return ""
-    return f"Measured here, {sizes_compute_words(analysed)}: {accuracy_conditions(analysed, sizes=False)}."
-
-
-def _speed_text(analysed: Study) -> str:
-    return f"{_SPEED_TEXT} Conditions: {speed_conditions(analysed)}." if analysed.speeds else ""
-
-
 def _sweep_text(analysed: Study) -> str:
     if not analysed.swept:
         return ""
     trials = span({len(swept.tried) for swept in analysed.swept})
     return f"{_SWEEP_TEXT} Rates tried per model: {trials}. Conditions: {sweep_conditions(analysed)}."
+
+
+def speed_sections(study: Study) -> list[Section]:
+    """All sections about speed along an axis, in the order of the page; those for which the suite has results."""
+    makers = (resolution_section, falls_section, batch_section, largest_section, training_section)
+    return [section for section in (make(study) for make in makers) if not section.is_empty]
 
 
 def _first_screen(analysed: Study, speed: Sequence[Section]) -> Section:
@@ -213,9 +213,3 @@ _TIMM_TEXT = (
 _SHIPPED_TEXT = (
     "Shipped results come from another machine and perhaps another commit; timings are not put side by side."
 )
-
-
-def speed_sections(study: Study) -> list[Section]:
-    """All sections about speed along an axis, in the order of the page; those for which the suite has results."""
-    makers = (resolution_section, falls_section, batch_section, largest_section, training_section)
-    return [section for section in (make(study) for make in makers) if not section.is_empty]

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bench.analyse.accuracy import Trained
 from bench.analyse.intervals import PROCESSES_FOR_INTERVAL
 from bench.analyse.study import Study
-from bench.analyse.trials import SweptModel
 from bench.catalog.tuned import tuned_rates
-from bench.number_format import counted, fixed, listed, named, points, seconds, span
+from bench.number_format import counted, fixed, listed, named, points, seconds, span, whole
 from bench.report.columns import number, words
 from bench.report.conditions import accuracy_conditions, speed_conditions, weights_conditions
 from bench.report.document import Section
@@ -56,14 +55,18 @@ def conditions_section(study: Study, run_summary: Mapping[str, Any] | None) -> S
     if not study.records:
         return Section(heading)
     behind = study.shown or study.records
+    counts = Counter(record.status for record in study.records)
+    statuses = ", ".join(f"{whole(counts[status])} {status}" for status in sorted(counts))
     rows = [(name, _values(behind, key)) for name, key in _SHOWN_CONDITIONS]
-    rows += [("Commit", _commits(behind)), ("Measured", _dates(behind)), ("Records", _statuses(study))]
+    rows += [("Commit", _commits(behind)), ("Measured", _dates(behind)), ("Records", statuses)]
     if study.main:
         rows.append(("Accuracy", accuracy_conditions(study)))
         rows.append(("Recipe", _recipe(study)))
     rows += weights_conditions(study.protocols)
     if any(row.speed for row in study.rows):
-        rows.append(("Timing", f"{speed_conditions(study)}; {_warmup(study)}"))
+        settled = sum(speed.is_settled for speed in study.speeds)
+        did = f"{settled} of {counted(len(study.speeds), 'measurement')} did"
+        rows.append(("Timing", f"{speed_conditions(study)}; warmed up until blocks settled ({did})"))
     if run_summary:
         rows.append(("Run", _run_words(run_summary)))
     table = "\n".join(f"| {name} | {value} |" for name, value in rows if value)
@@ -94,11 +97,6 @@ def _dates(records: Sequence[Record]) -> str:
     return escape(days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}") + " (UTC)"
 
 
-def _statuses(study: Study) -> str:
-    counts = Counter(record.status for record in study.records)
-    return ", ".join(f"{fixed(counts[status], 0)} {status}" for status in sorted(counts))
-
-
 def _recipe(study: Study) -> str:
     recipes = [r.cell.get("recipe") or {} for r in study.shown if r.cell.get("task") == "train"]
     parts = []
@@ -116,11 +114,6 @@ def _recipe(study: Study) -> str:
         if values:
             parts.append(f"{name}{escape(listed(values))}")
     return ", ".join(parts) + "; best of the looks at the validation part scored once on the test part"
-
-
-def _warmup(study: Study) -> str:
-    settled = sum(speed.is_settled for speed in study.speeds)
-    return f"warmed up until blocks settled ({settled} of {counted(len(study.speeds), 'measurement')} did)"
 
 
 def _run_words(summary: Mapping[str, Any]) -> str:
@@ -307,24 +300,20 @@ def _seed_limits(scores: Sequence[Trained]) -> list[str]:
 def _tuning_limits(study: Study) -> list[str]:
     tuned = tuned_rates()
     rates = {(score.key.model, score.learning_rate) for score in study.scores}
-    swept = all(model in tuned and tuned[model].learning_rate == rate for model, rate in rates)
+    told = "Learning rates are given in the suite file."
+    if all(model in tuned and tuned[model].learning_rate == rate for model, rate in rates):
+        seeds = counted(min(tuned[model].seeds for model, _ in rates), "seed")
+        told = (
+            "Learning rates are from the sweep `tune`, whose compute is not in the training column: one data set and "
+            f"{seeds} for rates within the noise of the best, so part of a gap between models may be the rate."
+        )
     return [
-        _rates_words({model for model, _ in rates}) if swept else "Learning rates are given in the suite file.",
+        told,
         "Batch size, shifts and the spread of the classifier's initial weights were chosen in pilots on a ViT and "
         "EfficientNets, the shift on digits and the difficulty of the generated sets in pilots scored on the test part "
         "(`docs/decisions.md`, with the sweeps that were stopped and not kept); weight decay and schedule were not "
         "tuned.",
     ]
-
-
-def _rates_words(models: Iterable[str]) -> str:
-    """Where swept learning rates come from."""
-    seeds = min(tuned_rates()[model].seeds for model in models)
-    return (
-        "Learning rates are from the sweep `tune`, whose compute is not in the training column: one data set and "
-        f"{counted(seeds, 'seed')} for rates within the noise of the best, so part of a gap between models may be the "
-        "rate."
-    )
 
 
 def _speed_limits(study: Study) -> list[str]:
@@ -360,23 +349,15 @@ def _count_limits(study: Study) -> list[str]:
     ]
 
 
-def _dip_words(swept: Sequence[SweptModel]) -> str:
-    """How far accuracy was seen to fall and rise again between neighbouring rates."""
-    worst = max(swept, key=lambda one: one.largest_dip_pp)
-    if worst.largest_dip_pp == 0.0:
-        return "."
-    return (
-        f": the largest dip of one rate below both of its neighbours is {points(worst.largest_dip_pp)} "
-        f"({escape(worst.identity.title)})."
-    )
-
-
 def _sweep_limits(study: Study) -> list[str]:
     if not study.swept:
         return []
     items = ["Validation accuracies choose a learning rate; they are not results, and no test image was used."]
     if min(swept.seeds for swept in study.swept) == 1:
-        items.append("One seed per rate cannot tell neighbouring rates apart" + _dip_words(study.swept))
+        worst = max(study.swept, key=lambda one: one.largest_dip_pp)
+        dip = f"the largest dip of one rate below both of its neighbours is {points(worst.largest_dip_pp)}"
+        where = f": {dip} ({escape(worst.identity.title)})" if worst.largest_dip_pp else ""
+        items.append(f"One seed per rate cannot tell neighbouring rates apart{where}.")
     edges = [swept.identity.title for swept in study.swept if swept.edge]
     if edges:
         items.append(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from bench.analyse.accuracy import FIXED, LEAVE_ONE_OUT, Accuracy, Evaluated, FewShot, FineTuned
 from bench.analyse.differences import Stratum
 from bench.analyse.protocols import Protocols
 from bench.analyse.subjects import NOT_STATED, PUBLIC, UNKNOWN_PRETRAINING, Subject, pretraining_of
+from bench.analyse.trials import RecipeSweep
 from bench.catalog.identity import identify_dataset
 from bench.catalog.image_tasks import is_five_set_mean, set_order
 from bench.number_format import counted, first_few, listed, mac_scale, percent, rounded, signed, whole
@@ -24,15 +25,6 @@ USUAL_CAUSES = (
 )
 
 
-class Noted(Protocol):
-    """A result that says something about itself."""
-
-    @property
-    def dataset(self) -> str: ...
-    @property
-    def notes(self) -> tuple[str, ...]: ...
-
-
 _BySetting = dict[tuple[int, str], FewShot]
 _Compared = tuple[str, Stratum]  # by which protocol
 _MOST_NAMED = 6  # rows named per note
@@ -43,14 +35,7 @@ def row_order(protocols: Protocols) -> dict[Subject, int]:
     return {subject: index for index, subject in enumerate(protocols.subjects)}
 
 
-class _OnASet(Protocol):
-    @property
-    def subject(self) -> Subject: ...
-    @property
-    def dataset(self) -> str: ...
-
-
-def table_order(protocols: Protocols) -> Callable[[_OnASet], tuple[Any, ...]]:
+def table_order(protocols: Protocols) -> Callable[[Accuracy | RecipeSweep], tuple[Any, ...]]:
     """Sort key of rows: by data set, then as `row_order`."""
     order = row_order(protocols)
     return lambda one: (set_order(one.dataset), order[one.subject])
@@ -78,10 +63,8 @@ def subject_columns(protocols: Protocols, result: Callable[[Any], Accuracy]) -> 
         if known == UNKNOWN_PRETRAINING:
             return "neither the catalog nor timm's tag says it: the row is compared with no other"
         if known == NOT_STATED:
-            return (
-                '`pretraining = "..."` beside `weights` in the suite says it; rows without are compared with one '
-                "another"
-            )
+            how = '`pretraining = "..."` beside `weights` in the suite says it'
+            return f"{how}; rows without are compared with one another"
         is_stated = subject.stated and subject.weights != PUBLIC
         return "in the words of the file's owner, which nothing here checks" if is_stated else None
 
@@ -91,13 +74,9 @@ def subject_columns(protocols: Protocols, result: Callable[[Any], Accuracy]) -> 
 
 def top_columns(result: Callable[[Any], Evaluated | FineTuned]) -> list[ColumnSpec[Any]]:
     """Top-5 and the mean over classes, with two decimals as published ones have."""
-
-    def column(heading: str, value: Callable[[Any], float | None], missing: str) -> ColumnSpec[Any]:
-        return number(heading, value, rounded(2), missing=missing)
-
     return [
-        column("Top-5 [%]", lambda row: result(row).top5_pct, "fewer than five classes"),
-        column("Mean per class [%]", lambda row: result(row).mean_per_class_pct, "not recorded"),
+        number("Top-5 [%]", lambda row: result(row).top5_pct, rounded(2), missing="fewer than five classes"),
+        number("Mean per class [%]", lambda row: result(row).mean_per_class_pct, rounded(2), missing="not recorded"),
     ]
 
 
@@ -204,7 +183,7 @@ def why_unranked(protocols: Protocols, one: Stratum) -> str:
     return unranked_words((s.group for s in own), "draw" if isinstance(own[0], FewShot) else "seed")
 
 
-def record_notes(scores: Iterable[Noted], labels: Sequence[str]) -> list[str]:
+def record_notes(scores: Iterable[Accuracy], labels: Sequence[str]) -> list[str]:
     """What the records say about themselves, each note once with the rows that it is of; Markdown.
 
     labels: of the scores, in their order.
@@ -230,29 +209,32 @@ def strata_table(protocols: Protocols) -> Table | None:
         names = row[1].datasets
         return mean_words(names) if len(names) > 1 else identify_dataset(names[0]).title
 
-    def ranked(entry: Callable[[Stratum, Subject], Cell]) -> Callable[[_Compared, Notes], Cell]:
+    def ranked(heading: str, entry: Callable[[Stratum], Cell], *, is_number: bool = False) -> ColumnSpec[_Compared]:
         def cell(row: _Compared, notes: Notes) -> Cell:
-            members = row[1].best.members
-            return entry(row[1], members[0]) if members else notes.missing("none is ranked")
+            return entry(row[1]) if row[1].best.members else notes.missing("none is ranked")
 
-        return cell
+        return ColumnSpec(heading, cell, is_number)
 
-    def others(one: Stratum, _: Subject) -> Cell:
+    def best(one: Stratum) -> Cell:
+        return Cell(protocols.labels[one.best.members[0]], one.best.members[0].key.model)
+
+    def best_pct(one: Stratum) -> Cell:
+        first = one.best.members[0]
+        return Cell(percent(one.means[first]), one.means[first], one.cell_ids[first])
+
+    def others(one: Stratum) -> Cell:
         rest = one.best.members[1:]
         names = listed(protocols.labels[subject] for subject in rest) or "none"
         return Cell(names, " ".join(subject.key.model for subject in rest), one.all_ids)
-
-    def best_pct(one: Stratum, best: Subject) -> Cell:
-        return Cell(percent(one.means[best]), one.means[best], one.cell_ids[best])
 
     columns: list[ColumnSpec[_Compared]] = [
         words("Data set", title, lambda row: " ".join(row[1].datasets)),
         words("Protocol", lambda row: row[0]),
         words("Pre-training data", lambda row: row[1].pretraining),
         number("Compared", lambda row: row[1].best.compared, whole, records=lambda row: row[1].all_ids, note=unranked),
-        ColumnSpec("Best", ranked(lambda _, best: Cell(protocols.labels[best], best.key.model)), is_number=False),
-        ColumnSpec("Best [%]", ranked(best_pct)),
-        ColumnSpec("Not separable from it", ranked(others), is_number=False),
+        ranked("Best", best),
+        ranked("Best [%]", best_pct, is_number=True),
+        ranked("Not separable from it", others),
     ]
     found = [(protocol, one) for protocol, own in protocols.strata.items() for one in own if len(one.means) > 1]
     return make_table("checkpoints_compared", found, columns)
