@@ -9,7 +9,6 @@ import os
 import time
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,8 @@ import psutil
 
 from bench.execute.environment import output_of
 
+_SWITCHES = ("involuntary_switches", "voluntary_switches")
+_CGROUP = ("cgroup_periods", "cgroup_throttled_periods", "cgroup_throttled_s")
 PROC, SYS = Path("/proc"), Path("/sys")
 KHZ_PER_MHZ = 1_000
 # NVML's nvmlClocksEventReasons; the name of the query changed with driver 535.
@@ -42,22 +43,6 @@ GPU_QUERIES = {
 }
 
 
-@dataclass(frozen=True)
-class _Counters:
-    """What only ever grows, at one moment. Processor seconds are summed over all cores."""
-
-    moment_s: float
-    all_s: float | None
-    busy_s: float | None  # in any process of this machine
-    steal_s: float | None  # taken by the host of a virtual machine
-    own_s: float  # in this process and its children
-    involuntary_switches: int | None  # this process was made to wait for another
-    voluntary_switches: int | None
-    cgroup_periods: int | None
-    cgroup_throttled_periods: int | None
-    cgroup_throttled_s: float | None
-
-
 class MachineWatch:
     """Looks at the machine when it is made and when it is asked; between the two it does nothing.
 
@@ -73,14 +58,13 @@ class MachineWatch:
 
     def state(self) -> dict[str, Any]:
         """Everything since the watch was made, as records hold it. Shares are of 1, of all cores' time."""
-        now, before = _counters(), self._before
+        now = _counters()
         gpu = _gpu_state(self._gpu)  # before the rest: its clocks fall soon after the last pass
         low, high, governor = _frequency_limits()
-        busy, own = _growth(before.busy_s, now.busy_s), now.own_s - before.own_s
-        others = None if busy is None else max(0.0, busy - own)
-        total = _growth(before.all_s, now.all_s)
+        grown = {name: _growth(before, now[name]) for name, before in self._before.items()}
+        others = None if grown["busy_s"] is None else max(0.0, grown["busy_s"] - (grown["own_s"] or 0.0))
         return {
-            "watched_s": now.moment_s - before.moment_s,
+            "watched_s": grown["watched_s"],
             "cpu_governor": governor,
             "cpu_mhz_before": self._mhz,  # of the fastest core at that moment
             "cpu_mhz_after": _mhz(),
@@ -88,13 +72,9 @@ class MachineWatch:
             "cpu_mhz_max": high,
             "load_before": self._load,  # runnable threads, mean over a minute
             "load_after": _load(),
-            "steal_share": _share(_growth(before.steal_s, now.steal_s), total),
-            "other_cpu_share": _share(others, total),
-            "involuntary_switches": _growth(before.involuntary_switches, now.involuntary_switches),
-            "voluntary_switches": _growth(before.voluntary_switches, now.voluntary_switches),
-            "cgroup_periods": _growth(before.cgroup_periods, now.cgroup_periods),
-            "cgroup_throttled_periods": _growth(before.cgroup_throttled_periods, now.cgroup_throttled_periods),
-            "cgroup_throttled_s": _growth(before.cgroup_throttled_s, now.cgroup_throttled_s),
+            "steal_share": _share(grown["steal_s"], grown["all_s"]),
+            "other_cpu_share": _share(others, grown["all_s"]),
+            **{name: grown[name] for name in _SWITCHES + _CGROUP},
             **self._gpu_before,
             **gpu,
         }
@@ -108,22 +88,23 @@ def _share(part: float | None, whole: float | None) -> float | None:
     return None if part is None or not whole else part / whole
 
 
-def _counters() -> _Counters:
+def _counters() -> dict[str, float | None]:
+    """What only ever grows, at this moment. Processor seconds are summed over all cores; None is not told.
+
+    busy_s: in any process of this machine. steal_s: taken by the host of a virtual machine. own_s: in this process and
+    its children. Involuntary switches: this process was made to wait for another.
+    """
     total, busy, steal = _processor_seconds()
     switches = psutil.Process().num_ctx_switches()
-    cgroup = _cgroup()
-    return _Counters(
-        moment_s=time.monotonic(),
-        all_s=total,
-        busy_s=busy,
-        steal_s=steal,
-        own_s=_own_seconds(),
-        involuntary_switches=switches.involuntary,
-        voluntary_switches=switches.voluntary,
-        cgroup_periods=None if cgroup is None else int(cgroup[0]),
-        cgroup_throttled_periods=None if cgroup is None else int(cgroup[1]),
-        cgroup_throttled_s=None if cgroup is None else cgroup[2],
-    )
+    return {
+        "watched_s": time.monotonic(),
+        "all_s": total,
+        "busy_s": busy,
+        "steal_s": steal,
+        "own_s": _own_seconds(),
+        **dict(zip(_SWITCHES, (switches.involuntary, switches.voluntary), strict=True)),
+        **dict(zip(_CGROUP, _cgroup(), strict=True)),
+    }
 
 
 def _processor_seconds() -> tuple[float, float, float | None]:
@@ -176,10 +157,13 @@ def _frequency_limits() -> tuple[float | None, float | None, str | None]:
     return low, high, "/".join(sorted(set(governors))) or None
 
 
-def _cgroup() -> tuple[float, float, float] | None:
+def _cgroup() -> tuple[int | None, int | None, float | None]:
     """Periods, throttled periods and throttled seconds of this process's control group and those around it."""
     found = [parsed for file in _cgroup_files() if (parsed := _cpu_stat(_text(file)))]
-    return (sum(one[0] for one in found), sum(one[1] for one in found), sum(one[2] for one in found)) if found else None
+    if not found:
+        return None, None, None
+    periods, throttled, seconds = (sum(values) for values in zip(*found, strict=True))
+    return int(periods), int(throttled), seconds
 
 
 def _cgroup_files() -> Iterable[Path]:

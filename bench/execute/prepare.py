@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -106,34 +106,43 @@ def _preflight(cell: PreflightCell, supplies: Supplies) -> Perform:
 
 def _evaluation(cell: EvaluateCell, supplies: Supplies) -> Perform:
     loaded = _load(cell, supplies, seed=0)
-    collection = _collection(cell.dataset, cell.fingerprint, EVALUATED, supplies)
+    workers = supplies.loader_workers
 
-    def perform() -> Outcome:
+    def score(images: ImageCollection) -> Outcome:
         with joined_team(cell.device) as team:
-            done = evaluate(
-                cell,
-                loaded,
-                collection.part("test"),
-                collection.class_names,
-                workers=supplies.loader_workers,
-                team=team,
-            )
-        _collection(cell.dataset, cell.fingerprint, EVALUATED, supplies)  # still the same, now that they were read
-        values = _about_weights(cell, loaded, supplies, done.values)
-        return Outcome(_with_notes(values, collection), predictions=done.predictions)
+            done = evaluate(cell, loaded, images.part("test"), images.class_names, workers=workers, team=team)
+        return Outcome(_about_weights(cell, loaded, supplies, done.values), predictions=done.predictions)
 
-    return perform
+    return _on_images(cell, supplies, EVALUATED, score)
 
 
 def _fewshot(cell: FewshotCell, supplies: Supplies) -> Perform:
     loaded = _load(cell, supplies, seed=0)
-    collection = _collection(cell.dataset, cell.fingerprint, ALL_PARTS, supplies)
+
+    def score(images: ImageCollection) -> Outcome:
+        done = fewshot(cell, loaded, images, workers=supplies.loader_workers)
+        return replace(done, values=_about_weights(cell, loaded, supplies, done.values))
+
+    return _on_images(cell, supplies, ALL_PARTS, score)
+
+
+def _pixels(cell: PixelsCell, supplies: Supplies) -> Perform:
+    return _on_images(cell, supplies, ALL_PARTS, lambda images: classify_pixels(cell, images))
+
+
+def _on_images(
+    cell: EvaluateCell | FewshotCell | PixelsCell,
+    supplies: Supplies,
+    parts: tuple[PartName, ...],
+    score: Callable[[ImageCollection], Outcome],
+) -> Perform:
+    """Score on these parts of the data set, which must be those of the plan before and after."""
+    collection = _collection(cell.dataset, cell.fingerprint, parts, supplies)
 
     def perform() -> Outcome:
-        done = fewshot(cell, loaded, collection, workers=supplies.loader_workers)
-        _collection(cell.dataset, cell.fingerprint, ALL_PARTS, supplies)  # still the same, now that they were read
-        values = _about_weights(cell, loaded, supplies, done.values)
-        return replace(done, values=_with_notes(values, collection))
+        done = score(collection)
+        _collection(cell.dataset, cell.fingerprint, parts, supplies)  # still the same, now that they were read
+        return _with_notes(done, collection.notes)
 
     return perform
 
@@ -147,7 +156,7 @@ def _finetuning(cell: FinetuneCell, supplies: Supplies) -> Perform:
         with saves_itself() as stop, joined_team(cell.device) as team:
             done = finetune(cell, loaded, collection, counted.macs, _session(cell, supplies, team, stop))
         values = _about_weights(cell, loaded, supplies, counted.marked(done.values))
-        return replace(done, values=_with_notes(values, collection))
+        return _with_notes(replace(done, values=values), collection.notes)
 
     return perform
 
@@ -164,7 +173,7 @@ def _pretraining(cell: PretrainCell, supplies: Supplies) -> Perform:
             # Transfers start from them, so they are kept whether or not the user asked for weights.
             kept = _keep(model, cell, images.class_names) if team.is_first else ""
         values = counted.marked(done.values) | {"weights_sha256": kept}
-        return replace(done, values=values | {"notes": [*values["notes"], *images.notes]})
+        return _with_notes(replace(done, values=values), images.notes)
 
     return perform
 
@@ -184,17 +193,6 @@ def _session(cell: FinetuneCell | PretrainCell, supplies: Supplies, team: Team, 
         machine=" ".join(words),
         beside=supplies.beside,
     )
-
-
-def _pixels(cell: PixelsCell, supplies: Supplies) -> Perform:
-    collection = _collection(cell.dataset, cell.fingerprint, ALL_PARTS, supplies)
-
-    def perform() -> Outcome:
-        done = classify_pixels(cell, collection)
-        _collection(cell.dataset, cell.fingerprint, ALL_PARTS, supplies)  # still the same, now that they were read
-        return replace(done, values=_with_notes(done.values, collection))
-
-    return perform
 
 
 def _load(cell: EvaluateCell | FewshotCell | FinetuneCell, supplies: Supplies, seed: int) -> LoadedModel:
@@ -241,9 +239,9 @@ def _about_weights(
     return values | told | {"notes": [*values.get("notes", ()), *loaded.notes]}
 
 
-def _with_notes(values: dict[str, Any], collection: ImageCollection) -> dict[str, Any]:
-    """Values with what must be known of the data beside what must be known of the run."""
-    return values | {"notes": [*values.get("notes", ()), *collection.notes]}
+def _with_notes(done: Outcome, notes: Iterable[str]) -> Outcome:
+    """With what must be known of the data beside what must be known of the run."""
+    return replace(done, values=done.values | {"notes": [*done.values.get("notes", ()), *notes]})
 
 
 PREPARE: Mapping[type[Cell], Callable[[Any, Supplies], Perform]] = {

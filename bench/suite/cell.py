@@ -131,7 +131,7 @@ class PretrainRecipe(Frozen):
     schedule: Literal["cosine", "linear"] = "linear"
     dropout: float = Field(default=0.0, ge=0, lt=1)
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
-    grad_clip_norm: float | None = Field(default=None, gt=0)
+    grad_clip_norm: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     augmentation: Literal["none", "light", "strong"] = "light"
     looks: int = Field(default=1, ge=1)
 

@@ -10,7 +10,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from bench.errors import SuiteFileError, UnknownNameError
 from bench.suite.cell import Budget, Frozen, Precision, PretrainRecipe, Recipe, Settings, SpeedMetric
@@ -228,19 +229,15 @@ class SpeedBlock(Frozen):
         return self
 
 
-class RecipeDefaults(Frozen):
+def _refuse(_: object) -> None:
+    raise PydanticCustomError("extra_forbidden", "Extra inputs are not permitted")
+
+
+class RecipeDefaults(Recipe):
     """The recipe of a suite without its learning rate, which each train block says."""
 
-    optimizer: Literal["adamw", "sgd"] = "adamw"
-    weight_decay: Annotated[float, Field(ge=0)] = 0.05
-    batch_size: Positive = 64
-    warmup_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.1
-    schedule: Literal["cosine", "linear"] = "cosine"
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.1
-    grad_clip_norm: Annotated[float, Field(gt=0)] | None = 1.0
-    augmentation: Literal["none", "shift"] = "none"
-    head_init: Literal["small", "own"] = "small"
-    validations: Positive = 6
+    learning_rate: None = Field(default=None, exclude=True)  # type: ignore[assignment]
+    _no_rate = field_validator("learning_rate", mode="before")(_refuse)
 
     def at(self, learning_rate: float, augmentation: Literal["none", "shift"] | None = None) -> Recipe:
         """The whole recipe; `augmentation` replaces the suite's own unless it is None."""
@@ -248,19 +245,11 @@ class RecipeDefaults(Frozen):
         return Recipe(learning_rate=learning_rate, **(own | {"augmentation": augmentation or self.augmentation}))
 
 
-class PretrainingDefaults(Frozen):
+class PretrainingDefaults(PretrainRecipe):
     """The recipe of a suite's pretrainings without its learning rate; see PretrainRecipe."""
 
-    optimizer: Literal["adamw", "sgd"] = "adamw"
-    weight_decay: Annotated[float, Field(ge=0)] = 0.1
-    batch_size: Positive = 4096
-    warmup_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.05
-    schedule: Literal["cosine", "linear"] = "linear"
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    grad_clip_norm: PositiveNumber | None = None
-    augmentation: Literal["none", "light", "strong"] = "light"
-    looks: Positive = 1
+    learning_rate: None = Field(default=None, exclude=True)  # type: ignore[assignment]
+    _no_rate = field_validator("learning_rate", mode="before")(_refuse)
 
 
 class Suite(Frozen):

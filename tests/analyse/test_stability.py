@@ -6,7 +6,7 @@ import pytest
 from report.synthetic_store import speed_record
 
 from bench.analyse.stability import PROCESS_CHECKS, SPREAD_CHECKS, doubts
-from bench.cli.doubts import TimingWarnings
+from bench.cli.progress import TimingWarnings
 from bench.store.record import Record
 
 STEADY = [100.0, 101.0, 99.0, 100.0, 100.0, 101.0, 99.0, 100.0]
