@@ -284,8 +284,8 @@ def _mean_log(figure: Figure) -> float:
 
 
 def _count(move: Move) -> Move:
-    is_same = move.before.value == move.after.value
-    return replace(move, change=move.after.value - move.before.value, verdict="identical" if is_same else "changed")
+    change = move.after.value - move.before.value
+    return replace(move, change=change, verdict="changed" if change else "identical")
 
 
 def _single(move: Move) -> Move:
@@ -295,11 +295,8 @@ def _single(move: Move) -> Move:
 
 
 _COMPARE: Mapping[Kind, Callable[[Move], Move]] = {
-    "accuracy": _accuracy,
-    "rate": _rate,
-    "count": _count,
-    "single": _single,
-}
+    "accuracy": _accuracy, "rate": _rate, "count": _count, "single": _single
+}  # fmt: skip
 
 
 def _corrected(moves: Sequence[Move]) -> list[Move]:

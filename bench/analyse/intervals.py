@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from scipy import special, stats
@@ -40,18 +40,21 @@ class Interval:
 
 @dataclass(frozen=True)
 class SeedGroup:
-    """The runs of one model in one regime: the accuracy of each seed (or draw)."""
+    """The runs of one model in one regime: the accuracy of each seed (or draw).
+
+    What is derived is kept: a model meets hundreds of others.
+    """
 
     values_pct: tuple[float, ...]
     test_images: int
     correctness: Correctness | None = None
 
-    @property
+    @cached_property
     def mean_pct(self) -> float:
         """Mean accuracy over seeds."""
         return float(np.mean(self.values_pct))
 
-    @property
+    @cached_property
     def median_pct(self) -> float:
         """Median accuracy over seeds."""
         return float(np.median(self.values_pct))
@@ -61,7 +64,17 @@ class SeedGroup:
         """Whether there are two seeds or more, so that something says how far runs differ."""
         return len(self.values_pct) > 1
 
-    @property
+    @cached_property
+    def seed_variance(self) -> float:
+        """What the seeds put into the variance of the mean, in squared points; of two seeds or more.
+
+        Where by chance all got equally many images right, their disagreement on single images stands for it.
+        """
+        n, known = len(self.values_pct), self.correctness
+        disagreement = 0.0 if known is None else 1e4 * known.residual_variance() / len(known.images)
+        return float(np.var(self.values_pct, ddof=1)) / n or disagreement
+
+    @cached_property
     def is_unstable(self) -> bool:
         """Whether the 95 % interval over seeds is wider than UNSTABLE_PP, or one seed further than half of it from
         their median: the mean then says little."""
@@ -69,7 +82,8 @@ class SeedGroup:
         if n < 2:
             return False
         error = float(np.std(self.values_pct, ddof=1)) / math.sqrt(n)
-        farthest = max(abs(value - self.median_pct) for value in self.values_pct)
+        median = self.median_pct
+        farthest = max(abs(value - median) for value in self.values_pct)
         return 2 * t_quantile(n - 1) * error > UNSTABLE_PP or farthest > UNSTABLE_PP / 2
 
     @property
@@ -199,17 +213,12 @@ def contrast(parts: Parts) -> Contrast | None:
     independent, so their variances add. Without predictions each model's images are taken as drawn anew,
     p(1 - p) / images, which is too wide for a difference.
     The degrees of freedom are Welch-Satterthwaite's, with the seeds' part of the variance doubled: where few seeds
-    scatter little by chance, the images and their many degrees of freedom would otherwise seem to be all. Where by
-    chance all seeds got equally many images right, their disagreement on single images stands for the seed variance
-    of 0. None when some group has one seed.
+    scatter little by chance, the images and their many degrees of freedom would otherwise seem to be all. None when
+    some group has one seed.
     """
     if not all(group.has_spread for _, group in parts):
         return None
-    seed_terms = [
-        (weight**2 * (float(np.var(group.values_pct, ddof=1)) / n or _disagreement(group)), n - 1.0)
-        for weight, group in parts
-        if (n := len(group.values_pct))
-    ]
+    seed_terms = [(weight**2 * group.seed_variance, len(group.values_pct) - 1.0) for weight, group in parts]
     image_terms, how = _image_terms(parts)
     total = float(sum(variance for variance, _ in seed_terms + image_terms))
     df = min(own for _, own in seed_terms)
@@ -228,12 +237,6 @@ def _welch_df(terms: Sequence[tuple[float, float]]) -> float:
 def difference(first: SeedGroup, second: SeedGroup) -> Contrast | None:
     """First minus second in percentage points; see `contrast`."""
     return contrast([(1.0, first), (-1.0, second)])
-
-
-def _disagreement(group: SeedGroup) -> float:
-    """The part of a mean's variance that comes from seeds x images, in squared points; 0 where it is not known."""
-    known = group.correctness
-    return 0.0 if known is None else 1e4 * known.residual_variance() / len(known.images)
 
 
 def _image_terms(parts: Parts) -> tuple[list[tuple[float, float]], str]:

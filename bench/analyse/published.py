@@ -108,12 +108,11 @@ def compare_sota(counts: Rows) -> list[SotaComparison]:
     found = []
     for row in paper_pretraining():
         macs, cell_id = counted.get((row.timm_arch, row.resolution_px), (None, None))
-        seen = row.images_seen
-        if macs is None or seen is None:
-            found.append(SotaComparison(row, macs, None, None, cell_id))
-            continue
-        speed = implied_tflops_per_core(macs, seen, row.tpuv3_core_days)
-        found.append(SotaComparison(row, macs, training_exaflops(macs, seen), speed, cell_id))
+        exaflops = speed = None
+        if macs is not None and row.images_seen is not None:
+            exaflops = training_exaflops(macs, row.images_seen)
+            speed = implied_tflops_per_core(macs, row.images_seen, row.tpuv3_core_days)
+        found.append(SotaComparison(row, macs, exaflops, speed, cell_id))
     return found
 
 

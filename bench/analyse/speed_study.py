@@ -6,7 +6,7 @@ and a GPU's memory are never one ranking.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -325,10 +325,6 @@ def _latencies(timed: Sequence[Speed]) -> dict[RunKey, Speed]:
 
 def _memories(weighed: Sequence[Memory]) -> dict[RunKey, Memory]:
     """The memory of each key at the batch size that most keys have, the larger of equals."""
-    counts: dict[int, int] = {}
-    for one in weighed:
-        counts[one.batch_size] = counts.get(one.batch_size, 0) + 1
-    if not counts:
-        return {}
-    usual = max(counts, key=lambda batch: (counts[batch], batch))
+    counts = Counter(one.batch_size for one in weighed)
+    usual = max(counts, key=lambda batch: (counts[batch], batch), default=None)
     return {one.key: one for one in weighed if one.batch_size == usual}

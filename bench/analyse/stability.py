@@ -22,120 +22,6 @@ PAGE_FAULT_SECONDS = 1e-6
 SLOWING = {"sw_power_cap", "hw_slowdown", "sw_thermal_slowdown", "hw_thermal_slowdown", "hw_power_brake_slowdown"}
 
 
-@dataclass(frozen=True)
-class Check:
-    """Warns where the field of one process, or of all processes of one measurement, lies above the threshold.
-
-    shown: how a value is written, with `{}` for it. factor: what it is multiplied by for that.
-    """
-
-    field: str
-    threshold: float
-    message: str
-    advice: str
-    shown: str = "{:.1f} %"
-    factor: float = 100.0
-
-    def words(self, value: float) -> str:
-        """The value as a person reads it."""
-        return self.shown.format(self.factor * value)
-
-
-@dataclass(frozen=True)
-class Doubt:
-    """A check that fired: on which measurement, in how many of its processes, how badly at worst."""
-
-    check: Check
-    model: str
-    resolution_px: int
-    batch_size: int
-    is_best: bool  # timed under its best settings, not under the fixed ones
-    processes: int  # of which it speaks
-    of_processes: int  # that the measurement has
-    worst: float
-    cell_ids: tuple[str, ...]
-
-    @property
-    def subject(self) -> str:
-        """The model, and which of its two timings is meant where it is not the usual one."""
-        return f"{self.model} (best settings)" if self.is_best else self.model
-
-    @property
-    def sentence(self) -> str:
-        """One line for a terminal, with what to try."""
-        check = self.check
-        return f"{self.subject}: {check.message} ({check.words(self.worst)}). {check.advice}"
-
-
-_QUIET = "Close other programs, or time at a quieter hour."
-PROCESS_CHECKS = (
-    Check("latency_p99_over_p50", 2.0, "latency is unstable: p99 far above p50", "Is the machine shared? " + _QUIET,
-          "p99 is {:.1f} x p50", 1.0),
-    Check("block_drift", 0.10, "throughput drifted between the first and the second half of the blocks",
-          "Is the machine warming up or shared? Time again with --rerun."),
-    Check("warmup_unsettled", 0.5, "warm-up ended by its time limit before the rate stood still",
-          "Time again on a quieter machine; the first blocks may be slow.", "the rate still moved", 1.0),
-    Check("other_cpu_share", 0.10, "other processes used the processor meanwhile", _QUIET, "{:.0f} % of all cores"),
-    Check("steal_share", 0.02, "the host took processor time from this virtual machine",
-          "Use a machine with cores of its own.", "{:.0f} % of all cores"),
-    Check("throttled_share", 0.01, "the control group's processor limit stopped this process",
-          "Raise the container's limit, or give --threads no more than it allows.", "{:.0f} % of the time"),
-    Check("gpu_slowing_reasons", 0.5, "the GPU held its clocks down for power or heat",
-          "Cool it, raise its power limit, or lock its clocks.", "reasons: {:.0f}", 1.0),
-    Check("gpu_other_processes", 0.5, "other processes were on the GPU", "Give the GPU to the benchmark alone.",
-          "processes: {:.0f}", 1.0),
-)  # fmt: skip
-SPREAD_CHECKS = (
-    Check("process_spread", 0.10, "processes differ much from one another in throughput",
-          "Run more processes. " + _QUIET, "standard deviation {:.0f} %"),
-    Check("clock_spread", 0.05, "processes ran at different clock frequencies",
-          "Set a fixed frequency (governor `performance`, locked GPU clocks).", "highest {:.0f} % above lowest"),
-    Check("page_fault_spread", 0.01, "processes had different numbers of page faults",
-          "Time with glibc and no MALLOC_ variables of your own, which keeps freed memory.",
-          "about {:.1f} % of the time"),
-)  # fmt: skip
-
-
-def doubts(records: Iterable[Record]) -> list[Doubt]:
-    """Every check that fires on finished timings, trials of settings left out; in order of checks, then of models."""
-    groups: dict[tuple[str, ...], list[Record]] = defaultdict(list)
-    for record in records:
-        if record.cell.get("task") in TIMED_TASKS and record.status == "ok" and record.cell.get("role") != "trial":
-            groups[measurement_of(record)].append(record)
-    found = [doubt for group in groups.values() for doubt in doubts_of(group)]
-    order = {check.field: place for place, check in enumerate((*PROCESS_CHECKS, *SPREAD_CHECKS))}
-    return sorted(found, key=lambda d: (order[d.check.field], d.model, d.resolution_px, d.batch_size, d.cell_ids))
-
-
-def measurement_of(record: Record) -> tuple[str, ...]:
-    """What the processes of one measurement share: all but the round in which they ran."""
-    cell = {key: value for key, value in record.cell.items() if key != "repeat"}
-    software = (str(record.conditions.get(key)) for key in ("machine", "threads", "torch", "timm", "allocator"))
-    return repr(sorted(cell.items(), key=lambda item: item[0])), *software
-
-
-def doubts_of(group: Sequence[Record]) -> list[Doubt]:
-    """The checks that fire on the processes of one measurement."""
-    found = []
-    for check in PROCESS_CHECKS:
-        values = {record.cell_id: _PROCESS_FIELDS[check.field](record) for record in group}
-        above = {cell_id: value for cell_id, value in values.items() if value is not None and value > check.threshold}
-        if above:
-            found.append(_doubt(check, group, max(above.values()), tuple(above)))
-    for check in SPREAD_CHECKS:
-        value = _SPREAD_FIELDS[check.field](group)
-        if value is not None and value > check.threshold:
-            found.append(_doubt(check, group, value, tuple(record.cell_id for record in group)))
-    return found
-
-
-def _doubt(check: Check, group: Sequence[Record], worst: float, cell_ids: tuple[str, ...]) -> Doubt:
-    cell = group[0].cell
-    place = str(cell["model"]), int(cell["resolution_px"]), int(cell["batch_size"])
-    is_best = cell.get("role") == "best"
-    return Doubt(check, *place, is_best, len(cell_ids), len(group), worst, tuple(sorted(cell_ids)))
-
-
 def _state(record: Record) -> Mapping[str, Any]:
     state: Mapping[str, Any] = record.values.get("machine_state") or {}
     return state
@@ -152,6 +38,10 @@ def _drift(record: Record) -> float | None:
         return None
     half = len(blocks) // 2
     return abs(median(blocks[half:]) / median(blocks[:half]) - 1)
+
+
+def _unsettled(record: Record) -> float:
+    return float(record.values.get("warmup_settled") is False)
 
 
 def _throttled(record: Record) -> float | None:
@@ -202,18 +92,121 @@ _FAULTING: dict[str, Callable[[Record], float]] = {
     "latency_page_faults_per_pass": lambda record: record.values["latency_p50_ms"] / 1e3,
     "page_faults_per_step": lambda record: record.cell["batch_size"] / record.values["training_img_per_s"],
 }
-_PROCESS_FIELDS: dict[str, Callable[[Record], float | None]] = {
-    "latency_p99_over_p50": _tail,
-    "block_drift": _drift,
-    "warmup_unsettled": lambda record: float(record.values.get("warmup_settled") is False),
-    "other_cpu_share": _of_state("other_cpu_share"),
-    "steal_share": _of_state("steal_share"),
-    "throttled_share": _throttled,
-    "gpu_slowing_reasons": _slowing,
-    "gpu_other_processes": _of_state("gpu_other_processes"),
-}
-_SPREAD_FIELDS: dict[str, Callable[[Sequence[Record]], float | None]] = {
-    "process_spread": _process_spread,
-    "clock_spread": _clock_spread,
-    "page_fault_spread": _page_fault_spread,
-}
+
+
+@dataclass(frozen=True)
+class Check:
+    """Warns where what is read of one process, or of all processes of one measurement, lies above the threshold.
+
+    read: from the record of a process, or from the records of all; None where they do not say it. shown: how a value
+    is written, with `{}` for it. factor: what it is multiplied by for that.
+    """
+
+    field: str
+    read: Callable[..., float | None]
+    threshold: float
+    message: str
+    advice: str
+    shown: str = "{:.1f} %"
+    factor: float = 100.0
+
+    def words(self, value: float) -> str:
+        """The value as a person reads it."""
+        return self.shown.format(self.factor * value)
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """A check that fired: on which measurement, in how many of its processes, how badly at worst."""
+
+    check: Check
+    model: str
+    resolution_px: int
+    batch_size: int
+    is_best: bool  # timed under its best settings, not under the fixed ones
+    processes: int  # of which it speaks
+    of_processes: int  # that the measurement has
+    worst: float
+    cell_ids: tuple[str, ...]
+
+    @property
+    def subject(self) -> str:
+        """The model, and which of its two timings is meant where it is not the usual one."""
+        return f"{self.model} (best settings)" if self.is_best else self.model
+
+    @property
+    def sentence(self) -> str:
+        """One line for a terminal, with what to try."""
+        check = self.check
+        return f"{self.subject}: {check.message} ({check.words(self.worst)}). {check.advice}"
+
+
+_QUIET = "Close other programs, or time at a quieter hour."
+PROCESS_CHECKS = (
+    Check("latency_p99_over_p50", _tail, 2.0, "latency is unstable: p99 far above p50",
+          "Is the machine shared? " + _QUIET, "p99 is {:.1f} x p50", 1.0),
+    Check("block_drift", _drift, 0.10, "throughput drifted between the first and the second half of the blocks",
+          "Is the machine warming up or shared? Time again with --rerun."),
+    Check("warmup_unsettled", _unsettled, 0.5, "warm-up ended by its time limit before the rate stood still",
+          "Time again on a quieter machine; the first blocks may be slow.", "the rate still moved", 1.0),
+    Check("other_cpu_share", _of_state("other_cpu_share"), 0.10, "other processes used the processor meanwhile",
+          _QUIET, "{:.0f} % of all cores"),
+    Check("steal_share", _of_state("steal_share"), 0.02, "the host took processor time from this virtual machine",
+          "Use a machine with cores of its own.", "{:.0f} % of all cores"),
+    Check("throttled_share", _throttled, 0.01, "the control group's processor limit stopped this process",
+          "Raise the container's limit, or give --threads no more than it allows.", "{:.0f} % of the time"),
+    Check("gpu_slowing_reasons", _slowing, 0.5, "the GPU held its clocks down for power or heat",
+          "Cool it, raise its power limit, or lock its clocks.", "reasons: {:.0f}", 1.0),
+    Check("gpu_other_processes", _of_state("gpu_other_processes"), 0.5, "other processes were on the GPU",
+          "Give the GPU to the benchmark alone.",
+          "processes: {:.0f}", 1.0),
+)  # fmt: skip
+SPREAD_CHECKS = (
+    Check("process_spread", _process_spread, 0.10, "processes differ much from one another in throughput",
+          "Run more processes. " + _QUIET, "standard deviation {:.0f} %"),
+    Check("clock_spread", _clock_spread, 0.05, "processes ran at different clock frequencies",
+          "Set a fixed frequency (governor `performance`, locked GPU clocks).", "highest {:.0f} % above lowest"),
+    Check("page_fault_spread", _page_fault_spread, 0.01, "processes had different numbers of page faults",
+          "Time with glibc and no MALLOC_ variables of your own, which keeps freed memory.",
+          "about {:.1f} % of the time"),
+)  # fmt: skip
+
+
+def doubts(records: Iterable[Record]) -> list[Doubt]:
+    """Every check that fires on finished timings, trials of settings left out; in order of checks, then of models."""
+    groups: dict[tuple[str, ...], list[Record]] = defaultdict(list)
+    for record in records:
+        if record.cell.get("task") in TIMED_TASKS and record.status == "ok" and record.cell.get("role") != "trial":
+            groups[measurement_of(record)].append(record)
+    found = [doubt for group in groups.values() for doubt in doubts_of(group)]
+    order = {check.field: place for place, check in enumerate((*PROCESS_CHECKS, *SPREAD_CHECKS))}
+    return sorted(found, key=lambda d: (order[d.check.field], d.model, d.resolution_px, d.batch_size, d.cell_ids))
+
+
+def measurement_of(record: Record) -> tuple[str, ...]:
+    """What the processes of one measurement share: all but the round in which they ran."""
+    cell = {key: value for key, value in record.cell.items() if key != "repeat"}
+    software = (str(record.conditions.get(key)) for key in ("machine", "threads", "torch", "timm", "allocator"))
+    return repr(sorted(cell.items(), key=lambda item: item[0])), *software
+
+
+def doubts_of(group: Sequence[Record]) -> list[Doubt]:
+    """The checks that fire on the processes of one measurement."""
+    found = []
+    for check in PROCESS_CHECKS:
+        values = {record.cell_id: check.read(record) for record in group}
+        above = {cell_id: value for cell_id, value in values.items() if value is not None and value > check.threshold}
+        if above:
+            found.append(_doubt(check, group, max(above.values()), tuple(above)))
+    for check in SPREAD_CHECKS:
+        value = check.read(group)
+        if value is not None and value > check.threshold:
+            found.append(_doubt(check, group, value, tuple(record.cell_id for record in group)))
+    return found
+
+
+def _doubt(check: Check, group: Sequence[Record], worst: float, cell_ids: tuple[str, ...]) -> Doubt:
+    cell = group[0].cell
+    place = str(cell["model"]), int(cell["resolution_px"]), int(cell["batch_size"])
+    is_best = cell.get("role") == "best"
+    return Doubt(check, *place, is_best, len(cell_ids), len(group), worst, tuple(sorted(cell_ids)))

@@ -7,6 +7,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TypeVar
 
 from bench.analyse.accuracy import Trained
@@ -136,7 +137,7 @@ class Study:
     candidates: tuple[Candidate, ...]  # what a reader may choose from, at the largest training sets
     pretraining: PretrainStudy | None = None  # `protocols` holds none of what started from its weights
 
-    @property
+    @cached_property
     def families(self) -> dict[str, str]:
         """Family of every trained model, by its name."""
         return {score.key.model: score.identity.family for score in self.scores}
