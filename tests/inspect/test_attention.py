@@ -1,9 +1,21 @@
+import itertools
+import math
+
+import numpy as np
 import pytest
 import timm
 import torch
 from torch import nn
 
-from bench.inspect.attention import read_attention
+from bench.inspect.attention import (
+    head_queries,
+    mean_distances_px,
+    query_weights,
+    read_attention,
+    roll_out,
+    uniform_distance_px,
+)
+from bench.inspect.embedding import grid_distances
 from bench.measure.build import build_model
 
 
@@ -144,3 +156,114 @@ def test_a_pooling_head_with_one_query_is_left_out_and_counted():
 
     read = read_attention(Pooled().eval(), image(), None, lambda weights: weights.shape)
     assert (read.layers, read.left_out, read.absent) == ([(2, 16, 16)], 1, None)
+
+
+def test_distances_between_places_are_those_of_a_ruler():
+    distances = grid_distances(2, 3)
+    assert distances.shape == (6, 6)
+    assert distances[0].tolist() == pytest.approx([0, 1, 2, 1, math.sqrt(2), math.sqrt(5)])
+
+
+def test_a_head_that_looks_at_itself_looks_no_distance():
+    distances = grid_distances(4, 4) * 8
+    assert mean_distances_px(np.eye(16, dtype=np.float32)[None], distances).tolist() == [0.0]
+
+
+def test_a_head_that_looks_one_to_the_right_looks_one_stride():
+    """Three of the four places of each row have a right neighbour; the last looks at itself."""
+    attention = np.zeros((1, 16, 16), dtype=np.float32)
+    for place in range(16):
+        attention[0, place, place if place % 4 == 3 else place + 1] = 1.0
+    assert mean_distances_px(attention, grid_distances(4, 4) * 8).tolist() == [pytest.approx(8 * 3 / 4)]
+
+
+def test_attention_spread_evenly_gives_the_mean_of_all_pairs():
+    places = list(itertools.product(range(3), range(3)))
+    expected = 16 * sum(math.dist(a, b) for a in places for b in places) / 81
+    distances = grid_distances(3, 3) * 16
+    assert uniform_distance_px(distances) == pytest.approx(expected)
+    uniform = np.full((2, 9, 9), 1 / 9, dtype=np.float32)
+    assert mean_distances_px(uniform, distances) == pytest.approx([expected, expected])
+
+
+def test_two_patches_have_a_closed_form():
+    """16 px apart: a quarter of the weight each on 0, 16, 16 and 0 px."""
+    assert uniform_distance_px(grid_distances(1, 2) * 16) == 8.0
+
+
+def test_prefix_tokens_are_left_out_and_the_rest_scaled_to_one():
+    """Half of each row goes to the class token; what is left is spread evenly over two patches."""
+    attention = np.full((1, 3, 3), 0.25, dtype=np.float32)
+    attention[..., 0] = 0.5
+    assert mean_distances_px(attention, grid_distances(1, 2) * 16).tolist() == [pytest.approx(8.0)]
+
+
+def random_attention(layers=3, heads=2, n=5, seed=0):
+    raw = np.random.default_rng(seed).random((layers, heads, n, n)) ** 4
+    return (raw / raw.sum(axis=-1, keepdims=True)).astype(np.float32)
+
+
+def rolled(attention, query):
+    return roll_out([head_queries(layer, query) for layer in attention], query)
+
+
+def independent(attention, last_heads=None):
+    """Abnar and Zuidema's attention rollout with plain loops: the whole matrix after the last layer.
+
+    last_heads: of the last layer; all by default.
+    """
+    layers, heads, n, _ = attention.shape
+    result = np.eye(n)
+    for layer in range(layers):
+        used = range(heads) if last_heads is None or layer < layers - 1 else last_heads
+        mixed = np.zeros((n, n))
+        for i in range(n):
+            for j in range(n):
+                mean = sum(float(attention[layer, h, i, j]) for h in used) / len(used)
+                mixed[i, j] = 0.5 * mean + (0.5 if i == j else 0.0)
+        for i in range(n):
+            mixed[i] /= sum(mixed[i])
+        result = np.array([[sum(mixed[i, k] * result[k, j] for k in range(n)) for j in range(n)] for i in range(n)])
+    return result
+
+
+def test_rollout_equals_an_independent_computation_at_every_layer_and_head():
+    attention = random_attention()
+    found = rolled(attention, query_weights(5, 1, True))
+    for layer in range(3):
+        assert np.allclose(found.by_layer[layer], independent(attention[: layer + 1])[0], atol=1e-6)
+        for head in range(2):
+            expected = independent(attention[: layer + 1], last_heads=[head])[0]
+            assert np.allclose(found.by_head[layer, head], expected, atol=1e-6)
+
+
+def test_rollout_of_a_real_vit_equals_the_independent_computation():
+    model = build_model("vit_32px_s", seed=1).eval()
+    images = torch.randn(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    attention = np.array(read_attention(model, images, 17, lambda weights: weights).layers)
+    found = rolled(attention, query_weights(17, 1, True))
+    assert np.allclose(found.by_layer[-1], independent(attention)[0], atol=1e-6)
+
+
+def test_without_a_class_token_the_query_is_the_mean_of_the_patches():
+    attention = random_attention()
+    found = rolled(attention, query_weights(5, 0, False))
+    assert np.allclose(found.by_layer[-1], independent(attention).mean(axis=0), atol=1e-6)
+
+
+def test_registers_are_not_asked():
+    assert query_weights(6, 2, False).tolist() == pytest.approx([0, 0, 0.25, 0.25, 0.25, 0.25])
+    assert query_weights(6, 2, True).tolist() == [1, 0, 0, 0, 0, 0]
+
+
+def test_the_mean_over_heads_is_the_layer():
+    found = rolled(random_attention(heads=4), query_weights(5, 1, True))
+    assert np.allclose(found.by_head.mean(axis=1), found.by_layer, atol=1e-6)
+    assert np.allclose(found.by_layer.sum(axis=-1), 1.0)
+
+
+def test_a_head_that_looks_at_one_token_takes_half_from_it():
+    """One layer, all attention on token 3: 0.5 x 1 there, the shortcut's 0.5 on the class token itself."""
+    attention = np.zeros((1, 1, 5, 5), dtype=np.float32)
+    attention[..., 3] = 1.0
+    assert rolled(attention, query_weights(5, 1, True)).by_layer[0].tolist() == [0.5, 0, 0, 0.5, 0]
