@@ -66,7 +66,6 @@ class Candidate:
 
     @property
     def key(self) -> RunKey:
-        """Model, resolution and setting."""
         return self.accuracy.key
 
     @property

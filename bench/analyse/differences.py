@@ -191,7 +191,6 @@ class Stratum:
 
     @property
     def all_ids(self) -> tuple[str, ...]:
-        """The records of all checkpoints."""
         return tuple(sorted({cell_id for ids in self.cell_ids.values() for cell_id in ids}))
 
 

@@ -34,7 +34,6 @@ class Interval:
 
     @property
     def half_width(self) -> float:
-        """Half the length of the interval, in the unit of the estimate."""
         return (self.high - self.low) / 2
 
 
@@ -51,12 +50,10 @@ class SeedGroup:
 
     @cached_property
     def mean_pct(self) -> float:
-        """Mean accuracy over seeds."""
         return float(np.mean(self.values_pct))
 
     @cached_property
     def median_pct(self) -> float:
-        """Median accuracy over seeds."""
         return float(np.median(self.values_pct))
 
     @property
@@ -143,16 +140,6 @@ def _score_ends(p: float, images: float, quantile: float) -> tuple[float, float]
 def t_quantile(df: float, level: float = LEVEL) -> float:
     """The two-sided t quantile; df may be fractional."""
     return float(special.stdtrit(df, (1 + level) / 2))
-
-
-def t_interval(values: Sequence[float], level: float = LEVEL) -> Interval | None:
-    """Interval of the mean of independent values, in their unit, by t; None with fewer than two."""
-    n = len(values)
-    if n < 2:
-        return None
-    mean = float(np.mean(values))
-    half = t_quantile(n - 1, level) * float(np.std(values, ddof=1)) / math.sqrt(n)
-    return Interval(mean, mean - half, mean + half, n, f"t, {n - 1} degrees of freedom")
 
 
 def median_interval(rates: Sequence[float]) -> Interval | None:

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from scipy import stats
 
-from bench.analyse.accuracy import Accuracy
+from bench.analyse.accuracy import Accuracy, FineTuned
 from bench.analyse.intervals import LEVEL, Interval, SeedGroup, contrast_interval
 from bench.analyse.subjects import Subject
 from bench.catalog.image_tasks import VTAB_GROUPS, VTAB_TASKS, averaged_sets, vtab_group, vtab_tasks
@@ -38,7 +38,6 @@ class SetMean:
 
 
 def by_subject(scores: Iterable[S]) -> dict[Subject, dict[str, S]]:
-    """Scores by subject and data set."""
     found: dict[Subject, dict[str, S]] = defaultdict(dict)
     for score in scores:
         found[score.subject][score.dataset] = score
@@ -67,11 +66,11 @@ def sets_to_average(scores: Iterable[Accuracy]) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True)
-class Vtab(Generic[S]):
+class Vtab:
     """VTAB-1k of all shown models: tasks in order, accuracies, and the means that may be told."""
 
     tasks: tuple[str, ...]  # measured for some model
-    scores: Mapping[Subject, Mapping[str, S]]
+    scores: Mapping[Subject, Mapping[str, FineTuned]]
     common: tuple[str, ...]  # measured for every model
 
     @property
@@ -93,7 +92,7 @@ class Vtab(Generic[S]):
         return set_mean(self.scores[subject], [name for name in vtab_tasks() if vtab_group(name) == group])
 
 
-def vtab_of(scores: Iterable[S]) -> Vtab[S] | None:
+def vtab_of(scores: Iterable[FineTuned]) -> Vtab | None:
     """VTAB's part of the scores; None where there is none."""
     tasks = [score for score in scores if vtab_group(score.dataset) in VTAB_GROUPS]
     if not tasks:

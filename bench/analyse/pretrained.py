@@ -129,7 +129,6 @@ class Transfer(Outcome):
 
     @property
     def accuracies(self) -> list[Transferred]:
-        """One for each data set."""
         return [
             Transferred(
                 protocol="fine-tuned" if self.way == FINETUNED else "few-shot",
@@ -187,12 +186,10 @@ class PretrainStudy:
         return tuple(dict.fromkeys(transfer.way for transfer in self.transfers))
 
     def of(self, way: Way) -> list[Transfer]:
-        """The transfers of one way."""
         return [transfer for transfer in self.transfers if transfer.way == way]
 
     @property
     def most_images(self) -> int:
-        """The size of the largest pretraining set."""
         return max((point.key.train_images for point in self.points), default=0)
 
     def along_compute(self, way: Way) -> list[Transfer]:

@@ -37,7 +37,6 @@ class Meeting:
 
     @property
     def cell_ids(self) -> tuple[str, ...]:
-        """The records behind the difference."""
         return tuple(i for side in (self.first, self.second) for i in _ids_of(side, self.dataset))
 
 
@@ -52,7 +51,6 @@ class Gain:
 
     @property
     def cell_ids(self) -> tuple[str, ...]:
-        """The records behind the difference."""
         return tuple(i for side in (self.transfer, self.control) for i in _ids_of(side, self.dataset))
 
 

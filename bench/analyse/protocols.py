@@ -33,7 +33,7 @@ class Protocols:
     finetuned: tuple[FineTuned, ...]
     sweeps: tuple[RecipeSweep, ...]
     gains: tuple[PretrainingGain, ...]
-    vtab: Vtab[FineTuned] | None
+    vtab: Vtab | None
     averaged: tuple[str, ...]  # sets behind the mean of the fine-tuned models
     checked: tuple[Checked, ...]
     strata: Mapping[str, tuple[Stratum, ...]]  # protocol (fine-tuned, evaluated, few-shot) -> who is best, on what

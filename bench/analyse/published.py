@@ -13,7 +13,7 @@ from typing import TypeVar
 from bench.analyse.accuracy import Accuracy, Evaluated, FewShot, FineTuned
 from bench.analyse.intervals import Interval
 from bench.analyse.means import SetMean, Vtab, by_subject, set_mean, sets_to_average
-from bench.analyse.pooling import headline_setting
+from bench.analyse.pooling import headline_scores, headline_setting
 from bench.analyse.subjects import PUBLIC, Subject
 from bench.catalog.papers import (
     JFT_IMAGES,
@@ -187,7 +187,7 @@ def public_scaling(
     }
     known: list[Accuracy] = [*evaluated, *fewshot, *finetuned]
     for one in known:
-        key = (one.subject.key.model.split(".", 1)[0], one.subject.key.resolution_px)
+        key = (one.key.model.split(".", 1)[0], one.key.resolution_px)
         if one.macs is not None:
             counts.setdefault(key, (one.macs, one.cell_ids[:1]))
     rows = public_pretraining()
@@ -197,7 +197,7 @@ def public_scaling(
         protocol, scores = "finetune", list(tuned)
     elif shot := [score for score in fewshot if _is_row(score.subject, rows)]:
         shots, rule = headline_setting(shot)
-        protocol, scores = "fewshot", [s for s in shot if (s.shots, s.rule) == (shots, rule)]
+        protocol, scores = "fewshot", list(headline_scores(shot))
     datasets = sets_to_average(scores)
     if not datasets and len({score.dataset for score in scores}) == 1:
         datasets = (scores[0].dataset,)
@@ -259,9 +259,7 @@ class TableTwoRow:
     measured: Measured | None
 
 
-def table_two(
-    evaluated: Sequence[Evaluated], finetuned: Sequence[FineTuned], vtab: Vtab[FineTuned] | None
-) -> list[TableTwoRow]:
+def table_two(evaluated: Sequence[Evaluated], finetuned: Sequence[FineTuned], vtab: Vtab | None) -> list[TableTwoRow]:
     """Every system and data set of Table 2 in the paper's order."""
     rows = []
     for published in paper_sota():
@@ -299,7 +297,7 @@ def _measured(
     dataset: str,
     evaluated: Sequence[Evaluated],
     finetuned: Sequence[FineTuned],
-    vtab: Vtab[FineTuned] | None,
+    vtab: Vtab | None,
 ) -> Measured | None:
     ours = OUR_SETS.get(dataset, "imagenet" if dataset == REAL else "")
     for model in stand_in.models:
@@ -313,22 +311,16 @@ def _measured(
         for score in _largest_first(finetuned, model, ours):
             px = score.subject.key.resolution_px
             return Measured(score.interval.estimate, score.interval, model, px, "fine-tuned", score.cell_ids)
-        if dataset == VTAB and vtab is not None and (found := _vtab_score(vtab, model)) is not None:
-            return found
+        for subject in vtab.subjects if dataset == VTAB and vtab is not None else ():
+            mean = vtab.score(subject) if vtab is not None and _is_public(subject, model) else None
+            if mean is not None:
+                px = subject.key.resolution_px
+                return Measured(mean.mean_pct, mean.interval, model, px, "fine-tuned", mean.cell_ids)
     return None
 
 
 def _is_public(subject: Subject, model: str) -> bool:
     return subject.weights == PUBLIC and subject.key.model == model
-
-
-def _vtab_score(vtab: Vtab[FineTuned], model: str) -> Measured | None:
-    for subject in vtab.subjects:
-        mean = vtab.score(subject)
-        if mean is not None and _is_public(subject, model):
-            px = subject.key.resolution_px
-            return Measured(mean.mean_pct, mean.interval, model, px, "fine-tuned", mean.cell_ids)
-    return None
 
 
 def _largest_first(scores: Sequence[OneSet], model: str, dataset: str) -> list[OneSet]:

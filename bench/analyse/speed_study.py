@@ -67,7 +67,6 @@ class BatchCurve:
 
     @property
     def cell_ids(self) -> tuple[str, ...]:
-        """The records behind all points."""
         return tuple(cell_id for point in self.points for cell_id in point.cell_ids)
 
 

@@ -70,7 +70,6 @@ class Speed:
 
     @property
     def site(self) -> Site:
-        """Where it was timed."""
         return Site(self.key, self.batch_size, self.machine, self.conditions)
 
 
@@ -217,12 +216,10 @@ class Tuned:
 
     @property
     def settings(self) -> Settings:
-        """The best ones."""
         return settings_of(self.best.key)
 
 
 def settings_of(key: RunKey) -> Settings:
-    """The settings that a key holds."""
     return Settings.model_validate({name: getattr(key, name) for name in Settings.model_fields if hasattr(key, name)})
 
 

@@ -92,7 +92,6 @@ class Row:
 
     @property
     def params(self) -> float | None:
-        """Learnable scalars."""
         if self.count is not None:
             return float(self.count.params)
         return next((score.params for score in self.scores.values()), None)
@@ -139,7 +138,6 @@ class Study:
 
     @cached_property
     def families(self) -> dict[str, str]:
-        """Family of every trained model, by its name."""
         return {score.key.model: score.identity.family for score in self.scores}
 
     @property

@@ -238,14 +238,14 @@ def _mean_cells(means: Sequence[SetMean | None], missing: str, notes: Notes) -> 
     return [notes.missing(missing) if mean is None else mean_cell(mean, is_bold=True) for mean in means]
 
 
-def across_tasks(vtab: Vtab[FineTuned]) -> dict[Subject, ManyTasks]:
+def across_tasks(vtab: Vtab) -> dict[Subject, ManyTasks]:
     """Mean rank and interquartile mean of each model over the tasks that all models have, where these are many."""
     return many_tasks(
         {s: {task: own[task].group for task in vtab.common} for s, own in vtab.scores.items()}, vtab.common
     )
 
 
-def _many_tasks_rows(vtab: Vtab[FineTuned], subjects: Sequence[Subject], notes: Notes) -> list[tuple[Cell, ...]]:
+def _many_tasks_rows(vtab: Vtab, subjects: Sequence[Subject], notes: Notes) -> list[tuple[Cell, ...]]:
     found = across_tasks(vtab)
     if not found:
         return []

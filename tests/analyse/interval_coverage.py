@@ -17,13 +17,23 @@ import numpy as np
 from scipy import special, stats
 
 from bench.analyse.differences import Difference, not_separable
-from bench.analyse.intervals import Interval, SeedGroup, accuracy_interval, median_interval, t_interval, wilson_interval
+from bench.analyse.intervals import Interval, SeedGroup, accuracy_interval, median_interval, t_quantile, wilson_interval
 from bench.analyse.proportions import mcnemar_p, paired_interval
 from bench.store.correctness import Correctness
 
 STUDIES = 2000  # a share near 95 % is known to half a point
 Groups = Sequence[SeedGroup]
 Rule = Callable[[np.random.Generator, Groups], Interval]
+
+
+def t_interval(values: Sequence[float], level: float = 0.95) -> Interval | None:
+    """Interval of the mean of independent values, in their unit, by t; None with fewer than two."""
+    n = len(values)
+    if n < 2:
+        return None
+    mean = float(np.mean(values))
+    half = t_quantile(n - 1, level) * float(np.std(values, ddof=1)) / math.sqrt(n)
+    return Interval(mean, mean - half, mean + half, n, f"t, {n - 1} degrees of freedom")
 
 
 @dataclass(frozen=True)
