@@ -152,7 +152,7 @@ def _trained_weights(suite: str | None, results: Path, shipped: bool) -> Callabl
 
     def answer(model: str, dataset: str, seed: int) -> str:
         from bench.errors import RequestError
-        from bench.execute.resume import changed_model_files
+        from bench.execute.runner import changed_model_files
         from bench.store.files import read_records, suite_folder
         from bench.suite.plan import definition_of
 

@@ -22,8 +22,7 @@ from bench.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from bench.execute.resume import Mode
-    from bench.execute.runner import Resources, Summary
+    from bench.execute.runner import Mode, Resources, Summary
     from bench.store.record import Record
     from bench.suite.cell import Cell
     from bench.suite.spec import Suite
@@ -94,7 +93,7 @@ class _Job:
         """name: of the suite, or the path of its file."""
         from bench.cli.progress import LookProgress
         from bench.execute.environment import describe_conditions
-        from bench.execute.resume import finished_cells
+        from bench.execute.runner import finished_cells
         from bench.execute.surroundings import Here
         from bench.store.files import read_records, suite_folder
         from bench.suite.spec import suite_place
@@ -196,7 +195,7 @@ class _Job:
 
     def _restate(self, cells: Iterable[Cell]) -> None:
         """Write finished records anew where the suite says something else now of what their weights saw."""
-        from bench.execute.resume import restated
+        from bench.execute.runner import restated
         from bench.store.files import open_run
 
         known = [self.done[cell.cell_id] for cell in cells if cell.cell_id in self.done]
@@ -215,7 +214,7 @@ class _Job:
 
 def _changes(records: Iterable[Record]) -> list[str]:
     """For each user's model what has changed of the files that it reads, so that these records no longer count."""
-    from bench.execute.resume import changed_model_files
+    from bench.execute.runner import changed_model_files
 
     changed: dict[str, set[str]] = {}
     for record in records:

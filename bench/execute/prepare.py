@@ -6,28 +6,31 @@ import functools
 import json
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from bench.catalog.tags import pretraining_of_tag
-from bench.data.collection import Dataset, ImageCollection, PartName
+from bench.data.collection import PRETRAINING_PARTS, Dataset, ImageCollection, PartName
+from bench.data.corpora import find_corpus, is_corpus, stored_corpus
 from bench.data.embedded import load_dataset
 from bench.data.fingerprints import fingerprint_of_collection
 from bench.data.open import is_embedded, open_images, preflight_of
-from bench.data.square_cache import as_dataset
-from bench.errors import UnsupportedError
+from bench.data.splits import balanced_subset
+from bench.data.square_cache import as_dataset, stored_images
+from bench.errors import DataError, StoppedError, UnsupportedError
 from bench.execute.environment import machine_fingerprint, version_of
 from bench.execute.prepare_timing import PREPARE_TIMING, prepare_timing
-from bench.execute.pretraining_images import images_to_pretrain_on, require_planned
 from bench.execute.supplies import Supplies
 from bench.learn.fewshot import fewshot
 from bench.learn.finetune import finetune
 from bench.learn.pixels import classify_pixels
 from bench.learn.pretrain import pretrain
-from bench.learn.resumable import Session
+from bench.learn.resumable import LabelledSquares, Session
 from bench.learn.train import train_from_scratch
 from bench.measure.build import build_model
 from bench.measure.complexity import measure_complexity
@@ -54,6 +57,9 @@ from bench.suite.model_source import is_user_model
 
 EVALUATED: tuple[PartName, ...] = ("test",)
 ALL_PARTS: tuple[PartName, ...] = ("train", "validation", "test")
+Look = Callable[[int, int], None]  # images done, and all
+# Crops are cut from squares of this much more than the model sees, as the ViT paper's transfer code stores 256 for 224.
+STORED_PER_SHOWN = 8 / 7
 Perform = Callable[[], Outcome]
 
 
@@ -242,6 +248,74 @@ def _about_weights(
 def _with_notes(done: Outcome, notes: Iterable[str]) -> Outcome:
     """With what must be known of the data beside what must be known of the run."""
     return replace(done, values=done.values | {"notes": [*done.values.get("notes", ()), *notes]})
+
+
+@dataclass(frozen=True)
+class ToPretrainOn:
+    """train, validation: as squares. class_names: of the head. notes: what a reader must know of the images."""
+
+    train: LabelledSquares
+    validation: LabelledSquares
+    class_names: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+
+def images_to_pretrain_on(cell: PretrainCell, supplies: Supplies, team: Team, stop: threading.Event) -> ToPretrainOn:
+    """The train images of the cell and the validation part that its looks score; made or decoded if need be.
+
+    The first process of the team makes what is not in the cache, the others find it there.
+    Raises DataError for images that are not those of the plan, StoppedError when `stop` is set meanwhile.
+    """
+
+    def look(done: int, images: int) -> None:
+        if stop.is_set():
+            raise StoppedError(
+                f"Pretraining {cell.model!r} was stopped while the images of '{cell.dataset}' were made ready, at "
+                f"{done} of {images}. The same command goes on."
+            )
+
+    make = partial(_from_corpus if is_corpus(cell.dataset) else _from_collection, cell, supplies, look)
+    return team.first_before_others(make)
+
+
+def _from_corpus(cell: PretrainCell, supplies: Supplies, look: Look) -> ToPretrainOn:
+    corpus = find_corpus(cell.dataset, cell.resolution_px)
+    require_planned(cell.dataset, corpus.fingerprint, cell.fingerprint)
+    train = stored_corpus(corpus, "train", cell.train_images, progress=look)
+    count = corpus.validation_images
+    validation = stored_corpus(corpus, "validation", count, progress=look)
+    keys = tuple(f"{corpus.name}/validation/{i:05d}" for i in range(count))
+    return ToPretrainOn(LabelledSquares(*train), LabelledSquares(*validation, keys), corpus.class_names)
+
+
+def _from_collection(cell: PretrainCell, supplies: Supplies, look: Look) -> ToPretrainOn:
+    collection = open_images(cell.dataset, data=supplies.data, root=supplies.data_root, download=supplies.download)
+    require_planned(cell.dataset, fingerprint_of_collection(collection, PRETRAINING_PARTS), cell.fingerprint)
+    stored_px = cell.resolution_px
+    if not is_embedded(cell.dataset):
+        stored_px = round(cell.resolution_px * STORED_PER_SHOWN)
+    part = collection.part("train")
+    if cell.train_images < len(part):
+        chosen = balanced_subset(part.labels, cell.dataset, len(collection.class_names), cell.train_images, cell.seed)
+        collection = replace(collection, parts={**collection.parts, "train": part.take(np.sort(chosen))})
+    train = stored_images(collection, "train", stored_px, resize="square", progress=look)
+    validation = stored_images(collection, "validation", cell.resolution_px, resize="square", progress=look)
+    held = collection.part("validation")
+    return ToPretrainOn(
+        LabelledSquares(train, collection.part("train").labels),
+        LabelledSquares(validation, held.labels, held.keys),
+        collection.class_names,
+        collection.notes,
+    )
+
+
+def require_planned(dataset: str, found: str, planned: str) -> None:
+    """Raise DataError unless the fingerprint found is that of the plan."""
+    if found != planned:
+        raise DataError(
+            f"Data set '{dataset}' has fingerprint {found}, the plan says {planned}: the images changed after the plan "
+            "was made."
+        )
 
 
 PREPARE: Mapping[type[Cell], Callable[[Any, Supplies], Perform]] = {

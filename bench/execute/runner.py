@@ -1,4 +1,7 @@
-"""Runs the cells of a plan and writes a record for each: training side by side, timing alone and one at a time."""
+"""Runs the cells of a plan that no earlier record stands for, and writes a record for each.
+
+Training runs side by side, timing alone and one at a time.
+"""
 
 from __future__ import annotations
 
@@ -8,19 +11,28 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from bench.execute.pool import Group, Worker, request_of
 from bench.execute.supplies import Supplies
 from bench.learn.checkpoint import discard
 from bench.machine import usable_cores
-from bench.measure.timing import allocator_of, kept_memory
+from bench.measure.timing import allocator_of, allocator_of_timings, kept_memory
 from bench.places import checkpoint_folder
 from bench.processes import wait_for_any
 from bench.store.files import RunWriter
 from bench.store.record import Record, Status
 from bench.suite.cell import Cell, FinetuneCell, PretrainCell
+from bench.suite.model_source import changed_files
 from bench.suite.tasks import Task, is_timing, task_of
+
+Mode = Literal["resume", "rerun", "retry-failed"]
+
+MATCHED_CONDITIONS = {
+    "nothing": (),
+    "versions": ("torch", "timm"),
+    "machine": ("device", "cpu_model", "gpu_model", "torch", "timm"),
+}
 
 
 @dataclass(frozen=True)
@@ -248,3 +260,61 @@ def default_loader_workers(device: str, processes: int) -> int:
 def threads_each(processes: int) -> int:
     """Threads of each of the processes that share a cell; a lone one has a single thread, like every training."""
     return 1 if processes == 1 else max(1, usable_cores() // processes)
+
+
+def finished_cells(
+    records: Iterable[Record], here: Mapping[str, Any], threads: Callable[[Task], int], mode: Mode
+) -> dict[str, Record]:
+    """Cell id -> latest record that makes running the cell again needless: of this machine, and of the same files.
+
+    here: this machine's conditions, as records hold them. threads: that cells of a task would have now.
+    Under `resume` every finished cell counts, failed ones too; under `retry-failed` only `ok` ones; under
+    `rerun` none. The commit is recorded and shown, not matched.
+    """
+    if mode == "rerun":
+        return {}
+    done: dict[str, Record] = {}
+    for record in sorted(records, key=lambda record: record.started_at):
+        earlier = done.get(record.cell_id)
+        keeps = earlier is not None and earlier.status == "ok" and record.status != "ok"
+        if not keeps and _conditions_match(record, here, threads) and not changed_model_files(record):
+            done[record.cell_id] = record
+    if mode == "retry-failed":
+        done = {cell_id: record for cell_id, record in done.items() if record.status == "ok"}
+    return done
+
+
+def changed_model_files(record: Record) -> list[str]:
+    """Files that the record's model was made from, beyond those of its definition, and that are others now."""
+    files = record.conditions.get("model_files")
+    return changed_files(record.cell["model"], files) if files else []
+
+
+def _conditions_match(record: Record, here: Mapping[str, Any], threads: Callable[[Task], int]) -> bool:
+    conditions = record.conditions
+    task = record.task
+    if task is None:
+        return False
+    if task.measures == "time" and conditions.get("allocator") != allocator_of_timings():
+        return False
+    if task.depends_on == "machine" and conditions.get("threads") != threads(task):
+        return False
+    return all(conditions.get(key) == here.get(key) for key in MATCHED_CONDITIONS[task.depends_on])
+
+
+def restated(records: Iterable[Record], supplies: Supplies) -> list[Record]:
+    """Those of the records that say something else of what a user's file saw than the supplies do, corrected.
+
+    An owner's word for a file is no part of the cell: another word changes no number, so nothing has to run again.
+    """
+    found = []
+    for record in records:
+        weights = str(record.cell.get("weights"))
+        is_said = record.values.get("pretraining") == supplies.pretraining.get(weights)
+        if record.status != "ok" or weights not in supplies.weights or is_said:
+            continue
+        values = {name: value for name, value in record.values.items() if name != "pretraining"}
+        if weights in supplies.pretraining:
+            values["pretraining"] = supplies.pretraining[weights]
+        found.append(record.model_copy(update={"values": values}))
+    return found

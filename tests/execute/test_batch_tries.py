@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 import pytest
 
 from bench.errors import CellFailedError, UnsupportedError
-from bench.execute import largest_batch
-from bench.execute.largest_batch import TRY_PROGRAM, find_largest_batch
+from bench.execute import prepare_timing
+from bench.execute.prepare_timing import TRY_PROGRAM, find_largest_batch
 from bench.processes import Ending
 from bench.suite.cell import LargestBatchCell, Settings
 
@@ -57,7 +57,7 @@ class ScriptedWorker:
 def _scripted(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     if "slow" in request.keywords:
         return
-    monkeypatch.setattr(largest_batch, "Worker", ScriptedWorker)
+    monkeypatch.setattr(prepare_timing, "Worker", ScriptedWorker)
     for name, value in {"has_mib": 200.0, "answers": {}, "started": 0, "alive": 0}.items():
         monkeypatch.setattr(ScriptedWorker, name, value)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bench.execute.resume import finished_cells, restated
+from bench.execute.runner import finished_cells, restated
 from bench.execute.supplies import Supplies
 from bench.measure.timing import allocator_of_timings
 from bench.store.record import Record
