@@ -69,14 +69,17 @@ def weights_sections(protocols: Protocols) -> list[Section]:
     """All sections of these protocols, the one that may lead a page first; empty where nothing was asked for."""
     if not protocols.records:
         return []
+    mean = escape(mean_caption(protocols))
+    tuned = _results_text(protocols, protocols.table_sets, f"{_FINETUNE_TEXT} {mean}".strip(), finetune_conditions)
     sections = [
-        Section("Fine-tuned", _finetune_text(protocols), finetune_means_table(protocols),
-                drawn(finetuned_against_macs(protocols))),
+        Section("Fine-tuned", tuned, finetune_means_table(protocols), drawn(finetuned_against_macs(protocols))),
         Section("VTAB-1k", vtab_text(protocols), vtab_table(protocols)),
         Section("Released weights evaluated" if protocols.evaluates_released_alone else "Weights evaluated",
-                _evaluate_text(protocols), evaluate_table(protocols), drawn(evaluated_against_macs(protocols))),
-        Section("Few-shot on frozen features", _fewshot_text(protocols), fewshot_table(protocols),
-                drawn(accuracy_against_shots(protocols))),
+                _results_text(protocols, protocols.evaluated, _EVALUATE_TEXT, evaluate_conditions),
+                evaluate_table(protocols), drawn(evaluated_against_macs(protocols))),
+        Section("Few-shot on frozen features",
+                _results_text(protocols, protocols.fewshot, _FEWSHOT_TEXT, fewshot_conditions),
+                fewshot_table(protocols), drawn(accuracy_against_shots(protocols))),
         Section("Fine-tuned, set by set", _DETAILS_TEXT, finetune_table(protocols)),
         Section("Checkpoints compared", _STRATA_TEXT, strata_table(protocols)),
         Section("Does pretraining help?", _gains_text(protocols), gains_table(protocols)),
@@ -92,42 +95,18 @@ def weights_sections(protocols: Protocols) -> list[Section]:
     return [*(shown or [Section("")]), *preflight_sections(protocols)]
 
 
-def _with_notes(words: str, protocols: Protocols, ones: Sequence[Evaluated | FewShot | FineTuned]) -> str:
-    """The words, and under them what the records behind these scores say of themselves."""
+def _results_text(
+    protocols: Protocols,
+    ones: Sequence[Evaluated | FewShot | FineTuned],
+    how: str,
+    conditions: Callable[[Protocols], str],
+) -> str:
+    """What was measured and how, under which conditions, and what its records say of themselves; empty without any."""
+    if not ones:
+        return ""
+    words = f"{how} Conditions: {conditions(protocols)}."
     notes = record_notes(ones, [protocols.labels[one.subject] for one in ones])
     return joined([words, f"What the records say of themselves:\n\n{bullets(notes)}"]).strip() if notes else words
-
-
-def _evaluate_text(protocols: Protocols) -> str:
-    if not protocols.evaluated:
-        return ""
-    words = (
-        "Measured here beside *published*. One checkpoint each, ± the longer arm of the 95 % Wilson interval over test "
-        f"images. Self-check: within 0.1 points of the same timm tag's figure, 0.3 of a paper's. {_ORDER} Conditions: "
-        f"{evaluate_conditions(protocols)}."
-    )
-    return _with_notes(words, protocols, protocols.evaluated)
-
-
-def _fewshot_text(protocols: Protocols) -> str:
-    if not protocols.fewshot:
-        return ""
-    words = (
-        "Measured here: mean over draws of the support images ± the longer arm of the 95 % interval over draws and "
-        f"test images. {_ORDER} Conditions: {fewshot_conditions(protocols)}."
-    )
-    return _with_notes(words, protocols, protocols.fewshot)
-
-
-def _finetune_text(protocols: Protocols) -> str:
-    if not protocols.table_sets:
-        return ""
-    words = (
-        "Measured here: mean over seeds ± the longer arm of the 95 % interval over seeds and test images. "
-        f"Sorted by family (ViT, hybrid, CNN), then MACs. {escape(mean_caption(protocols))} Conditions: "
-        f"{finetune_conditions(protocols)}."
-    ).replace("  ", " ")
-    return _with_notes(words, protocols, protocols.table_sets)
 
 
 def _gains_text(protocols: Protocols) -> str:
@@ -139,7 +118,19 @@ def _gains_text(protocols: Protocols) -> str:
     )
 
 
+_FINETUNE_TEXT = (
+    "Measured here: mean over seeds ± the longer arm of the 95 % interval over seeds and test images. Sorted by family "
+    "(ViT, hybrid, CNN), then MACs."
+)
 _ORDER = "Sorted by data set, then family (ViT, hybrid, CNN), then MACs."
+_EVALUATE_TEXT = (
+    "Measured here beside *published*. One checkpoint each, ± the longer arm of the 95 % Wilson interval over test "
+    f"images. Self-check: within 0.1 points of the same timm tag's figure, 0.3 of a paper's. {_ORDER}"
+)
+_FEWSHOT_TEXT = (
+    "Measured here: mean over draws of the support images ± the longer arm of the 95 % interval over draws and test "
+    f"images. {_ORDER}"
+)
 _DETAILS_TEXT = (
     "Measured here. The recipe is the best of those tried on the validation part; the test part was scored once."
 )
