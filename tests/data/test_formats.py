@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from bench.data import formats
 from bench.data.collection import ImageCollection
-from bench.data.formats import open_user, parse_data_option
+from bench.data.formats import FORMATS, Format, open_user, parse_data_option
 from bench.data.splits import with_all_parts
 from bench.errors import RequestError
 
@@ -122,3 +123,11 @@ def test_an_option_is_a_name_and_what_follows_the_first_equals_sign() -> None:
 def test_an_option_without_name_or_place_is_refused(option: str) -> None:
     with pytest.raises(RequestError, match="is not NAME=SPEC, with letters, digits and '_' in the name"):
         parse_data_option(option)
+
+
+def test_a_new_format_is_one_row(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = open_user("mine", str(folder), download=False)
+    row = Format("a page", lambda spec: spec.startswith("page:"), lambda name, spec, download: known)
+    monkeypatch.setattr(formats, "FORMATS", (*FORMATS, row))
+    assert open_user("mine", "page:1", download=False) is known
+    assert open_user("mine", str(folder), download=False).parts["train"].keys == known.parts["train"].keys
