@@ -31,7 +31,7 @@ def run_and_describe(
     """Record pairs with planted slowdowns, keep them, and print what follows."""
     from bench.gate.selftest import PLANTS_PCT, planted, run_selftest, summarise
     from bench.places import cache_root
-    from bench.store.checks import save_selftest
+    from bench.store.checks import save_check
 
     plants = [planted(one.base, slowdown) for one in comparisons for slowdown in PLANTS_PCT]
     recording = run_selftest(
@@ -45,7 +45,7 @@ def run_and_describe(
         cache=cache_root() / "gate",
     )
     machine = str(recording.conditions.get("machine", "unknown"))
-    kept = save_selftest(results, recording.model_dump_json(exclude_defaults=True), machine)
+    kept = save_check(results, recording.model_dump_json(exclude_defaults=True), machine, "selftests")
     typer.echo(f"Every turn is in {kept}.", err=True)
     typer.echo(describe_selftest([recording], summarise([recording], threshold=threshold / 100), threshold))
 

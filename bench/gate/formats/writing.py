@@ -56,28 +56,18 @@ def write_format(result: CheckResult, name: str, path: str, environment: Mapping
         sys.stdout.flush()
         return
     target = Path(path)
+    step_summary = environment.get(SUMMARY_VARIABLE)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         if chosen.append is not None:
-            _append(target, chosen.append(result, _text_of(target)))
-        elif _is_step_summary(target, environment):
+            existing = target.read_bytes().decode(errors="replace") if target.exists() else ""
+            _append(target, chosen.append(result, existing))
+        elif step_summary and target.absolute() == Path(step_summary).absolute():
             _append(target, chosen.render(result))
         else:
             _replace(target, chosen.render(result))
     except OSError as error:
         raise _write_error(name, path, error) from None
-
-
-def _text_of(path: Path) -> str:
-    try:
-        return path.read_bytes().decode(errors="replace")
-    except FileNotFoundError:
-        return ""
-
-
-def _is_step_summary(path: Path, environment: Mapping[str, str]) -> bool:
-    named = environment.get(SUMMARY_VARIABLE)
-    return bool(named) and path.absolute() == Path(str(named)).absolute()
 
 
 def _append(path: Path, text: str) -> None:
