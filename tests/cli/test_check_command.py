@@ -181,7 +181,7 @@ def test_the_change_is_seen_before_it_is_committed(repository: Path) -> None:
         (
             "def build(:\n",
             NET.format(repeats=1),
-            "base cannot run it: RequestError: 'net.py' cannot be imported: invalid syntax",
+            "base cannot run it: UserCodeError: net.py:1: SyntaxError: invalid syntax. That is in the code of model",
         ),
         (NET.format(repeats=1), "import os\nos._exit(9)\n", "ended while building"),
     ],
