@@ -27,7 +27,6 @@ from bench.cli.look import complexity, datasets, doctor, models, suites
 from bench.cli.plan import plan
 from bench.cli.report import report
 from bench.cli.run import adopt, run
-from bench.cli.show import show
 from bench.errors import BenchError
 from bench.suite.model_source import error_words, place_in_user_code
 
@@ -68,7 +67,6 @@ for command in (
     check,
 ):
     app.command()(command)
-data_app.command()(show)
 app.add_typer(data_app, name="data")
 
 
