@@ -113,13 +113,10 @@ def closed_form_macs(model: nn.Module) -> int | None:
     vit: Any = model
     if vit.attn_pool is not None or not isinstance(vit.head, (nn.Linear, nn.Identity)):
         return None
-    shapes = {_block_shape(block) for block in vit.blocks}
-    if len(shapes) != 1:
+    shapes = [*{_block_shape(block) for block in vit.blocks}]
+    if len(shapes) != 1 or shapes[0] is None:
         return None
-    shape = shapes.pop()
-    if shape is None:
-        return None
-    width, mlp_width = shape
+    width, mlp_width = shapes[0]
     patches = vit.patch_embed.num_patches
     return plain_vit_macs(
         patches=patches,

@@ -110,14 +110,11 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 def require_supported(settings: Settings, device: str) -> None:
     """Raise UnsupportedError if the device is absent or cannot do a setting; the message has the reason."""
-    absent = _DEVICES[device]()
-    if absent is not None:
+    if absent := _DEVICES[device]():
         raise UnsupportedError(f"No {device} device: {absent}.")
-    reason = _PRECISIONS[settings.precision](device)
-    if reason is not None:
+    if reason := _PRECISIONS[settings.precision](device):
         raise UnsupportedError(f"precision {settings.precision} on {device}: {reason}.")
-    reason = compile_reason(device) if settings.compile else None
-    if reason is not None:
+    if settings.compile and (reason := compile_reason(device)):
         raise UnsupportedError(f"torch.compile on {device}: {reason}.")
 
 
@@ -130,8 +127,7 @@ def resolve_device(device: str) -> str:
         return next(name for name in ("cuda", "mps", "cpu") if _DEVICES[name]() is None)
     if device not in _DEVICES:
         raise RequestError(f"Unknown device {device!r}. Known: auto, {', '.join(_DEVICES)}.")
-    absent = _DEVICES[device]()
-    if absent is not None:
+    if absent := _DEVICES[device]():
         raise RequestError(f"Device {device!r} was asked for, but {absent}. --device auto takes what there is.")
     return device
 
@@ -173,14 +169,6 @@ def has_amx() -> bool:
     return platform.machine().lower() in ("x86_64", "amd64") and bool(torch.cpu._is_amx_tile_supported())
 
 
-def _no_cuda() -> str | None:
-    return None if torch.cuda.is_available() else "torch sees no CUDA device here"
-
-
-def _no_mps() -> str | None:
-    return None if torch.backends.mps.is_available() else "torch sees no Metal device here"
-
-
 def _no_tf32(device: str) -> str | None:
     if device != "cuda":
         return "tf32 is a mode of NVIDIA's tensor cores"
@@ -203,7 +191,11 @@ def _no_bf16(device: str) -> str | None:
     return None if torch.backends.mps.is_macos_or_newer(14, 0) else "bf16 on Metal needs macOS 14"
 
 
-_DEVICES: dict[str, Callable[[], str | None]] = {"cpu": lambda: None, "cuda": _no_cuda, "mps": _no_mps}
+_DEVICES: dict[str, Callable[[], str | None]] = {  # why it is absent
+    "cpu": lambda: None,
+    "cuda": lambda: None if torch.cuda.is_available() else "torch sees no CUDA device here",
+    "mps": lambda: None if torch.backends.mps.is_available() else "torch sees no Metal device here",
+}
 _PRECISIONS: dict[str, Callable[[str], str | None]] = {
     "fp32": lambda device: None,
     "tf32": _no_tf32,

@@ -96,12 +96,9 @@ def _paper_top1(model: str, resolution_px: int) -> tuple[float, str] | None:
     if row is None or model.rpartition(".")[2] not in PAPER_WEIGHTS:
         return None
     pretraining = _NO_PRETRAINING.get(row.pretraining, row.pretraining)
+    wanted = row.paper_system, pretraining, resolution_px
     for paper in cnn_published():
-        is_same = (paper.model, paper.pretraining, paper.resolution_px) == (
-            row.paper_system,
-            pretraining,
-            resolution_px,
-        )
+        is_same = (paper.model, paper.pretraining, paper.resolution_px) == wanted
         if is_same and paper.status == "verified" and paper.top1_pct is not None:
             return paper.top1_pct, paper.source
     return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import NamedTuple
 
 import torch
@@ -57,12 +57,12 @@ def apply_settings(model: nn.Module, settings: Settings, device: str, resolution
 @contextmanager
 def _backends(settings: Settings, device: str) -> Iterator[None]:
     """TF32 as the precision says, and compilation without caches, for as long as the context is open."""
-    with warnings.catch_warnings(), _compiled_afresh(settings.compile):
-        if device != "cuda":
-            yield
-            return
-        with tf32_allowed(settings.precision == "tf32"):
-            yield
+    with warnings.catch_warnings(), ExitStack() as contexts:
+        if settings.compile:
+            contexts.enter_context(_compiled_afresh())
+        if device == "cuda":
+            contexts.enter_context(tf32_allowed(settings.precision == "tf32"))
+        yield
 
 
 @contextmanager
@@ -82,11 +82,8 @@ def tf32_allowed(is_allowed: bool) -> Iterator[None]:
 
 
 @contextmanager
-def _compiled_afresh(is_compiled: bool) -> Iterator[None]:
+def _compiled_afresh() -> Iterator[None]:
     """No compiler caches: the compile time of a second process would otherwise be that of reading files."""
-    if not is_compiled:
-        yield
-        return
     import torch.compiler.config as compiler_config
 
     warnings.filterwarnings("ignore", message="dynamo_pgo force disabled", category=UserWarning)
