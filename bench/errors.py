@@ -90,6 +90,11 @@ class BadImageError(DataError):
     """One stored image that cannot be decoded; the message says why."""
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of an error's text that is not blank; the name of its type if there is none."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
 def _list_hint(kind: str, known: list[str], listed_by: str) -> str:
     if len(known) <= 12 or kind == "function":  # no command lists the functions of a user's file
         return f"Known: {', '.join(known[:12])}{', ...' if len(known) > 12 else ''}."

@@ -29,7 +29,7 @@ from torch import nn
 
 from bench.catalog.identity import ModelFamily, known_family
 from bench.catalog.models import find_model, model_rows
-from bench.errors import ResolutionError, UnknownNameError, UserCodeError
+from bench.errors import ResolutionError, UnknownNameError, UserCodeError, first_line
 from bench.measure.meta_shapes import ShapesOnly, needs_numbers
 from bench.measure.user_model import default_resolution, make_user_model, user_code
 from bench.suite.model_source import file_of, is_user_model
@@ -351,7 +351,7 @@ def _tried(name: str, resolution_px: int, context: Callable[[bool], AbstractCont
                 continue
             if isinstance(error, TypeError):
                 raise
-            return str(error).strip().partition("\n")[0] or type(error).__name__
+            return first_line(error)
     return None
 
 

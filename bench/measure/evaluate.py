@@ -18,7 +18,7 @@ from timm.data.transforms_factory import create_transform
 from torch import Tensor
 
 from bench.data.collection import LabelledImages
-from bench.errors import BenchError, CellFailedError, DataError, OutOfMemoryError, UnsupportedError
+from bench.errors import BenchError, CellFailedError, DataError, OutOfMemoryError, UnsupportedError, first_line
 from bench.measure.accuracy import Columns, Predictions, require_finite, score
 from bench.measure.class_order import head_order, note_on_order
 from bench.measure.complexity import measure_complexity
@@ -181,8 +181,7 @@ class _Scoring:
                     )
                 yield positions, pixels
         except RuntimeError as error:
-            cause = str(error).strip().partition("\n")[0]
-            raise CellFailedError(f"Loading the images of '{dataset}' broke off: {cause}") from error
+            raise CellFailedError(f"Loading the images of '{dataset}' broke off: {first_line(error)}") from error
 
 
 class _Forward:
@@ -208,8 +207,7 @@ class _Forward:
                 if not is_out_of_memory(error):
                     raise
                 if self.batch_size == 1:
-                    cause = str(error).strip().partition("\n")[0]
-                    raise OutOfMemoryError(f"One image does not fit into memory: {cause}") from error
+                    raise OutOfMemoryError(f"One image does not fit into memory: {first_line(error)}") from error
             self.batch_size = (self.batch_size + 1) // 2
             if self.device == "cuda":
                 torch.cuda.empty_cache()

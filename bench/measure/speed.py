@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from bench.errors import CellFailedError
+from bench.errors import CellFailedError, first_line
 from bench.measure.devices import Clock, clock_for, memory_limit_named
 from bench.measure.settings import apply_settings
 from bench.measure.steps import inference_step, require_trainable, training_step
@@ -96,8 +96,7 @@ def first_call_s(step: Callable[[], object], clock: Clock) -> float:
     try:
         step()
     except TorchDynamoException as error:
-        cause = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise CellFailedError(f"torch.compile failed: {cause}") from error
+        raise CellFailedError(f"torch.compile failed: {first_line(error)}") from error
     return clock.now() - started
 
 

@@ -37,7 +37,7 @@ from timm.models import get_pretrained_cfg
 from torch import Tensor
 
 from bench.catalog.models import find_model
-from bench.errors import CellFailedError, RequestError, StoreError, UnsupportedError
+from bench.errors import CellFailedError, RequestError, StoreError, UnsupportedError, first_line
 from bench.suite.model_source import is_user_model
 from bench.whole_files import replacing, sync
 
@@ -102,7 +102,7 @@ def save_weights(path: Path, state_dict: Mapping[str, Tensor], metadata: Mapping
                 _sort_header(stream)
         sync(path.parent)
     except (OSError, safetensors.SafetensorError) as error:
-        raise StoreError(f"Weights '{path}' cannot be written: {first_line(error)}") from error
+        raise StoreError(f"Weights '{path}' cannot be written: {_cause(error)}") from error
     return broken
 
 
@@ -234,14 +234,14 @@ def _fetched(model_name: str, repository: str, revision: str | None, names: list
             continue
         except _TRANSFER_ERRORS as error:
             raise UnsupportedError(
-                f"The weights of '{model_name}' are not here, and {endpoint} does not answer ({first_line(error)}) "
+                f"The weights of '{model_name}' are not here, and {endpoint} does not answer ({_cause(error)}) "
                 "Run again with a network; finished cells are kept."
             ) from error
         try:
             path = Path(hf_hub_download(repository, name, revision=revision, endpoint=endpoint))
         except _TRANSFER_ERRORS as error:
             raise CellFailedError(
-                f"The weights of '{model_name}' did not arrive whole from {endpoint}: {first_line(error)} "
+                f"The weights of '{model_name}' did not arrive whole from {endpoint}: {_cause(error)} "
                 "Run again; what arrived is kept."
             ) from error
         _require_announced(path, name, is_new=True)
@@ -289,7 +289,7 @@ def read_weights(path: Path) -> StoredWeights:
         tensors = load_file(path)
     except (OSError, safetensors.SafetensorError) as error:
         raise CellFailedError(
-            f"Weights '{path}' cannot be read as safetensors: {first_line(error)} Get or save the file again."
+            f"Weights '{path}' cannot be read as safetensors: {_cause(error)} Get or save the file again."
         ) from error
     shared = {name: tensors[kept] for name, kept in metadata.items() if kept in tensors and name not in tensors}
     return StoredWeights(tensors | shared, metadata)
@@ -309,6 +309,5 @@ def sha256_of(path: Path) -> str:
         raise CellFailedError(f"Weights '{path}' cannot be read: {error.strerror or error}.") from error
 
 
-def first_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return shortened(lines[0] if lines else type(error).__name__)
+def _cause(error: BaseException) -> str:
+    return shortened(first_line(error))
