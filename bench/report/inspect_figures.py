@@ -1,4 +1,4 @@
-"""The figures of an inspection, drawn from its stored arrays. What they mean in words is inspect_section's work."""
+"""The figures of an inspection, drawn from its stored arrays. What they mean in words is inspect_captions' work."""
 
 from __future__ import annotations
 
