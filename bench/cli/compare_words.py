@@ -38,7 +38,8 @@ def comparison_table(comparisons: Sequence[PairedComparison]) -> str:
          _title(one.second), fixed(one.first.group.mean_pct, 1), fixed(one.second.group.mean_pct, 1),
          "n/a" if one.delta_pp is None else signed(one.delta_pp, 1),
          "n/a" if one.interval is None else bracketed(one.interval), _level(one),
-         "/".join(str(len(side.group.values_pct)) for side in (one.first, one.second)), _deciding(one),
+         "/".join(str(len(side.group.values_pct)) for side in (one.first, one.second)),
+         "/".join(str(pair.deciding) for pair in one.checkpoints) or "n/a",
          _p(one.p_holm), one.verdict or "not like with like"]
         for one in comparisons
     ]  # fmt: skip
@@ -73,11 +74,10 @@ def _sentence(one: PairedComparison) -> str:
     what = f"{_regime(one)}{_corrected_words(one)}"
     whose = _whose(one)
     told = f" {_sentence_start(_plain(listed(one.told)))}." if one.told else ""
-    if one.interval is None:
-        amount = one.why_open
-    elif one.verdict == "not decided":
-        amount = f"{signed(one.delta_pp or 0.0, 1)} points {bracketed(one.interval)}"
     if one.interval is None or one.verdict == "not decided":
+        amount = one.why_open
+        if one.interval is not None:
+            amount = f"{signed(one.delta_pp or 0.0, 1)} points {bracketed(one.interval)}"
         open_order = _sentence_start(f"{whose}the order of {first} and {second} is not decided {place}")
         return f"{open_order}: {amount} ({what}).{told}"
     ahead, behind, interval = first, second, one.interval
@@ -218,11 +218,6 @@ def _title(one: Accuracy) -> str:
 
 def _plain(text: str) -> str:
     return " ".join(printable(text).split())
-
-
-def _deciding(one: PairedComparison) -> str:
-    """Images that only one of the two checkpoints got right, of each seed."""
-    return "/".join(str(pair.deciding) for pair in one.checkpoints) or "n/a"
 
 
 def _p(value: float | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -28,6 +29,7 @@ def explain(
     """Say where a number of a report comes from: shown and unrounded value, and each record with file and line."""
     from bench.errors import RequestError
     from bench.report.sidecar import entries_at, read_sidecars
+    from bench.store.files import find_records
     from bench.text import printable
 
     folder = report.parent if report.name == "report.md" else report
@@ -45,16 +47,16 @@ def explain(
         return
     entries = entries_at(tables, place)
     if len(entries) > 1:
-        facts_of_all = [_facts(entry) for entry in entries]
+        facts_of_all = [asdict(entry) for entry in entries]
         typer.echo(json.dumps(facts_of_all, indent=2) if as_json else printable(_entry_list(entries)))
         return
     [entry] = entries
     places = _places(folder, results or [Path("results")])
-    found = _stored(entry, places)
+    found = [one for at in places for one in find_records(at, entry.record_ids) if one.record.status == "ok"]
     inspections = _inspections(entry, places)
     lacking = sorted(set(entry.record_ids) - {one.record.cell_id for one in found} - inspections.keys())
     if as_json:
-        facts = _facts(entry) | {"records": [_record_facts(one) for one in found], "records_not_found": lacking}
+        facts = asdict(entry) | {"records": [_record_facts(one) for one in found], "records_not_found": lacking}
         typer.echo(json.dumps(facts | {"inspections": inspections}, indent=2))
     else:
         typer.echo(printable(_explanation(entry, found)))
@@ -78,13 +80,6 @@ def _places(folder: Path, roots: Sequence[Path]) -> list[Path]:
     else:
         local, suites = place.parent.name == LOCAL, {place.name}
     return [suite_folder(root, name, local=local) for root in roots for name in sorted(suites)]
-
-
-def _stored(entry: Entry, places: Sequence[Path]) -> list[StoredRecord]:
-    """The entry's finished records."""
-    from bench.store.files import find_records
-
-    return [one for at in places for one in find_records(at, entry.record_ids) if one.record.status == "ok"]
 
 
 def _inspections(entry: Entry, places: Sequence[Path]) -> dict[str, str]:
@@ -117,18 +112,6 @@ def _entry_list(entries: Sequence[Entry]) -> str:
     return table(["Row", "Column", "Shown", "Records", "Published in"], rows, right=(3,))
 
 
-def _facts(entry: Entry) -> dict[str, Any]:
-    return {
-        "row": entry.row,
-        "column": entry.column,
-        "shown": entry.shown,
-        "value": entry.value,
-        "more": entry.more,
-        "record_ids": list(entry.record_ids),
-        "source": entry.source,
-    }
-
-
 def _record_facts(one: StoredRecord) -> dict[str, Any]:
     return {"file": str(one.path), "line": one.line, **one.record.model_dump(mode="json")}
 
@@ -144,12 +127,13 @@ def _explanation(entry: Entry, found: Sequence[StoredRecord]) -> str:
         lines.append(f"  No records: {why}.")
     else:
         lines.append(f"  from {counted(len(entry.record_ids), 'record')}{_POOLED if 'low=' in entry.more else ''}:")
-    newest = {cell_id: max(o.record.started_at for o in found if o.record.cell_id == cell_id)
-              for cell_id in {o.record.cell_id for o in found}}  # fmt: skip
+    times: dict[str, list[str]] = {}
     for one in found:
-        is_newest = one.record.started_at == newest[one.record.cell_id]
-        several = sum(other.record.cell_id == one.record.cell_id for other in found) > 1
-        lines += ["", *_record_lines(one, "" if not several else " (the newest)" if is_newest else " (an older one)")]
+        times.setdefault(one.record.cell_id, []).append(one.record.started_at)
+    for one in found:
+        own = times[one.record.cell_id]
+        age = " (the newest)" if one.record.started_at == max(own) else " (an older one)"
+        lines += ["", *_record_lines(one, age if len(own) > 1 else "")]
     return "\n".join(lines)
 
 
