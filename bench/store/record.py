@@ -7,7 +7,7 @@ Format history
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -46,6 +46,11 @@ class Record(BaseModel):
             return parse_cell(self.cell)
         except ValidationError:
             return None
+
+    def __copy__(self) -> Self:
+        copied = super().__copy__()
+        copied.__dict__.pop("asked", None)  # it may get another cell
+        return copied
 
     @property
     def task(self) -> Task | None:
