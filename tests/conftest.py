@@ -1,0 +1,24 @@
+"""`--quick`: only the test modules that start no process and need no torch, for an answer within a minute."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+SLOW_TO_START = re.compile(
+    r"\b(import torch|from torch|subprocess|multiprocessing|playwright)\b"
+    r"|\bbench\.(learn|measure|execute|gate|inspect|process_group)\b"
+)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--quick", action="store_true", help="only modules that start no process and need no torch")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Whether a module is left out; None leaves that to pytest."""
+    if not config.getoption("--quick") or collection_path.suffix != ".py":
+        return None
+    return True if SLOW_TO_START.search(collection_path.read_text(encoding="utf-8")) else None
