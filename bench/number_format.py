@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from bench.units import EXA, GIGA, MEGA, TERA
 
 if TYPE_CHECKING:
-    from bench.analyse.intervals import Interval
-    from bench.analyse.speeds import Timed
+    from bench.analyse.speed.speeds import Timed
+    from bench.analyse.stats.intervals import Interval
 
 THIN = "\u202f"  # narrow no-break space: groups thousands and never wraps
 PETA = 1e15

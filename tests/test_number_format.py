@@ -1,8 +1,8 @@
 import pytest
 
 from bench import number_format
-from bench.analyse.intervals import Interval
-from bench.analyse.speeds import Timed
+from bench.analyse.speed.speeds import Timed
+from bench.analyse.stats.intervals import Interval
 
 
 @pytest.mark.parametrize(

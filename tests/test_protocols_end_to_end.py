@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from bench.data.embedded import load_dataset
+from bench.data.generated.embedded import load_dataset
 from bench.store.files import predictions_path, read_records, suite_folder
 from bench.store.record import Record
 

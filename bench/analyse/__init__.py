@@ -1,0 +1,1 @@
+"""What follows from stored records: accuracies, differences with intervals, speeds, claims. Imports no torch."""

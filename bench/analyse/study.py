@@ -10,13 +10,13 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TypeVar
 
-from bench.analyse.accuracy import Trained
-from bench.analyse.choose import Candidate, Cost, trained_candidates, weights_candidates
-from bench.analyse.differences import BestSet, Difference, Place, not_separable, score_differences
-from bench.analyse.pooling import at_largest_set, main_scores, trained_accuracies
-from bench.analyse.pretrained import PretrainStudy, pretrain_study, started_from
-from bench.analyse.protocols import Protocols, protocol_study
-from bench.analyse.published import (
+from bench.analyse.accuracies.accuracy import Trained
+from bench.analyse.accuracies.pooling import at_largest_set, main_scores, trained_accuracies
+from bench.analyse.accuracies.pretrained import PretrainStudy, pretrain_study, started_from
+from bench.analyse.accuracies.protocols import Protocols, protocol_study
+from bench.analyse.accuracies.subjects import RunKey, distinguishing
+from bench.analyse.accuracies.trials import SweptModel, swept_models
+from bench.analyse.claims.published import (
     ScalingComparison,
     SotaComparison,
     TimmComparison,
@@ -24,8 +24,10 @@ from bench.analyse.published import (
     compare_sota,
     compare_timm,
 )
-from bench.analyse.speed_study import SpeedStudy, series_of, speed_study
-from bench.analyse.speeds import (
+from bench.analyse.compare.choose import Candidate, Cost, trained_candidates, weights_candidates
+from bench.analyse.compare.differences import BestSet, Difference, Place, not_separable, score_differences
+from bench.analyse.speed.speed_study import SpeedStudy, series_of, speed_study
+from bench.analyse.speed.speeds import (
     Memory,
     Speed,
     SpeedRatio,
@@ -37,9 +39,7 @@ from bench.analyse.speeds import (
     speeds,
     tuned_models,
 )
-from bench.analyse.stability import Doubt, doubts
-from bench.analyse.subjects import RunKey, distinguishing
-from bench.analyse.trials import SweptModel, swept_models
+from bench.analyse.speed.stability import Doubt, doubts
 from bench.catalog.identity import (
     DatasetIdentity,
     ModelIdentity,

@@ -1,6 +1,6 @@
 """What the ViT paper and its popular accounts say of ViTs and CNNs: one row of claims.toml for each statement.
 
-A row names the rules that judge it; `bench.analyse.claims` holds them. Nothing is judged here.
+A row names the rules that judge it; `bench.analyse.claims.claims` holds them. Nothing is judged here.
 """
 
 from __future__ import annotations

@@ -29,8 +29,8 @@ class ImageTask:
     train_images, validation_images: what is trained on, and what is held out of it for the learning-rate sweep.
     metric: what the papers report on it; every accuracy is computed. flip, crop: whether training may use them.
     caution: what a reader of results must know. status: how sure the facts are.
-    reader, folder, files, hub_*: for bench/data/catalogued.py; files are relative to the folder.
-    hub_label_rule: how the label comes from the column `hub_label`; see bench/data/original_files.py.
+    reader, folder, files, hub_*: for bench/data/public/catalogued.py; files are relative to the folder.
+    hub_label_rule: how the label comes from the column `hub_label`; see bench/data/public/original_files.py.
     """
 
     name: str

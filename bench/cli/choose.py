@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from bench.analyse.choose import Candidate, Choices
+    from bench.analyse.compare.choose import Candidate, Choices
     from bench.analyse.study import Study
 
 JsonOption = Annotated[bool, typer.Option("--json", help="A JSON list, one object a suite and protocol.")]
@@ -33,12 +33,12 @@ def choose(
 
     Results of different suites, protocols, machines and devices are told apart, never ranked together.
     """
-    from bench.analyse.choose import at_one_budget, by_condition
-    from bench.analyse.choose import choose as within
+    from bench.analyse.compare.choose import at_one_budget, by_condition
+    from bench.analyse.compare.choose import choose as within
     from bench.analyse.study import study
     from bench.cli.stored import meant_dataset, wanted_suites
     from bench.errors import RequestError
-    from bench.report.choices_section import limits_words
+    from bench.report.sections.choices_section import limits_words
     from bench.units import EXA, GIGA
 
     given = {
@@ -132,7 +132,7 @@ def _print(analysed: Study, protocol: str, condition: Sequence[str], found: Choi
 
 def _top1(one: Candidate) -> str:
     from bench.number_format import plus_minus
-    from bench.report.accuracy_cells import seeds_words
+    from bench.report.tables.accuracy_cells import seeds_words
 
     group, interval = one.accuracy.group, one.accuracy.interval
     return seeds_words(group) if group.is_unstable else plus_minus(interval, 1)
@@ -190,7 +190,7 @@ def _as_json(analysed: Study, protocol: str, condition: Sequence[str], found: Ch
 
 
 def _candidate(one: Candidate) -> dict[str, Any]:
-    from bench.analyse.subjects import pretraining_of
+    from bench.analyse.accuracies.subjects import pretraining_of
 
     return {
         "model": one.key.model,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from bench.analyse.claim_verdicts import JudgedClaim, Verdict
+    from bench.analyse.claims.verdicts import JudgedClaim, Verdict
 
 _WIDTH = 110
 _OPEN = (math.inf, -math.inf)
@@ -27,7 +27,7 @@ def claims(
     as_json: Annotated[bool, typer.Option("--json", help="A JSON list with every figure and its record ids.")] = False,
 ) -> None:
     """Judge claims on ViTs and CNNs by published numbers and by your records; with NAME, show every figure."""
-    from bench.analyse.claims import judge_claims
+    from bench.analyse.claims.claims import judge_claims
     from bench.catalog.claims import claim_rows
     from bench.cli.stored import studied_suites
     from bench.cli.words import table

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from bench.analyse.accuracy import Accuracy
+    from bench.analyse.accuracies.accuracy import Accuracy
 
 
 def compare(
@@ -27,7 +27,7 @@ def compare(
     as_json: Annotated[bool, typer.Option("--json", help="A JSON list, unrounded, with record ids.")] = False,
 ) -> None:
     """Compare models on the same test images: difference with interval, McNemar, images that decide, Holm's p."""
-    from bench.analyse.paired import compare_models, of_models
+    from bench.analyse.compare.paired import compare_models, of_models
     from bench.cli import compare_words as words
     from bench.errors import RequestError
 
@@ -53,7 +53,7 @@ def compare(
 
 def _accuracies(roots: Sequence[Path], suites: list[str] | None, shipped: bool) -> list[Accuracy]:
     """Every accuracy of the suites. Raises RequestError where a suite has no records or nothing is stored."""
-    from bench.analyse.paired import comparable_accuracies
+    from bench.analyse.compare.paired import comparable_accuracies
     from bench.cli.stored import wanted_suites
 
     return [

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from bench.analyse.accuracy import Accuracy
-from bench.analyse.intervals import Interval
-from bench.analyse.paired import Basis, CheckpointPair, PairedComparison, of_draws
+from bench.analyse.accuracies.accuracy import Accuracy
+from bench.analyse.compare.paired import Basis, CheckpointPair, PairedComparison, of_draws
+from bench.analyse.stats.intervals import Interval
 from bench.catalog.identity import identify_dataset
 from bench.cli.words import table
 from bench.number_format import bracketed, counted, fixed, listed, p_value, signed

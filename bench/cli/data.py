@@ -14,9 +14,9 @@ import typer
 from bench.machine import usable_cores
 
 if TYPE_CHECKING:
-    from bench.data.collection import ImageCollection
-    from bench.data.contact_sheet import Sheet
-    from bench.data.findings import Duplicates, Preflight
+    from bench.data.preflight.contact_sheet import Sheet
+    from bench.data.preflight.findings import Duplicates, Preflight
+    from bench.data.sets.collection import ImageCollection
 
 EXIT_UNUSABLE = 1
 SHOWN_PX = 96  # side of a tile of images that have many sizes
@@ -51,7 +51,7 @@ def check(
     Exit codes: 0 usable, 1 more than 1 % of the images cannot be decoded, 2 the request was wrong.
     """
     from bench.cli.progress import LookProgress
-    from bench.data.preflight import check_images
+    from bench.data.preflight.preflight import check_images
 
     collection = open_collection(spec, download)
     progress = LookProgress(quiet=as_json)
@@ -86,7 +86,7 @@ def show(
     download: Annotated[bool, typer.Option("--download", help="Fetch files that are not here.")] = False,
 ) -> None:
     """Write a contact sheet: a row for each class, some images in it."""
-    from bench.data.contact_sheet import draw_sheet
+    from bench.data.preflight.contact_sheet import draw_sheet
     from bench.errors import DataError, StoreError
 
     sheet, name = _sheet(spec, resolution, classes, columns, download)
@@ -104,7 +104,7 @@ def show(
 
 def describe(name: str, found: Preflight) -> Iterator[str]:
     """The findings as lines for a terminal: what there is, what is wrong, and whether it can be used."""
-    from bench.data.findings import MOST_BAD_SHARE, TINY_CLASS
+    from bench.data.preflight.findings import MOST_BAD_SHARE, TINY_CLASS
 
     parts = ", ".join(f"{part} {images:,}" for part, images in found.parts.items())
     yield f"{name}: {found.images:,} images ({parts}), {found.class_names:,} classes"
@@ -178,8 +178,8 @@ def _range(sides: Mapping[str, float]) -> str:
 def open_collection(spec: str, download: bool) -> ImageCollection:
     """The collection that the argument stands for; its name is the catalogued one, the given one or the place's."""
     from bench.catalog.image_tasks import image_tasks
-    from bench.data.catalogued import open_catalogued
-    from bench.data.formats import open_user, parse_data_option
+    from bench.data.formats.formats import open_user, parse_data_option
+    from bench.data.public.catalogued import open_catalogued
     from bench.places import data_root
 
     place: str | None
@@ -197,9 +197,9 @@ def open_collection(spec: str, download: bool) -> ImageCollection:
 
 def _sheet(spec: str, resolution: int | None, classes: int, columns: int, download: bool) -> tuple[Sheet, str]:
     """The images, and the set's name as a file can have it."""
-    from bench.data.contact_sheet import sheet_of_corpus, sheet_of_images
-    from bench.data.corpora import CORPUS_PX, find_corpus, is_corpus
-    from bench.data.open import is_embedded, open_images
+    from bench.data.generated.corpora import CORPUS_PX, find_corpus, is_corpus
+    from bench.data.preflight.contact_sheet import sheet_of_corpus, sheet_of_images
+    from bench.data.sets.open import is_embedded, open_images
     from bench.places import data_root
 
     if is_corpus(spec) or (re.fullmatch(r"[a-z]+-\d+", spec) and not Path(spec).exists()):  # a misspelt one says so

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from bench.report.sidecar import Entry
+    from bench.report.tables.sidecar import Entry
     from bench.store.files import StoredRecord
 
 _POOLED = " (an interval may pool the spread of others of its family or measured beside it: docs/intervals.md)"
@@ -28,7 +28,7 @@ def explain(
 ) -> None:
     """Say where a number of a report comes from: shown and unrounded value, and each record with file and line."""
     from bench.errors import RequestError
-    from bench.report.sidecar import entries_at, read_sidecars
+    from bench.report.tables.sidecar import entries_at, read_sidecars
     from bench.store.files import find_records
     from bench.text import printable
 

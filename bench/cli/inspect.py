@@ -203,7 +203,7 @@ def _write_page(stored: Sequence[Path], folder: Path) -> Path:
 
 def _lines(facts: Facts) -> list[str]:
     """One inspection for a terminal."""
-    from bench.report.inspected import weights_words
+    from bench.report.sections.inspected import weights_words
 
     lines = [
         f"{facts.model} ({facts.family}, {weights_words(facts)}) on {facts.picture.name} at {facts.resolution_px} px"

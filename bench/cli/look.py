@@ -59,7 +59,7 @@ def _dataset_facts(names: list[str]) -> list[dict[str, Any]]:
     """One object a data set, embedded ones first: what it holds, where it comes from, whether it is on this machine."""
     from bench.catalog.datasets import dataset_rows
     from bench.catalog.image_tasks import image_task_names, image_tasks
-    from bench.data.catalogued import is_here
+    from bench.data.public.catalogued import is_here
     from bench.errors import UnknownNameError
     from bench.places import data_root
 
@@ -194,7 +194,7 @@ def _facts() -> dict[str, dict[str, tuple[str, str | None]]]:
     """Group -> name -> (state, what a missing one needs)."""
     from bench.errors import RequestError
     from bench.execute.environment import describe_conditions
-    from bench.measure.counters import fvcore_problem, torch_problem
+    from bench.measure.counting.counters import fvcore_problem, torch_problem
     from bench.measure.devices import available_precisions, compile_reason, resolve_device
 
     best = resolve_device("auto")

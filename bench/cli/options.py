@@ -32,7 +32,7 @@ ShippedOption = Annotated[
 def named_data(options: list[str]) -> dict[str, str]:
     """`NAME=PLACE` options -> name: place. Raises RequestError for a name that is taken."""
     from bench.catalog.datasets import dataset_rows
-    from bench.data.formats import parse_data_option
+    from bench.data.formats.formats import parse_data_option
     from bench.errors import RequestError
 
     data: dict[str, str] = {}

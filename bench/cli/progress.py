@@ -12,7 +12,7 @@ import typer
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-from bench.analyse.stability import SPREAD_CHECKS, doubts_of, measurement_of
+from bench.analyse.speed.stability import SPREAD_CHECKS, doubts_of, measurement_of
 from bench.cli.words import describe_result
 from bench.store.record import Record
 from bench.suite.cell import Cell

@@ -12,7 +12,7 @@ import typer
 from bench.cli.options import ShippedOption
 
 if TYPE_CHECKING:
-    from bench.analyse.against import Against
+    from bench.analyse.compare.against import Against
     from bench.analyse.study import Study
     from bench.store.suites import StoredSuite
 
@@ -54,7 +54,7 @@ def report(
 
 def _write_claims(roots: list[Path], out: Path, shipped: bool, studies: Mapping[str, Study]) -> Path:
     """The page of the claims, from every stored suite. studies: those that were made already, by name."""
-    from bench.analyse.claims import judge_claims
+    from bench.analyse.claims.claims import judge_claims
     from bench.cli.stored import studied_suites
     from bench.report.report_files import write_claims
 
@@ -75,7 +75,7 @@ def _write_one(
     """The report of one suite from all results folders; its study is put into `studies`."""
     from bench.analyse.study import study
     from bench.errors import RequestError
-    from bench.report.figure_files import second_process
+    from bench.report.figures.figure_files import second_process
     from bench.report.report_files import write_report
     from bench.store.files import read_records, suite_folder
     from bench.store.inspections import read_inspections
@@ -115,7 +115,7 @@ def _write_one(
 
 def _held_against(stored: StoredSuite, roots: list[Path], run: str, *, local: bool) -> Against:
     """What moved between the run that is named and the rest."""
-    from bench.analyse.against import compare_runs, run_figures
+    from bench.analyse.compare.against import compare_runs, run_figures
     from bench.store.suites import runs_to_compare
 
     two = runs_to_compare(stored, roots, run, local=local)

@@ -231,7 +231,7 @@ def adopt(
     shipped: ShippedOption = False,
 ) -> None:
     """Take the learning rates that the sweep `tune` chose into the catalog, for suites that say "tuned"."""
-    from bench.analyse.sweep import choose_rates
+    from bench.analyse.accuracies.sweep import choose_rates
     from bench.catalog.tuned import tuned_path, tuned_rates, write_tuned_rates
     from bench.cli.words import table
     from bench.store.files import read_records, suite_folder

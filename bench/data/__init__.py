@@ -1,0 +1,1 @@
+"""Which images: sets, formats, the look before use, decoding."""

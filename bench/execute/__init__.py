@@ -1,0 +1,1 @@
+"""Where cells run: the queue, worker processes, conditions, resuming."""

@@ -23,7 +23,7 @@ import torch
 import bench
 from bench.errors import BenchError
 from bench.measure.devices import available_precisions, compile_reason, has_amx
-from bench.measure.timing import allocator_of
+from bench.measure.timing.timing import allocator_of
 from bench.suite.model_source import edited_code
 from bench.suite.tasks import TASKS
 from bench.suite.world import Abilities

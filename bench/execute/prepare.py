@@ -15,13 +15,13 @@ import numpy as np
 import torch
 
 from bench.catalog.tags import pretraining_of_tag
-from bench.data.collection import PRETRAINING_PARTS, Dataset, ImageCollection, PartName
-from bench.data.corpora import find_corpus, is_corpus, stored_corpus
-from bench.data.embedded import load_dataset
-from bench.data.fingerprints import fingerprint_of_collection
-from bench.data.open import is_embedded, open_images, preflight_of
-from bench.data.splits import balanced_subset
-from bench.data.square_cache import as_dataset, stored_images
+from bench.data.decoding.square_cache import as_dataset, stored_images
+from bench.data.generated.corpora import find_corpus, is_corpus, stored_corpus
+from bench.data.generated.embedded import load_dataset
+from bench.data.sets.collection import PRETRAINING_PARTS, Dataset, ImageCollection, PartName
+from bench.data.sets.fingerprints import fingerprint_of_collection
+from bench.data.sets.open import is_embedded, open_images, preflight_of
+from bench.data.sets.splits import balanced_subset
 from bench.errors import DataError, StoppedError, UnsupportedError
 from bench.execute.environment import machine_fingerprint, version_of
 from bench.execute.prepare_timing import PREPARE_TIMING, prepare_timing
@@ -34,8 +34,8 @@ from bench.learn.resumable import LabelledSquares, Session
 from bench.learn.train import train_from_scratch
 from bench.measure.build import build_model
 from bench.measure.complexity import measure_complexity
-from bench.measure.evaluate import evaluate
 from bench.measure.outcome import Outcome
+from bench.measure.scoring.evaluate import evaluate
 from bench.measure.user_model import files_beside_definition
 from bench.measure.weight_files import CLASS_NAMES_KEY, file_weights_id, save_weights
 from bench.measure.weights import LoadedModel, load_weights

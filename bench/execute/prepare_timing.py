@@ -15,9 +15,9 @@ from bench.errors import CellFailedError, UnsupportedError
 from bench.execute.machine_state import MachineWatch
 from bench.execute.pool import Worker
 from bench.measure.build import build_model, check_takes_resolution, native_resolution
-from bench.measure.memory import Try, as_values, judged, measure_memory, measure_try, require_free_memory, search
 from bench.measure.outcome import Outcome
-from bench.measure.speed import measure_speed, measure_training_step
+from bench.measure.timing.memory import Try, as_values, judged, measure_memory, measure_try, require_free_memory, search
+from bench.measure.timing.speed import measure_speed, measure_training_step
 from bench.processes import serve_json
 from bench.suite.cell import (
     Cell,

@@ -17,7 +17,7 @@ from bench.execute.pool import Group, Worker, request_of
 from bench.execute.supplies import Supplies
 from bench.learn.checkpoint import discard
 from bench.machine import usable_cores
-from bench.measure.timing import allocator_of, allocator_of_timings, kept_memory
+from bench.measure.timing.timing import allocator_of, allocator_of_timings, kept_memory
 from bench.places import checkpoint_folder
 from bench.processes import wait_for_any
 from bench.store.files import RunWriter

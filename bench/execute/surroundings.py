@@ -11,11 +11,11 @@ from pathlib import Path
 from bench.catalog.datasets import DatasetRow, find_dataset
 from bench.catalog.image_tasks import image_tasks
 from bench.catalog.models import select_models
-from bench.data.collection import PART_NAMES, PRETRAINING_PARTS, ImageCollection, PartName
-from bench.data.corpora import find_corpus, is_corpus
-from bench.data.decode import decode
-from bench.data.fingerprints import fingerprint_of_collection
-from bench.data.open import Progress, confirm_images, is_embedded, open_images, stored_fingerprint
+from bench.data.decoding.decode import decode
+from bench.data.generated.corpora import find_corpus, is_corpus
+from bench.data.sets.collection import PART_NAMES, PRETRAINING_PARTS, ImageCollection, PartName
+from bench.data.sets.fingerprints import fingerprint_of_collection
+from bench.data.sets.open import Progress, confirm_images, is_embedded, open_images, stored_fingerprint
 from bench.errors import AbsentDataError, RequestError
 from bench.execute.environment import abilities_of
 from bench.execute.supplies import Supplies

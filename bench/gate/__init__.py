@@ -1,0 +1,1 @@
+"""Did it get slower: base against head in process pairs."""

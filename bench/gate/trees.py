@@ -25,7 +25,7 @@ from bench.gate.apart import PACKAGE_ROOT, Apart
 from bench.gate.files_read import INSTALLED_NAMES
 from bench.gate.git import GitError, fill_submodules, git, git_or_none
 from bench.gate.result import Side
-from bench.measure.timing import kept_memory
+from bench.measure.timing.timing import kept_memory
 
 WORKTREE_PREFIX = "vitbench-check-"
 INSTALL_SECONDS = 1_800.0

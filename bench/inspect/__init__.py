@@ -1,0 +1,1 @@
+"""What a model sees: patches, positions, attention, gradients."""

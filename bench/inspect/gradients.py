@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from bench.data.randomness import Stream
+from bench.data.generated.randomness import Stream
 
 NOISY_COPIES = 16  # the paper takes 50; a ViT-B on two CPU cores would need a quarter of a minute for these
 NOISE_SHARE = 0.15  # of the range of the input, as the paper recommends (10 to 20 %)

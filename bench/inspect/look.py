@@ -14,7 +14,7 @@ from torch import Tensor
 from bench.inspect import attention, embedding, gradients
 from bench.inspect.attention import HeadQueries
 from bench.inspect.subjects import Opened, Subject, framed
-from bench.measure.evaluate import preprocessing_values
+from bench.measure.scoring.evaluate import preprocessing_values
 from bench.store.inspections import IMAGE, Facts, Inspection, Tokens, inspection_id
 from bench.suite.model_source import is_user_model
 

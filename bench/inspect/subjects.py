@@ -20,9 +20,9 @@ from torch import nn
 
 from bench.catalog.identity import ModelFamily
 from bench.catalog.models import find_model
-from bench.data.collection import PartName, RawImage, raw_digest
-from bench.data.decode import decode
-from bench.data.open import open_images
+from bench.data.decoding.decode import decode
+from bench.data.sets.collection import PartName, RawImage, raw_digest
+from bench.data.sets.open import open_images
 from bench.errors import BadImageError, RequestError
 from bench.inspect.embedding import is_parameter
 from bench.measure.build import family_of, model_exists, native_resolution, own_classes

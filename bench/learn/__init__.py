@@ -1,0 +1,1 @@
+"""How weights come about: from scratch, pretrained, fine-tuned, a linear head."""

@@ -16,7 +16,7 @@ from scipy.special import betaincinv
 from torch import Tensor
 from torch.nn import functional as F
 
-from bench.data.randomness import Stream, Words, uniform_of_words
+from bench.data.generated.randomness import Stream, Words, uniform_of_words
 
 Crop = Literal["inception", "random", "shift", "none"]
 AREA = (0.05, 1.0)  # of the image; Szegedy et al. 2014, and the ViT paper's released code

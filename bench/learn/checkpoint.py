@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import Parameter
 
-from bench.data.randomness import random_word
+from bench.data.generated.randomness import random_word
 from bench.errors import StoreError
 from bench.suite.cell import Frozen
 from bench.whole_files import replacing, sync

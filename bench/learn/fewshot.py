@@ -17,14 +17,14 @@ from timm.models import get_pretrained_cfg
 
 from bench.catalog.models import find_model
 from bench.catalog.tags import check_overlap
-from bench.data.collection import ImageCollection, joined
-from bench.data.randomness import random_order
+from bench.data.generated.randomness import random_order
+from bench.data.sets.collection import ImageCollection, joined
 from bench.errors import DataError, UnsupportedError
 from bench.learn.ridge import L2_GRID, Ridge, decompose
-from bench.measure.accuracy import TRACE_OF_TIES
 from bench.measure.complexity import measure_complexity
-from bench.measure.features import INTERPOLATION, Framing, extract_features, feature_layer
 from bench.measure.outcome import Outcome
+from bench.measure.scoring.accuracy import TRACE_OF_TIES
+from bench.measure.scoring.features import INTERPOLATION, Framing, extract_features, feature_layer
 from bench.measure.weights import LoadedModel
 from bench.suite.cell import FewshotCell
 from bench.suite.model_source import is_user_model

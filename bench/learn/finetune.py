@@ -8,15 +8,15 @@ from functools import partial
 import numpy as np
 import torch
 
-from bench.data.collection import ImageCollection, PartName
-from bench.data.splits import balanced_subset
-from bench.data.square_cache import stored_images
+from bench.data.decoding.square_cache import stored_images
+from bench.data.sets.collection import ImageCollection, PartName
+from bench.data.sets.splits import balanced_subset
 from bench.errors import StoppedError
 from bench.learn.checkpoint import tensors_sha256
 from bench.learn.resumable import LabelledSquares, ResumableTrainer, Session, TrainingImages, allowed_to_train
 from bench.learn.trainer import MOMENTUM
-from bench.measure.accuracy import score
 from bench.measure.outcome import Outcome
+from bench.measure.scoring.accuracy import score
 from bench.measure.weights import LoadedModel, zero_head
 from bench.suite.cell import FinetuneCell
 

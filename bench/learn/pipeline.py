@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from torch import Tensor
 
-from bench.data.decode_pool import DecodingAhead, EncodedImages
-from bench.data.randomness import Stream, Words
-from bench.data.square_cache import SquareImages, StoredImages
+from bench.data.decoding.decode_pool import DecodingAhead, EncodedImages
+from bench.data.decoding.square_cache import SquareImages, StoredImages
+from bench.data.generated.randomness import Stream, Words
 from bench.learn.augment import Crop, crop_boxes, flips, image_words, show, show_whole
 
 AHEAD = 2  # batches prepared before they are asked for

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
-from bench.data.collection import ImageCollection, LabelledImages, joined
-from bench.data.decode import ToSquare
-from bench.data.splits import balanced_subset
-from bench.measure.accuracy import Columns, Predictions, score
+from bench.data.decoding.decode import ToSquare
+from bench.data.sets.collection import ImageCollection, LabelledImages, joined
+from bench.data.sets.splits import balanced_subset
 from bench.measure.outcome import Outcome
+from bench.measure.scoring.accuracy import Columns, Predictions, score
 from bench.suite.cell import PixelsCell
 
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # inverse regularisation tried; pixels are standardised before

@@ -13,15 +13,15 @@ import torch
 from timm.optim._param_groups import param_groups_weight_decay
 from torch import Tensor, nn
 
-from bench.data.randomness import Stream
+from bench.data.generated.randomness import Stream
 from bench.errors import UnsupportedError
 from bench.learn.augment import Crop
 from bench.learn.pipeline import Batch
 from bench.learn.resumable import LabelledSquares, ResumableTrainer, Session, TrainingImages, allowed_to_train
 from bench.learn.trainer import MOMENTUM, shrink_head, steps_for_budget
-from bench.measure.accuracy import Predictions
 from bench.measure.complexity import count_training_flops
 from bench.measure.outcome import Outcome
+from bench.measure.scoring.accuracy import Predictions
 from bench.measure.weights import data_config
 from bench.suite.cell import PretrainCell
 from bench.suite.model_source import is_user_model

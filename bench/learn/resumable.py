@@ -16,17 +16,17 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bench.data.square_cache import SquareImages
+from bench.data.decoding.square_cache import SquareImages
 from bench.errors import RequestError, StoreError, UnsupportedError
 from bench.learn.augment import Crop, mixing_share, swapped
 from bench.learn.checkpoint import Checkpoint, Found, conditions, find, restore_state, state_tensors, write, zero_state
 from bench.learn.micro_batch import even_share, find_micro_batch, model_rate, notes_on_batches
 from bench.learn.pipeline import AHEAD, Batch, ScoringBatches, TrainingBatches, images_per_second
 from bench.learn.trainer import Trainer, require_trainable
-from bench.measure.accuracy import UNSTABLE, Columns, Predictions, require_finite
 from bench.measure.devices import memory_limit_named
+from bench.measure.scoring.accuracy import UNSTABLE, Columns, Predictions, require_finite
 from bench.measure.settings import tf32_allowed
-from bench.measure.steps import make_images
+from bench.measure.timing.steps import make_images
 from bench.process_group import Team
 from bench.suite.cell import FinetuneCell, PretrainCell
 

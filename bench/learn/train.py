@@ -12,14 +12,14 @@ from timm.loss.cross_entropy import LabelSmoothingCrossEntropy
 from timm.optim._optim_factory import create_optimizer_v2
 from torch import Tensor, nn
 
-from bench.data.collection import Dataset, ImageSet
-from bench.data.randomness import Stream
-from bench.data.splits import training_subset
+from bench.data.generated.randomness import Stream
+from bench.data.sets.collection import Dataset, ImageSet
+from bench.data.sets.splits import training_subset
 from bench.learn.augment import shift
 from bench.learn.pipeline import Batch, keyed_batches
 from bench.learn.trainer import MOMENTUM, Trainer, require_trainable, shrink_head, steps_for_budget
-from bench.measure.accuracy import Predictions, predict, score
 from bench.measure.outcome import Outcome
+from bench.measure.scoring.accuracy import Predictions, predict, score
 from bench.measure.settings import tf32_allowed
 from bench.process_group import alone
 from bench.suite.cell import TrainCell

@@ -19,13 +19,13 @@ import torch
 from torch import Tensor, nn
 
 from bench import units
-from bench.data.randomness import random_word
+from bench.data.generated.randomness import random_word
 from bench.errors import CellFailedError, StoppedError, UnsupportedError
 from bench.learn.checkpoint import Progress
 from bench.learn.pipeline import Batch
-from bench.measure.accuracy import Predictions, score
 from bench.measure.devices import Clock, clock_for, require_supported
-from bench.measure.steps import class_scores
+from bench.measure.scoring.accuracy import Predictions, score
+from bench.measure.timing.steps import class_scores
 from bench.process_group import Team
 from bench.suite.cell import FinetuneCell, FinetuneRecipe, PretrainCell, PretrainRecipe, Recipe, TrainCell
 

@@ -1,0 +1,1 @@
+"""How one number is obtained. Here: models and their weights; below: counting, timing, scoring."""

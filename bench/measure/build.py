@@ -30,7 +30,7 @@ from torch import nn
 from bench.catalog.identity import ModelFamily, known_family
 from bench.catalog.models import find_model, model_rows
 from bench.errors import ResolutionError, UnknownNameError, UserCodeError, first_line
-from bench.measure.meta_shapes import ShapesOnly, needs_numbers
+from bench.measure.counting.meta_shapes import ShapesOnly, needs_numbers
 from bench.measure.user_model import default_resolution, make_user_model, user_code
 from bench.suite.model_source import file_of, is_user_model
 

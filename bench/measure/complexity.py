@@ -35,8 +35,8 @@ from bench.measure.build import (
     own_classes,
     without_gradient,
 )
-from bench.measure.certificate import Found, certify, closed_form_macs
-from bench.measure.counters import (
+from bench.measure.counting.certificate import Found, certify, closed_form_macs
+from bench.measure.counting.counters import (
     Counts,
     TracedCounts,
     fvcore_problem,
@@ -45,7 +45,7 @@ from bench.measure.counters import (
     torch_training_flops,
     trace_counts,
 )
-from bench.measure.meta_shapes import needs_numbers
+from bench.measure.counting.meta_shapes import needs_numbers
 from bench.measure.user_model import user_code
 from bench.suite.model_source import is_user_model
 from bench.units import FLOPS_PER_MAC, training_flops

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bench.measure.accuracy import Predictions
+    from bench.measure.scoring.accuracy import Predictions
 
 
 @dataclass(frozen=True)

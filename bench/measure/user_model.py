@@ -19,8 +19,8 @@ import torch
 from torch import nn
 
 from bench.errors import BenchError, RequestError, UnknownNameError, UserCodeError
+from bench.measure.counting.meta_shapes import needs_numbers
 from bench.measure.devices import is_out_of_memory
-from bench.measure.meta_shapes import needs_numbers
 from bench.measure.user_imports import modules_of, new_modules, run_file, use, watching
 from bench.suite.model_source import (
     ID_DIGITS,

@@ -1,0 +1,1 @@
+"""What is said: the only code that touches reports/. Imports no torch."""

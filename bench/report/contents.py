@@ -6,18 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from bench.analyse.against import Against
-from bench.analyse.claims import judge_claims
+from bench.analyse.claims.claims import judge_claims
+from bench.analyse.compare.against import Against
 from bench.analyse.study import Study, study
 from bench.number_format import span
-from bench.report.against_section import against_section
-from bench.report.batch_sections import batch_section, largest_section, training_section
-from bench.report.choices_section import choices_section
-from bench.report.claims_page import claims_section
-from bench.report.conditions import accuracy_conditions, sizes_compute_words, speed_conditions, sweep_conditions
 from bench.report.document import Document, Section
-from bench.report.figure_files import Figure, drawn
-from bench.report.figures import (
+from bench.report.figures.figure_files import Figure, drawn
+from bench.report.figures.training_figures import (
     accuracy_against_macs,
     accuracy_against_memory,
     accuracy_against_speed,
@@ -26,22 +21,27 @@ from bench.report.figures import (
     learning_rates,
     paper_figure_5,
 )
-from bench.report.inspect_section import inspect_section
-from bench.report.main_table import main_table, main_table_caption
-from bench.report.preflight_section import preflight_warnings
-from bench.report.pretraining_section import pretraining_sections
-from bench.report.published_tables import (
+from bench.report.sections.against_section import against_section
+from bench.report.sections.batch_sections import batch_section, largest_section, training_section
+from bench.report.sections.choices_section import choices_section
+from bench.report.sections.claims_page import claims_section
+from bench.report.sections.inspect_section import inspect_section
+from bench.report.sections.preflight_section import preflight_warnings
+from bench.report.sections.pretraining_section import pretraining_sections
+from bench.report.sections.remarks import conditions_section, failures_section, limits_section
+from bench.report.sections.resolution_sections import falls_section, resolution_section
+from bench.report.sections.weights_sections import weights_sections
+from bench.report.tables.main_table import main_table, main_table_caption
+from bench.report.tables.published_tables import (
     complexity_table,
     scaling_table,
     shipped_table,
     sota_table,
     timm_table,
 )
-from bench.report.remarks import conditions_section, failures_section, limits_section
-from bench.report.resolution_sections import falls_section, resolution_section
-from bench.report.table import Table
-from bench.report.timing_tables import best_settings_section, speed_table, stability_section
-from bench.report.training_tables import (
+from bench.report.tables.table import Table
+from bench.report.tables.timing_tables import best_settings_section, speed_table, stability_section
+from bench.report.tables.training_tables import (
     budget_differences_table,
     budgets_table,
     differences_table,
@@ -49,8 +49,8 @@ from bench.report.training_tables import (
     size_differences_table,
     training_sizes_table,
 )
-from bench.report.weights_sections import weights_sections
-from bench.report.wording import finding
+from bench.report.words.conditions import accuracy_conditions, sizes_compute_words, speed_conditions, sweep_conditions
+from bench.report.words.training_words import finding
 from bench.store.inspections import Inspection
 from bench.store.record import Record
 from bench.text import escape

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from bench.report.figure_files import Figure
-from bench.report.table import Table, render_table
+from bench.report.figures.figure_files import Figure
+from bench.report.tables.table import Table, render_table
 from bench.text import escape, fenced, joined
 
 

@@ -8,20 +8,20 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
-from bench.analyse.against import Against
-from bench.analyse.claim_verdicts import JudgedClaim
+from bench.analyse.claims.verdicts import JudgedClaim
+from bench.analyse.compare.against import Against
 from bench.analyse.study import Study, study
 from bench.errors import StoreError
 from bench.number_format import listed
-from bench.report.claims_page import HEADING as CLAIMS_HEADING
-from bench.report.claims_page import claims_page, claims_table, evidence_table
 from bench.report.contents import report_document
 from bench.report.document import FINDING, figures_markdown, markdown_page
-from bench.report.figure_files import draw_all
-from bench.report.inspect_section import inspect_section
-from bench.report.inspected import seen_models
-from bench.report.sidecar import TABLES, table_csv
-from bench.report.table import Table, render_table
+from bench.report.figures.figure_files import draw_all
+from bench.report.sections.claims_page import HEADING as CLAIMS_HEADING
+from bench.report.sections.claims_page import claims_page, claims_table, evidence_table
+from bench.report.sections.inspect_section import inspect_section
+from bench.report.sections.inspected import seen_models
+from bench.report.tables.sidecar import TABLES, table_csv
+from bench.report.tables.table import Table, render_table
 from bench.report.web.html_page import html_page
 from bench.store.correctness import Predictions
 from bench.store.inspections import Inspection

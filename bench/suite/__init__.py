@@ -1,0 +1,1 @@
+"""What is asked: a TOML file becomes cells."""

@@ -16,9 +16,16 @@ from functools import cache
 import numpy as np
 from scipy import special, stats
 
-from bench.analyse.differences import Difference, not_separable
-from bench.analyse.intervals import Interval, SeedGroup, accuracy_interval, median_interval, t_quantile, wilson_interval
-from bench.analyse.proportions import mcnemar_p, paired_interval
+from bench.analyse.compare.differences import Difference, not_separable
+from bench.analyse.stats.intervals import (
+    Interval,
+    SeedGroup,
+    accuracy_interval,
+    median_interval,
+    t_quantile,
+    wilson_interval,
+)
+from bench.analyse.stats.proportions import mcnemar_p, paired_interval
 from bench.store.correctness import Correctness
 
 STUDIES = 2000  # a share near 95 % is known to half a point

@@ -7,7 +7,7 @@ import pytest
 from records import counted, evaluated, record, timed, trained
 from scipy import stats
 
-from bench.analyse.against import compare_runs, run_figures
+from bench.analyse.compare.against import compare_runs, run_figures
 
 
 def none(cell_id):

@@ -2,7 +2,7 @@
 
 from records import timed
 
-from bench.analyse.speed_study import batch_curves
+from bench.analyse.speed.speed_study import batch_curves
 from bench.store.frame import speed_rows
 from bench.store.record import Record
 from bench.suite.cell import cell_id_of

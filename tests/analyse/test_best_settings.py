@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from report.synthetic_store import make_record, speed_record
 
-from bench.analyse.speeds import tuned_models
+from bench.analyse.speed.speeds import tuned_models
 from bench.analyse.study import study
 from bench.store.record import Record
 from bench.suite.cell import Settings

@@ -2,11 +2,11 @@
 
 from dataclasses import replace
 
-from bench.analyse.accuracy import Accuracy
-from bench.analyse.choose import Candidate, Cost, at_one_budget, by_condition, choose
-from bench.analyse.intervals import SeedGroup
-from bench.analyse.speeds import Timed
-from bench.analyse.subjects import FROM_SCRATCH, RunKey, Subject
+from bench.analyse.accuracies.accuracy import Accuracy
+from bench.analyse.accuracies.subjects import FROM_SCRATCH, RunKey, Subject
+from bench.analyse.compare.choose import Candidate, Cost, at_one_budget, by_condition, choose
+from bench.analyse.speed.speeds import Timed
+from bench.analyse.stats.intervals import SeedGroup
 from bench.catalog.identity import ModelIdentity
 
 ALIKE, APART = (-0.1, 0.0, 0.1), (-2.0, 0.0, 2.0)  # seeds around their mean, in points

@@ -5,8 +5,8 @@ import math
 import pytest
 from analyse.records import counted, record, timed
 
-from bench.analyse.claim_verdicts import verdict
-from bench.analyse.claims import measured_figures
+from bench.analyse.claims.claims import measured_figures
+from bench.analyse.claims.verdicts import verdict
 from bench.analyse.study import study
 from bench.catalog.claims import Claim, claim_rows
 

@@ -11,8 +11,8 @@ import pytest
 from scipy import stats
 
 import bench.catalog
-from bench.analyse.claim_verdicts import Figure, bearing_of, shown, verdict
-from bench.analyse.claims import PUBLISHED_RULES, cost_at, front, judge_claims, judge_published, plain_vit
+from bench.analyse.claims.claims import PUBLISHED_RULES, cost_at, front, judge_claims, judge_published, plain_vit
+from bench.analyse.claims.verdicts import Figure, bearing_of, shown, verdict
 from bench.catalog.claims import Claim, claim_rows
 from bench.catalog.quoted import Quoted, difference, quoted
 from bench.errors import UnknownNameError

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench.analyse.differences import BestSet, Difference, alike, not_separable
-from bench.analyse.intervals import SeedGroup, difference
+from bench.analyse.compare.differences import BestSet, Difference, alike, not_separable
+from bench.analyse.stats.intervals import SeedGroup, difference
 from bench.store.correctness import Correctness
 
 NO_IMAGES = 10**12  # so many test images that only seeds are left

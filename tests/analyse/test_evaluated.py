@@ -2,8 +2,8 @@ import pandas as pd
 import pytest
 from records import evaluated
 
-from bench.analyse.pooling import evaluated_accuracies
-from bench.analyse.subjects import identify_weights
+from bench.analyse.accuracies.pooling import evaluated_accuracies
+from bench.analyse.accuracies.subjects import identify_weights
 from bench.store.frame import task_rows
 
 MODEL = "resnet50.a1_in1k"

@@ -3,10 +3,10 @@ import pytest
 from records import finetuned
 from scipy import stats
 
-from bench.analyse.differences import pretraining_gains
-from bench.analyse.pooling import finetuned_accuracies
-from bench.analyse.subjects import identify_weights
-from bench.analyse.trials import recipe_sweeps
+from bench.analyse.accuracies.pooling import finetuned_accuracies
+from bench.analyse.accuracies.subjects import identify_weights
+from bench.analyse.accuracies.trials import recipe_sweeps
+from bench.analyse.compare.differences import pretraining_gains
 from bench.store.current import failed_trials
 from bench.store.frame import task_rows
 

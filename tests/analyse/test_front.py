@@ -3,7 +3,7 @@ import random
 
 import pytest
 
-from bench.analyse.choose import pareto_front
+from bench.analyse.compare.choose import pareto_front
 
 
 def test_a_dearer_and_worse_point_is_off_the_front():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench.analyse.intervals import (
+from bench.analyse.stats.intervals import (
     SeedGroup,
     accuracy_interval,
     contrast,

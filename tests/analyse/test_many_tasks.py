@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from bench.analyse.intervals import SeedGroup
-from bench.analyse.means import FEWEST_TASKS, many_tasks
+from bench.analyse.compare.means import FEWEST_TASKS, many_tasks
+from bench.analyse.stats.intervals import SeedGroup
 
 TASKS = [f"task_{i}" for i in range(FEWEST_TASKS)]
 

@@ -3,9 +3,9 @@ import math
 import pytest
 from records import finetuned
 
-from bench.analyse.means import by_subject, set_mean, sets_to_average, vtab_of
-from bench.analyse.pooling import finetuned_accuracies
-from bench.analyse.subjects import identify_weights
+from bench.analyse.accuracies.pooling import finetuned_accuracies
+from bench.analyse.accuracies.subjects import identify_weights
+from bench.analyse.compare.means import by_subject, set_mean, sets_to_average, vtab_of
 from bench.catalog.image_tasks import vtab_tasks
 from bench.store.frame import task_rows
 

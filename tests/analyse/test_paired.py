@@ -6,8 +6,8 @@ import pytest
 from records import evaluated, fewshot, finetuned, trained
 from synthetic_pretraining import World
 
-from bench.analyse.intervals import SeedGroup, contrast
-from bench.analyse.paired import comparable_accuracies, compare_models, of_models
+from bench.analyse.compare.paired import comparable_accuracies, compare_models, of_models
+from bench.analyse.stats.intervals import SeedGroup, contrast
 
 VIT = "vit_base_patch16_224.augreg_in21k_ft_in1k"
 BIT = "resnetv2_50x1_bit.goog_in21k_ft_in1k"  # the same pre-training data

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from analyse.synthetic_pretraining import SETS, World, linear, pretrained, times_the_compute, tuned
 
-from bench.analyse.pretrained import FINETUNED, PretrainStudy, pretrain_study
+from bench.analyse.accuracies.pretrained import FINETUNED, PretrainStudy, pretrain_study
 from bench.analyse.study import study
 from bench.store.record import Record
 

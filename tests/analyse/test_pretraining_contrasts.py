@@ -9,8 +9,8 @@ import pytest
 from analyse.synthetic_pretraining import SETS, World
 from scipy import stats
 
-from bench.analyse.pretrained import FINETUNED, PretrainStudy, pretrain_study
-from bench.analyse.pretraining_contrasts import Meeting, at_largest, curves, gains, meetings, place_of
+from bench.analyse.accuracies.pretrained import FINETUNED, PretrainStudy, pretrain_study
+from bench.analyse.compare.pretraining_contrasts import Meeting, at_largest, curves, gains, meetings, place_of
 
 COMPUTE, IMAGES = "pretraining compute", "pretraining images"
 

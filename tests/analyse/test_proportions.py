@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from scipy import optimize, stats
 
-from bench.analyse.intervals import SeedGroup
-from bench.analyse.proportions import (
+from bench.analyse.stats.intervals import SeedGroup
+from bench.analyse.stats.proportions import (
     checkpoint_difference,
     counts_of_runs,
     discordant,

@@ -1,9 +1,9 @@
 import pytest
 from records import counted, fewshot, finetuned
 
-from bench.analyse.pooling import fewshot_accuracies, finetuned_accuracies
-from bench.analyse.published import public_scaling
-from bench.analyse.subjects import identify_weights
+from bench.analyse.accuracies.pooling import fewshot_accuracies, finetuned_accuracies
+from bench.analyse.accuracies.subjects import identify_weights
+from bench.analyse.claims.published import public_scaling
 from bench.catalog.public_checkpoints import public_pretraining
 from bench.store.frame import task_rows
 

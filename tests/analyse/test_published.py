@@ -1,7 +1,7 @@
 import pytest
 from records import counted
 
-from bench.analyse.published import compare_scaling, compare_sota, compare_timm
+from bench.analyse.claims.published import compare_scaling, compare_sota, compare_timm
 from bench.store.frame import task_rows
 
 

@@ -6,8 +6,8 @@ import pytest
 from records import trained
 from scipy import stats
 
-from bench.analyse.differences import score_differences
-from bench.analyse.pooling import main_scores, trained_accuracies
+from bench.analyse.accuracies.pooling import main_scores, trained_accuracies
+from bench.analyse.compare.differences import score_differences
 from bench.catalog.identity import identify_model
 from bench.store.correctness import read_correctness
 from bench.store.frame import task_rows

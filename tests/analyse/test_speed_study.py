@@ -3,7 +3,7 @@
 import pytest
 from records import SETTINGS, record, timed
 
-from bench.analyse.speed_study import speed_study, training_steps
+from bench.analyse.speed.speed_study import speed_study, training_steps
 from bench.store.record import Record
 
 

@@ -1,8 +1,8 @@
 import pytest
 from records import record, timed
 
-from bench.analyse.speeds import Timed, home_machine, memories, speed_ratios, speeds
-from bench.analyse.subjects import RunKey
+from bench.analyse.accuracies.subjects import RunKey
+from bench.analyse.speed.speeds import Timed, home_machine, memories, speed_ratios, speeds
 from bench.store.frame import speed_rows, task_rows
 
 

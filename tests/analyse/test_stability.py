@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from report.synthetic_store import speed_record
 
-from bench.analyse.stability import PROCESS_CHECKS, SPREAD_CHECKS, doubts
+from bench.analyse.speed.stability import PROCESS_CHECKS, SPREAD_CHECKS, doubts
 from bench.cli.progress import TimingWarnings
 from bench.store.record import Record
 

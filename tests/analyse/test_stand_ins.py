@@ -1,9 +1,9 @@
 from records import evaluated, finetuned
 
-from bench.analyse.means import vtab_of
-from bench.analyse.pooling import evaluated_accuracies, finetuned_accuracies
-from bench.analyse.published import table_two
-from bench.analyse.subjects import identify_weights
+from bench.analyse.accuracies.pooling import evaluated_accuracies, finetuned_accuracies
+from bench.analyse.accuracies.subjects import identify_weights
+from bench.analyse.claims.published import table_two
+from bench.analyse.compare.means import vtab_of
 from bench.catalog.image_tasks import vtab_tasks
 from bench.catalog.papers import paper_sota
 from bench.catalog.public_checkpoints import STAND_INS

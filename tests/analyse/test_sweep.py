@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.analyse.sweep import choose_rates
+from bench.analyse.accuracies.sweep import choose_rates
 from bench.catalog.tuned import tuned_rates, write_tuned_rates
 from bench.errors import RequestError
 from bench.store.files import read_records, suite_folder

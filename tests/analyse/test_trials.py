@@ -1,6 +1,6 @@
 from records import trained
 
-from bench.analyse.trials import swept_models
+from bench.analyse.accuracies.trials import swept_models
 from bench.catalog.identity import identify_model
 from bench.store.current import failed_trials
 from bench.store.frame import task_rows

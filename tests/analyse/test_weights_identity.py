@@ -1,4 +1,4 @@
-from bench.analyse.subjects import (
+from bench.analyse.accuracies.subjects import (
     NO_PRETRAINING,
     NOT_STATED,
     RunKey,

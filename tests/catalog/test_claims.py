@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from bench.analyse.claims import MEASURED_RULES, PUBLISHED_RULES
+from bench.analyse.claims.claims import MEASURED_RULES, PUBLISHED_RULES
 from bench.catalog.claims import claim_rows, parse_claims
 from bench.errors import RequestError
 

@@ -8,7 +8,7 @@ from typing import get_args
 import pytest
 
 from bench.catalog.datasets import dataset_rows, find_dataset, is_in_domain
-from bench.data.corpora import Family
+from bench.data.generated.corpora import Family
 from bench.errors import UnknownNameError
 
 

@@ -9,8 +9,8 @@ from importlib import resources
 import pytest
 
 from bench.catalog.image_tasks import find_image_task, image_task_groups, image_task_names, image_tasks
-from bench.data.catalogued import READERS
-from bench.data.original_files import LABEL_RULES
+from bench.data.public.catalogued import READERS
+from bench.data.public.original_files import LABEL_RULES
 from bench.errors import UnknownNameError
 
 # task names of the paper's table -> names here

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from analyse.records import evaluated, trained
 
-from bench.analyse.paired import comparable_accuracies, compare_models, of_models
+from bench.analyse.compare.paired import comparable_accuracies, compare_models, of_models
 from bench.cli.compare_words import as_json, comparison_table, sentences
 
 ROOT = Path(__file__).resolve().parents[2]

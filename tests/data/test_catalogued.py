@@ -18,9 +18,9 @@ from tiny_formats import (
 )
 
 from bench.catalog.image_tasks import image_tasks
-from bench.data.catalogued import is_here, open_catalogued
-from bench.data.collection import content_fingerprint
-from bench.data.splits import hash_order, held_out
+from bench.data.public.catalogued import is_here, open_catalogued
+from bench.data.sets.collection import content_fingerprint
+from bench.data.sets.splits import hash_order, held_out
 from bench.errors import AbsentDataError, DataError, RequestError, UnknownNameError
 
 
@@ -149,5 +149,5 @@ def test_presence_is_told_by_files_and_not_by_folders(tmp_path: Path) -> None:
 
 
 def test_opening_the_catalog_does_not_import_torch() -> None:
-    code = "import sys, bench.data.catalogued; sys.exit('torch' in sys.modules)"
+    code = "import sys, bench.data.public.catalogued; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

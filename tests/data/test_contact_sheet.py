@@ -10,10 +10,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench.data.collection import LabelledImages
-from bench.data.contact_sheet import GAP, LEAST_TILE_PX, MARGIN, Sheet, draw_sheet, sheet_of_corpus, sheet_of_images
-from bench.data.corpora import draw_block, find_corpus
-from bench.data.open import ArrayReader
+from bench.data.generated.corpora import draw_block, find_corpus
+from bench.data.preflight.contact_sheet import (
+    GAP,
+    LEAST_TILE_PX,
+    MARGIN,
+    Sheet,
+    draw_sheet,
+    sheet_of_corpus,
+    sheet_of_images,
+)
+from bench.data.sets.collection import LabelledImages
+from bench.data.sets.open import ArrayReader
 
 ROOT = Path(__file__).resolve().parents[2]
 

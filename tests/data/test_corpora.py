@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from bench.data.corpora import CorpusPart, draw_block, find_corpus, is_corpus
-from bench.data.fractals import (
+from bench.data.generated.corpora import CorpusPart, draw_block, find_corpus, is_corpus
+from bench.data.generated.fractals import (
     FEWEST_MAPS,
     LEAST_FILLED,
     LEAST_TURNS,
@@ -22,7 +22,7 @@ from bench.data.fractals import (
     TABLE,
     find_systems,
 )
-from bench.data.generated import BLOCK_IMAGES
+from bench.data.generated.small_sets import BLOCK_IMAGES
 from bench.errors import RequestError, UnknownNameError
 
 # What records of pretrainings name. A change here makes every one of them another corpus.
@@ -42,7 +42,7 @@ def test_pixels_are_those_that_results_were_measured_on(name: str, resolution_px
 
 
 def test_another_process_with_other_threads_draws_the_same_pixels() -> None:
-    code = "from bench.data.corpora import find_corpus; print(find_corpus('mix-64', 32).fingerprint)"
+    code = "from bench.data.generated.corpora import find_corpus; print(find_corpus('mix-64', 32).fingerprint)"
     for threads in ("1", "3"):
         environment = {**os.environ, "OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads, "PYTHONHASHSEED": "7"}
         found = subprocess.run(

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.data.corpora import STORED, draw_block, find_corpus, stored_corpus
+from bench.data.generated.corpora import STORED, draw_block, find_corpus, stored_corpus
 from bench.errors import DataError, StoppedError
 
 NAME = "rings-64"
@@ -105,7 +105,7 @@ def test_a_full_disk_is_said_and_leaves_nothing(cache: Path, monkeypatch: pytest
     def full(*_: object) -> int:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("bench.data.corpora.reserve_array", full)
+    monkeypatch.setattr("bench.data.generated.corpora.reserve_array", full)
     with pytest.raises(DataError, match=r"No space left for .* Free some"):
         stored_corpus(find_corpus(NAME, 32), "train", 100)
     assert files(cache) == []

@@ -37,8 +37,8 @@ from odd_images import (
 )
 from PIL import Image, ImageFile
 
-from bench.data import decode as decode_module
-from bench.data.decode import CONVERSIONS, decode
+from bench.data.decoding import decode as decode_module
+from bench.data.decoding.decode import CONVERSIONS, decode
 from bench.errors import BadImageError
 
 

@@ -16,8 +16,8 @@ import psutil
 import pytest
 from numpy.typing import NDArray
 
-from bench.data.collection import RawImage, raw_digest
-from bench.data.decode_pool import Decoders
+from bench.data.decoding.decode_pool import Decoders
+from bench.data.sets.collection import RawImage, raw_digest
 from bench.errors import DataError
 
 SIDE = 4
@@ -113,7 +113,7 @@ def test_processes_end_with_a_parent_that_is_killed_and_remove_the_scratch_file(
         "import sys, time, pathlib, numpy as np\n"
         f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
         "from test_decode_pool import Numbered, as_it_is\n"
-        "from bench.data.decode_pool import Decoders\n"
+        "from bench.data.decoding.decode_pool import Decoders\n"
         "pool = Decoders(Numbered(40), as_it_is, ['k'] * 40, pathlib.Path(sys.argv[1]), processes=2, scratch=True)\n"
         "list(pool.start(np.arange(40), 0))\n"
         "print('ready', flush=True)\n"

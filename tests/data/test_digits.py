@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.data.embedded import enlarge, make_digits
+from bench.data.generated.embedded import enlarge, make_digits
 
 
 def test_the_digits_split_has_half_of_the_scans_for_testing():

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench.data.drawing import cosine, coverage, pixel_grid, sine, to_pixels
+from bench.data.generated.drawing import cosine, coverage, pixel_grid, sine, to_pixels
 
 
 def test_the_sine_of_turns_is_close_to_the_real_one():

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from bench.catalog.datasets import dataset_rows, find_dataset
-from bench.data import embedded
-from bench.data.collection import Parts, pixel_fingerprint
-from bench.data.embedded import LOADERS, load_dataset
-from bench.data.splits import training_subset
+from bench.data.generated.embedded import LOADERS, load_dataset
+from bench.data.generated.small_sets import embedded
+from bench.data.sets.collection import Parts, pixel_fingerprint
+from bench.data.sets.splits import training_subset
 from bench.errors import DataError, RequestError, UnknownNameError
 
 each_set = pytest.mark.parametrize("name", list(LOADERS))
@@ -119,6 +119,6 @@ def test_a_subset_that_cannot_be_drawn_is_refused_with_the_limits(train_images: 
 
 
 def test_images_are_made_without_torch():
-    code = "import sys, bench.data.embedded; sys.exit('torch' in sys.modules)"
+    code = "import sys, bench.data.generated.embedded; sys.exit('torch' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

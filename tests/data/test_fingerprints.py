@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.data import fingerprints
-from bench.data.collection import ImageCollection, LabelledImages, PartName, content_fingerprint, joined
-from bench.data.fingerprints import fingerprint_of_collection
-from bench.data.safe_paths import FileReader, real_root
+from bench.data.formats.safe_paths import FileReader, real_root
+from bench.data.sets import fingerprints
+from bench.data.sets.collection import ImageCollection, LabelledImages, PartName, content_fingerprint, joined
+from bench.data.sets.fingerprints import fingerprint_of_collection
 from bench.errors import DataError
 
 PARTS: tuple[PartName, ...] = ("train", "test")

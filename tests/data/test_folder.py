@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.data.folder import open_folder
+from bench.data.formats.folder import open_folder
 from bench.errors import DataError, RequestError
 
 

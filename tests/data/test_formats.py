@@ -11,10 +11,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from bench.data import formats
-from bench.data.collection import ImageCollection
-from bench.data.formats import FORMATS, Format, open_user, parse_data_option
-from bench.data.splits import with_all_parts
+from bench.data.formats.formats import FORMATS, Format, formats, open_user, parse_data_option
+from bench.data.sets.collection import ImageCollection
+from bench.data.sets.splits import with_all_parts
 from bench.errors import RequestError
 
 
@@ -83,7 +82,7 @@ def test_a_data_set_of_the_hub_goes_to_its_reader(
         asked.append((name, repo_id, given, tuple(splits)))
         return ImageCollection(name, ("a", "b"), {})
 
-    monkeypatch.setattr("bench.data.hub.open_hub", open_hub)
+    monkeypatch.setattr("bench.data.formats.hub.open_hub", open_hub)
     open_user("mine", spec, download=True)
     assert asked == [("mine", repo, {"revision": revision, "config": config, "download": True}, splits)]
 

@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench.data.embedded import GENERATED, LOADERS, load_dataset
-from bench.data.generated import BLOCK_IMAGES, SHAPE_CLASSES, Draw, draw_shapes, make_part
-from bench.data.randomness import Stream
+from bench.data.generated.embedded import GENERATED, LOADERS, load_dataset
+from bench.data.generated.randomness import Stream
+from bench.data.generated.small_sets import BLOCK_IMAGES, SHAPE_CLASSES, Draw, draw_shapes, make_part
 
 each_generated_set = pytest.mark.parametrize("name", GENERATED)
 

@@ -14,11 +14,11 @@ import pytest
 from tiny_formats import grey, write_parquet
 
 from bench.catalog.image_tasks import find_image_task
-from bench.data.catalogued import is_here, open_catalogued
-from bench.data.collection import ImageCollection, content_fingerprint
-from bench.data.fingerprints import check_published, fingerprint_of_collection
-from bench.data.hub import open_hub
-from bench.data.hub_splits import split_of_path
+from bench.data.formats.hub import open_hub
+from bench.data.formats.hub_splits import split_of_path
+from bench.data.public.catalogued import is_here, open_catalogued
+from bench.data.sets.collection import ImageCollection, content_fingerprint
+from bench.data.sets.fingerprints import check_published, fingerprint_of_collection
 from bench.errors import AbsentDataError, DataError, RequestError
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # tests have no packages; the hub is a level up
@@ -151,7 +151,7 @@ def test_a_hub_that_is_not_there_is_an_error(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_offline_mode_is_named(repository: Path, tmp_path: Path) -> None:
     code = (
-        "from bench.data.hub import open_hub\n"
+        "from bench.data.formats.hub import open_hub\n"
         "from bench.errors import DataError\n"
         "try:\n    open_hub('mine', 'owner/name', revision='0' * 40, download=True)\n"
         "except DataError as error:\n    print(error)\n"
@@ -286,7 +286,7 @@ def test_a_vtab_task_comes_from_its_pinned_revision_with_its_labels_worked_out(
         hub_image="image",
         test_images=200,
     )
-    monkeypatch.setattr("bench.data.catalogued.find_image_task", lambda _: task)
+    monkeypatch.setattr("bench.data.public.catalogued.find_image_task", lambda _: task)
     root = tmp_path / "data"
     with serve_hub(repository.parents[2]) as endpoint:
         monkeypatch.setenv("HF_ENDPOINT", endpoint)

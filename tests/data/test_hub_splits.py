@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.data.hub_splits import choose_splits
+from bench.data.formats.hub_splits import choose_splits
 from bench.errors import DataError, RequestError
 
 

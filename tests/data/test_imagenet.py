@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from tiny_formats import IMAGENET_SYNSETS, call_a_subset, grey, write_image, write_imagenet
 
-from bench.data.catalogued import open_catalogued
-from bench.data.collection import ImageCollection
-from bench.data.imagenet import KAGGLE_LIST, SYNSET_LIST, class_names, synsets
+from bench.data.public.catalogued import open_catalogued
+from bench.data.public.imagenet import KAGGLE_LIST, SYNSET_LIST, class_names, synsets
+from bench.data.sets.collection import ImageCollection
 from bench.errors import AbsentDataError, DataError
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from bench.data.listing import open_listing
+from bench.data.formats.listing import open_listing
 from bench.errors import DataError, RequestError
 
 FILES = ("a/1.png", "a/2.png", "b/1.png", "b/2.png", "b/3, large.png")

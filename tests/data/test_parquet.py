@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from bench.data.parquet import FileLabels, check_columns, file_labels, image_column, label_column, number_labels
+from bench.data.formats.parquet import FileLabels, check_columns, file_labels, image_column, label_column, number_labels
 from bench.errors import DataError, RequestError
 
 

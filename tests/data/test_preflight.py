@@ -20,11 +20,11 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from bench.cli.data import data_app
-from bench.data.collection import ImageCollection, LabelledImages, PartName, RawImage
-from bench.data.duplicates import exact_twins, near_twins, perceptual_hashes, thumbnail
-from bench.data.findings import Preflight
-from bench.data.preflight import check_images, without_bad
-from bench.data.splits import split_parts
+from bench.data.preflight.duplicates import exact_twins, near_twins, perceptual_hashes, thumbnail
+from bench.data.preflight.findings import Preflight
+from bench.data.preflight.preflight import check_images, without_bad
+from bench.data.sets.collection import ImageCollection, LabelledImages, PartName, RawImage
+from bench.data.sets.splits import split_parts
 from bench.errors import DataError, RequestError
 
 
@@ -301,7 +301,7 @@ def test_near_twins_are_found_among_many_in_seconds() -> None:
 
 
 def test_look_alikes_without_end_stop_the_search_and_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.data.duplicates._MOST_COMPARED", 1000)
+    monkeypatch.setattr("bench.data.preflight.duplicates._MOST_COMPARED", 1000)
     gradients = np.arange(18, dtype=np.uint8) * 10 + np.arange(60, dtype=np.uint8)[:, None, None]
     alike = np.broadcast_to(gradients, (60, 16, 18))
     found = near_twins(digests_of(60), alike, (np.arange(60) % 2).astype(np.int8))

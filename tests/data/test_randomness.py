@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from bench.data.randomness import Stream, random_order, uniform_of_words
+from bench.data.generated.randomness import Stream, random_order, uniform_of_words
 
 
 def test_a_word_becomes_its_upper_24_bits_over_two_to_the_24th():

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.data.safe_paths import FileReader, inside, printable, read_inside, real_root
+from bench.data.formats.safe_paths import FileReader, inside, printable, read_inside, real_root
 from bench.errors import DataError
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.data.shards import open_shards
+from bench.data.formats.shards import open_shards
 from bench.errors import BenchError, DataError, RequestError
 
 Members = list[tuple[str, bytes]]
@@ -168,7 +168,9 @@ def test_a_shard_that_was_replaced_is_gone_through_again(tmp_path: Path, cache: 
 def test_a_shard_with_other_labels_that_looks_untouched_is_noticed_when_it_is_checked(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bench.data.fingerprints.file_stamp", lambda status: str(status.st_size))  # a poor file system
+    monkeypatch.setattr(
+        "bench.data.sets.fingerprints.file_stamp", lambda status: str(status.st_size)
+    )  # a poor file system
     members = samples(0, 3)
     path = write(tmp_path / "x.tar", tar_of(members))
     open_shards("mine", str(path))

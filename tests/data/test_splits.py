@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.data.collection import PART_NAMES, ImageCollection, LabelledImages, PartName
-from bench.data.splits import SHARES, split_parts, was_split_here, with_all_parts
+from bench.data.sets.collection import PART_NAMES, ImageCollection, LabelledImages, PartName
+from bench.data.sets.splits import SHARES, split_parts, was_split_here, with_all_parts
 from bench.errors import DataError
 
 

@@ -15,13 +15,13 @@ import torch
 from PIL import Image
 from torch import nn
 
-from bench.data import pixel_file, square_cache
-from bench.data.collection import PART_NAMES, ImageCollection, LabelledImages, content_fingerprint
-from bench.data.decode import ToSquare
-from bench.data.decode_pool import DecodingAhead, EncodedImages
-from bench.data.fingerprints import fingerprint_of_collection
-from bench.data.safe_paths import FileReader, real_root
-from bench.data.square_cache import StoredImages, as_dataset, stored_images
+from bench.data.decoding import pixel_file, square_cache
+from bench.data.decoding.decode import ToSquare
+from bench.data.decoding.decode_pool import DecodingAhead, EncodedImages
+from bench.data.decoding.square_cache import StoredImages, as_dataset, stored_images
+from bench.data.formats.safe_paths import FileReader, real_root
+from bench.data.sets.collection import PART_NAMES, ImageCollection, LabelledImages, content_fingerprint
+from bench.data.sets.fingerprints import fingerprint_of_collection
 from bench.errors import DataError
 from bench.learn.train import train_from_scratch
 from bench.suite.cell import Recipe, Settings, TrainCell

@@ -22,8 +22,8 @@ from tiny_formats import (
     write_svhn,
 )
 
-from bench.data.catalogued import open_catalogued
-from bench.data.collection import ImageCollection
+from bench.data.public.catalogued import open_catalogued
+from bench.data.sets.collection import ImageCollection
 from bench.errors import AbsentDataError, DataError, UnsupportedError
 
 

@@ -20,9 +20,9 @@ from tiny_formats import (
 )
 
 from bench.catalog.image_tasks import find_image_task
-from bench.data.catalogued import open_catalogued, vtab_parts
-from bench.data.collection import ImageCollection, LabelledImages
-from bench.data.original_files import CLEVR_DISTANCE_EDGES, KITTI_DISTANCE_EDGES, LABEL_RULES, bin_of
+from bench.data.public.catalogued import open_catalogued, vtab_parts
+from bench.data.public.original_files import CLEVR_DISTANCE_EDGES, KITTI_DISTANCE_EDGES, LABEL_RULES, bin_of
+from bench.data.sets.collection import ImageCollection, LabelledImages
 from bench.errors import DataError
 
 

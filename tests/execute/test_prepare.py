@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench.cli.plan import print_plan
-from bench.data.embedded import load_dataset
+from bench.data.generated.embedded import load_dataset
 from bench.execute.prepare import prepare
 from bench.execute.supplies import Supplies
 from bench.suite.cell import Recipe, Settings, TrainCell

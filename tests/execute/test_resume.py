@@ -8,7 +8,7 @@ import pytest
 
 from bench.execute.runner import finished_cells, restated
 from bench.execute.supplies import Supplies
-from bench.measure.timing import allocator_of_timings
+from bench.measure.timing.timing import allocator_of_timings
 from bench.store.record import Record
 from bench.suite.tasks import Task
 

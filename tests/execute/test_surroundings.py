@@ -11,7 +11,7 @@ import pytest
 import torch
 from data.odd_images import jpeg
 
-from bench.data.embedded import load_dataset
+from bench.data.generated.embedded import load_dataset
 from bench.errors import RequestError
 from bench.execute.supplies import Supplies
 from bench.execute.surroundings import Here
@@ -82,7 +82,7 @@ def test_a_corrupt_image_changes_what_the_preflight_is_of_and_not_what_is_traine
     before = Here("cpu", supplies, tmp_path).surroundings([]).find_images("birds")
 
     (tmp_path / "pictures" / "cat" / "broken.png").write_bytes(jpeg()[:40])
-    from bench.data import open as opened
+    from bench.data.sets import open as opened
 
     opened._found.cache_clear()
     opened._users.cache_clear()
@@ -96,7 +96,7 @@ def test_a_look_at_images_that_were_given_groups_is_done_again(tmp_path: Path) -
 
     from PIL import Image
 
-    from bench.data.open import preflight_of, stored_fingerprint
+    from bench.data.sets.open import preflight_of, stored_fingerprint
 
     rows = []
     for i in range(40):  # each picture is there twice
@@ -123,7 +123,7 @@ def test_a_look_at_images_that_were_given_groups_is_done_again(tmp_path: Path) -
 
 def _open_anew() -> None:
     """As another process does."""
-    from bench.data import open as opened
+    from bench.data.sets import open as opened
 
     for cached in (opened._found, opened._users):
         cached.cache_clear()
@@ -139,8 +139,8 @@ class Planned:
 def test_images_that_only_look_untouched_are_planned_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from PIL import Image
 
-    from bench.data import fingerprints
-    from bench.data import open as opened
+    from bench.data.sets import fingerprints
+    from bench.data.sets import open as opened
 
     def write(level: int) -> None:
         for label in ("cat", "dog"):
@@ -169,7 +169,7 @@ def test_images_that_only_look_untouched_are_planned_anew(tmp_path: Path, monkey
 def test_a_remembered_look_of_another_version_is_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from PIL import Image
 
-    from bench.data.open import preflight_of
+    from bench.data.sets.open import preflight_of
 
     monkeypatch.setenv("VITBENCH_CACHE", str(tmp_path / "cache"))
     for label in ("cat", "dog"):

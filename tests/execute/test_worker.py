@@ -9,8 +9,8 @@ from typing import NoReturn
 
 import pytest
 
-from bench.data.fingerprints import fingerprint_of_collection
-from bench.data.open import open_images
+from bench.data.sets.fingerprints import fingerprint_of_collection
+from bench.data.sets.open import open_images
 from bench.errors import CellFailedError, OutOfMemoryError, ResolutionError, UnsupportedError
 from bench.execute.pool import Worker
 from bench.execute.supplies import Supplies

@@ -23,7 +23,7 @@ from bench.gate.trees import (
     is_one_environment,
     this_tree,
 )
-from bench.measure.timing import kept_memory
+from bench.measure.timing.timing import kept_memory
 
 PYPROJECT = '[project]\nname = "net"\nversion = "1"\ndependencies = [{}]\n'
 

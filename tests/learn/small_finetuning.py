@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bench.data.collection import ImageCollection, LabelledImages
+from bench.data.sets.collection import ImageCollection, LabelledImages
 from bench.execute.environment import set_determinism
 from bench.learn.finetune import finetune
 from bench.learn.resumable import Session

@@ -13,7 +13,7 @@ import torch
 from small_finetuning import CLASSES, make_part
 from torch import nn
 
-from bench.data.square_cache import StoredImages
+from bench.data.decoding.square_cache import StoredImages
 from bench.execute.environment import set_determinism
 from bench.learn.checkpoint import tensors_sha256
 from bench.learn.pretrain import pretrain

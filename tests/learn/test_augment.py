@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from bench.data.randomness import Words, uniform_of_words
+from bench.data.generated.randomness import Words, uniform_of_words
 from bench.learn.augment import WORDS_PER_IMAGE, crop_boxes, flips, image_words, shift, show, show_whole
 
 

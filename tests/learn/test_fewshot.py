@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from bench.data.collection import ImageCollection, LabelledImages, PartName
-from bench.data.randomness import random_order
+from bench.data.generated.randomness import random_order
+from bench.data.sets.collection import ImageCollection, LabelledImages, PartName
 from bench.errors import CellFailedError, DataError, UnsupportedError
 from bench.learn.fewshot import draw_turns, fewshot
 from bench.learn.ridge import L2_GRID

@@ -32,8 +32,8 @@ from small_finetuning import (
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bench.data.collection import ImageCollection, LabelledImages
-from bench.data.square_cache import stored_images
+from bench.data.decoding.square_cache import stored_images
+from bench.data.sets.collection import ImageCollection, LabelledImages
 from bench.errors import CellFailedError, DataError, RequestError, StoppedError, UnsupportedError
 from bench.execute.environment import set_determinism
 from bench.learn import checkpoint
@@ -43,7 +43,7 @@ from bench.learn.pipeline import TrainingBatches
 from bench.learn.trainer import learning_rate_at
 from bench.measure.devices import available_precisions
 from bench.measure.outcome import Outcome
-from bench.measure.steps import make_images
+from bench.measure.timing.steps import make_images
 from bench.measure.weights import LoadedModel
 from bench.process_group import Team
 from bench.suite.cell import Settings

@@ -14,10 +14,10 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from bench.data.collection import LabelledImages
-from bench.data.decode import ToSquare
-from bench.data.decode_pool import EncodedImages
-from bench.data.square_cache import StoredImages
+from bench.data.decoding.decode import ToSquare
+from bench.data.decoding.decode_pool import EncodedImages
+from bench.data.decoding.square_cache import StoredImages
+from bench.data.sets.collection import LabelledImages
 from bench.errors import DataError
 from bench.learn.augment import crop_boxes, image_words, show
 from bench.learn.pipeline import Batch, ScoringBatches, TrainingBatches, images_per_second, keyed_batches

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bench.data.collection import ImageCollection, LabelledImages, PartName
-from bench.data.open import ArrayReader
+from bench.data.sets.collection import ImageCollection, LabelledImages, PartName
+from bench.data.sets.open import ArrayReader
 from bench.errors import RequestError
 from bench.learn.pixels import STRENGTHS, classify_pixels
 from bench.suite.cell import PixelsCell

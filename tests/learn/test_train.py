@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench.data.collection import Dataset, ImageSet
+from bench.data.sets.collection import Dataset, ImageSet
 from bench.errors import CellFailedError, UnsupportedError
 from bench.learn.train import train_from_scratch
 from bench.learn.trainer import steps_for_budget

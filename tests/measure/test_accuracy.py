@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench.data.collection import ImageSet
+from bench.data.sets.collection import ImageSet
 from bench.errors import CellFailedError
-from bench.measure.accuracy import Columns, Predictions, predict, score
+from bench.measure.scoring.accuracy import Columns, Predictions, predict, score
 
 
 class _Table(nn.Module):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from bench.errors import UnsupportedError
-from bench.measure.accuracy import Columns, Predictions
-from bench.measure.class_order import note_on_order
+from bench.measure.scoring.accuracy import Columns, Predictions
+from bench.measure.scoring.class_order import note_on_order
 from bench.suite.cell import EvaluateCell, Settings
 
 TRUSTED = "The weights do not say what their classes are called: the order of the data set's classes was trusted."

@@ -12,11 +12,12 @@ from torch import Tensor, nn
 from bench.catalog.models import model_rows
 from bench.catalog.papers import JFT_IMAGES, paper_scaling, timm_published, training_exaflops
 from bench.errors import ResolutionError, UnknownNameError, UserCodeError
-from bench.measure import complexity, counters
+from bench.measure import complexity
 from bench.measure.build import build_model
-from bench.measure.certificate import closed_form_macs, plain_vit_macs
 from bench.measure.complexity import certify_all, count_macs, measure_complexity
-from bench.measure.operators import HANDLES
+from bench.measure.counting import counters
+from bench.measure.counting.certificate import closed_form_macs, plain_vit_macs
+from bench.measure.counting.operators import HANDLES
 
 
 class Attention(nn.Module):

@@ -18,12 +18,12 @@ from PIL import Image
 from timm.data.imagenet_info import ImageNetInfo
 from torch import Tensor, nn
 
-from bench.data.collection import LabelledImages, RawImage
+from bench.data.sets.collection import LabelledImages, RawImage
 from bench.errors import BenchError, CellFailedError, DataError, OutOfMemoryError, UnsupportedError
 from bench.measure.build import build_model
-from bench.measure.evaluate import evaluate
-from bench.measure.imagenet_checks import real_labels
 from bench.measure.outcome import Outcome
+from bench.measure.scoring.evaluate import evaluate
+from bench.measure.scoring.imagenet_checks import real_labels
 from bench.measure.weights import LoadedModel
 from bench.process_group import Team, alone
 from bench.suite.cell import EvaluateCell, Settings

@@ -14,10 +14,10 @@ from PIL import Image
 from torch import Tensor, nn
 
 from bench.catalog.models import model_rows
-from bench.data.collection import LabelledImages, RawImage
+from bench.data.sets.collection import LabelledImages, RawImage
 from bench.errors import BadImageError, CellFailedError, RequestError, UnsupportedError
 from bench.measure.build import build_model
-from bench.measure.features import FEATURE_BATCH, Framing, extract_features, feature_layer, framed
+from bench.measure.scoring.features import FEATURE_BATCH, Framing, extract_features, feature_layer, framed
 from bench.suite.cell import Settings
 
 WHOLE = Framing(resized_px=32, crop_px=32, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))

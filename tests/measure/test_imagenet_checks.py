@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.measure import imagenet_checks as module
-from bench.measure.imagenet_checks import RealScore, SelfCheck, check_against_published, real_labels, real_score
+from bench.measure.scoring import imagenet_checks as module
+from bench.measure.scoring.imagenet_checks import RealScore, SelfCheck, check_against_published, real_labels, real_score
 
 VIT = "vit_tiny_patch16_224.augreg_in21k_ft_in1k"  # timm publishes 75.452 at 224 px
 INCEPTION = "inception_resnet_v2.tf_in1k"  # not in timm's table here; the EfficientNet paper quotes 80.1 at 299 px
@@ -68,7 +68,7 @@ def test_what_cannot_be_compared_says_why(changes: dict[str, Any], reason: str) 
 
 
 def test_the_check_needs_no_torch() -> None:
-    code = "import sys; import bench.measure.imagenet_checks; print('torch' in sys.modules)"
+    code = "import sys; import bench.measure.scoring.imagenet_checks; print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"
 
 

@@ -9,13 +9,12 @@ from typing import Any
 
 import pytest
 
-from bench.measure import timing
-from bench.measure.timing import KEPT_MEMORY, allocator_of, kept_memory, page_faults
+from bench.measure.timing.timing import KEPT_MEMORY, allocator_of, kept_memory, page_faults, timing
 
 # One pass, as a model makes it: blocks of several sizes, some above 32 MiB, written and then freed.
 PASSES = """
 import json, resource, torch
-from bench.measure.timing import page_faults
+from bench.measure.timing.timing import page_faults
 def one_pass():
     for mib in (1, 8, 40, 3):
         torch.ones(mib * 2**18).add_(1)

@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.attention.flex_attention import flex_attention
 
-from bench.measure.certificate import BY_NUMBERS
 from bench.measure.complexity import Complexity, measure_complexity
+from bench.measure.counting.certificate import BY_NUMBERS
 
 SIDE, TOKENS, WIDTH = 8, 64, 3
 

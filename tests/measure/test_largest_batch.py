@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.errors import UnsupportedError
-from bench.measure.memory import (
+from bench.measure.timing.memory import (
     PRECISION,
     Try,
     as_values,
@@ -140,7 +140,7 @@ def test_a_try_measures_weights_and_one_pass():
 def test_a_process_cannot_allocate_twice_its_budget():
     script = (
         "import torch\n"
-        "from bench.measure.memory import data_limited\n"
+        "from bench.measure.timing.memory import data_limited\n"
         "with data_limited(100):\n"
         "    torch.ones(100 * 2**20 // 4)\n"
         "    torch.ones(600 * 2**20 // 4)\n"

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.errors import OutOfMemoryError, UnsupportedError
-from bench.measure.memory import measure_memory, peak_rss, reset_peak_rss, return_free_memory
+from bench.measure.timing.memory import measure_memory, peak_rss, reset_peak_rss, return_free_memory
 from bench.suite.cell import MemoryCell, Settings
 from bench.units import MIB
 

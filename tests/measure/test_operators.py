@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.measure.operators import attention_macs, einsum_macs, matmul_macs
+from bench.measure.counting.operators import attention_macs, einsum_macs, matmul_macs
 
 
 def test_attention_macs_are_batch_heads_queries_keys_and_both_widths() -> None:

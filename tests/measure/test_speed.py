@@ -10,7 +10,7 @@ from fake_clock import FakeClock
 from torch import Tensor, nn
 
 from bench.errors import CellFailedError, OutOfMemoryError, UnsupportedError
-from bench.measure.speed import measure_speed
+from bench.measure.timing.speed import measure_speed
 from bench.suite.cell import Settings, SpeedCell
 
 VALUES = {
@@ -156,8 +156,8 @@ def test_a_failed_compilation_says_why(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_a_real_network_runs_on_the_cpu(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("bench.measure.speed.BLOCK_SECONDS", 0.01)
-    monkeypatch.setattr("bench.measure.speed.MAX_LATENCY_SECONDS", 0.01)
+    monkeypatch.setattr("bench.measure.timing.speed.BLOCK_SECONDS", 0.01)
+    monkeypatch.setattr("bench.measure.timing.speed.MAX_LATENCY_SECONDS", 0.01)
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.LazyLinear(2)).eval()
     model(torch.zeros(1, 3, 4, 4))
     values, samples = measure_speed(make_cell(), model)

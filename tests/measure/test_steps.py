@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.errors import CellFailedError
-from bench.measure.steps import class_scores, make_images
+from bench.measure.timing.steps import class_scores, make_images
 
 Aux = namedtuple("Aux", "logits aux_logits")
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from fake_clock import FakeClock, FakeStep
 
-from bench.measure.timing import (
+from bench.measure.timing.timing import (
     MAX_TIMED_SECONDS,
     MIN_BLOCKS,
     MIN_SAMPLES,
@@ -44,7 +44,7 @@ def test_a_step_longer_than_a_block_is_a_block_of_its_own():
 def test_page_faults_are_those_of_the_timed_steps(monkeypatch: pytest.MonkeyPatch):
     clock, step_faults = FakeClock(), 7
     step = FakeStep(clock, [5 * MS])
-    monkeypatch.setattr("bench.measure.timing.page_faults", lambda: 1_000 + step_faults * step.calls)
+    monkeypatch.setattr("bench.measure.timing.timing.page_faults", lambda: 1_000 + step_faults * step.calls)
     assert measure_throughput(step, images_per_step=1, clock=clock).page_faults_per_step == step_faults
 
 

@@ -9,7 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from bench.catalog.models import model_rows
 from bench.measure.complexity import count_training_flops
-from bench.measure.counters import _convolution_backward
+from bench.measure.counting.counters import _convolution_backward
 
 SMALL = sorted(name for name in model_rows() if "_32px_" in name)
 

@@ -10,10 +10,10 @@ from fake_clock import FakeClock
 from torch import Tensor, nn
 
 from bench.errors import OutOfMemoryError, UnsupportedError
-from bench.measure.memory import measure_memory
 from bench.measure.settings import apply_settings
-from bench.measure.speed import measure_training_step
-from bench.measure.steps import training_step
+from bench.measure.timing.memory import measure_memory
+from bench.measure.timing.speed import measure_training_step
+from bench.measure.timing.steps import training_step
 from bench.suite.cell import Settings, TrainingMemoryCell, TrainingStepCell
 from bench.units import MIB
 

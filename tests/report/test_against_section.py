@@ -9,9 +9,9 @@ from pathlib import Path
 
 from synthetic_store import complexity_record, desk_like, make_record, speed_record, train_cell, train_values
 
-from bench.analyse.against import compare_runs, run_figures
-from bench.report.against_section import against_section
-from bench.report.table import render_table
+from bench.analyse.compare.against import compare_runs, run_figures
+from bench.report.sections.against_section import against_section
+from bench.report.tables.table import render_table
 from bench.store.record import Record
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -2,7 +2,7 @@ import pytest
 from synthetic_store import desk_like, make_record, train_cell, train_values, with_predictions
 
 from bench.analyse.study import study
-from bench.report.choices_section import choices_table, limits_words, round_numbers, typical_limits
+from bench.report.sections.choices_section import choices_table, limits_words, round_numbers, typical_limits
 
 
 @pytest.fixture(scope="module")

@@ -6,13 +6,13 @@ import re
 
 import pytest
 
-from bench.analyse.claim_verdicts import Figure, JudgedClaim, verdict
-from bench.analyse.claims import judge_claims
+from bench.analyse.claims.claims import judge_claims
+from bench.analyse.claims.verdicts import Figure, JudgedClaim, verdict
 from bench.catalog.claims import Claim
-from bench.report.claims_page import claims_page, claims_section, claims_table, evidence_table
 from bench.report.report_files import write_claims, write_index
-from bench.report.sidecar import table_csv
-from bench.report.table import render_table
+from bench.report.sections.claims_page import claims_page, claims_section, claims_table, evidence_table
+from bench.report.tables.sidecar import table_csv
+from bench.report.tables.table import render_table
 
 HOSTILE = "<script>alert(1)</script> | *b* [x](javascript:y)\nnew line"
 MOST_LINES = 90

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from bench.analyse.claims import judge_claims
+from bench.analyse.claims.claims import judge_claims
 from bench.analyse.study import study
 from bench.report.report_files import write_claims
-from bench.report.sidecar import read_sidecars
+from bench.report.tables.sidecar import read_sidecars
 from bench.store.files import read_records, stored_suites
 from bench.store.suites import read_suite
 

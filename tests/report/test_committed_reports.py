@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.report.sidecar import Entry, read_sidecars
+from bench.report.tables.sidecar import Entry, read_sidecars
 from bench.store.files import read_records
 from bench.store.inspections import read_inspections
 

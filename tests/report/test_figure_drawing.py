@@ -2,7 +2,7 @@ from synthetic_store import desk_like
 
 from bench.analyse.study import study
 from bench.report.contents import report_document
-from bench.report.figure_files import MANY_RECORDS, draw_all, drawn_files, second_process
+from bench.report.figures.figure_files import MANY_RECORDS, draw_all, drawn_files, second_process
 
 
 def test_two_processes_draw_what_one_does():

@@ -4,9 +4,9 @@ from synthetic_store import desk_like, make_record, speed_record, train_cell, tr
 from bench.analyse.study import study
 from bench.catalog.papers import paper_scaling
 from bench.report.contents import report_document
-from bench.report.drawing import draw_panels
-from bench.report.panels import MOST_LABELS, Panel, Point, front_corners, labelled_points
-from bench.report.style import family_style, figure_style
+from bench.report.figures.drawing import draw_panels
+from bench.report.figures.panels import MOST_LABELS, Panel, Point, front_corners, labelled_points
+from bench.report.figures.style import family_style, figure_style
 
 
 def none(cell_id):

@@ -1,7 +1,7 @@
 from synthetic_protocols import BIT, FIVE, VIT, finetune_record
 
 from bench.analyse.study import study
-from bench.report.finetune_tables import (
+from bench.report.tables.finetune_tables import (
     finetune_means_table,
     finetune_table,
     gains_table,
@@ -9,7 +9,7 @@ from bench.report.finetune_tables import (
     sweep_table,
     training_speed_table,
 )
-from bench.report.table import render_table
+from bench.report.tables.table import render_table
 
 
 def protocols(*records):

@@ -7,12 +7,12 @@ from inspected import cnn, vit
 from PIL import Image
 from synthetic_store import make_record, train_cell, train_values
 
-from bench.report.inspect_figures import draw_distances, draw_maps, filter_pictures, map_tile, patch_sequence
-from bench.report.inspect_section import MOST_IMAGES, inspect_section
-from bench.report.inspected import pictures_of, seen_models
+from bench.report.figures.inspect_figures import draw_distances, draw_maps, filter_pictures, map_tile, patch_sequence
+from bench.report.figures.style import figure_style
+from bench.report.figures.tiles import mosaic, spotlight
 from bench.report.report_files import write_inspect_page, write_report
-from bench.report.style import figure_style
-from bench.report.tiles import mosaic, spotlight
+from bench.report.sections.inspect_section import MOST_IMAGES, inspect_section
+from bench.report.sections.inspected import pictures_of, seen_models
 from bench.store.inspections import Tokens, Weights
 
 TRAINED = Weights(kind="file", sha256="12" * 8, cell_id="cd" * 8)

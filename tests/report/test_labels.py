@@ -1,7 +1,7 @@
 import itertools
 import random
 
-from bench.report.labels import Box, Surroundings, place_labels
+from bench.report.figures.labels import Box, Surroundings, place_labels
 
 
 def crowd(count, seed=0, width=300.0, height=200.0):

@@ -1,8 +1,8 @@
 from synthetic_protocols import crossing, preflight_record
 
 from bench.analyse.study import study
-from bench.report.preflight_section import preflight_sections, preflight_table, preflight_warnings
-from bench.report.table import render_table
+from bench.report.sections.preflight_section import preflight_sections, preflight_table, preflight_warnings
+from bench.report.tables.table import render_table
 
 
 def protocols(*records):

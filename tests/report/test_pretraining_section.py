@@ -12,9 +12,9 @@ from analyse.synthetic_pretraining import World, times_the_compute
 from bench.analyse.study import Study, study
 from bench.number_format import THIN
 from bench.report.contents import report_document
-from bench.report.pretraining_section import pretraining_sections
 from bench.report.report_files import write_report
-from bench.report.wording import finding
+from bench.report.sections.pretraining_section import pretraining_sections
+from bench.report.words.training_words import finding
 from bench.store.record import Record
 
 

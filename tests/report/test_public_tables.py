@@ -1,8 +1,8 @@
 from synthetic_protocols import BIT, VIT, VIT_LARGE, complexity_record, evaluate_record, finetune_record
 
 from bench.analyse.study import study
-from bench.report.published_tables import public_scaling_table, public_scaling_text, table_two_table
-from bench.report.table import render_table
+from bench.report.tables.published_tables import public_scaling_table, public_scaling_text, table_two_table
+from bench.report.tables.table import render_table
 
 
 def protocols(*records):

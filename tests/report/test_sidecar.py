@@ -3,8 +3,8 @@ import io
 
 import pytest
 
-from bench.report.sidecar import HEADER, Entry, read_sidecars, row_titles, table_csv
-from bench.report.table import Cell, Column, Table
+from bench.report.tables.sidecar import HEADER, Entry, read_sidecars, row_titles, table_csv
+from bench.report.tables.table import Cell, Column, Table
 
 
 def columns(*names, numbers=()):

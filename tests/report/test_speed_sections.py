@@ -7,12 +7,12 @@ from synthetic_speed import MODELS, largest_record, rate, speed_desk_like, train
 from synthetic_store import speed_record
 
 from bench.analyse.study import Study, study
-from bench.report.batch_sections import batch_table
 from bench.report.contents import speed_sections
 from bench.report.report_files import write_report
-from bench.report.resolution_sections import figure_12, resolution_table
-from bench.report.speed_finding import speed_finding
-from bench.report.timing_tables import speed_table
+from bench.report.sections.batch_sections import batch_table
+from bench.report.sections.resolution_sections import figure_12, resolution_table
+from bench.report.tables.timing_tables import speed_table
+from bench.report.words.speed_words import speed_finding
 from bench.store.record import Record
 
 

@@ -6,8 +6,8 @@ from report.synthetic_store import speed_record
 from report.test_report_files import write
 
 from bench.analyse.study import study
-from bench.report.table import render_table
-from bench.report.timing_tables import stability_section
+from bench.report.tables.table import render_table
+from bench.report.tables.timing_tables import stability_section
 from bench.store.record import Record
 
 

@@ -1,4 +1,4 @@
-from bench.report.table import Cell, Column, Notes, Table, render_table
+from bench.report.tables.table import Cell, Column, Notes, Table, render_table
 
 
 def test_a_table_is_rendered_whole():

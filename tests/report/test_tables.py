@@ -8,11 +8,11 @@ from synthetic_store import (
 )
 
 from bench.analyse.study import study
-from bench.report.main_table import METRICS, Metric, main_table
-from bench.report.published_tables import scaling_table, timm_table
-from bench.report.table import render_table
-from bench.report.timing_tables import speed_table
-from bench.report.training_tables import (
+from bench.report.tables.main_table import METRICS, Metric, main_table
+from bench.report.tables.published_tables import scaling_table, timm_table
+from bench.report.tables.table import render_table
+from bench.report.tables.timing_tables import speed_table
+from bench.report.tables.training_tables import (
     budget_differences_table,
     differences_table,
     learning_rates_table,
@@ -237,7 +237,7 @@ def test_a_new_metric_is_one_row_of_the_main_table(monkeypatch):
     cell = memory_record("vit_32px_s", 12.0).cell
     records = [complexity_record("vit_32px_s", 1.6e6), complexity_record("resnet_32px_s", 1.5e6)]
     records.append(make_record(cell, {"peak_rss_delta_mib": 12.0, "energy_mj": 3.5}))
-    monkeypatch.setattr("bench.report.main_table.METRICS", [*METRICS, energy])
+    monkeypatch.setattr("bench.report.tables.main_table.METRICS", [*METRICS, energy])
     table = main_table(study("s", records, none))
     heads = [column.heading for column in table.columns]
     assert heads[-2:] == ["Peak memory [MiB]", "Energy [mJ]"]

@@ -1,7 +1,7 @@
 import pytest
 
 from bench.errors import RequestError, UnknownNameError
-from bench.report.sidecar import Entry, entries_at
+from bench.report.tables.sidecar import Entry, entries_at
 
 
 def entry(row, column):

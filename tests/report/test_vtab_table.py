@@ -2,8 +2,8 @@ from synthetic_protocols import BIT, HYBRID, VIT, finetune_record
 
 from bench.analyse.study import study
 from bench.catalog.image_tasks import vtab_tasks
-from bench.report.finetune_tables import vtab_table, vtab_text
-from bench.report.table import render_table
+from bench.report.tables.finetune_tables import vtab_table, vtab_text
+from bench.report.tables.table import render_table
 
 
 def protocols(*records):

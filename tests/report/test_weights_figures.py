@@ -15,10 +15,10 @@ from synthetic_protocols import (
 )
 
 from bench.analyse.study import study
-from bench.report.drawing import draw_panels
-from bench.report.figure_files import files_of
-from bench.report.style import figure_style
-from bench.report.weights_sections import (
+from bench.report.figures.drawing import draw_panels
+from bench.report.figures.figure_files import files_of
+from bench.report.figures.style import figure_style
+from bench.report.sections.weights_sections import (
     accuracy_against_shots,
     evaluated_against_macs,
     finetuned_against_macs,

@@ -1,8 +1,8 @@
 from synthetic_protocols import BIT, VIT, evaluate_record, fewshot_record, finetune_record, predictions_of
 
 from bench.analyse.study import study
-from bench.report.table import render_table
-from bench.report.weights_tables import USUAL_CAUSES, evaluate_table, fewshot_table, record_notes, strata_table
+from bench.report.tables.table import render_table
+from bench.report.tables.weights_tables import USUAL_CAUSES, evaluate_table, fewshot_table, record_notes, strata_table
 
 AUGREG, GOOG = "vit_base_patch16_224.augreg_in21k_ft_in1k", "resnetv2_50x1_bit.goog_in21k_ft_in1k"
 

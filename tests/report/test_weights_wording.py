@@ -14,7 +14,7 @@ from synthetic_protocols import (
 
 from bench.analyse.study import study
 from bench.catalog.image_tasks import vtab_tasks
-from bench.report.wording import finding
+from bench.report.words.training_words import finding
 
 AUGREG, GOOG = "vit_base_patch16_224.augreg_in21k_ft_in1k", "resnetv2_50x1_bit.goog_in21k_ft_in1k"
 IMAGENET = "ImageNet (ILSVRC-2012)"
@@ -219,7 +219,7 @@ def test_partial_data_make_a_sentence(records):
 def test_what_was_asked_of_own_trainings_comes_before_what_they_reached(monkeypatch):
     from types import SimpleNamespace
 
-    from bench.report import wording
+    from bench.report.words import training_words as wording
 
     monkeypatch.setattr(wording, "_own_finding", lambda study: "Trained.")
     monkeypatch.setattr(wording, "weights_finding", lambda protocols, failures: "Adapted.")

@@ -2,7 +2,7 @@ import pytest
 from synthetic_store import complexity_record, desk_like, make_record, speed_record, train_cell, train_values, tune_like
 
 from bench.analyse.study import study
-from bench.report.wording import finding
+from bench.report.words.training_words import finding
 
 
 def runs(model, dataset, mean, seeds=3, **more):

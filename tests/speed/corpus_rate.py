@@ -12,8 +12,8 @@ import time
 
 import torch
 
-from bench.data.corpora import draw_block, find_corpus
-from bench.data.generated import BLOCK_IMAGES
+from bench.data.generated.corpora import draw_block, find_corpus
+from bench.data.generated.small_sets import BLOCK_IMAGES
 
 SECONDS = 3.0
 

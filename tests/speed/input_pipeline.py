@@ -32,9 +32,9 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder
 
-from bench.data.collection import ImageCollection, LabelledImages
-from bench.data.safe_paths import FileReader, real_root
-from bench.data.square_cache import stored_images
+from bench.data.decoding.square_cache import stored_images
+from bench.data.formats.safe_paths import FileReader, real_root
+from bench.data.sets.collection import ImageCollection, LabelledImages
 from bench.learn.pipeline import TrainingBatches, images_per_second
 from bench.measure.complexity import count_macs
 from bench.places import CACHE_VARIABLE

@@ -21,8 +21,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from bench.data.collection import ImageCollection, LabelledImages
-from bench.data.preflight import check_images
+from bench.data.preflight.preflight import check_images
+from bench.data.sets.collection import ImageCollection, LabelledImages
 
 
 @dataclass(frozen=True)

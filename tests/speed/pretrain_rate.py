@@ -25,7 +25,7 @@ from timm.optim._param_groups import param_groups_weight_decay
 from torch import nn
 from torch.nn import functional as F
 
-from bench.data.corpora import find_corpus, stored_corpus
+from bench.data.generated.corpora import find_corpus, stored_corpus
 from bench.execute.environment import set_determinism
 from bench.learn.pretrain import pretrain
 from bench.learn.resumable import LabelledSquares, Session

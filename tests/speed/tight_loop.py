@@ -61,12 +61,11 @@ def project_turn(name: str, batch: int, device: str, block_seconds: float) -> Ca
     """One block as a speed cell times it: settings applied, its contexts entered, its images; img/s and passes."""
     import torch
 
-    from bench.measure import speed
     from bench.measure.build import build_model, native_resolution
     from bench.measure.devices import clock_for
     from bench.measure.settings import apply_settings
-    from bench.measure.steps import inference_step
-    from bench.measure.timing import measure_throughput
+    from bench.measure.timing.steps import inference_step
+    from bench.measure.timing.timing import measure_throughput, speed
     from bench.suite.cell import Settings, SpeedCell
 
     cell = SpeedCell(

@@ -1,8 +1,8 @@
 import pytest
 from analyse.records import SETTINGS, evaluated, finetuned, record, timed, trained
 
-from bench.analyse.pooling import trained_accuracies
-from bench.analyse.speeds import speeds
+from bench.analyse.accuracies.pooling import trained_accuracies
+from bench.analyse.speed.speeds import speeds
 from bench.catalog.identity import identify_model
 from bench.store.current import current_records
 from bench.store.frame import speed_rows, task_rows

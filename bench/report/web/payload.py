@@ -12,8 +12,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from bench.catalog.identity import family_rank
-from bench.report.style import BLUE, GREEN, GREY, VERMILION, family_style
-from bench.report.table import Cell, Column, Table
+from bench.report.figures.style import BLUE, GREEN, GREY, VERMILION, family_style
+from bench.report.tables.table import Cell, Column, Table
 from bench.report.web.plot_data import LAYERS, Plot, PlotPoint, Value
 from bench.store.frame import machine_of
 from bench.store.record import Record

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from bench.analyse.accuracy import Accuracy, Evaluated, FewShot, FineTuned, Trained
-from bench.analyse.intervals import contrast_interval
-from bench.analyse.means import set_mean
-from bench.analyse.pooling import headline_setting
-from bench.analyse.protocols import Protocols, finetuned_by_subject
-from bench.analyse.published import ScalingComparison
-from bench.analyse.speeds import Memory, Speed
+from bench.analyse.accuracies.accuracy import Accuracy, Evaluated, FewShot, FineTuned, Trained
+from bench.analyse.accuracies.pooling import headline_setting
+from bench.analyse.accuracies.protocols import Protocols, finetuned_by_subject
+from bench.analyse.accuracies.subjects import PUBLIC, RunKey, Subject, pretraining_of
+from bench.analyse.accuracies.trials import SweptModel
+from bench.analyse.claims.published import ScalingComparison
+from bench.analyse.compare.means import set_mean
+from bench.analyse.speed.speeds import Memory, Speed
+from bench.analyse.stats.intervals import contrast_interval
 from bench.analyse.study import Row, Study
-from bench.analyse.subjects import PUBLIC, RunKey, Subject, pretraining_of
-from bench.analyse.trials import SweptModel
 from bench.catalog.identity import identify_dataset
 from bench.catalog.image_tasks import PAPER_SETS, in_order
 from bench.catalog.models import find_model
 from bench.catalog.papers import TimmRow, timm_published
 from bench.number_format import counted, fixed, learning_rate, listed, percent, significant
-from bench.report.figures import finding_sets, is_stable
-from bench.report.panels import bar_of
+from bench.report.figures.panels import bar_of
+from bench.report.figures.training_figures import finding_sets, is_stable
+from bench.report.tables.weights_tables import rule_words
 from bench.report.web.plot_data import Axis, Plot, PlotPoint, Value, accuracy_axis, plot_of
-from bench.report.weights_tables import rule_words
 from bench.units import EXA, GIGA, MEGA, TERA
 
 Values = dict[str, Value]

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from bench.report.table import Cell, Column, Table
+from bench.report.tables.table import Cell, Column, Table
 from bench.report.web.payload import RecordIndex, sort_value, table_entries
 
 

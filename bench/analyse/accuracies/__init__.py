@@ -1,0 +1,1 @@
+"""One accuracy for all protocols, and how it is pooled from records."""

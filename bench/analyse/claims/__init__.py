@@ -1,0 +1,1 @@
+"""Claims on ViTs and CNNs, judged by published numbers and by records."""

@@ -1,0 +1,1 @@
+"""Differences of models: between two, against the best, between two runs, within a budget."""

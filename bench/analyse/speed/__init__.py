@@ -1,0 +1,1 @@
+"""Throughput, latency and memory from records, and which timings to distrust."""

@@ -1,0 +1,1 @@
+"""From stored bytes to squares of pixels, in processes, kept in a cache."""

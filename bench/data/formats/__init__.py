@@ -1,0 +1,1 @@
+"""Formats of a user's own images; one row of `formats.FORMATS` each."""

@@ -1,0 +1,1 @@
+"""The look at every image before anything is trained on it."""

@@ -1,0 +1,1 @@
+"""A set of labelled images: its splits, its classes, its fingerprint, and how it is opened by name."""

@@ -1,0 +1,1 @@
+"""Multiply-adds by two counters, and the certificate that they agree."""

@@ -1,0 +1,1 @@
+"""Top-1 and its like of a model on images."""

@@ -1,0 +1,1 @@
+"""Figures: what they plot, how they are drawn, and as files."""

@@ -1,0 +1,1 @@
+"""Sections: heading, text, table and figures of one subject."""

@@ -1,0 +1,1 @@
+"""Sentences, conditions and captions."""
