@@ -5,17 +5,33 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from bench.units import EXA, GIGA, MEGA, TERA
-
-if TYPE_CHECKING:
-    from bench.analyse.speed.speeds import Timed
-    from bench.analyse.stats.intervals import Interval
 
 THIN = "\u202f"  # narrow no-break space: groups thousands and never wraps
 PETA = 1e15
 SMALLEST_SHOWN = 0.1  # a scale is chosen so that no value of a column falls below this
+
+
+class Interval(Protocol):
+    """An estimate with the ends of its interval."""
+
+    @property
+    def estimate(self) -> float: ...
+    @property
+    def low(self) -> float: ...
+    @property
+    def high(self) -> float: ...
+
+
+class Timed(Protocol):
+    """A median over processes, and its range where there are enough of them."""
+
+    @property
+    def median(self) -> float: ...
+    @property
+    def interval(self) -> Interval | None: ...
 
 
 def fixed(value: float, decimals: int) -> str:

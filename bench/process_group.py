@@ -27,7 +27,7 @@ WAIT = timedelta(hours=3)  # for the slowest member: others may have to wait whi
 
 
 @dataclass(frozen=True)
-class Team:
+class ProcessGroup:
     """One process among `size`, and how it talks to the others.
 
     rank: 0 to size - 1; rank 0 writes what is written once. device: `cpu`, `mps`, or this process's own `cuda:<n>`,
@@ -90,25 +90,25 @@ class Team:
             torch.distributed.barrier()
 
 
-def alone(device: str) -> Team:
-    """A team of one, which needs no environment and no torch.distributed."""
-    return Team(rank=0, size=1, device=device)
+def alone(device: str) -> ProcessGroup:
+    """A group of one, which needs no environment and no torch.distributed."""
+    return ProcessGroup(rank=0, size=1, device=device)
 
 
-def team_size() -> int:
+def group_size() -> int:
     """Processes in the group that the environment speaks of; 1 where it speaks of none. Raises RequestError."""
     return _number(SIZE_VARIABLE, at_least=1) if SIZE_VARIABLE in os.environ else 1
 
 
 @contextmanager
-def joined_team(device: str) -> Iterator[Team]:
-    """The team that torchrun's environment describes, for as long as the block lasts: gloo on CPUs, NCCL on CUDA.
+def joined_group(device: str) -> Iterator[ProcessGroup]:
+    """The group that torchrun's environment describes, for as long as the block lasts: gloo on CPUs, NCCL on CUDA.
 
-    device: `cpu`, `cuda` or `mps`. Without that environment, or with a WORLD_SIZE of 1, a team of one.
+    device: `cpu`, `cuda` or `mps`. Without that environment, or with a WORLD_SIZE of 1, a group of one.
     Raises RequestError for an environment that is incomplete, UnsupportedError for a device that is absent or cannot
     be shared, CellFailedError when the processes do not find each other.
     """
-    size = team_size()
+    size = group_size()
     if size == 1:
         yield alone(device)
         return
@@ -120,7 +120,7 @@ def joined_team(device: str) -> Iterator[Team]:
         raise CellFailedError(f"{size} processes could not form a group: {cause}") from error
     try:
         own = "cpu" if device == "cpu" else str(state.device)  # accelerate numbers CPUs too
-        yield Team(rank=state.process_index, size=state.num_processes, device=own)
+        yield ProcessGroup(rank=state.process_index, size=state.num_processes, device=own)
     finally:
         torch.distributed.destroy_process_group()
         PartialState._reset_state()
@@ -149,7 +149,7 @@ def _require_members(device: str, size: int) -> None:
 def _share_cores(device: str) -> None:
     """An equal share of the cores for each process of this machine, where nothing says otherwise."""
     if device == "cpu" and "OMP_NUM_THREADS" not in os.environ:
-        here = _number("LOCAL_WORLD_SIZE", at_least=1) if "LOCAL_WORLD_SIZE" in os.environ else team_size()
+        here = _number("LOCAL_WORLD_SIZE", at_least=1) if "LOCAL_WORLD_SIZE" in os.environ else group_size()
         threads = max(1, usable_cores() // here)
         torch.set_num_threads(threads)
         os.environ["OMP_NUM_THREADS"] = str(threads)  # accelerate would warn, and count cores that are not ours

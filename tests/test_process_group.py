@@ -11,18 +11,18 @@ import pytest
 import torch.distributed
 
 from bench.errors import RequestError, UnsupportedError
-from bench.process_group import MEMBER_VARIABLES, SIZE_VARIABLE, Team, alone, joined_team, team_size
+from bench.process_group import MEMBER_VARIABLES, SIZE_VARIABLE, ProcessGroup, alone, group_size, joined_group
 
 MEMBER = """
 import json, sys
 from pathlib import Path
 import torch
-from bench.process_group import joined_team
-with joined_team("cpu") as team:
-    team.barrier()
-    gathered = team.gather([f"{team.rank}:{i}" for i in range(team.rank)])  # rank 0 has nothing to give
-    found = [team.rank, team.size, team.device, team.is_first, gathered, torch.get_num_threads()]
-    Path(sys.argv[1]).joinpath(f"{team.rank}.json").write_text(json.dumps(found))
+from bench.process_group import joined_group
+with joined_group("cpu") as group:
+    group.barrier()
+    gathered = group.gather([f"{group.rank}:{i}" for i in range(group.rank)])  # rank 0 has nothing to give
+    found = [group.rank, group.size, group.device, group.is_first, gathered, torch.get_num_threads()]
+    Path(sys.argv[1]).joinpath(f"{group.rank}.json").write_text(json.dumps(found))
 assert not torch.distributed.is_initialized()
 """
 
@@ -34,18 +34,18 @@ def no_group(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_without_an_environment_a_process_is_alone_and_needs_no_group() -> None:
-    with joined_team("cpu") as team:
-        assert team == alone("cpu") == Team(rank=0, size=1, device="cpu")
-        assert team.is_first
-        assert team.gather([1, 2]) == [1, 2]
-        team.barrier()
+    with joined_group("cpu") as group:
+        assert group == alone("cpu") == ProcessGroup(rank=0, size=1, device="cpu")
+        assert group.is_first
+        assert group.gather([1, 2]) == [1, 2]
+        group.barrier()
         assert not torch.distributed.is_initialized()
 
 
 def test_a_group_of_one_is_no_group(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(SIZE_VARIABLE, "1")  # torchrun with one process
-    with joined_team("cpu") as team:
-        assert team == alone("cpu")
+    with joined_group("cpu") as group:
+        assert group == alone("cpu")
         assert not torch.distributed.is_initialized()
 
 
@@ -54,7 +54,7 @@ def test_an_incomplete_environment_names_what_is_missing(monkeypatch: pytest.Mon
     monkeypatch.setenv("RANK", "0")
     with (
         pytest.raises(RequestError, match=r"LOCAL_RANK, MASTER_ADDR, MASTER_PORT is not set.*torchrun"),
-        joined_team("cpu"),
+        joined_group("cpu"),
     ):
         pass
 
@@ -63,7 +63,7 @@ def test_an_incomplete_environment_names_what_is_missing(monkeypatch: pytest.Mon
 def test_a_size_that_is_no_number_is_refused(size: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(SIZE_VARIABLE, size)
     with pytest.raises(RequestError, match=f"WORLD_SIZE is '{size}', expected a whole number from 1"):
-        team_size()
+        group_size()
 
 
 def set_group(monkeypatch: pytest.MonkeyPatch, rank: int, size: int) -> None:
@@ -74,16 +74,16 @@ def set_group(monkeypatch: pytest.MonkeyPatch, rank: int, size: int) -> None:
 
 def test_a_rank_beyond_the_group_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     set_group(monkeypatch, rank=2, size=2)
-    with pytest.raises(RequestError, match="ranks go from 0 to 1"), joined_team("cpu"):
+    with pytest.raises(RequestError, match="ranks go from 0 to 1"), joined_group("cpu"):
         pass
 
 
 def test_processes_do_not_share_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     set_group(monkeypatch, rank=1, size=2)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
-    with pytest.raises(UnsupportedError, match="needs a GPU of its own; torch sees 1"), joined_team("cuda"):
+    with pytest.raises(UnsupportedError, match="needs a GPU of its own; torch sees 1"), joined_group("cuda"):
         pass
-    with pytest.raises(UnsupportedError, match="mps"), joined_team("mps"):
+    with pytest.raises(UnsupportedError, match="mps"), joined_group("mps"):
         pass
 
 

@@ -39,7 +39,7 @@ from bench.analyse.speed.speeds import (
     speeds,
     tuned_models,
 )
-from bench.analyse.speed.stability import Doubt, doubts
+from bench.analyse.speed.stability import TimingWarning, warnings
 from bench.catalog.identity import (
     DatasetIdentity,
     ModelIdentity,
@@ -119,7 +119,7 @@ class Study:
     ratios: tuple[SpeedRatio, ...]
     memories: tuple[Memory, ...]
     tuned: tuple[Tuned, ...]  # timed under fixed and under their best settings
-    doubts: tuple[Doubt, ...]  # timings that look unstable
+    warnings: tuple[TimingWarning, ...]  # timings that look unstable
     home: str  # the machine whose timings the main table shows
     swept: tuple[SweptModel, ...]
     scaling: tuple[ScalingComparison, ...]
@@ -191,7 +191,7 @@ def study(suite: str, records: Sequence[Record], predictions: Predictions) -> St
         ratios=tuple(speed_ratios(timing, references)),
         memories=tuple(memories(memory)),
         tuned=tuple(tuned_models(shown, records, families)),
-        doubts=tuple(doubts(shown)),
+        warnings=tuple(warnings(shown)),
         home=home,
         swept=tuple(swept_models(training, identities, failed_trials("train", records, shown))),
         scaling=tuple(compare_scaling(counted)),

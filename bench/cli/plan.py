@@ -41,9 +41,9 @@ def plan(
     """
     from bench.cli.options import named_data
     from bench.cli.progress import LookProgress
+    from bench.execute.local_context import LocalContext
+    from bench.execute.run_options import RunOptions
     from bench.execute.runner import default_workers
-    from bench.execute.supplies import Supplies
-    from bench.execute.surroundings import Here
     from bench.measure.devices import resolve_device
     from bench.store.files import read_records, suite_folder
     from bench.suite.plan import plan as plan_cells
@@ -51,14 +51,14 @@ def plan(
 
     here = resolve_device(device)
     loaded = [load_suite(name) for name in suite]
-    supplies = Supplies(data=named_data(data))
+    options = RunOptions(data=named_data(data))
     plans: list[tuple[Suite, list[Cell]]] = []
     done: set[str] = set()
     for name, one in zip(suite, loaded, strict=True):
         stored = read_records(suite_folder(results, one.name, local=not shipped)).records
         finished = {record.cell_id: record for record in sorted(stored, key=lambda record: record.started_at)}
-        world = Here(here, supplies, suite_place(name), LookProgress()).surroundings(finished.values())
-        plans.append((one, plan_cells(one, world)))
+        context = LocalContext(here, options, suite_place(name), LookProgress()).planning_context(finished.values())
+        plans.append((one, plan_cells(one, context)))
         done |= finished.keys()
     rates = _measured([cell for _, cells in plans for cell in cells]) if measure else None
     if as_json:
@@ -125,8 +125,10 @@ def print_plan(
         for point, rate in rates.items():
             if rate.img_per_s is None:
                 typer.echo(f"No rate of {point.model} at {point.resolution_px} px: {rate.reason}")
-    doubts = [f"{model} at {resolution_px} px: {doubt}" for (model, resolution_px), doubt in _doubts(cells).items()]
-    for line in (*doubts, *_absent(cells), *_later(suite, cells)):
+    warnings = [
+        f"{model} at {resolution_px} px: {warning}" for (model, resolution_px), warning in _warnings(cells).items()
+    ]
+    for line in (*warnings, *_absent(cells), *_later(suite, cells)):
         typer.echo(line)
     typer.echo("")
 
@@ -158,19 +160,19 @@ def _costs(cell: Cell, rates: Mapping[TrainingStepCell, Rate] | None) -> dict[st
     return costs | {"device_hours": None if images is None or rate is None else images / rate / SECONDS_PER_HOUR}
 
 
-def _doubts(cells: Iterable[Cell]) -> dict[tuple[str, int], str]:
+def _warnings(cells: Iterable[Cell]) -> dict[tuple[str, int], str]:
     """(model, resolution) -> why the MACs that its training rests on are not certified, where they are not."""
     from bench.execute.estimate import TrainingCell, count_of
 
     trained = {(c.model, c.resolution_px, c.num_classes): c for c in cells if isinstance(c, TrainingCell)}
     counts = {(model, px): count_of(cell) for (model, px, _), cell in trained.items()}
-    return {key: count.doubt for key, count in counts.items() if count and count.doubt}
+    return {key: count.warning for key, count in counts.items() if count and count.warning}
 
 
 def _doubt(cell: Cell) -> dict[str, str]:
     """The same of one cell, as a field of its own; nothing where there is none."""
-    doubts = list(_doubts([cell]).values())
-    return {"doubt": doubts[0]} if doubts else {}
+    warnings = list(_warnings([cell]).values())
+    return {"doubt": warnings[0]} if warnings else {}
 
 
 def _number(value: float | None) -> str:
@@ -191,7 +193,7 @@ def _absent(cells: Iterable[Cell]) -> Iterator[str]:
 
 
 def _lacks_images(cell: Cell) -> bool:
-    from bench.execute.surroundings import ABSENT
+    from bench.execute.local_context import ABSENT
 
     return getattr(cell, "fingerprint", "") == ABSENT
 

@@ -12,7 +12,7 @@ import typer
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-from bench.analyse.speed.stability import SPREAD_CHECKS, doubts_of, measurement_of
+from bench.analyse.speed.stability import SPREAD_CHECKS, measurement_of, warnings_of
 from bench.cli.words import describe_result
 from bench.store.record import Record
 from bench.suite.cell import Cell
@@ -33,10 +33,10 @@ class TimingWarnings:
             return []
         place = measurement_of(record)
         self._groups[place].append(record)
-        together = [doubt for doubt in doubts_of(self._groups[place]) if doubt.check in SPREAD_CHECKS]
-        fresh = [doubt for doubt in together if (place, doubt.check.field) not in self._told]
-        self._told |= {(place, doubt.check.field) for doubt in fresh}
-        return [f"Warning: {doubt.sentence}" for doubt in (*doubts_of([record]), *fresh)]
+        together = [warning for warning in warnings_of(self._groups[place]) if warning.check in SPREAD_CHECKS]
+        fresh = [warning for warning in together if (place, warning.check.field) not in self._told]
+        self._told |= {(place, warning.check.field) for warning in fresh}
+        return [f"Warning: {warning.sentence}" for warning in (*warnings_of([record]), *fresh)]
 
 
 class PlainProgress:

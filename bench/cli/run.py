@@ -57,8 +57,8 @@ def run(
     from bench.cli import EXIT_FAILED_CELLS
     from bench.errors import RequestError
     from bench.execute.pool import processes_of_torchrun
+    from bench.execute.run_options import RunOptions
     from bench.execute.runner import Resources, default_loader_workers, default_workers
-    from bench.execute.supplies import Supplies
     from bench.measure.devices import resolve_device
     from bench.suite.spec import load_suite
 
@@ -68,7 +68,7 @@ def run(
     processes = processes or processes_of_torchrun()
     loaded = [load_suite(name) for name in suite]
     here = resolve_device(device)
-    supplies = Supplies(
+    options = RunOptions(
         data=named_data(data),
         download=download,
         keep_weights=keep_weights,
@@ -76,7 +76,7 @@ def run(
         loader_workers=default_loader_workers(here, processes),
         micro_batch_size=micro_batch,
     )
-    resources = Resources(workers or default_workers(here), threads or default_workers("cpu"), processes, supplies)
+    resources = Resources(workers or default_workers(here), threads or default_workers("cpu"), processes, options)
     jobs = [_Job(one, name, here, resources, results, mode, shipped) for name, one in zip(suite, loaded, strict=True)]
     for job in jobs:
         job.check()  # of every suite before the first cell of any runs
@@ -93,23 +93,23 @@ class _Job:
         """name: of the suite, or the path of its file."""
         from bench.cli.progress import LookProgress
         from bench.execute.environment import describe_conditions
+        from bench.execute.local_context import LocalContext
         from bench.execute.runner import finished_cells
-        from bench.execute.surroundings import Here
         from bench.store.files import read_records, suite_folder
         from bench.suite.spec import suite_place
 
-        supplies = resources.supplies
-        supplies = replace(supplies, keep_weights=supplies.keep_weights or suite.starts_from_own_trainings)
+        options = resources.options
+        options = replace(options, keep_weights=options.keep_weights or suite.starts_from_own_trainings)
         self.suite, self.results, self.local = suite, results, not shipped
-        self.resources = replace(resources, supplies=supplies)
-        self.world = Here(device, supplies, suite_place(name), LookProgress())
+        self.resources = replace(resources, options=options)
+        self.context = LocalContext(device, options, suite_place(name), LookProgress())
         started = time.monotonic()
         self.here = describe_conditions(device, resources.timing_threads, 1)
         stored = read_records(suite_folder(results, suite.name, local=self.local))
         for warning in stored.warnings:
             typer.echo(f"Warning: {warning}", err=True)
         done = finished_cells(stored.records, self.here, self.resources.threads, mode)
-        if supplies.download:  # what was absent may be fetched now
+        if options.download:  # what was absent may be fetched now
             done = {cell_id: record for cell_id, record in done.items() if record.status != "skipped"}
         self.stored = {record.cell_id: record for record in sorted(stored.records, key=lambda one: one.started_at)}
         self.done = done  # also what the plan does not ask for yet: transfers wait for the last training, say
@@ -118,11 +118,11 @@ class _Job:
     def plan(self, finished: Iterable[Record]) -> list[Cell]:
         from bench.suite.plan import plan as plan_cells
 
-        cells = plan_cells(self.suite, self.world.surroundings(finished))
-        supplies = self.resources.supplies
-        stated = self.world.pretraining(self.suite)
-        supplies = replace(supplies, weights=dict(self.world.weights), pretraining=stated)
-        self.resources = replace(self.resources, supplies=supplies)
+        cells = plan_cells(self.suite, self.context.planning_context(finished))
+        options = self.resources.options
+        stated = self.context.pretraining(self.suite)
+        options = replace(options, weights=dict(self.context.weights), pretraining=stated)
+        self.resources = replace(self.resources, options=options)
         return cells
 
     def confirmed_plan(self, finished: Iterable[Record]) -> list[Cell]:
@@ -130,7 +130,7 @@ class _Job:
         finished = list(finished)
         cells = self.plan(finished)
         known = {record.cell_id for record in finished}
-        if self.world.confirm(cell for cell in cells if cell.cell_id not in known):
+        if self.context.confirm(cell for cell in cells if cell.cell_id not in known):
             return cells
         return self.plan(finished)
 
@@ -199,7 +199,7 @@ class _Job:
         from bench.store.files import open_run
 
         known = [self.done[cell.cell_id] for cell in cells if cell.cell_id in self.done]
-        changed = restated(known, self.resources.supplies)
+        changed = restated(known, self.resources.options)
         if not changed:
             return
         with open_run(self.results, self.suite.name, self.here["machine"], local=self.local) as writer:

@@ -25,8 +25,8 @@ from bench.errors import BenchError
 from bench.measure.devices import available_precisions, compile_reason, has_amx
 from bench.measure.timing.timing import allocator_of
 from bench.suite.model_source import edited_code
+from bench.suite.planning_context import Abilities
 from bench.suite.tasks import TASKS
-from bench.suite.world import Abilities
 
 GIB = 1024**3
 COMMAND_SECONDS = 10.0  # patience with git and nvidia-smi, which answer in well under one

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bench.errors import BenchError
 from bench.execute.pool import Worker, request_of
-from bench.execute.supplies import Supplies
+from bench.execute.run_options import RunOptions
 from bench.measure.complexity import Complexity, measure_complexity
 from bench.suite.cell import (
     Budget,
@@ -134,7 +134,7 @@ def _measured(point: TrainingStepCell, threads: int) -> Rate:
     worker = Worker(threads)
     try:
         cell = point.model_copy(update={"batch_size": _images_of_a_step(point)})
-        worker.send(request_of(cell, threads, Supplies()))
+        worker.send(request_of(cell, threads, RunOptions()))
         reply = worker.receive()
         if reply is None:
             return Rate(None, worker.cause_of_death())

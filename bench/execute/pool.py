@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import RequestError
-from bench.execute.supplies import Supplies
+from bench.execute.run_options import RunOptions
 from bench.processes import PATIENCE_SECONDS, JsonProcess, wait_for_any
 from bench.suite.cell import Cell
 
@@ -121,13 +121,13 @@ class Group:
             worker.stop()
 
 
-def request_of(cell: Cell, threads: int, supplies: Supplies, side_by_side: int = 1) -> dict[str, Any]:
+def request_of(cell: Cell, threads: int, options: RunOptions, side_by_side: int = 1) -> dict[str, Any]:
     """What a worker is sent for a cell. side_by_side: cells that run at once."""
     return {
         "cell": cell.model_dump(mode="json"),
         "threads": threads,
         "side_by_side": side_by_side,
-        "supplies": replace(supplies, beside=side_by_side).as_json(),
+        "options": replace(options, beside=side_by_side).as_json(),
     }
 
 

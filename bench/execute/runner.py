@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal, Protocol
 
 from bench.execute.pool import Group, Worker, request_of
-from bench.execute.supplies import Supplies
+from bench.execute.run_options import RunOptions
 from bench.learn.checkpoint import discard
 from bench.machine import usable_cores
 from bench.measure.timing.timing import allocator_of, allocator_of_timings, kept_memory
@@ -46,7 +46,7 @@ class Resources:
     training_workers: int
     timing_threads: int
     processes: int = 1
-    supplies: Supplies = field(default_factory=Supplies)
+    options: RunOptions = field(default_factory=RunOptions)
 
     def is_shared(self, cell: Cell) -> bool:
         """Whether several processes work on the cell together."""
@@ -207,7 +207,7 @@ class _Run:
         cell = queue.popleft()
         worker.current = cell
         self.listener.started(cell)
-        worker.send(request_of(cell, worker.threads, self.resources.supplies, side_by_side))
+        worker.send(request_of(cell, worker.threads, self.resources.options, side_by_side))
         return True
 
     def _take(self, worker: Worker | Group) -> Record | None:
@@ -302,19 +302,19 @@ def _conditions_match(record: Record, here: Mapping[str, Any], threads: Callable
     return all(conditions.get(key) == here.get(key) for key in MATCHED_CONDITIONS[task.depends_on])
 
 
-def restated(records: Iterable[Record], supplies: Supplies) -> list[Record]:
-    """Those of the records that say something else of what a user's file saw than the supplies do, corrected.
+def restated(records: Iterable[Record], options: RunOptions) -> list[Record]:
+    """Those of the records that say something else of what a user's file saw than the options do, corrected.
 
     An owner's word for a file is no part of the cell: another word changes no number, so nothing has to run again.
     """
     found = []
     for record in records:
         weights = str(record.cell.get("weights"))
-        is_said = record.values.get("pretraining") == supplies.pretraining.get(weights)
-        if record.status != "ok" or weights not in supplies.weights or is_said:
+        is_said = record.values.get("pretraining") == options.pretraining.get(weights)
+        if record.status != "ok" or weights not in options.weights or is_said:
             continue
         values = {name: value for name, value in record.values.items() if name != "pretraining"}
-        if weights in supplies.pretraining:
-            values["pretraining"] = supplies.pretraining[weights]
+        if weights in options.pretraining:
+            values["pretraining"] = options.pretraining[weights]
         found.append(record.model_copy(update={"values": values}))
     return found

@@ -22,7 +22,7 @@ from bench.errors import (
     UnsupportedError,
     UserCodeError,
 )
-from bench.execute.supplies import Supplies
+from bench.execute.run_options import RunOptions
 from bench.processes import serve_json
 from bench.suite.cell import Cell, parse_cell
 from bench.suite.model_source import error_words, is_user_model, require_definition
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 def answer(request: dict[str, Any]) -> dict[str, Any]:
     """The reply to one request: status, reason, values, samples, predictions, conditions, times.
 
-    request: `cell` (JSON of a cell), `threads`, `side_by_side` (trainings that run at once), `supplies` (JSON).
+    request: `cell` (JSON of a cell), `threads`, `side_by_side` (trainings that run at once), `options` (JSON).
     """
     from bench.execute.environment import describe_conditions, limit_threads, set_backends
 
@@ -45,8 +45,8 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     reply: dict[str, Any] = {"started_at": datetime.now(UTC).isoformat(timespec="milliseconds"), "wall_s": 0.0}
     device = getattr(cell, "device", "cpu")
     reply["conditions"] = describe_conditions(device, request["threads"], request["side_by_side"])
-    supplies = Supplies.from_json(request["supplies"])
-    reply |= attempt(lambda: _prepare(cell, supplies), reply)
+    options = RunOptions.from_json(request["options"])
+    reply |= attempt(lambda: _prepare(cell, options), reply)
     model = getattr(cell, "model", "")
     if is_user_model(model):
         from bench.measure.user_model import files_beside_definition
@@ -59,7 +59,7 @@ def _unless_empty(name: str, value: dict[str, str]) -> dict[str, Any]:
     return {name: value} if value else {}
 
 
-def _prepare(cell: Cell, supplies: Supplies) -> Callable[[], Outcome]:
+def _prepare(cell: Cell, options: RunOptions) -> Callable[[], Outcome]:
     """What the cell does. A timing cell pays for its imports in every process, so it has them from a smaller module."""
     model = getattr(cell, "model", "")
     if is_user_model(model):
@@ -70,7 +70,7 @@ def _prepare(cell: Cell, supplies: Supplies) -> Callable[[], Outcome]:
         return prepare_timing(cell)
     from bench.execute.prepare import prepare
 
-    return prepare(cell, supplies)
+    return prepare(cell, options)
 
 
 def attempt(prepare: Callable[[], Callable[[], Outcome]], reply: dict[str, Any]) -> dict[str, Any]:

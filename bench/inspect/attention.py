@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-Seen = TypeVar("Seen")
+Read = TypeVar("Read")
 Weights = NDArray[np.float32]
 Matrix = NDArray[np.float64]
 Take = Callable[[Tensor, int | None], None]
@@ -28,20 +28,20 @@ SUM_TOLERANCE = 1e-3  # rows of float32 softmax over a thousand tokens are withi
 
 
 @dataclass(frozen=True)
-class AttentionRead(Generic[Seen]):
+class AttentionRead(Generic[Read]):
     """What was made of each layer's attention, in the order in which the layers ran, or why there is none.
 
     left_out: layers of a pooling head, which have one query.
     """
 
-    layers: list[Seen]
+    layers: list[Read]
     absent: str | None
     left_out: int = 0
 
 
 def read_attention(
-    model: nn.Module, images: Tensor, length: int | None, look: Callable[[Weights], Seen]
-) -> AttentionRead[Seen]:
+    model: nn.Module, images: Tensor, length: int | None, look: Callable[[Weights], Read]
+) -> AttentionRead[Read]:
     """Run the model on one image and hand the attention of each layer to `look`: (H, N, N), rows sum to one.
 
     images: (1, 3, R, R). length: tokens that the image becomes; None takes that of the first layer. Only `look`'s
@@ -49,7 +49,7 @@ def read_attention(
 
     Attention that is not over one sequence of all tokens, or that is no softmax, is not shown: `absent` says which.
     """
-    seen: list[Seen] = []
+    seen: list[Read] = []
     problems: list[str] = []
     pooling = 0
 

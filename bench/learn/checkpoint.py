@@ -46,9 +46,10 @@ class Progress(BaseModel):
     """How far a training has come. Changes as it goes on.
 
     step: optimiser steps done, of `steps`. losses: those that a record keeps. train_seconds, waited_s: in steps that
-    count, so without those that a kill made it repeat; eval_seconds: in looks at the validation part, which look_steps
-    and look_top1_pct hold; tied_scores: what the best look says of them. resumed: how often it was continued. rates:
-    images per second of the parts, measured before the first step. notes: what a reader of the result must know.
+    count, so without those that a kill made it repeat; eval_seconds: in evaluations on the validation part, which
+    look_steps and look_top1_pct hold; tied_scores: what the best evaluation says of them. resumed: how often it was
+    continued. rates: images per second of the parts, measured before the first step. notes: what a reader of the result
+    must know.
     """
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)

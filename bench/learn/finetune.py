@@ -32,13 +32,13 @@ def finetune(
 
     A trial (scored_part `validation`) trains on `train`; a final run trains on `train` and `validation` together. With
     cell.train_images a final run has a balanced subset of so many, a trial four fifths as many, of its part.
-    Every process of the session's team calls this with the same arguments and gets the same answer.
+    Every process of the session's group calls this with the same arguments and gets the same answer.
     macs: per image at the cell's resolution.
 
     Raises StoppedError when the session is stopped, once a checkpoint is written; CellFailedError with the step when
     the loss stops being a number; UnsupportedError for settings that cannot train; OutOfMemoryError; DataError.
     """
-    with allowed_to_train(cell, session.team, len(collection.class_names), FinetuneTrainer.word):
+    with allowed_to_train(cell, session.group, len(collection.class_names), FinetuneTrainer.word):
         images, scored = _load_images(cell, loaded, collection, session)
         trainer = FinetuneTrainer(cell, loaded, images, session)
         trainer.start()
@@ -84,7 +84,7 @@ def _load_images(
     """
     looked = time.monotonic()
 
-    def look(done: int, images: int) -> None:
+    def progress(done: int, images: int) -> None:
         nonlocal looked
         if time.monotonic() - looked >= STOP_LOOK_SECONDS:
             looked = time.monotonic()
@@ -97,8 +97,8 @@ def _load_images(
     parts: tuple[PartName, ...] = ("train",) if cell.scored_part == "validation" else ("train", "validation")
     for part in (*parts, cell.scored_part):
         collection.part(part)  # an absent one is said at once
-    load = partial(stored_images, collection, resize="square", progress=look)
-    train, scored = session.team.first_before_others(
+    load = partial(stored_images, collection, resize="square", progress=progress)
+    train, scored = session.group.first_before_others(
         lambda: (load(parts, cell.recipe.stored_px), load((cell.scored_part,), cell.resolution_px))
     )
     scored_part = collection.part(cell.scored_part)

@@ -352,7 +352,7 @@ def _cuda_index(device: torch.device) -> int | None:
 
 
 def _start_thread(cuda_index: int | None) -> None:
-    """Keep torch in this thread from a team of threads of its own, which would fight with the model's for the cores."""
+    """Keep torch in this thread from threads of its own, which would fight with the model's for the cores."""
     torch.get_num_threads()  # torch sets a new thread's number when it is first asked
     threadpool_limits(limits=1, user_api="openmp")  # OpenMP keeps it for each thread
     if cuda_index is not None:

@@ -57,14 +57,14 @@ def pretrain(
     macs: int,
     session: Session,
 ) -> Outcome:
-    """Train `model` to the cell's budget; afterwards it holds the weights of the best look at the validation part.
+    """Train `model` to the cell's budget; afterwards it holds the weights that were best on the validation part.
 
-    images: what is trained on. validation: scores the looks. model: freshly drawn from the cell's seed, on the CPU.
-    macs: per image at the cell's resolution. Stopping, going on, several processes and what is raised are as in
+    images: what is trained on. validation: what evaluations score. model: freshly drawn from the cell's seed, on the
+    CPU. macs: per image at the cell's resolution. Stopping, going on, several processes and what is raised are as in
     `bench.learn.finetune.finetune`.
     """
     classes = max(cell.num_classes or 0, int(images.labels.max()) + 1)  # some may have no image of their own
-    with allowed_to_train(cell, session.team, classes, PretrainTrainer.word):
+    with allowed_to_train(cell, session.group, classes, PretrainTrainer.word):
         set_dropout(model, cell.recipe.dropout)
         shrink_head(model, cell.seed)
         trainer = PretrainTrainer(cell, model, images, validation, macs, session)
@@ -75,12 +75,12 @@ def pretrain(
     tied = trainer.progress.tied_scores
     values = {
         **trainer.values(macs),
-        **trainer.look_values(),
+        **trainer.evaluation_values(),
         "validation_images": len(validation.labels),
         **({"tied_scores": tied} if tied else {}),
         **ratios,
     }
-    return Outcome(values, trainer.look_samples())
+    return Outcome(values, trainer.evaluation_samples())
 
 
 def set_dropout(model: nn.Module, share: float) -> None:
@@ -106,7 +106,7 @@ def set_dropout(model: nn.Module, share: float) -> None:
 
 
 class PretrainTrainer(ResumableTrainer):
-    """One pretraining as it goes, with looks at the validation part."""
+    """One pretraining as it goes, with evaluations on the validation part."""
 
     word = "Pretraining"
     cell: PretrainCell
@@ -133,7 +133,7 @@ class PretrainTrainer(ResumableTrainer):
             label_smoothing=cell.recipe.label_smoothing,
         )
         super().__init__(cell, model, trained_on, session, steps=_steps(cell, macs), initial_sha256=None)
-        self._validation, self.looks = validation, cell.recipe.looks
+        self._validation, self.evaluations = validation, cell.recipe.looks
 
     def make_optimiser(self) -> torch.optim.Optimizer:
         recipe = self.cell.recipe

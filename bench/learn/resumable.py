@@ -27,7 +27,7 @@ from bench.measure.devices import memory_limit_named
 from bench.measure.scoring.accuracy import UNSTABLE, Columns, Predictions, require_finite
 from bench.measure.settings import tf32_allowed
 from bench.measure.timing.steps import make_images
-from bench.process_group import Team
+from bench.process_group import ProcessGroup
 from bench.suite.cell import FinetuneCell, PretrainCell
 
 PROBE_BATCH, PROBE_BATCHES = 64, 16 + AHEAD + 1  # for the pipeline alone; those made ahead are not counted
@@ -38,7 +38,7 @@ SCORING_BATCH = 250  # images, or the micro-batch if that is less
 class Session:
     """How a training is carried out; of the numbers that it gives nothing but rounding depends on it.
 
-    team: the processes that share it. Each takes its slice of every batch, and gradients are summed, so that the step
+    group: the processes that share it. Each takes its slice of every batch, and gradients are summed, so that the step
     is that of one process. (Summed here and not by DistributedDataParallel, whose buckets change after the first step,
     so that resuming would round differently.)
     checkpoints: a folder of this cell alone; one in it that was written under the same conditions is continued. The
@@ -49,7 +49,7 @@ class Session:
     on which a training cannot be continued bit for bit. beside: cells that train at once on this machine.
     """
 
-    team: Team
+    group: ProcessGroup
     checkpoints: Path
     checkpoint_every_s: float
     stop: threading.Event
@@ -103,7 +103,7 @@ class ResumableTrainer(Trainer):
         steps: int,
         initial_sha256: str | None,
     ) -> None:
-        super().__init__(cell, model, steps=steps, team=session.team)
+        super().__init__(cell, model, steps=steps, group=session.group)
         self._trained_on, self._session, self._initial_sha256 = trained_on, session, initial_sha256
         self._mean, self._std = (
             torch.tensor(part, device=self._device).view(1, 3, 1, 1) for part in (trained_on.mean, trained_on.std)
@@ -144,15 +144,15 @@ class ResumableTrainer(Trainer):
             "cell": self.cell.cell_id,
             "initial_weights": self._initial_sha256,
             "train_images": len(self._trained_on.pool),
-            "processes": self.team.size,
+            "processes": self.group.size,
             **conditions(self._model, self._device, self._session.machine),
         }
         given = None if asked_for is None else self._allowed(asked_for)
         asked = self._description if given is None else {**self._description, "micro_batch_size": given}
-        found = find(self._session.checkpoints, asked) if self.team.is_first else Found()
+        found = find(self._session.checkpoints, asked) if self.group.is_first else Found()
         checkpoint = found.checkpoint
         # What the first process found counts for all of them; its tensors reach the others below.
-        progress, description = self.team.gather(
+        progress, description = self.group.gather(
             [(None, None) if checkpoint is None else (checkpoint.progress, checkpoint.description)]
         )[0]
         if checkpoint is not None:
@@ -163,14 +163,14 @@ class ResumableTrainer(Trainer):
             self.micro_batch_size = int(description["micro_batch_size"] or 1)
         for note in found.notes:
             self.note(note)
-        self.team.share(self._model.state_dict().values())
+        self.group.share(self._model.state_dict().values())
         self._model.to(memory_format=self._memory_format)
         # Before the probe, which must find the memory that the optimiser leaves.
         self._optimiser = self.make_optimiser()
         zero_state(self._optimiser)
         if checkpoint is not None:
             restore_state(self._optimiser, self._parameters, checkpoint.optimiser)
-        self.team.share(state_tensors(self._optimiser, self._parameters).values())
+        self.group.share(state_tensors(self._optimiser, self._parameters).values())
         if progress is None:
             self._measure_parts(given)
             self.steps = self.progress.steps = self.steps_here()
@@ -180,7 +180,7 @@ class ResumableTrainer(Trainer):
 
     def write_checkpoint(self) -> str | None:
         """A full disk must not end a training that could finish."""
-        if not self.team.is_first:
+        if not self.group.is_first:
             return None
         remembered = state_tensors(self._optimiser, self._parameters)
         state = self._model.state_dict()
@@ -196,7 +196,7 @@ class ResumableTrainer(Trainer):
         """The model's predictions, each image once, in every process. Raises CellFailedError for no numbers."""
         peak = f"a peak learning rate of {self.cell.recipe.learning_rate:g}"
         what = f"{self.word} {self.cell.model!r}, after {self.progress.step} of {self.steps} steps at {peak}, gives"
-        self.team.share(dict(self._model.named_buffers()).values())  # BatchNorm's statistics are the first process's
+        self.group.share(dict(self._model.named_buffers()).values())  # BatchNorm's statistics are the first process's
         self._model.eval()
         columns: list[Columns] = []
         batches = ScoringBatches(
@@ -206,24 +206,24 @@ class ResumableTrainer(Trainer):
             resolution_px=self.cell.resolution_px,
             device=self._device,
             workers=self._session.workers,
-            rank=self.team.rank,
-            size=self.team.size,
+            rank=self.group.rank,
+            size=self.group.size,
         )
-        done = self.team.rank * len(scored.squares) // self.team.size  # this process's share begins there
+        done = self.group.rank * len(scored.squares) // self.group.size  # this process's share begins there
         with torch.inference_mode(), batches:
             for batch in batches:
                 logits = self._scores(batch.images).cpu()
                 require_finite(logits, scored.keys[done:], what, UNSTABLE)
                 done += len(logits)
                 columns.append(Columns.of(logits, batch.labels.cpu()))
-        shares = self.team.gather([Columns.joined(columns)])
+        shares = self.group.gather([Columns.joined(columns)])
         return Predictions(scored.keys, scored.labels, Columns.joined(shares), self.cell.num_classes or 0)
 
     def values(self, macs: int) -> dict[str, Any]:
         """What a record holds of the training: how much was seen, how fast, with what interruptions."""
         progress = self.progress
         batch_notes = notes_on_batches(
-            self._model, self.micro_batch_size, self.batch_size, self.team.size, mixes=self.mixes
+            self._model, self.micro_batch_size, self.batch_size, self.group.size, mixes=self.mixes
         )
         return self.training_values(macs) | {
             "train_images": len(self._trained_on.pool),
@@ -231,7 +231,7 @@ class ResumableTrainer(Trainer):
             "wait_share": progress.waited_s / progress.train_seconds,
             "resumed": progress.resumed,
             "micro_batch_size": self.micro_batch_size,
-            "processes": self.team.size,
+            "processes": self.group.size,
             "num_classes": self.cell.num_classes,
             "notes": [*progress.notes, *batch_notes],
         }
@@ -250,7 +250,7 @@ class ResumableTrainer(Trainer):
         steps, started, counted_from = 0, 0.0, 2  # the first steps allocate memory
         with self._batches(10**6, 0, self.batch_size, self.micro_batch_size) as batches:
             # all processes make the same number of steps, or they would wait for one another
-            while self.team.any(steps < counted_from + 3 or self._clock.now() - started < seconds)[0]:
+            while self.group.any(steps < counted_from + 3 or self._clock.now() - started < seconds)[0]:
                 if steps == counted_from:
                     started = self._clock.now()
                 self._step(batches, 0)
@@ -258,7 +258,7 @@ class ResumableTrainer(Trainer):
             rate = (steps - counted_from) * self.batch_size / (self._clock.now() - started)
         self._model.load_state_dict(before)
         zero_state(self._optimiser)
-        return self.team.gather([rate])[0]
+        return self.group.gather([rate])[0]
 
     def _batches(self, steps: int, start_step: int, batch_size: int, micro_batch_size: int) -> TrainingBatches:
         trained_on = self._trained_on
@@ -276,8 +276,8 @@ class ResumableTrainer(Trainer):
             flip=trained_on.flip,
             device=self._device,
             workers=self._session.workers,
-            rank=self.team.rank,
-            size=self.team.size,
+            rank=self.group.rank,
+            size=self.group.size,
         )
 
     def _mixed_loss(self, images: Tensor, labels: Tensor, mix: float) -> Tensor:
@@ -297,16 +297,16 @@ class ResumableTrainer(Trainer):
 
     def _measure_parts(self, micro_batch_size: int | None) -> None:
         """Choose the micro-batch if it is not given, and measure the rates of the model and of the pipeline alone."""
-        most = -(-self.batch_size // self.team.size)  # the largest slice of any process
+        most = -(-self.batch_size // self.group.size)  # the largest slice of any process
         passes = self.steps * -(-most // (micro_batch_size or most))
         if micro_batch_size is None:
             # Gradients are summed in copies of their own, which the probe must leave room for.
             elements = sum(parameter.numel() for parameter in self._parameters.values())
-            room = torch.empty(elements if self.team.size > 1 else 0, device=self._device)
-            beside = self._session.beside * self.team.size
+            room = torch.empty(elements if self.group.size > 1 else 0, device=self._device)
+            beside = self._session.beside * self.group.size
             found = find_micro_batch(self._model, self._pass, most, self._device, self._clock, beside, passes)
             del room
-            self.micro_batch_size = min(self.team.gather([self._allowed(found.size)]))
+            self.micro_batch_size = min(self.group.gather([self._allowed(found.size)]))
             rate = found.img_per_s
             if found.tried:
                 self.note(
@@ -319,8 +319,8 @@ class ResumableTrainer(Trainer):
         self._made = torch.empty(0)
         # The pipeline alone, when nothing else is done, in small batches: it goes by the image.
         batch_size = min(PROBE_BATCH, self.batch_size)
-        pipeline = images_per_second(self._batches(PROBE_BATCHES, 0, batch_size * self.team.size, batch_size))
-        of_models, of_pipelines = zip(*self.team.gather([(rate, pipeline)]), strict=True)
+        pipeline = images_per_second(self._batches(PROBE_BATCHES, 0, batch_size * self.group.size, batch_size))
+        of_models, of_pipelines = zip(*self.group.gather([(rate, pipeline)]), strict=True)
         self.progress.rates = {"model_img_per_s": sum(of_models), "pipeline_img_per_s": sum(of_pipelines)}
 
     def _pass(self, images: int) -> None:
@@ -338,21 +338,21 @@ class ResumableTrainer(Trainer):
         """The micro-batch that is used where this many images are allowed: parts of one size, and pairs for mixup."""
         if micro_batch_size < 1:
             raise RequestError(f"A micro-batch of {micro_batch_size} images was asked for; the smallest is 1.")
-        largest_slice = -(-self.batch_size // self.team.size)
+        largest_slice = -(-self.batch_size // self.group.size)
         even = even_share(largest_slice, min(micro_batch_size, largest_slice))
         return even + even % 2 if self.mixes else even
 
 
 @contextlib.contextmanager
-def allowed_to_train(cell: FinetuneCell | PretrainCell, team: Team, classes: int, word: str) -> Iterator[None]:
+def allowed_to_train(cell: FinetuneCell | PretrainCell, group: ProcessGroup, classes: int, word: str) -> Iterator[None]:
     """Within it the cell's precision holds and memory that runs out is named. classes: of the data set.
 
     Raises UnsupportedError or RequestError for what would otherwise be ignored or go wrong.
     """
     require_trainable(cell, word)
-    if cell.recipe.batch_size < team.size:
+    if cell.recipe.batch_size < group.size:
         raise UnsupportedError(
-            f"A batch of {cell.recipe.batch_size} images cannot be divided among {team.size} processes. Use fewer."
+            f"A batch of {cell.recipe.batch_size} images cannot be divided among {group.size} processes. Use fewer."
         )
     if cell.num_classes != classes:
         raise RequestError(

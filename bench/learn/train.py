@@ -40,7 +40,7 @@ def train_from_scratch(cell: TrainCell, model: nn.Module, dataset: Dataset, macs
     with tf32_allowed(cell.settings.precision == "tf32") if cell.device == "cuda" else nullcontext():
         trainer = ScratchTrainer(cell, model, dataset, steps)
         trainer.run()
-        values = trainer.look_values()
+        values = trainer.evaluation_values()
         started = time.perf_counter()
         model.load_state_dict(trainer.kept)
         scored = dataset.test if cell.scored_part == "test" else dataset.validation
@@ -52,7 +52,7 @@ def train_from_scratch(cell: TrainCell, model: nn.Module, dataset: Dataset, macs
         "test_images": len(dataset.test.labels) if cell.scored_part == "test" else 0,
         "validation_images": len(dataset.validation.labels),
     }
-    return Outcome(values, trainer.look_samples(), predictions)
+    return Outcome(values, trainer.evaluation_samples(), predictions)
 
 
 class ScratchTrainer(Trainer):
@@ -63,8 +63,8 @@ class ScratchTrainer(Trainer):
     cell: TrainCell
 
     def __init__(self, cell: TrainCell, model: nn.Module, dataset: Dataset, steps: int) -> None:
-        super().__init__(cell, model, steps=steps, team=alone(cell.device))
-        self.looks, self._dataset = cell.recipe.validations, dataset
+        super().__init__(cell, model, steps=steps, group=alone(cell.device))
+        self.evaluations, self._dataset = cell.recipe.validations, dataset
         self._model.to(memory_format=self._memory_format).train()
         recipe = cell.recipe
         self._optimiser = create_optimizer_v2(

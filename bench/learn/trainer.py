@@ -1,4 +1,4 @@
-"""The loop of every training: steps, their losses, looks at the validation part, stopping and going on.
+"""The loop of every training: steps, their losses, evaluations on the validation part, stopping and going on.
 
 Between two steps a training is its weights, what its optimiser remembers and the step's number: batches, learning rates
 and random numbers follow from that number. What is trained, on what and by which recipe is the business of the
@@ -26,7 +26,7 @@ from bench.learn.pipeline import Batch
 from bench.measure.devices import Clock, clock_for, require_supported
 from bench.measure.scoring.accuracy import Predictions, score
 from bench.measure.timing.steps import class_scores
-from bench.process_group import Team
+from bench.process_group import ProcessGroup
 from bench.suite.cell import FinetuneCell, FinetuneRecipe, PretrainCell, PretrainRecipe, Recipe, TrainCell
 
 LOSSES_KEPT = 50  # points of the loss curve in a record; enough to see divergence, 1 KB
@@ -48,20 +48,20 @@ class BatchSource(Protocol):
 class Trainer(ABC):
     """One training as it goes: the model and its optimiser on the device, and how far it has come.
 
-    word: `Training`, `Fine-tuning` or `Pretraining`, for messages. looks: at the validation part, evenly spread over
-    the steps. kept: the weights of the best look so far.
+    word: `Training`, `Fine-tuning` or `Pretraining`, for messages. evaluations: on the validation part, evenly
+    spread over the steps. kept: the weights of the best evaluation so far.
     """
 
     word: str
-    looks = 0
+    evaluations = 0
 
     def __init__(
-        self, cell: TrainCell | FinetuneCell | PretrainCell, model: nn.Module, *, steps: int, team: Team
+        self, cell: TrainCell | FinetuneCell | PretrainCell, model: nn.Module, *, steps: int, group: ProcessGroup
     ) -> None:
-        self.cell, self.team, self.steps = cell, team, steps
+        self.cell, self.group, self.steps = cell, group, steps
         self.progress = Progress()
         self.kept: dict[str, Tensor] = {}
-        self._device = torch.device(team.device)
+        self._device = torch.device(group.device)
         self._clock: Clock = clock_for(cell.device)
         is_last = cell.settings.memory_format == "channels_last"
         self._memory_format = torch.channels_last if is_last else torch.contiguous_format
@@ -83,12 +83,12 @@ class Trainer(ABC):
         """Mean loss of a batch's images."""
 
     def validation_predictions(self) -> Predictions:
-        """The model's predictions on the validation part, for the looks."""
-        raise NotImplementedError  # a training without looks needs none
+        """The model's predictions on the validation part, for the evaluations."""
+        raise NotImplementedError  # a training without evaluations needs none
 
     def seed_step(self, step: int) -> None:
         """Set the random state of one step, so that a continued training draws what an uninterrupted one does."""
-        torch.manual_seed(random_word(self.cell.task, self.cell.seed, step, self.team.rank))
+        torch.manual_seed(random_word(self.cell.task, self.cell.seed, step, self.group.rank))
 
     def write_checkpoint(self) -> str | None:
         """Write down how far the training has come, where it can be taken up; what went wrong, or None."""
@@ -103,7 +103,7 @@ class Trainer(ABC):
         """All steps that are left. Raises StoppedError with a checkpoint written, CellFailedError for a loss that is
         no number."""
         steps, progress = self.steps, self.progress
-        look_steps = {max(1, round(steps * (i + 1) / self.looks)) for i in range(self.looks)}
+        look_steps = {max(1, round(steps * (i + 1) / self.evaluations)) for i in range(self.evaluations)}
         pending: list[Tensor] = []
         waited_before, written = progress.waited_s, time.monotonic()
         with contextlib.closing(self.batches(progress.step)) as batches:
@@ -111,18 +111,18 @@ class Trainer(ABC):
             while progress.step < steps:
                 pending.append(self._step(batches, progress.step))
                 progress.step += 1
-                is_last, is_look = progress.step == steps, progress.step in look_steps
+                is_last, is_evaluated = progress.step == steps, progress.step in look_steps
                 is_due = time.monotonic() - written >= checkpoint_every_s
-                is_stopped, is_due = self.team.any(stop is not None and stop.is_set(), is_due)
-                if not (is_last or is_look or is_stopped or is_due or progress.step % READ_EVERY == 0):
+                is_stopped, is_due = self.group.any(stop is not None and stop.is_set(), is_due)
+                if not (is_last or is_evaluated or is_stopped or is_due or progress.step % READ_EVERY == 0):
                     continue
                 self._read_losses(pending)
                 pending.clear()
                 now = self._clock.now()
                 progress.train_seconds += now - started
                 progress.waited_s = waited_before + batches.waited_s
-                if is_look:
-                    self._look_at_validation()
+                if is_evaluated:
+                    self._evaluate()
                     progress.eval_seconds += self._clock.now() - now
                 if (is_stopped or is_due) and not is_last:
                     problem = self.write_checkpoint()
@@ -148,18 +148,18 @@ class Trainer(ABC):
             "final_loss": progress.losses[-1],
         }
 
-    def look_values(self) -> dict[str, Any]:
-        """What a record holds of the looks at the validation part."""
-        looks = dict(zip(self.progress.look_steps, self.progress.look_top1_pct, strict=True))
-        best = max(looks.values())
+    def evaluation_values(self) -> dict[str, Any]:
+        """What a record holds of the evaluations on the validation part."""
+        evaluations = dict(zip(self.progress.look_steps, self.progress.look_top1_pct, strict=True))
+        best = max(evaluations.values())
         return {
             "validation_top1_pct": best,
-            "best_validation_step": max(step for step, top1_pct in looks.items() if top1_pct == best),
+            "best_validation_step": max(step for step, top1_pct in evaluations.items() if top1_pct == best),
             "eval_seconds": self.progress.eval_seconds,
         }
 
-    def look_samples(self) -> dict[str, list[float]]:
-        """The curves of the training loss and of the looks, as a record holds them."""
+    def evaluation_samples(self) -> dict[str, list[float]]:
+        """The curves of the training loss and of the evaluations, as a record holds them."""
         progress = self.progress
         return {
             "loss": progress.losses,
@@ -183,10 +183,10 @@ class Trainer(ABC):
             loss.backward()  # type: ignore[no-untyped-call]
             total += loss.detach()
             is_over = batch.ends_step
-        if self.team.size > 1:
+        if self.group.size > 1:
             for parameter in self._parameters.values():
                 if parameter.grad is not None:
-                    parameter.grad = self.team.summed(parameter.grad)
+                    parameter.grad = self.group.summed(parameter.grad)
         if self.cell.recipe.grad_clip_norm is not None:
             nn.utils.clip_grad_norm_(self._parameters.values(), self.cell.recipe.grad_clip_norm)
         self._optimiser.step()
@@ -209,7 +209,7 @@ class Trainer(ABC):
 
         Raises CellFailedError with the first step whose loss is not a number, in all processes.
         """
-        losses: list[float] = self.team.summed(torch.stack(pending)).tolist()
+        losses: list[float] = self.group.summed(torch.stack(pending)).tolist()
         for step, loss in enumerate(losses, self.progress.step - len(pending) + 1):
             if not math.isfinite(loss):
                 raise CellFailedError(
@@ -218,7 +218,7 @@ class Trainer(ABC):
             if step % max(1, self.steps // LOSSES_KEPT) == 0 or step == self.steps:
                 self.progress.losses.append(loss)
 
-    def _look_at_validation(self) -> None:
+    def _evaluate(self) -> None:
         """Score the validation part, and keep the weights if none were better. Of equals, the later ones count."""
         progress, accuracy = self.progress, score(self.validation_predictions())
         if not progress.look_top1_pct or accuracy.top1_pct >= max(progress.look_top1_pct):

@@ -78,7 +78,7 @@ class Complexity:
     input_px: int
 
     @property
-    def doubt(self) -> str:
+    def warning(self) -> str:
         """A sentence for what rests on a count that is not certified; "" for one that is."""
         if self.certificate == "ok":
             return ""
@@ -86,9 +86,9 @@ class Complexity:
 
     def marked(self, values: dict[str, Any]) -> dict[str, Any]:
         """A record's values that rest on this count, with the certificate if it is not ok, among the notes too."""
-        if not self.doubt:
+        if not self.warning:
             return values
-        notes = {"notes": [*values["notes"], self.doubt]} if "notes" in values else {}
+        notes = {"notes": [*values["notes"], self.warning]} if "notes" in values else {}
         return {**values, **notes, "certificate": self.certificate, "certificate_note": self.certificate_note}
 
 

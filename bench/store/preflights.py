@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bench.data.preflight.findings import Duplicates, Preflight
+from bench.store.findings import Duplicates, Preflight
 from bench.store.frame import task_rows
 from bench.store.record import Record
 

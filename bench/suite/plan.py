@@ -19,17 +19,17 @@ from bench.suite.cell import (
     TrainCell,
 )
 from bench.suite.model_source import definition_of_file, file_of, is_user_model
+from bench.suite.planning_context import PlanningContext, with_given
 from bench.suite.pretraining import PretrainPlan, training_recipe
 from bench.suite.protocols import Definition, ProtocolPlan, preflight_cells
 from bench.suite.spec import ComplexityBlock, SpeedBlock, Suite, Sweep, TrainBlock
 from bench.suite.speed_plan import Point, SpeedPlan
 from bench.suite.sweeps import search
-from bench.suite.world import Surroundings, with_given
 
 SweptRate = Callable[[str, Budget], float | None]  # of a model, by this suite's pretraining
 
 
-def plan(suite: Suite, world: Surroundings) -> list[Cell]:
+def plan(suite: Suite, context: PlanningContext) -> list[Cell]:
     """Every cell that the suite asks for, each once, in the order in which they should run.
 
     A user's images are looked at first. Then complexity, training with the longest cells of each seed first (so that
@@ -39,11 +39,11 @@ def plan(suite: Suite, world: Surroundings) -> list[Cell]:
     defined = cache(definition_of)  # a model's files are read once for all of its cells
     cells: list[Cell] = []
     for complexity in suite.complexity:
-        cells += [ComplexityCell(**place) for place in _places(complexity, world, defined)]
-    pretraining = PretrainPlan(suite, world, defined)
+        cells += [ComplexityCell(**place) for place in _places(complexity, context, defined)]
+    pretraining = PretrainPlan(suite, context, defined)
     training: list[TrainCell] = []
     for train in suite.train:
-        training += _train_cells(train, suite, world, defined, pretraining.swept_rate)
+        training += _train_cells(train, suite, context, defined, pretraining.swept_rate)
     training.sort(key=lambda cell: (cell.seed, -cell.budget_gflop))
     cells += training
 
@@ -51,14 +51,14 @@ def plan(suite: Suite, world: Surroundings) -> list[Cell]:
         return [cell for cell in training if (cell.model, cell.dataset, cell.scored_part) == (model, dataset, "test")]
 
     cells += pretraining.cells
-    protocols = ProtocolPlan(suite, world, defined, trained, pretraining.finals)
+    protocols = ProtocolPlan(suite, context, defined, trained, pretraining.finals)
     cells += [cell for evaluate in suite.evaluate for cell in protocols.evaluate(evaluate)]
     cells += [cell for fewshot in suite.fewshot for cell in protocols.fewshot(fewshot)]
     cells += [cell for finetune in suite.finetune for cell in protocols.finetune(finetune)]
     cells += [cell for pixels in suite.pixels for cell in protocols.pixels(pixels)]
     for speed in suite.speed:
-        cells += SpeedPlan(speed, suite, world).cells(_places(speed, world, defined))
-    cells = [*preflight_cells(cells, world), *cells]
+        cells += SpeedPlan(speed, suite, context).cells(_places(speed, context, defined))
+    cells = [*preflight_cells(cells, context), *cells]
     return list({cell.cell_id: cell for cell in cells}.values())
 
 
@@ -78,20 +78,20 @@ def definition_of(model: str) -> str | None:
 
 
 def _train_cells(
-    block: TrainBlock, suite: Suite, world: Surroundings, defined: Definition, swept_rate: SweptRate
+    block: TrainBlock, suite: Suite, context: PlanningContext, defined: Definition, swept_rate: SweptRate
 ) -> Iterable[TrainCell]:
     joins = block.scored_part == "test" and suite.train[0].datasets[0] in block.datasets
-    names = with_given(block.datasets, world.extra_datasets, suite.name)
-    extra = [name for name in world.extra_datasets if joins and name not in names]
+    names = with_given(block.datasets, context.extra_datasets, suite.name)
+    extra = [name for name in context.extra_datasets if joins and name not in names]
     for name in [*names, *extra]:
-        dataset = world.find_dataset(name, block.resolution_px)
+        dataset = context.find_dataset(name, block.resolution_px)
         for model in select_models(block.models):
-            world.native_resolution(model)  # an unknown name stops here
+            context.native_resolution(model)  # an unknown name stops here
             for images in block.train_images if name not in extra else ("all",):
                 for budget in block.budgets_gflop:
-                    at = _cell_at(model, defined(model), dataset, images, budget, block, suite, world)
+                    at = _cell_at(model, defined(model), dataset, images, budget, block, suite, context)
                     if isinstance(block.learning_rate, Sweep):
-                        found = search(block.learning_rate, block.seeds, dataset.num_classes, world.results_of(at))
+                        found = search(block.learning_rate, block.seeds, dataset.num_classes, context.results_of(at))
                         yield from (at(*trial) for trial in found.trials)
                         continue
                     rate = _rate(block, model, budget, swept_rate)
@@ -106,7 +106,7 @@ def _cell_at(
     budget: float,
     block: TrainBlock,
     suite: Suite,
-    world: Surroundings,
+    context: PlanningContext,
 ) -> Callable[[float, int], TrainCell]:
     """The training cell as a function of its learning rate and seed."""
     count = dataset.train_images if images == "all" else int(images)
@@ -131,7 +131,7 @@ def _cell_at(
             budget_gflop=budget,
             recipe=recipe.at(learning_rate, block.augmentation),
             scored_part=block.scored_part,
-            device=world.device,
+            device=context.device,
             settings=suite.settings,
         )
 
@@ -149,7 +149,7 @@ def _rate(block: TrainBlock, model: str, budget_gflop: float, swept_rate: SweptR
             return float(rate)  # type: ignore[arg-type]  # a Sweep is planned as its trials
 
 
-def _places(block: ComplexityBlock | SpeedBlock, world: Surroundings, defined: Definition) -> list[Point]:
+def _places(block: ComplexityBlock | SpeedBlock, context: PlanningContext, defined: Definition) -> list[Point]:
     """The fields of cells that say which model at which resolution."""
     return [
         {
@@ -159,6 +159,6 @@ def _places(block: ComplexityBlock | SpeedBlock, world: Surroundings, defined: D
             "resolution_px": resolution,
         }
         for model in select_models(block.models)
-        for native in [world.native_resolution(model)]
+        for native in [context.native_resolution(model)]
         for resolution in ([native] if isinstance(block.resolution_px, str) else block.resolution_px)
     ]

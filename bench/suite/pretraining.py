@@ -14,9 +14,9 @@ from typing import TypeVar
 from bench.catalog.models import select_models
 from bench.errors import RequestError
 from bench.suite.cell import Budget, PretrainCell
+from bench.suite.planning_context import PlanningContext, PretrainingFacts, with_given
 from bench.suite.spec import PretrainBlock, RecipeDefaults, Suite, Sweep, TrainBlock
 from bench.suite.sweeps import Search, chosen_at, search
-from bench.suite.world import PretrainingFacts, Surroundings, with_given
 
 T = TypeVar("T")
 V = TypeVar("V")
@@ -32,21 +32,21 @@ class PretrainPlan:
     runs are all known and have ended: what a transfer is compared with must not depend on when a run was stopped.
     """
 
-    def __init__(self, suite: Suite, world: Surroundings, definition_of: Definition) -> None:
-        self._suite, self._world, self._definition_of = suite, world, definition_of
+    def __init__(self, suite: Suite, context: PlanningContext, definition_of: Definition) -> None:
+        self._suite, self._context, self._definition_of = suite, context, definition_of
         self.cells: list[PretrainCell] = []
         self.finals: list[PretrainCell] = []
         self._swept: dict[tuple[str, str], Rates] = {}  # of a model on a set
         self._unsettled: set[str] = set()  # models with a trial to come
         blocks = sorted(suite.pretrain, key=lambda block: block.learning_rate == "swept")  # after the sweeps
         for block in blocks:
-            for name in with_given(block.datasets, world.extra_datasets, suite.name):
-                facts = world.find_pretraining(name, block.resolution_px)
+            for name in with_given(block.datasets, context.extra_datasets, suite.name):
+                facts = context.find_pretraining(name, block.resolution_px)
                 for model in select_models(block.models):
-                    world.native_resolution(model)  # an unknown name stops here
+                    context.native_resolution(model)  # an unknown name stops here
                     self._add(block, facts, model)
         self.cells.sort(key=lambda cell: (cell.seed, -cell.budget.amount))
-        open_models = {cell.model for cell in self.finals if cell.cell_id not in world.trained_weights}
+        open_models = {cell.model for cell in self.finals if cell.cell_id not in context.trained_weights}
         self.finals = [cell for cell in self.finals if cell.model not in open_models | self._unsettled]
 
     def _add(self, block: PretrainBlock, facts: PretrainingFacts, model: str) -> None:
@@ -64,7 +64,7 @@ class PretrainPlan:
                 seed=seed,
                 budget=budget,
                 recipe=block.recipe(self._suite.pretraining, rate),
-                device=self._world.device,
+                device=self._context.device,
                 settings=self._suite.settings,
             )
 
@@ -121,7 +121,7 @@ class PretrainPlan:
     def _sweep(self, sweep: Sweep, seeds: Sequence[int], trial: Trial) -> Search[float]:
         """Where the sweep stands; adds the cells of its trials."""
         first = trial(sweep.learning_rates[0], seeds[0])
-        found = search(sweep, seeds, first.num_classes or 0, self._world.results_of(trial))
+        found = search(sweep, seeds, first.num_classes or 0, self._context.results_of(trial))
         self.cells += [trial(*one) for one in found.trials]
         if found.is_open:
             self._unsettled.add(first.model)

@@ -21,11 +21,11 @@ from bench.suite.cell import (
     PretrainCell,
     TrainCell,
 )
+from bench.suite.planning_context import ImagesFacts, PlanningContext, with_given
 from bench.suite.pretraining import nearest, pretrained_with
 from bench.suite.recipes import bit_hyperrule, paper_learning_rates, paper_recipe
 from bench.suite.spec import EvaluateBlock, FewshotBlock, FinetuneBlock, PixelsBlock, Suite, Sweep
 from bench.suite.sweeps import Known, Search, chosen_at, search, settle
-from bench.suite.world import ImagesFacts, Surroundings, with_given
 
 FEWSHOT_PX = 224  # of the authors' later code, which resizes to 256 first
 FEWSHOT_RESIZED_PX = 256
@@ -34,12 +34,12 @@ Definition = Callable[[str], str | None]
 TrainedCells = Callable[[str, str], Sequence[TrainCell]]  # model, data set -> the suite's own trainings
 
 
-def preflight_cells(cells: Iterable[Cell], world: Surroundings) -> Iterable[PreflightCell]:
+def preflight_cells(cells: Iterable[Cell], context: PlanningContext) -> Iterable[PreflightCell]:
     """One look at each data set of the user's own that some cell uses."""
     used = {getattr(cell, "dataset", None) for cell in cells}
-    for name in world.extra_datasets:
+    for name in context.extra_datasets:
         if name in used:
-            facts = world.find_images(name)
+            facts = context.find_images(name)
             yield PreflightCell(dataset=facts.name, fingerprint=facts.stored_fingerprint)
 
 
@@ -62,19 +62,19 @@ class ProtocolPlan:
     def __init__(
         self,
         suite: Suite,
-        world: Surroundings,
+        context: PlanningContext,
         definition_of: Definition,
         trained: TrainedCells,
         pretrained: Sequence[PretrainCell] = (),
     ) -> None:
-        self._suite, self._world, self._definition_of, self._trained = suite, world, definition_of, trained
+        self._suite, self._context, self._definition_of, self._trained = suite, context, definition_of, trained
         self._pretrained = pretrained
 
     def evaluate(self, block: EvaluateBlock) -> Iterable[EvaluateCell]:
         for name in self._datasets(block.datasets, first=block is self._suite.evaluate[0]):
-            facts = self._world.find_images(name)
+            facts = self._context.find_images(name)
             for start in self._start(block.models, block.weights):
-                native = self._world.native_resolution(start.model)
+                native = self._context.native_resolution(start.model)
                 for resolution in (native,) if isinstance(block.resolution_px, str) else block.resolution_px:
                     yield EvaluateCell(
                         # the head of given weights is theirs; that of freshly drawn ones has to be of some size
@@ -87,9 +87,9 @@ class ProtocolPlan:
     def fewshot(self, block: FewshotBlock) -> Iterable[FewshotCell]:
         resolution = block.resolution_px or FEWSHOT_PX
         for name in self._datasets(block.datasets, first=block is self._suite.fewshot[0]):
-            facts = self._world.find_images(name)
+            facts = self._context.find_images(name)
             for start in self._start(block.models, block.weights):
-                self._world.native_resolution(start.model)  # an unknown name stops here
+                self._context.native_resolution(start.model)  # an unknown name stops here
                 yield FewshotCell(
                     num_classes=facts.num_classes,
                     resolution_px=resolution,
@@ -104,7 +104,7 @@ class ProtocolPlan:
     def finetune(self, block: FinetuneBlock) -> Iterable[FinetuneCell]:
         """The trials of a sweep while any is unknown; with all of them known also the final run of every seed."""
         for name in self._datasets(block.datasets, first=block is self._suite.finetune[0]):
-            facts = self._world.find_images(name)
+            facts = self._context.find_images(name)
             if block.train_images is not None and block.train_images > facts.train_images:
                 raise RequestError(
                     f"Suite '{self._suite.name}' fine-tunes on {block.train_images} images of '{name}', which has "
@@ -112,7 +112,7 @@ class ProtocolPlan:
                 )
             pretrained: dict[tuple[str, str, str], list[Start]] = {}
             for start in self._start(block.models, block.weights):
-                self._world.native_resolution(start.model)
+                self._context.native_resolution(start.model)
                 if (origin := start.origin) is not None:
                     alike = (start.model, origin.dataset, origin.budget.unit)
                     pretrained.setdefault(alike, []).append(start)
@@ -158,7 +158,7 @@ class ProtocolPlan:
         def trial(recipe: FinetuneRecipe, seed: int) -> FinetuneCell:
             return self._tuning(block, facts, starts[seed], recipe, seed, is_trial=True)
 
-        found = _search(block, recipes, seeds, facts.num_classes, self._world.results_of(trial))
+        found = _search(block, recipes, seeds, facts.num_classes, self._context.results_of(trial))
         yield from (trial(*one) for one in found.trials)
         return found
 
@@ -190,14 +190,14 @@ class ProtocolPlan:
             "definition": self._definition_of(start.model),
             "weights": start.weights,
             "dataset": facts.name,
-            "device": self._world.device,
+            "device": self._context.device,
             "settings": self._suite.settings,
         }
 
     def pixels(self, block: PixelsBlock) -> Iterable[PixelsCell]:
         """The control that needs no network, once for each seed."""
         for name in self._datasets(block.datasets, first=False):
-            facts = self._world.find_images(name)
+            facts = self._context.find_images(name)
             for seed in block.seeds:
                 yield PixelsCell(
                     dataset=facts.name,
@@ -210,7 +210,7 @@ class ProtocolPlan:
 
     def _datasets(self, names: Sequence[str], *, first: bool) -> list[str]:
         """Names and groups (`@vtab`, `@given`) as names; a user's own sets join the first block of a protocol."""
-        extra = self._world.extra_datasets
+        extra = self._context.extra_datasets
         found = [one for name in with_given(names, extra, self._suite.name) for one in image_task_names(name)]
         return list(dict.fromkeys([*found, *(extra if first else ())]))
 
@@ -220,7 +220,7 @@ class ProtocolPlan:
             for word in words:
                 kind, _, argument = word.partition(":")
                 if kind == "file":
-                    yield Start(model, self._world.file_weights(model, argument))
+                    yield Start(model, self._context.file_weights(model, argument))
                 elif kind == "trained":
                     yield from self._ended_with(model, self._trained(model, argument))
                 elif kind == "pretrained":
@@ -230,7 +230,7 @@ class ProtocolPlan:
 
     def _ended_with(self, model: str, cells: Sequence[TrainCell] | Sequence[PretrainCell]) -> Iterable[Start]:
         for cell in cells:
-            weights = self._world.trained_weights.get(cell.cell_id)
+            weights = self._context.trained_weights.get(cell.cell_id)
             if weights is not None:
                 yield Start(model, weights, cell if isinstance(cell, PretrainCell) else None)
 

@@ -23,8 +23,8 @@ from bench.suite.cell import (
     TrainingMemoryCell,
     TrainingStepCell,
 )
+from bench.suite.planning_context import Abilities, PlanningContext, TrialResult
 from bench.suite.spec import SpeedBlock, Suite
-from bench.suite.world import Abilities, Surroundings, TrialResult
 
 Point = dict[str, Any]  # model, definition, num_classes and resolution, with or without a batch size
 
@@ -32,9 +32,9 @@ Point = dict[str, Any]  # model, definition, num_classes and resolution, with or
 class SpeedPlan:
     """Turns a speed block into cells."""
 
-    def __init__(self, block: SpeedBlock, suite: Suite, world: Surroundings) -> None:
-        self._block, self._suite, self._world = block, suite, world
-        self._common: dict[str, Any] = {"device": world.device, "settings": suite.settings}
+    def __init__(self, block: SpeedBlock, suite: Suite, context: PlanningContext) -> None:
+        self._block, self._suite, self._context = block, suite, context
+        self._common: dict[str, Any] = {"device": context.device, "settings": suite.settings}
 
     def cells(self, places: Sequence[Point]) -> Iterable[Cell]:
         """Every cell at these places, which have no batch size."""
@@ -70,8 +70,8 @@ class SpeedPlan:
 
         Both are timed in the same rounds, so that their ratio is taken process by process.
         """
-        world, fixed = self._world, self._suite.settings
-        candidates = candidate_settings(fixed, self._block.trial_precisions, world.abilities())
+        context, fixed = self._context, self._suite.settings
+        candidates = candidate_settings(fixed, self._block.trial_precisions, context.abilities())
         trials = [
             [
                 SpeedCell(metrics=("throughput",), repeat=0, role="trial", **(self._common | point | {"settings": one}))
@@ -82,25 +82,25 @@ class SpeedPlan:
         order = [trial for of_point in trials for trial in of_point]
         random.Random(f"{self._suite.name}:trials").shuffle(order)
         yield from order
-        if any(trial.cell_id not in world.trials for trial in order):
+        if any(trial.cell_id not in context.trials for trial in order):
             return
         variants: list[Point] = []
         for point, of_point in zip(points, trials, strict=True):
             variants.append({**point, "settings": fixed, "role": "fixed"})
-            best = choose_settings({trial.settings: world.trials[trial.cell_id] for trial in of_point})
+            best = choose_settings({trial.settings: context.trials[trial.cell_id] for trial in of_point})
             if best is not None:
                 variants.append({**point, "settings": best, "role": "best"})
         yield from self._timings(variants, metrics, ":best")
 
     def _largest_batches(self, places: Sequence[Point]) -> Iterable[Cell]:
         """A search at each place, and timings at what finished searches found."""
-        block, world = self._block, self._world
-        limit = block.memory_limit_mib if world.device == "cpu" else None
+        block, context = self._block, self._context
+        limit = block.memory_limit_mib if context.device == "cpu" else None
         found: list[Point] = []
         for place in places if block.seeks_largest_batch else ():
             search = LargestBatchCell(cap=block.largest_batch_cap, memory_limit_mib=limit, **place, **self._common)
             yield search
-            largest = world.largest_batches.get(search.cell_id, 0)
+            largest = context.largest_batches.get(search.cell_id, 0)
             if largest and "largest" in block.batch_sizes:
                 found.append({**place, "batch_size": largest})
         if "throughput" in block.metrics:

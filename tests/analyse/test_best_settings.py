@@ -7,8 +7,8 @@ from bench.analyse.speed.speeds import tuned_models
 from bench.analyse.study import study
 from bench.store.record import Record
 from bench.suite.cell import Settings
+from bench.suite.planning_context import Abilities
 from bench.suite.speed_plan import candidate_settings
-from bench.suite.world import Abilities
 
 FIXED = Settings(memory_format="channels_last").model_dump(mode="json")
 

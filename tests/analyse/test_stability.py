@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from report.synthetic_store import speed_record
 
-from bench.analyse.speed.stability import PROCESS_CHECKS, SPREAD_CHECKS, doubts
+from bench.analyse.speed.stability import PROCESS_CHECKS, SPREAD_CHECKS, warnings
 from bench.cli.progress import TimingWarnings
 from bench.store.record import Record
 
@@ -22,7 +22,7 @@ def timing(repeat: int = 0, rate: float = 100.0, *, blocks: list[float] = STEADY
 
 
 def fired(*records: Record) -> list[str]:
-    return [doubt.check.field for doubt in doubts(records)]
+    return [warning.check.field for warning in warnings(records)]
 
 
 def test_a_quiet_timing_raises_no_doubt():
@@ -50,11 +50,11 @@ def test_records_from_before_the_state_was_recorded_raise_no_doubt_about_it():
     ],
 )
 def test_each_sign_of_trouble_raises_its_own_doubt(record: Record, field: str, worst: float):
-    (doubt,) = doubts([record, timing(1)])
-    assert doubt.check.field == field
-    assert doubt.worst == pytest.approx(worst)
-    assert (doubt.processes, doubt.of_processes) == (1, 2)
-    assert doubt.cell_ids == (record.cell_id,)
+    (warning,) = warnings([record, timing(1)])
+    assert warning.check.field == field
+    assert warning.worst == pytest.approx(worst)
+    assert (warning.processes, warning.of_processes) == (1, 2)
+    assert warning.cell_ids == (record.cell_id,)
 
 
 def test_every_check_of_the_table_can_fire():
@@ -66,14 +66,14 @@ def test_a_p99_that_was_not_taken_is_no_doubt():
 
 
 def test_processes_that_differ_raise_a_doubt_together():
-    (doubt,) = doubts([timing(r, rate) for r, rate in enumerate((100.0, 130.0, 90.0))])
-    assert doubt.check.field == "process_spread"
-    assert len(doubt.cell_ids) == 3
+    (warning,) = warnings([timing(r, rate) for r, rate in enumerate((100.0, 130.0, 90.0))])
+    assert warning.check.field == "process_spread"
+    assert len(warning.cell_ids) == 3
 
 
 def test_clocks_that_differ_between_processes_raise_a_doubt():
-    (doubt,) = doubts([timing(r, state={"cpu_mhz_after": mhz}) for r, mhz in enumerate((3000.0, 2400.0))])
-    assert (doubt.check.field, doubt.worst) == ("clock_spread", pytest.approx(0.25))
+    (warning,) = warnings([timing(r, state={"cpu_mhz_after": mhz}) for r, mhz in enumerate((3000.0, 2400.0))])
+    assert (warning.check.field, warning.worst) == ("clock_spread", pytest.approx(0.25))
 
 
 @pytest.mark.parametrize(
@@ -84,8 +84,8 @@ def test_page_faults_that_differ_between_processes_raise_a_doubt_where_they_take
     faults: tuple[float | None, ...], worst: float | None
 ):
     batch_of_64_in_640_ms = [timing(repeat, 100.0, page_faults_per_pass=each) for repeat, each in enumerate(faults)]
-    found = doubts(batch_of_64_in_640_ms)
-    assert [(doubt.check.field, doubt.worst) for doubt in found] == (
+    found = warnings(batch_of_64_in_640_ms)
+    assert [(warning.check.field, warning.worst) for warning in found] == (
         [] if worst is None else [("page_fault_spread", pytest.approx(worst))]
     )
 
@@ -111,8 +111,8 @@ def test_two_models_are_not_compared_with_one_another():
 def test_timings_under_best_settings_are_apart_from_the_fixed_ones():
     best = speed_record("vit_32px_s", 0, 300.0, role="best")
     assert fired(timing(0, 100.0), best) == []
-    (doubt,) = doubts([best.model_copy(update={"values": {**best.values, "warmup_settled": False}}), timing()])
-    assert doubt.sentence.startswith("vit_32px_s (best settings): warm-up ended")
+    (warning,) = warnings([best.model_copy(update={"values": {**best.values, "warmup_settled": False}}), timing()])
+    assert warning.sentence.startswith("vit_32px_s (best settings): warm-up ended")
 
 
 def test_trials_and_failures_are_left_out():

@@ -21,11 +21,11 @@ from typer.testing import CliRunner
 
 from bench.cli.data import data_app
 from bench.data.preflight.duplicates import exact_twins, near_twins, perceptual_hashes, thumbnail
-from bench.data.preflight.findings import Preflight
 from bench.data.preflight.preflight import check_images, without_bad
 from bench.data.sets.collection import ImageCollection, LabelledImages, PartName, RawImage
 from bench.data.sets.splits import split_parts
 from bench.errors import DataError, RequestError
+from bench.store.findings import Preflight
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import pytest
 from bench.cli.plan import print_plan
 from bench.data.generated.embedded import load_dataset
 from bench.execute.prepare import prepare
-from bench.execute.supplies import Supplies
+from bench.execute.run_options import RunOptions
 from bench.suite.cell import Recipe, Settings, TrainCell
 from bench.suite.spec import load_suite
 
@@ -69,7 +69,7 @@ def training(folder: Path, function: str) -> TrainCell:
 
 @pytest.mark.filterwarnings("ignore:The given NumPy array is not writable")  # embedded images are kept from changes
 def test_two_spellings_of_one_network_get_the_same_steps(tmp_path: Path) -> None:
-    values = {name: prepare(training(tmp_path, name), Supplies())().values for name in ("own", "plain")}
+    values = {name: prepare(training(tmp_path, name), RunOptions())().values for name in ("own", "plain")}
     for one in values.values():
         assert (one["macs"], one["steps"]) == (MACS, 2)
     assert "certificate" not in values["plain"]

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from bench.execute.run_options import RunOptions
 from bench.execute.runner import finished_cells, restated
-from bench.execute.supplies import Supplies
 from bench.measure.timing.timing import allocator_of_timings
 from bench.store.record import Record
 from bench.suite.tasks import Task
@@ -84,13 +84,13 @@ def test_another_word_of_a_files_owner_is_written_anew_and_no_cell_runs_again() 
         update={"cell": {"task": "evaluate", "weights": "sha256 a"}, "values": {"top1_pct": 80.0, "pretraining": "x"}}
     )
     files = {"sha256 a": "a.safetensors"}
-    (changed,) = restated([record], Supplies(weights=files, pretraining={"sha256 a": "our shop"}))
+    (changed,) = restated([record], RunOptions(weights=files, pretraining={"sha256 a": "our shop"}))
     assert changed.values == {"top1_pct": 80.0, "pretraining": "our shop"}
     assert changed.cell_id == record.cell_id
-    (silent,) = restated([record], Supplies(weights=files))
+    (silent,) = restated([record], RunOptions(weights=files))
     assert silent.values == {"top1_pct": 80.0}
-    assert restated([record], Supplies(weights=files, pretraining={"sha256 a": "x"})) == []
-    assert restated([record], Supplies()) == []  # weights of this suite's own trainings have no owner to ask
+    assert restated([record], RunOptions(weights=files, pretraining={"sha256 a": "x"})) == []
+    assert restated([record], RunOptions()) == []  # weights of this suite's own trainings have no owner to ask
 
 
 def test_a_record_does_not_count_once_a_file_that_its_model_read_has_changed(tmp_path: Path) -> None:

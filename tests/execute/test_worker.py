@@ -13,7 +13,7 @@ from bench.data.sets.fingerprints import fingerprint_of_collection
 from bench.data.sets.open import open_images
 from bench.errors import CellFailedError, OutOfMemoryError, ResolutionError, UnsupportedError
 from bench.execute.pool import Worker
-from bench.execute.supplies import Supplies
+from bench.execute.run_options import RunOptions
 from bench.execute.worker import attempt
 from bench.measure.build import build_model
 from bench.measure.outcome import Outcome
@@ -70,7 +70,7 @@ def test_images_are_decoded_by_processes_while_the_worker_waits_for_its_input(tm
         device="cpu",
         settings=Settings(),
     )
-    supplies = Supplies(weights={weights: str(file)}, loader_workers=1)
+    options = RunOptions(weights={weights: str(file)}, loader_workers=1)
     worker = Worker(threads=1)
     try:
         worker.send(
@@ -78,7 +78,7 @@ def test_images_are_decoded_by_processes_while_the_worker_waits_for_its_input(tm
                 "cell": cell.model_dump(mode="json"),
                 "threads": 1,
                 "side_by_side": 1,
-                "supplies": supplies.as_json(),
+                "options": options.as_json(),
             }
         )
         has_answered = bool(wait([worker.fileno()], PATIENCE_SECONDS))
@@ -99,7 +99,7 @@ def test_a_model_that_asks_for_input_is_not_given_the_next_request(tmp_path: Pat
         definition=definition_of(model),
         resolution_px=32,
     )
-    request = {"cell": cell.model_dump(), "threads": 1, "side_by_side": 1, "supplies": Supplies().as_json()}
+    request = {"cell": cell.model_dump(), "threads": 1, "side_by_side": 1, "options": RunOptions().as_json()}
     worker = Worker(threads=1)
     try:
         for _ in range(2):

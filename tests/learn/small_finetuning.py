@@ -19,7 +19,7 @@ from bench.learn.finetune import finetune
 from bench.learn.resumable import Session
 from bench.measure.outcome import Outcome
 from bench.measure.weights import LoadedModel, load_weights
-from bench.process_group import Team, alone, joined_team
+from bench.process_group import ProcessGroup, alone, joined_group
 from bench.suite.cell import FinetuneCell, FinetuneRecipe, Settings
 
 CLASSES = 4
@@ -89,7 +89,7 @@ def perform(
     checkpoints: Path,
     *,
     collection: ImageCollection | None = None,
-    team: Team | None = None,
+    group: ProcessGroup | None = None,
     every_s: float = 1000.0,
     stop: threading.Event | None = None,
     micro_batch_size: int | None = 16,
@@ -101,7 +101,7 @@ def perform(
         collection or make_collection(),
         MACS,
         Session(
-            team=team or alone("cpu"),
+            group=group or alone("cpu"),
             checkpoints=checkpoints,
             checkpoint_every_s=every_s,
             stop=stop or threading.Event(),
@@ -126,16 +126,16 @@ def run_alone_or_in_group(model: str, checkpoints: Path, result: Path, steps: in
     os.environ.update(environment)
     torch.set_num_threads(1)
     set_determinism()
-    with joined_team("cpu") as team:
+    with joined_group("cpu") as group:
         done = perform(
             augmented_cell(model, steps),
             catalogue_model(model),
             checkpoints,
-            team=team,
+            group=group,
             every_s=0.0,
             micro_batch_size=8,
         )
-        if team.is_first:
+        if group.is_first:
             content = {"values": done.values, "loss": done.samples["loss"]}
             content["probability"] = done.predictions.label_probability.tolist()
             result.write_text(json.dumps(content))

@@ -20,7 +20,7 @@ from bench.learn.pretrain import pretrain
 from bench.learn.resumable import LabelledSquares, Session
 from bench.measure.build import build_model
 from bench.measure.outcome import Outcome
-from bench.process_group import Team, alone, joined_team
+from bench.process_group import ProcessGroup, alone, joined_group
 from bench.suite.cell import Budget, PretrainCell, PretrainRecipe, Settings
 
 MACS = 1000
@@ -69,7 +69,7 @@ def perform(
     *,
     model: nn.Module | None = None,
     images: tuple[LabelledSquares, LabelledSquares] | None = None,
-    team: Team | None = None,
+    group: ProcessGroup | None = None,
     every_s: float = 1000.0,
     stop: threading.Event | None = None,
     micro_batch_size: int | None = 16,
@@ -82,7 +82,7 @@ def perform(
         *(images or make_squares()),
         MACS,
         Session(
-            team=team or alone("cpu"),
+            group=group or alone("cpu"),
             checkpoints=checkpoints,
             checkpoint_every_s=every_s,
             stop=stop or threading.Event(),
@@ -103,10 +103,10 @@ def run_alone_or_in_group(model: str, checkpoints: Path, result: Path, steps: in
     os.environ.update(environment)
     torch.set_num_threads(1)
     set_determinism()
-    with joined_team("cpu") as team:
+    with joined_group("cpu") as group:
         done, weights = perform(
-            everything_at_random(model, steps), checkpoints, team=team, every_s=0.0, micro_batch_size=8
+            everything_at_random(model, steps), checkpoints, group=group, every_s=0.0, micro_batch_size=8
         )
-        if team.is_first:
+        if group.is_first:
             content = {"values": done.values, "samples": done.samples, "weights": weights}
             result.write_text(json.dumps(content))

@@ -45,7 +45,7 @@ from bench.measure.devices import available_precisions
 from bench.measure.outcome import Outcome
 from bench.measure.timing.steps import make_images
 from bench.measure.weights import LoadedModel
-from bench.process_group import Team
+from bench.process_group import ProcessGroup
 from bench.suite.cell import Settings
 
 HALF = (0.5, 0.5, 0.5)
@@ -392,7 +392,7 @@ def test_bf16_trains_too_and_leaves_the_next_cell_its_own_precision(tmp_path: Pa
 
 def test_more_processes_than_images_in_a_batch_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UnsupportedError, match="16 images cannot be divided among 17 processes"):
-        perform(make_cell(), tiny(), tmp_path, team=Team(0, 17, "cpu"))
+        perform(make_cell(), tiny(), tmp_path, group=ProcessGroup(0, 17, "cpu"))
 
 
 def test_a_micro_batch_of_nothing_is_refused(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from bench.measure.outcome import Outcome
 from bench.measure.scoring.evaluate import evaluate
 from bench.measure.scoring.imagenet_checks import real_labels
 from bench.measure.weights import LoadedModel
-from bench.process_group import Team, alone
+from bench.process_group import ProcessGroup, alone
 from bench.suite.cell import EvaluateCell, Settings
 
 CONFIG = {
@@ -107,7 +107,7 @@ def run(
 ) -> Outcome:
     loaded = LoadedModel(model or NearestColour(), "0123456789abcdef", CONFIG, **known)
     names = [f"colour {i}" for i in range(len(COLOURS))]
-    return evaluate(asked or cell(), loaded, part, names, workers=workers, team=alone("cpu"))
+    return evaluate(asked or cell(), loaded, part, names, workers=workers, group=alone("cpu"))
 
 
 def test_counts_are_those_counted_by_hand() -> None:
@@ -150,7 +150,7 @@ def test_images_are_resized_and_cropped_as_the_weights_say() -> None:
     assert model.seen == [(1, 3, 32, 32)]
     squashed = LoadedModel(NearestColour(), None, {**CONFIG, "crop_mode": "squash"})
     names = [str(i) for i in range(7)]
-    result = evaluate(cell(), squashed, part, names, workers=0, team=alone("cpu"))
+    result = evaluate(cell(), squashed, part, names, workers=0, group=alone("cpu"))
     assert result.predictions.label_probability[0] < run(part).predictions.label_probability[0]  # green is in sight
 
 
@@ -167,7 +167,7 @@ def test_mean_and_std_are_the_weights_own() -> None:
 
 def test_values_say_how_images_were_prepared() -> None:
     loaded = LoadedModel(NearestColour(), "0123456789abcdef", {**CONFIG, "crop_pct": 0.9})
-    result = evaluate(cell(), loaded, part_of([0], [0]), [str(i) for i in range(7)], workers=0, team=alone("cpu"))
+    result = evaluate(cell(), loaded, part_of([0], [0]), [str(i) for i in range(7)], workers=0, group=alone("cpu"))
     assert result.values["preprocessing"] == {
         "resized_px": 35,  # floor(32 / 0.9)
         "crop_px": 32,
@@ -219,13 +219,13 @@ def test_synsets_are_read_in_the_order_of_public_weights() -> None:
     synsets = ImageNetInfo().label_names()
     loaded = LoadedModel(Thousand(), None, CONFIG)
     asked = cell(weights="public")
-    right = evaluate(asked, loaded, part_of([0], [0]), synsets, workers=0, team=alone("cpu"))
+    right = evaluate(asked, loaded, part_of([0], [0]), synsets, workers=0, group=alone("cpu"))
     assert right.values["notes"] == []
     assert right.predictions.predictions.tolist() == [999]
-    turned = evaluate(asked, loaded, part_of([0], [0]), synsets[::-1], workers=0, team=alone("cpu"))
+    turned = evaluate(asked, loaded, part_of([0], [0]), synsets[::-1], workers=0, group=alone("cpu"))
     assert turned.predictions.predictions.tolist() == [0]
     with pytest.raises(UnsupportedError, match="Class 'n99999999' of data set"):
-        evaluate(asked, loaded, part_of([0], [0]), ["n99999999", *synsets[1:]], workers=0, team=alone("cpu"))
+        evaluate(asked, loaded, part_of([0], [0]), ["n99999999", *synsets[1:]], workers=0, group=alone("cpu"))
 
 
 def test_an_order_of_classes_that_nothing_confirms_is_noted() -> None:
@@ -311,10 +311,10 @@ def test_real_accuracy_goes_by_file_name_and_only_for_imagenet() -> None:
     part = LabelledImages(Held(images), np.array([999, 999, 999, 999]), keys)
     loaded = LoadedModel(Says(), None, CONFIG)
     names = [str(i) for i in range(1000)]
-    on_imagenet = evaluate(cell(dataset="imagenet"), loaded, part, names, workers=0, team=alone("cpu")).values
+    on_imagenet = evaluate(cell(dataset="imagenet"), loaded, part, names, workers=0, group=alone("cpu")).values
     assert (on_imagenet["real_images"], on_imagenet["correct_top1"]) == (3, 0)
     assert on_imagenet["real_top1_pct"] == pytest.approx(200 / 3)
-    elsewhere = evaluate(cell(), loaded, part, names, workers=0, team=alone("cpu")).values
+    elsewhere = evaluate(cell(), loaded, part, names, workers=0, group=alone("cpu")).values
     assert elsewhere["real_top1_pct"] is elsewhere["real_images"] is None
 
 
@@ -335,7 +335,7 @@ NETWORK_CLASSES = list("abcdefg")
 COUNTS = (2, 10, 11, 13)  # two images among three processes: one has nothing to do
 
 
-def found_by(team: Team, count: int, *, is_bad: bool = False) -> list[Any]:
+def found_by(group: ProcessGroup, count: int, *, is_bad: bool = False) -> list[Any]:
     """What a small network with random weights gives for `count` images, or the error; image 1 may be no image."""
     loaded = LoadedModel(build_model("resnet_32px_s", num_classes=7, seed=3), None, CONFIG)
     images: list[RawImage] = list(images_of(count))
@@ -343,7 +343,7 @@ def found_by(team: Team, count: int, *, is_bad: bool = False) -> list[Any]:
         images[1] = b"no image"
     part = LabelledImages(Held(tuple(images)), np.arange(count) % 7, tuple(map(str, range(count))))
     try:
-        result = evaluate(cell(num_classes=7), loaded, part, NETWORK_CLASSES, workers=0, team=team)
+        result = evaluate(cell(num_classes=7), loaded, part, NETWORK_CLASSES, workers=0, group=group)
     except BenchError as error:
         return [type(error).__name__, str(error)]
     predictions = result.predictions
@@ -351,20 +351,20 @@ def found_by(team: Team, count: int, *, is_bad: bool = False) -> list[Any]:
     return [*counts, predictions.predictions.tolist(), predictions.label_rank.tolist(), list(predictions.keys)]
 
 
-# Run by each process of a team.
+# Run by each process of a group.
 MEMBER = """
 import json, sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
 from test_evaluate import COUNTS, found_by
-from bench.process_group import joined_team
-with joined_team("cpu") as team:
-    found = [[found_by(team, count) for count in COUNTS], found_by(team, 4, is_bad=True)]
-    Path(sys.argv[1]).joinpath(f"{{team.rank}}.json").write_text(json.dumps(found))
+from bench.process_group import joined_group
+with joined_group("cpu") as group:
+    found = [[found_by(group, count) for count in COUNTS], found_by(group, 4, is_bad=True)]
+    Path(sys.argv[1]).joinpath(f"{{group.rank}}.json").write_text(json.dumps(found))
 """
 
 
-def run_team(folder: Path, size: int) -> list[list[Any]]:
+def run_group(folder: Path, size: int) -> list[list[Any]]:
     """Real processes, as torchrun would start them: what each of them found."""
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
@@ -385,7 +385,7 @@ def test_several_processes_count_what_one_counts(size: int, tmp_path: Path) -> N
     by_one = [found_by(alone("cpu"), count) for count in COUNTS]
     assert [found[0] for found in by_one] == list(COUNTS)
     assert len(set(by_one[-1][5])) > 1  # a network that always says the same would prove nothing
-    for counted, of_a_bad_image in run_team(tmp_path, size):
+    for counted, of_a_bad_image in run_group(tmp_path, size):
         assert counted == by_one
         # Only one process met the bad image, and none waits for it.
         assert of_a_bad_image[0] == "CellFailedError"

@@ -110,7 +110,7 @@ def test_a_product_inside_an_own_function_counts_without_a_certificate() -> None
     assert found.macs == TOKENS * 3 * 5
     assert (found.activations, found.certificate) == (None, "differs")
     assert "PythonOp.Product" in found.certificate_note
-    assert "PythonOp.Product" in found.doubt
+    assert "PythonOp.Product" in found.warning
 
 
 def test_attention_that_compiles_itself_counts_without_a_certificate() -> None:
@@ -128,7 +128,7 @@ def test_vectors_multiplied_by_name_count_without_a_certificate() -> None:
 
 def test_an_own_activation_function_costs_no_certificate() -> None:
     found = count(lambda net, x: Activation.apply(net.part(x)), nn.Linear(3, 5))
-    assert (found.macs, found.certificate, found.doubt) == (TOKENS * 3 * 5, "ok", "")
+    assert (found.macs, found.certificate, found.warning) == (TOKENS * 3 * 5, "ok", "")
 
 
 @pytest.mark.parametrize(

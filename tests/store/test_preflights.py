@@ -1,6 +1,6 @@
 from analyse.records import record
 
-from bench.data.preflight.findings import BadImage, Listed
+from bench.store.findings import BadImage, Listed
 from bench.store.preflights import preflights
 
 FOUND = {

@@ -10,12 +10,12 @@ from bench.catalog.datasets import find_dataset
 from bench.errors import SuiteFileError
 from bench.suite.cell import Cell, Settings, SpeedCell
 from bench.suite.plan import plan
+from bench.suite.planning_context import Abilities, PlanningContext, TrialResult
 from bench.suite.spec import parse_suite
 from bench.suite.speed_plan import candidate_settings, choose_settings
-from bench.suite.world import Abilities, Surroundings, TrialResult
 
 FULL = Abilities(("fp32", "bf16"), can_compile=True)
-WORLD = Surroundings(
+WORLD = PlanningContext(
     device="cpu",
     find_dataset=lambda name, _: find_dataset(name),
     native_resolution=lambda _: 32,
@@ -34,8 +34,8 @@ settings = "best"
 """
 
 
-def cells(world: Surroundings = WORLD) -> list[Cell]:
-    return plan(parse_suite(BLOCK, Path("mine.toml")), world)
+def cells(context: PlanningContext = WORLD) -> list[Cell]:
+    return plan(parse_suite(BLOCK, Path("mine.toml")), context)
 
 
 def speed(found: list[Cell], role: str) -> list[SpeedCell]:
@@ -52,7 +52,7 @@ def rate(cell: SpeedCell) -> TrialResult:
     return TrialResult(100.0 + settings.fold + settings.compile, settings.fold)
 
 
-def finished(found: list[Cell]) -> Surroundings:
+def finished(found: list[Cell]) -> PlanningContext:
     return replace(WORLD, trials={cell.cell_id: rate(cell) for cell in speed(found, "trial")})
 
 
@@ -81,9 +81,9 @@ def test_the_precision_of_the_fixed_settings_is_always_in_the_race():
 def test_nothing_is_timed_in_full_while_a_trial_is_missing():
     found = cells()
     assert {cell.role for cell in found if isinstance(cell, SpeedCell)} == {"trial"}
-    world = finished(found)
-    known = dict(list(world.trials.items())[:-1])
-    assert speed(cells(replace(world, trials=known)), "best") == []
+    context = finished(found)
+    known = dict(list(context.trials.items())[:-1])
+    assert speed(cells(replace(context, trials=known)), "best") == []
 
 
 def test_the_winner_is_timed_anew_beside_the_fixed_settings_in_every_round():

@@ -10,8 +10,8 @@ import pytest
 from bench.catalog.datasets import find_dataset
 from bench.errors import RequestError
 from bench.suite.plan import plan
+from bench.suite.planning_context import ImagesFacts, PlanningContext, PretrainingFacts, with_given
 from bench.suite.spec import parse_suite
-from bench.suite.world import ImagesFacts, PretrainingFacts, Surroundings, with_given
 
 BLOCKS = {
     "train": "budgets_gflop = [1]\nseeds = [0]\nlearning_rate = 0.1",
@@ -23,8 +23,8 @@ BLOCKS = {
 }
 
 
-def world(*given: str) -> Surroundings:
-    return Surroundings(
+def context(*given: str) -> PlanningContext:
+    return PlanningContext(
         device="cpu",
         find_dataset=lambda name, _: replace(find_dataset("digits"), name=name),
         native_resolution=lambda _: 32,
@@ -37,7 +37,7 @@ def world(*given: str) -> Surroundings:
 def asked(task: str, datasets: str, *given: str) -> list[str]:
     models = "" if task == "pixels" else 'models = ["vit_32px_s"]\n'
     text = f"question = 'Mine?'\n[[{task}]]\n{models}datasets = {datasets}\n{BLOCKS[task]}\n"
-    cells = plan(parse_suite(text, Path("mine.toml")), world(*given))
+    cells = plan(parse_suite(text, Path("mine.toml")), context(*given))
     return list(dict.fromkeys(str(getattr(cell, "dataset", "")) for cell in cells if cell.task == task))
 
 
@@ -62,5 +62,5 @@ def test_train_sizes_hold_for_given_sets_that_a_block_names() -> None:
         "question = 'Mine?'\n[[train]]\nmodels = ['vit_32px_s']\ndatasets = ['@given']\ntrain_images = [20, 40]\n"
         f"{BLOCKS['train']}\n"
     )
-    cells = plan(parse_suite(text, Path("mine.toml")), world("birds"))
+    cells = plan(parse_suite(text, Path("mine.toml")), context("birds"))
     assert sorted(cell.train_images for cell in cells if cell.task == "train") == [20, 40]

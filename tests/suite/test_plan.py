@@ -13,14 +13,14 @@ from bench.catalog.tuned import tuned_learning_rate
 from bench.errors import RequestError, UnknownNameError
 from bench.suite.cell import MemoryCell, Settings, SpeedCell, TrainCell, cell_id_of, parse_cell
 from bench.suite.plan import definition_of, plan
+from bench.suite.planning_context import ImagesFacts, PlanningContext
 from bench.suite.spec import load_suite, parse_suite
-from bench.suite.world import ImagesFacts, Surroundings
 
-WORLD = Surroundings(device="cpu", find_dataset=lambda name, _: find_dataset(name), native_resolution=lambda _: 32)
+WORLD = PlanningContext(device="cpu", find_dataset=lambda name, _: find_dataset(name), native_resolution=lambda _: 32)
 
 
-def cells_of(text: str, world: Surroundings = WORLD) -> list[object]:
-    return list(plan(parse_suite("question = 'Why?'\n" + text, Path("mine.toml")), world))
+def cells_of(text: str, context: PlanningContext = WORLD) -> list[object]:
+    return list(plan(parse_suite("question = 'Why?'\n" + text, Path("mine.toml")), context))
 
 
 TRAIN = """
@@ -126,9 +126,9 @@ def users_facts(name: str) -> ImagesFacts:
     return ImagesFacts(name, num_classes=10, test_fingerprint="t", fingerprint="f", train_images=90, image_px=32)
 
 
-def users_world(train_images: int) -> Surroundings:
+def users_world(train_images: int) -> PlanningContext:
     mine = replace(find_dataset("digits"), name="mine", train_images=train_images)
-    return Surroundings(
+    return PlanningContext(
         "cpu", lambda name, _: mine if name == "mine" else find_dataset(name), lambda _: 32, users_facts,
         extra_datasets=("mine",),
     )  # fmt: skip

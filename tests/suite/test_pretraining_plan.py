@@ -13,9 +13,9 @@ from bench.catalog.tables import read_csv
 from bench.errors import RequestError, SuiteFileError
 from bench.suite.cell import Budget, Cell, FewshotCell, FinetuneCell, PixelsCell, PretrainCell, TrainCell
 from bench.suite.plan import plan
+from bench.suite.planning_context import ImagesFacts, PlanningContext, PretrainingFacts
 from bench.suite.spec import load_suite, parse_suite
 from bench.suite.sweeps import Result
-from bench.suite.world import ImagesFacts, PretrainingFacts, Surroundings
 
 
 def corpus(name: str, resolution_px: int) -> PretrainingFacts:
@@ -26,7 +26,7 @@ def images(name: str) -> ImagesFacts:
     return ImagesFacts(name, num_classes=10, test_fingerprint="t", fingerprint="f", train_images=900, image_px=32)
 
 
-WORLD = Surroundings(
+WORLD = PlanningContext(
     device="cpu",
     find_dataset=lambda name, _: pytest.fail(f"{name} is not trained on in memory"),
     native_resolution=lambda _: 32,
@@ -68,17 +68,17 @@ crop = false
 """
 
 
-def cells_of(text: str, world: Surroundings = WORLD) -> list[Cell]:
-    return plan(parse_suite("question = 'Why?'\n" + text, Path("mine.toml")), world)
+def cells_of(text: str, context: PlanningContext = WORLD) -> list[Cell]:
+    return plan(parse_suite("question = 'Why?'\n" + text, Path("mine.toml")), context)
 
 
-def pretrainings(text: str, world: Surroundings = WORLD) -> list[PretrainCell]:
-    return [cell for cell in cells_of(text, world) if isinstance(cell, PretrainCell)]
+def pretrainings(text: str, context: PlanningContext = WORLD) -> list[PretrainCell]:
+    return [cell for cell in cells_of(text, context) if isinstance(cell, PretrainCell)]
 
 
-def with_trials(text: str, best: Mapping[float, float]) -> Surroundings:
-    """The world once the trials are in. best: budget -> the learning rate that did best; none learned elsewhere."""
-    world = WORLD
+def with_trials(text: str, best: Mapping[float, float]) -> PlanningContext:
+    """The context once the trials are in. best: budget -> the learning rate that did best; none learned elsewhere."""
+    context = WORLD
     while True:
         known = {
             cell.cell_id: Result(
@@ -86,17 +86,17 @@ def with_trials(text: str, best: Mapping[float, float]) -> Surroundings:
                 else 90.0 if there == cell.recipe.learning_rate else 50.0,
                 2048,
             )
-            for cell in pretrainings(text, world)
+            for cell in pretrainings(text, context)
         }  # fmt: skip
-        if known == world.validation:
-            return world
-        world = replace(WORLD, validation=known)
+        if known == context.validation:
+            return context
+        context = replace(WORLD, validation=known)
 
 
-def ended(cells: list[PretrainCell], world: Surroundings, *, but: PretrainCell | None = None) -> Surroundings:
-    """The world once these runs have weights."""
+def ended(cells: list[PretrainCell], context: PlanningContext, *, but: PretrainCell | None = None) -> PlanningContext:
+    """The context once these runs have weights."""
     weights = {cell.cell_id: f"sha256 {cell.cell_id}" for cell in cells if cell is not but}
-    return replace(world, trained_weights=weights)
+    return replace(context, trained_weights=weights)
 
 
 def test_a_sweep_is_held_at_both_ends_with_the_first_seed() -> None:
@@ -107,8 +107,8 @@ def test_a_sweep_is_held_at_both_ends_with_the_first_seed() -> None:
 
 
 def test_runs_take_the_rate_of_the_nearer_end_and_a_trial_is_one_of_them() -> None:
-    world = with_trials(SWEPT, {10: 0.01, 160: 0.001})
-    found = pretrainings(SWEPT, world)
+    context = with_trials(SWEPT, {10: 0.01, 160: 0.001})
+    found = pretrainings(SWEPT, context)
     trials = {cell.cell_id for cell in pretrainings(SWEPT)}
     finals = [cell for cell in found if cell.seed == 4]
     # 40 is as far from 10 as from 160: the larger one counts
@@ -143,8 +143,8 @@ learning_rate = "swept"
 """
 
 
-def scratch(text: str, world: Surroundings) -> list[TrainCell]:
-    return [cell for cell in cells_of(text, world) if isinstance(cell, TrainCell)]
+def scratch(text: str, context: PlanningContext) -> list[TrainCell]:
+    return [cell for cell in cells_of(text, context) if isinstance(cell, TrainCell)]
 
 
 def test_scratch_takes_the_recipe_and_the_rate_of_the_pretraining_nearest_in_compute() -> None:
@@ -166,8 +166,8 @@ def test_scratch_by_a_recipe_that_it_cannot_follow_is_refused() -> None:
 
 
 def test_a_block_takes_the_rates_that_another_one_swept() -> None:
-    world = with_trials(SWEPT, {10: 0.01, 160: 0.001})
-    smaller = [cell for cell in pretrainings(SMALLER + SWEPT, world) if cell.train_images == 100]
+    context = with_trials(SWEPT, {10: 0.01, 160: 0.001})
+    smaller = [cell for cell in pretrainings(SMALLER + SWEPT, context) if cell.train_images == 100]
     assert [(cell.seed, cell.recipe.learning_rate) for cell in smaller] == [(3, 0.001), (4, 0.001)]
     with pytest.raises(RequestError, match="none of its blocks sweeps"):
         cells_of(SMALLER)
@@ -175,40 +175,40 @@ def test_a_block_takes_the_rates_that_another_one_swept() -> None:
 
 def test_transfers_wait_for_all_pretrainings_of_their_model() -> None:
     text = SWEPT + SMALLER + TUNED
-    world = with_trials(SWEPT, {10: 0.01, 160: 0.001})
-    runs = pretrainings(text, world)
+    context = with_trials(SWEPT, {10: 0.01, 160: 0.001})
+    runs = pretrainings(text, context)
     assert not _pretrained_tunings(text, ended(runs, WORLD)), "no transfer while a sweep is open"
-    assert not _pretrained_tunings(text, ended(runs, world, but=runs[-1])), "no transfer while a run is missing"
-    trials = _pretrained_tunings(text, ended(runs, world))
+    assert not _pretrained_tunings(text, ended(runs, context, but=runs[-1])), "no transfer while a run is missing"
+    trials = _pretrained_tunings(text, ended(runs, context))
     assert {cell.scored_part for cell in trials} == {"validation"}
     assert len(trials) == 4 * 2, "four rates at two budgets, with the first seed's weights"
     assert {cell.seed for cell in trials} == {3}
 
 
 def test_a_failed_pretraining_does_not_keep_the_others_waiting() -> None:
-    text, world = SWEPT + TUNED, with_trials(SWEPT, {10: 0.01, 160: 0.001})
-    runs = pretrainings(text, world)
+    text, context = SWEPT + TUNED, with_trials(SWEPT, {10: 0.01, 160: 0.001})
+    runs = pretrainings(text, context)
     failed = next(cell for cell in runs if cell.seed == 4)
-    done = ended(runs, world)
+    done = ended(runs, context)
     done = replace(done, trained_weights={**done.trained_weights, failed.cell_id: None})
     assert _pretrained_tunings(text, done)
 
 
 def test_each_pretraining_is_fine_tuned_once_with_its_own_seed_at_the_nearer_ends_rate() -> None:
-    text, world = SWEPT + SMALLER + TUNED, with_trials(SWEPT, {10: 0.01, 160: 0.001})
-    world = ended(pretrainings(text, world), world)
-    origin = {f"sha256 {cell.cell_id}": cell for cell in pretrainings(text, world)}
+    text, context = SWEPT + SMALLER + TUNED, with_trials(SWEPT, {10: 0.01, 160: 0.001})
+    context = ended(pretrainings(text, context), context)
+    origin = {f"sha256 {cell.cell_id}": cell for cell in pretrainings(text, context)}
     best = {10.0: 0.3, 160.0: 0.1}
     for _ in range(2):  # the first seed's trials, then those of the best rates with the second one
-        trials = [cell for cell in _pretrained_tunings(text, world) if cell.scored_part == "validation"]
+        trials = [cell for cell in _pretrained_tunings(text, context) if cell.scored_part == "validation"]
         known = {
             cell.cell_id: Result(
                 90.0 if cell.recipe.learning_rate == best[origin[cell.weights].budget.amount] else 50.0, 1000
             )
             for cell in trials
         }
-        world = replace(world, validation={**world.validation, **known})
-    finals = [cell for cell in _pretrained_tunings(text, world) if cell.scored_part == "test"]
+        context = replace(context, validation={**context.validation, **known})
+    finals = [cell for cell in _pretrained_tunings(text, context) if cell.scored_part == "test"]
     assert all(origin[cell.weights].train_images == 1000 for cell in finals), "pretrained:full"
     assert all(cell.seed == origin[cell.weights].seed for cell in finals)
     found = sorted((origin[cell.weights].budget.amount, cell.seed, cell.recipe.learning_rate) for cell in finals)
@@ -219,10 +219,10 @@ def test_each_pretraining_is_fine_tuned_once_with_its_own_seed_at_the_nearer_end
 
 
 def test_few_shot_takes_every_pretraining_or_those_with_most_images() -> None:
-    world = with_trials(SWEPT, {10: 0.01, 160: 0.001})
+    context = with_trials(SWEPT, {10: 0.01, 160: 0.001})
     for word, runs in (("pretrained", 8), ("pretrained:full", 6)):
         text = SWEPT + SMALLER + f'\n[[fewshot]]\nmodels = ["vit_32px_s"]\ndatasets = ["digits"]\nweights = ["{word}"]'
-        known = ended(pretrainings(text, world), world)
+        known = ended(pretrainings(text, context), context)
         assert sum(isinstance(cell, FewshotCell) for cell in cells_of(text, known)) == runs
 
 
@@ -273,8 +273,8 @@ def test_the_shipped_study_has_what_it_promises() -> None:
     assert len(suite.finetune[0].datasets) >= 5
 
 
-def _pretrained_tunings(text: str, world: Surroundings) -> list[FinetuneCell]:
-    return [cell for cell in cells_of(text, world) if isinstance(cell, FinetuneCell) and cell.weights != "random"]
+def _pretrained_tunings(text: str, context: PlanningContext) -> list[FinetuneCell]:
+    return [cell for cell in cells_of(text, context) if isinstance(cell, FinetuneCell) and cell.weights != "random"]
 
 
 def test_the_papers_study_has_the_rates_and_decays_of_its_table_3() -> None:

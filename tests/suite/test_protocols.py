@@ -11,16 +11,16 @@ from bench.catalog.datasets import find_dataset
 from bench.errors import RequestError, SuiteFileError
 from bench.suite.cell import EvaluateCell, FewshotCell, FinetuneCell, PreflightCell, TrainCell
 from bench.suite.plan import plan
+from bench.suite.planning_context import ImagesFacts, PlanningContext
 from bench.suite.spec import load_suite, parse_suite
 from bench.suite.sweeps import Result
-from bench.suite.world import ImagesFacts, Surroundings
 
 
 def facts(name: str) -> ImagesFacts:
     return ImagesFacts(name, num_classes=10, test_fingerprint="t", fingerprint="f", train_images=900, image_px=32)
 
 
-WORLD = Surroundings(
+WORLD = PlanningContext(
     device="cpu",
     find_dataset=lambda name, _: find_dataset(name),
     native_resolution=lambda _: 224,
@@ -38,12 +38,12 @@ steps = 100
 BIT = FINETUNE.replace("vit_base_patch16_224.augreg_in21k", "resnetv2_50x1_bit.goog_in21k")
 
 
-def cells_of(text: str, world: Surroundings = WORLD) -> list[object]:
-    return list(plan(parse_suite("question = 'Why?'\n" + text, Path("mine.toml")), world))
+def cells_of(text: str, context: PlanningContext = WORLD) -> list[object]:
+    return list(plan(parse_suite("question = 'Why?'\n" + text, Path("mine.toml")), context))
 
 
-def finetunings(text: str, world: Surroundings = WORLD) -> list[FinetuneCell]:
-    return [cell for cell in cells_of(text, world) if isinstance(cell, FinetuneCell)]
+def finetunings(text: str, context: PlanningContext = WORLD) -> list[FinetuneCell]:
+    return [cell for cell in cells_of(text, context) if isinstance(cell, FinetuneCell)]
 
 
 def with_results(*top1: float, text: str = FINETUNE) -> list[FinetuneCell]:

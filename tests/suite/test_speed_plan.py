@@ -18,10 +18,10 @@ from bench.suite.cell import (
     parse_cell,
 )
 from bench.suite.plan import plan
+from bench.suite.planning_context import PlanningContext
 from bench.suite.spec import load_suite, parse_suite
-from bench.suite.world import Surroundings
 
-WORLD = Surroundings(device="cpu", find_dataset=lambda name, _: find_dataset(name), native_resolution=lambda _: 32)
+WORLD = PlanningContext(device="cpu", find_dataset=lambda name, _: find_dataset(name), native_resolution=lambda _: 32)
 
 TRAINING = """
 question = "Why?"
@@ -43,8 +43,8 @@ memory_limit_mib = 256
 """
 
 
-def cells_of(text: str, world: Surroundings = WORLD) -> list[Cell]:
-    return plan(parse_suite(text, Path("mine.toml")), world)
+def cells_of(text: str, context: PlanningContext = WORLD) -> list[Cell]:
+    return plan(parse_suite(text, Path("mine.toml")), context)
 
 
 def test_training_steps_come_in_rounds_of_random_order_and_memory_once() -> None:
@@ -107,8 +107,8 @@ def test_speed_desk_times_every_setting_in_five_processes() -> None:
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
 def test_paper_speed_makes_a_plan_on_every_device(device: str) -> None:
-    world = replace(WORLD, device=device, native_resolution=lambda _: 224)  # type: ignore[arg-type]
-    cells = plan(load_suite("paper-speed"), world)
+    context = replace(WORLD, device=device, native_resolution=lambda _: 224)  # type: ignore[arg-type]
+    cells = plan(load_suite("paper-speed"), context)
     searches = [cell for cell in cells if isinstance(cell, LargestBatchCell)]
     assert {cell.resolution_px for cell in searches} == {128, 224, 384, 512}
     assert len(searches) == 11 * 4

@@ -229,7 +229,7 @@ OneSet = TypeVar("OneSet", Evaluated, FineTuned)
 
 
 @dataclass(frozen=True)
-class Quoted:
+class QuotedAccuracy:
     """A published accuracy of a stand-in."""
 
     top1_pct: float
@@ -255,7 +255,7 @@ class TableTwoRow:
 
     published: SotaRow
     stand_in: StandIn | None
-    quoted: Quoted | None
+    quoted: QuotedAccuracy | None
     measured: Measured | None
 
 
@@ -272,7 +272,7 @@ def table_two(evaluated: Sequence[Evaluated], finetuned: Sequence[FineTuned], vt
     return rows
 
 
-def _quoted(stand_in: StandIn, dataset: str) -> Quoted | None:
+def _quoted(stand_in: StandIn, dataset: str) -> QuotedAccuracy | None:
     if dataset in ("ImageNet", REAL):
         for model in stand_in.models:
             rows = sorted((key for key in timm_published() if key[0] == model), key=lambda key: -key[1])
@@ -280,15 +280,17 @@ def _quoted(stand_in: StandIn, dataset: str) -> Quoted | None:
                 row = timm_published()[key]
                 value = row.imagenet_top1_pct if dataset == "ImageNet" else row.real_top1_pct
                 if value is not None:
-                    return Quoted(value, f"{model} at {row.resolution_px} px", f"timm's result files, {row.source}")
+                    return QuotedAccuracy(
+                        value, f"{model} at {row.resolution_px} px", f"timm's result files, {row.source}"
+                    )
     if dataset == VTAB:
         for vtab in paper_vtab():
             if vtab.system == stand_in.vtab_system and vtab.task == "(mean of 19, paper)":
-                return Quoted(vtab.accuracy_pct, vtab.system, vtab.source)
+                return QuotedAccuracy(vtab.accuracy_pct, vtab.system, vtab.source)
     for theirs in paper_transfer():
         place = theirs.pretraining, theirs.model, theirs.dataset
         if place == ("ImageNet-21k", stand_in.transfer_model, dataset) and theirs.top1_pct is not None:
-            return Quoted(theirs.top1_pct, f"{theirs.model}, ImageNet-21k", theirs.source)
+            return QuotedAccuracy(theirs.top1_pct, f"{theirs.model}, ImageNet-21k", theirs.source)
     return None
 
 

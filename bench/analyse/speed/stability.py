@@ -116,7 +116,7 @@ class Check:
 
 
 @dataclass(frozen=True)
-class Doubt:
+class TimingWarning:
     """A check that fired: on which measurement, in how many of its processes, how badly at worst."""
 
     check: Check
@@ -172,13 +172,13 @@ SPREAD_CHECKS = (
 )  # fmt: skip
 
 
-def doubts(records: Iterable[Record]) -> list[Doubt]:
+def warnings(records: Iterable[Record]) -> list[TimingWarning]:
     """Every check that fires on finished timings, trials of settings left out; in order of checks, then of models."""
     groups: dict[tuple[str, ...], list[Record]] = defaultdict(list)
     for record in records:
         if record.cell.get("task") in TIMED_TASKS and record.status == "ok" and record.cell.get("role") != "trial":
             groups[measurement_of(record)].append(record)
-    found = [doubt for group in groups.values() for doubt in doubts_of(group)]
+    found = [warning for group in groups.values() for warning in warnings_of(group)]
     order = {check.field: place for place, check in enumerate((*PROCESS_CHECKS, *SPREAD_CHECKS))}
     return sorted(found, key=lambda d: (order[d.check.field], d.model, d.resolution_px, d.batch_size, d.cell_ids))
 
@@ -190,7 +190,7 @@ def measurement_of(record: Record) -> tuple[str, ...]:
     return repr(sorted(cell.items(), key=lambda item: item[0])), *software
 
 
-def doubts_of(group: Sequence[Record]) -> list[Doubt]:
+def warnings_of(group: Sequence[Record]) -> list[TimingWarning]:
     """The checks that fire on the processes of one measurement."""
     found = []
     for check in PROCESS_CHECKS:
@@ -205,8 +205,8 @@ def doubts_of(group: Sequence[Record]) -> list[Doubt]:
     return found
 
 
-def _doubt(check: Check, group: Sequence[Record], worst: float, cell_ids: tuple[str, ...]) -> Doubt:
+def _doubt(check: Check, group: Sequence[Record], worst: float, cell_ids: tuple[str, ...]) -> TimingWarning:
     cell = group[0].cell
     place = str(cell["model"]), int(cell["resolution_px"]), int(cell["batch_size"])
     is_best = cell.get("role") == "best"
-    return Doubt(check, *place, is_best, len(cell_ids), len(group), worst, tuple(sorted(cell_ids)))
+    return TimingWarning(check, *place, is_best, len(cell_ids), len(group), worst, tuple(sorted(cell_ids)))

@@ -39,12 +39,12 @@ Files = list[tuple[str, str]]  # (class, file relative to the root)
 class Layout:
     """parts: part -> its folder, relative to the root; {"train": ""} where the root itself holds the classes.
 
-    beside: folders beside those. doubt: whether the classes are classes.
+    beside: folders beside those. warning: whether the classes are classes.
     """
 
     parts: Mapping[PartName, str]
     beside: Sequence[str]
-    doubt: str | None
+    warning: str | None
 
 
 @dataclass(frozen=True)
@@ -124,16 +124,18 @@ def _read_layout(name: str, walk: FolderWalk) -> Layout:
         if part in found:
             raise RequestError(f"Data set {name!r} has two '{part}' folders, {found[part]!r} and {split!r}. Keep one.")
         found[part] = split
-    doubts = [
+    warnings = [
         check_classes(name, [look_into(walk, f"{split}/{folder}") for folder in walk.folders(split)])
         for split in splits
     ]
-    return Layout({part: found[part] for part in PART_NAMES if part in found}, others, next(filter(None, doubts), None))
+    return Layout(
+        {part: found[part] for part in PART_NAMES if part in found}, others, next(filter(None, warnings), None)
+    )
 
 
 def _notes(walk: FolderWalk, layout: Layout) -> Iterator[str]:
-    if layout.doubt:
-        yield layout.doubt
+    if layout.warning:
+        yield layout.warning
     yield from walk.passed_by.notes()
     if layout.beside:
         yield f"Folders beside the split folders (train, validation or val, test) were ignored: {few(layout.beside)}."

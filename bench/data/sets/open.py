@@ -18,7 +18,6 @@ from bench.catalog.image_tasks import image_tasks
 from bench.data.decoding.decode import DECODER
 from bench.data.formats.formats import open_user
 from bench.data.generated.embedded import load_dataset
-from bench.data.preflight.findings import Preflight
 from bench.data.preflight.preflight import check_images, without_bad
 from bench.data.public.catalogued import open_catalogued
 from bench.data.sets.collection import (
@@ -34,6 +33,7 @@ from bench.data.sets.splits import with_all_parts
 from bench.errors import DataError, UnknownNameError
 from bench.machine import usable_cores
 from bench.places import cache_root
+from bench.store.findings import Preflight
 
 Progress = Callable[[int, int], None]
 _OWN_HINT = "A set of your own is named with --data NAME=PLACE."

@@ -29,7 +29,7 @@ from bench.measure.scoring.loading import load_batches
 from bench.measure.settings import Applied, apply_settings
 from bench.measure.timing.steps import class_scores
 from bench.measure.weights import LoadedModel
-from bench.process_group import Team
+from bench.process_group import ProcessGroup
 from bench.suite.cell import EvaluateCell
 
 BATCH = {"cpu": 32, "mps": 32, "cuda": 64}  # images; halved where memory is short, which changes no prediction
@@ -50,7 +50,7 @@ def evaluate(
     class_names: Sequence[str],
     *,
     workers: int,
-    team: Team,
+    group: ProcessGroup,
 ) -> Outcome:
     """Score every image of `part` once, with the loaded weights' own preprocessing. All processes get the same answer.
 
@@ -66,9 +66,9 @@ def evaluate(
     # Counted before apply_settings, which may wrap the model.
     params = sum(parameter.numel() for parameter in loaded.model.parameters())
     counted = measure_complexity(cell.model, cell.resolution_px, cell.num_classes)
-    team.barrier()
+    group.barrier()
     started = time.perf_counter()
-    shares = _gathered(team, lambda: scoring.share(team))
+    shares = _gathered(group, lambda: scoring.share(group))
     seconds = time.perf_counter() - started
     predictions = _joined(part, shares, len(class_names))
     if scoring.order is None:
@@ -82,7 +82,7 @@ def evaluate(
         "params": params,
         "macs": counted.macs,
         "preprocessing": preprocessing_values(loaded.config),
-        "processes": team.size,
+        "processes": group.size,
         "notes": notes,
     }
     return Outcome(counted.marked(values), predictions=predictions)
@@ -102,14 +102,14 @@ def preprocessing_values(config: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _gathered(team: Team, perform: Callable[[], _Share]) -> list[_Share]:
+def _gathered(group: ProcessGroup, perform: Callable[[], _Share]) -> list[_Share]:
     """Every process's share; where one fails, all of them raise its error instead of waiting for it."""
     mine: _Share | BenchError
     try:
         mine = perform()
     except BenchError as error:
         mine = error
-    shares = team.gather([mine])
+    shares = group.gather([mine])
     for failure in (share for share in shares if isinstance(share, BenchError)):
         raise failure
     return [share for share in shares if isinstance(share, _Share)]
@@ -126,9 +126,9 @@ class _Scoring:
     order: NDArray[np.int64] | None
     workers: int
 
-    def share(self, team: Team) -> _Share:
+    def share(self, group: ProcessGroup) -> _Share:
         """This process's images: those whose position is its rank modulo the number of processes."""
-        index = np.arange(team.rank, len(self.part), team.size)
+        index = np.arange(group.rank, len(self.part), group.size)
         # The same in every process and for every number of them, so that each image meets the same arithmetic.
         batch_size = min(BATCH[self.cell.device], len(self.part))
         model, cell = self.loaded.model.eval(), self.cell

@@ -14,7 +14,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from bench.catalog.identity import family_rank
 from bench.number_format import fixed, significant
-from bench.report.figures.labels import Box, Surroundings, place_labels
+from bench.report.figures.labels import Box, PlanningContext, place_labels
 from bench.report.figures.panels import (
     MOST_LABELS,
     MOST_LINE_LABELS,
@@ -178,7 +178,7 @@ def _position(axes: Any, x: float, y: float) -> tuple[float, float]:
     return float(placed[0]), float(placed[1])
 
 
-def _surroundings(axes: Any, panel: Panel, bounds: Box) -> Surroundings:
+def _surroundings(axes: Any, panel: Panel, bounds: Box) -> PlanningContext:
     """What labels must not cover (markers and interval bars) and should not (lines), in points."""
     blocked, markers = [], []
     for point in panel.everything:
@@ -193,7 +193,7 @@ def _surroundings(axes: Any, panel: Panel, bounds: Box) -> Surroundings:
     lines = [[_position(axes, point.x, point.y) for point in line.points] for line in panel.lines]
     lines.append([_position(axes, *corner) for corner in _corners(panel)])
     beads = [bead for line in lines for start, end in itertools.pairwise(line) for bead in _beads(start, end)]
-    return Surroundings(bounds, blocked, beads, markers)
+    return PlanningContext(bounds, blocked, beads, markers)
 
 
 def _beads(start: tuple[float, float], end: tuple[float, float], every: float = 5.0) -> list[Box]:

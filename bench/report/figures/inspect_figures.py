@@ -22,7 +22,7 @@ from bench.report.figures.tiles import (
     resized,
     spotlight,
 )
-from bench.report.sections.inspected import Seen, weights_label
+from bench.report.sections.inspected import InspectedModel, weights_label
 from bench.store.inspections import IMAGE, Inspection, Tokens
 from bench.text import printable
 
@@ -237,7 +237,7 @@ def _short(text: str, most: int = 26) -> str:
     return flat if len(flat) <= most else f"{flat[: most - 1]}…"
 
 
-def draw_distances(models: Sequence[Seen]) -> Figure:
+def draw_distances(models: Sequence[InspectedModel]) -> Figure:
     """Mean attention distance of each head against depth, a panel for each model."""
     across = min(PANELS_ACROSS, len(models))
     rows = -(-len(models) // across)
@@ -248,7 +248,7 @@ def draw_distances(models: Sequence[Seen]) -> Figure:
     return figure
 
 
-def _distance_panel(axes: Any, model: Seen) -> None:
+def _distance_panel(axes: Any, model: InspectedModel) -> None:
     distances, facts = model.distances_px, model.facts
     assert distances is not None
     layers = np.arange(1, len(distances) + 1)

@@ -53,7 +53,7 @@ class Placement:
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class PlanningContext:
     """What labels have to get along with.
 
     bounds: the frame that they must stay in. blocked: what none may cover (markers, interval bars).
@@ -67,7 +67,7 @@ class Surroundings:
 
 
 def place_labels(
-    anchors: Sequence[tuple[float, float]], sizes: Sequence[tuple[float, float]], around: Surroundings
+    anchors: Sequence[tuple[float, float]], sizes: Sequence[tuple[float, float]], around: PlanningContext
 ) -> list[Placement | None]:
     """A place for each label: the nearest one that is free, in a fixed order of tries; None where nothing is free.
 
@@ -91,7 +91,7 @@ def _best_spot(
     anchor: tuple[float, float],
     size: tuple[float, float],
     anchors: Sequence[tuple[float, float]],
-    around: Surroundings,
+    around: PlanningContext,
     placed: dict[int, Placement],
 ) -> Placement | None:
     """The first place with nothing against it; failing that, the nearest of the least bad."""
@@ -134,7 +134,7 @@ def _leader_crosses(
     anchor: tuple[float, float],
     end: tuple[float, float],
     anchors: Sequence[tuple[float, float]],
-    around: Surroundings,
+    around: PlanningContext,
     placed: dict[int, Placement],
 ) -> bool:
     for other, spot in placed.items():

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from bench.number_format import counted, fixed, listed, percent, rounded, span
 from bench.report.document import Section
 from bench.report.figures.style import family_style
-from bench.report.sections.inspected import Seen, picture_words, pictures_of, seen_models, weights_words
+from bench.report.sections.inspected import InspectedModel, picture_words, pictures_of, seen_models, weights_words
 from bench.report.tables.columns import Records, number, words
 from bench.report.tables.table import Cell, ColumnSpec, Notes, Table, make_table
 from bench.report.words.inspect_captions import inspect_pictures
@@ -45,7 +45,7 @@ def inspect_section(inspections: Sequence[Inspection], cell_ids: Collection[str]
     )
 
 
-def _text(models: Sequence[Seen], images: Sequence[Picture]) -> str:
+def _text(models: Sequence[InspectedModel], images: Sequence[Picture]) -> str:
     random = [model for model in models if model.facts.weights.kind == "random"]
     if len(random) == len(models):
         warning = f"**{_RANDOM}** "
@@ -67,29 +67,29 @@ def _text(models: Sequence[Seen], images: Sequence[Picture]) -> str:
     )
 
 
-def inspections_table(models: Sequence[Seen]) -> Table | None:
+def inspections_table(models: Sequence[InspectedModel]) -> Table | None:
     """One row a model: its tokens, how far its heads look in the first and the last layer, its position embeddings."""
 
-    def ids(model: Seen) -> Records:
+    def ids(model: InspectedModel) -> Records:
         return model.ids
 
-    def absent(part: str) -> Callable[[Seen], str]:
+    def absent(part: str) -> Callable[[InspectedModel], str]:
         return lambda model: escape(model.facts.absent.get(part, "it was not determined"))
 
-    def tokens(model: Seen, notes: Notes) -> Cell:
+    def tokens(model: InspectedModel, notes: Notes) -> Cell:
         found = model.facts.tokens
         if found is None:
             return notes.missing(absent("patches")(model))
         prefix = f"{len(found.prefix)} + " if found.prefix else ""
         return Cell(f"{prefix}{found.rows} × {found.columns}", None, model.ids)
 
-    def heads(model: Seen, notes: Notes) -> Cell:
+    def heads(model: InspectedModel, notes: Notes) -> Cell:
         if model.distances_px is None:
             return notes.missing(absent("attention")(model))
         return Cell(f"{model.facts.layers} × {model.facts.heads}", None, model.ids)
 
-    def distance(layer: int) -> Callable[[Seen, Notes], Cell]:
-        def entry(model: Seen, notes: Notes) -> Cell:
+    def distance(layer: int) -> Callable[[InspectedModel, Notes], Cell]:
+        def entry(model: InspectedModel, notes: Notes) -> Cell:
             if model.distances_px is None:
                 return notes.missing(absent("attention")(model))
             found = [float(value) for value in model.distances_px[layer]]
@@ -98,7 +98,7 @@ def inspections_table(models: Sequence[Seen]) -> Table | None:
 
         return entry
 
-    columns: list[ColumnSpec[Seen]] = [
+    columns: list[ColumnSpec[InspectedModel]] = [
         words("Model", lambda model: model.facts.title, records=ids),
         words("Family", lambda model: family_style(model.facts.family).name, records=ids),
         words("Weights", lambda model: weights_words(model.facts), lambda model: model.facts.weights.sha256,
@@ -118,7 +118,7 @@ def inspections_table(models: Sequence[Seen]) -> Table | None:
     return make_table("inspections", models, columns)
 
 
-def _below(models: Sequence[Seen]) -> str:
+def _below(models: Sequence[InspectedModel]) -> str:
     """How to read the table, and what is missing or was assumed."""
     lines = [
         "Attention distance: over query patches the mean of the distance between patch centres, weighted by attention "
@@ -146,10 +146,10 @@ def _below(models: Sequence[Seen]) -> str:
     return bullets([*lines, *_missing(models)])
 
 
-def _missing(models: Sequence[Seen]) -> Iterable[str]:
+def _missing(models: Sequence[InspectedModel]) -> Iterable[str]:
     """Parts that no figure shows, with the reason; models that lack a part for one reason share a line."""
     for part, name in _PARTS.items():
-        reasons: dict[str, list[Seen]] = {}
+        reasons: dict[str, list[InspectedModel]] = {}
         for model in models:
             if part in model.facts.absent:
                 reasons.setdefault(model.facts.absent[part], []).append(model)
@@ -157,5 +157,5 @@ def _missing(models: Sequence[Seen]) -> Iterable[str]:
             yield f"No {name} of {_titles(those)}: {escape(reason)}"
 
 
-def _titles(models: Iterable[Seen]) -> str:
+def _titles(models: Iterable[InspectedModel]) -> str:
     return listed(dict.fromkeys(escape(model.facts.title) for model in models))

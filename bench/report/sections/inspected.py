@@ -14,7 +14,7 @@ GLOBAL_SHARE = 0.9  # of the distance that evenly spread attention has: such a h
 
 
 @dataclass(frozen=True)
-class Seen:
+class InspectedModel:
     """One model with its weights at one resolution, and what it made of each image. What does not depend on the image
     (filters, position embeddings, tokens) is the same in all of them."""
 
@@ -54,7 +54,7 @@ class Seen:
         return [int(count) for count in (distances >= GLOBAL_SHARE * uniform).sum(axis=1)]
 
 
-def seen_models(inspections: Iterable[Inspection], cell_ids: Collection[str] = ()) -> list[Seen]:
+def seen_models(inspections: Iterable[Inspection], cell_ids: Collection[str] = ()) -> list[InspectedModel]:
     """Inspections by model, weights and resolution, in the order in which each comes first.
 
     cell_ids: of the records that these stand beside. Of inspections with one id, of several results folders, the first
@@ -69,9 +69,9 @@ def seen_models(inspections: Iterable[Inspection], cell_ids: Collection[str] = (
     return [_seen(tuple(group), cell_ids) for group in groups.values()]
 
 
-def _seen(inspections: tuple[Inspection, ...], cell_ids: Collection[str]) -> Seen:
+def _seen(inspections: tuple[Inspection, ...], cell_ids: Collection[str]) -> InspectedModel:
     cell = inspections[0].facts.weights.cell_id
-    return Seen(inspections, cell if cell in cell_ids else None)
+    return InspectedModel(inspections, cell if cell in cell_ids else None)
 
 
 def _model_key(facts: Facts) -> tuple[object, ...]:
@@ -79,7 +79,7 @@ def _model_key(facts: Facts) -> tuple[object, ...]:
     return (facts.model, facts.definition, weights.kind, weights.sha256, weights.seed, facts.resolution_px)
 
 
-def pictures_of(models: Sequence[Seen]) -> list[Picture]:
+def pictures_of(models: Sequence[InspectedModel]) -> list[Picture]:
     """Every image that was looked at, once, in order."""
     return list(dict.fromkeys(one.facts.picture for model in models for one in model.inspections))
 

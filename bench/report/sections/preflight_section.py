@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping
 
 from bench.analyse.accuracies.protocols import Protocols
 from bench.catalog.identity import identify_dataset
-from bench.data.preflight.findings import Duplicates
 from bench.number_format import bare_rate, counted, listed, rounded, significant, whole
 from bench.report.document import Section
 from bench.report.tables.columns import dataset_column, number, own_records, words
 from bench.report.tables.table import ColumnSpec, Table, make_table
+from bench.store.findings import Duplicates
 from bench.store.preflights import Checked
 from bench.text import bullets, escape
 

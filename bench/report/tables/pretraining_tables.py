@@ -46,7 +46,7 @@ def _points_table(
     scale = flop_scale(point.flop for point in points)
     transfers = {(one.way, one.point.key): one for one in study.transfers}
 
-    def doubt(point: PretrainedPoint) -> str | None:
+    def warning(point: PretrainedPoint) -> str | None:
         return f"MACs not certified: {escape(point.macs_note)}" if point.macs_note else None
 
     def mean(point: PretrainedPoint, way: Way, notes: Notes) -> Cell:
@@ -60,7 +60,7 @@ def _points_table(
         family_column(lambda point: point.identity.family),
         *leading,
         number(f"Compute of one run [{scale.unit}]", lambda point: point.flop,
-               digits(3, scale.factor), note=doubt),
+               digits(3, scale.factor), note=warning),
         number("[exaFLOP]", lambda point: point.flop, exaflops),
         number("Images seen", lambda point: round(point.images_seen), whole),
         number("Pretraining set: validation top-1 [%]", lambda point: point.validation_pct, percent),

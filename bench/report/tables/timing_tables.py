@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 from bench.analyse.speed.speeds import Speed, Timed, Tuned, settings_of
-from bench.analyse.speed.stability import Check, Doubt
+from bench.analyse.speed.stability import Check, TimingWarning
 from bench.analyse.study import Study
 from bench.number_format import ends, listed, named, significant, span, timed_words, times_words, whole
 from bench.report.document import Section
@@ -162,23 +162,23 @@ def _best_settings_table(study: Study) -> Table | None:
 
 def stability_section(study: Study) -> Section:
     """Timings to distrust, one row per warning, with where it was seen and what to try; empty where no check fires."""
-    by_check: dict[Check, list[Doubt]] = defaultdict(list)
-    for doubt in study.doubts:
-        by_check[doubt.check].append(doubt)
+    by_check: dict[Check, list[TimingWarning]] = defaultdict(list)
+    for warning in study.warnings:
+        by_check[warning.check].append(warning)
 
-    def ids(row: tuple[Check, list[Doubt]]) -> tuple[str, ...]:
-        return tuple(cell_id for doubt in row[1] for cell_id in doubt.cell_ids)
+    def ids(row: tuple[Check, list[TimingWarning]]) -> tuple[str, ...]:
+        return tuple(cell_id for warning in row[1] for cell_id in warning.cell_ids)
 
-    def processes(row: tuple[Check, list[Doubt]], _: Notes) -> Cell:
-        found = sum(doubt.processes for doubt in row[1])
-        return Cell(f"{whole(found)} of {whole(sum(doubt.of_processes for doubt in row[1]))}", found, ids(row))
+    def processes(row: tuple[Check, list[TimingWarning]], _: Notes) -> Cell:
+        found = sum(warning.processes for warning in row[1])
+        return Cell(f"{whole(found)} of {whole(sum(warning.of_processes for warning in row[1]))}", found, ids(row))
 
-    def worst(row: tuple[Check, list[Doubt]]) -> float:
-        return max(doubt.worst for doubt in row[1])
+    def worst(row: tuple[Check, list[TimingWarning]]) -> float:
+        return max(warning.worst for warning in row[1])
 
-    columns: list[ColumnSpec[tuple[Check, list[Doubt]]]] = [
+    columns: list[ColumnSpec[tuple[Check, list[TimingWarning]]]] = [
         words("What was seen", lambda row: row[0].message[0].upper() + row[0].message[1:]),
-        words("Where", lambda row: named(dict.fromkeys(_where(doubt, study) for doubt in row[1]), _MOST_NAMED)),
+        words("Where", lambda row: named(dict.fromkeys(_where(warning, study) for warning in row[1]), _MOST_NAMED)),
         ColumnSpec("Processes", processes),
         words("Worst", lambda row: row[0].words(worst(row)), worst, records=ids),
         words("What to try", lambda row: row[0].advice),
@@ -187,10 +187,10 @@ def stability_section(study: Study) -> Section:
     return Section("Timings to distrust", _DOUBTS_TEXT if table else "", table)
 
 
-def _where(doubt: Doubt, study: Study) -> str:
+def _where(warning: TimingWarning, study: Study) -> str:
     """The model's title, with batch and resolution where the study has several, and which of its timings."""
     several = len({(one.batch_size, one.key.resolution_px) for one in study.speeds}) > 1
-    title = next((row.identity.title for row in study.rows if row.key.model == doubt.model), doubt.model)
-    told = [f"{doubt.resolution_px} px, batch {doubt.batch_size}"] if several else []
-    told += ["best settings"] if doubt.is_best else []
+    title = next((row.identity.title for row in study.rows if row.key.model == warning.model), warning.model)
+    told = [f"{warning.resolution_px} px, batch {warning.batch_size}"] if several else []
+    told += ["best settings"] if warning.is_best else []
     return f"{title} ({', '.join(told)})" if told else title

@@ -18,7 +18,7 @@ from bench.report.figures.inspect_figures import (
     draw_positions,
     draw_rollout,
 )
-from bench.report.sections.inspected import Seen, picture_words, weights_label
+from bench.report.sections.inspected import InspectedModel, picture_words, weights_label
 from bench.store.inspections import IMAGE, Facts, Inspection
 from bench.store.inspections import Picture as Looked
 from bench.text import code, escape
@@ -26,7 +26,7 @@ from bench.text import code, escape
 MOST_TOKENS = 4096  # drawn as a sequence
 
 
-def inspect_pictures(models: Sequence[Seen], images: Sequence[Looked]) -> Iterable[Picture]:
+def inspect_pictures(models: Sequence[InspectedModel], images: Sequence[Looked]) -> Iterable[Picture]:
     """Every figure, those that compare the models first; of each kind the first says how it is read."""
     for number, image in enumerate(images):
         yield _maps(models, image, is_first=number == 0)
@@ -46,7 +46,7 @@ def inspect_pictures(models: Sequence[Seen], images: Sequence[Looked]) -> Iterab
                 is_first = False
 
 
-def _maps(models: Sequence[Seen], image: Looked, *, is_first: bool) -> Picture:
+def _maps(models: Sequence[InspectedModel], image: Looked, *, is_first: bool) -> Picture:
     looking = [one for model in models for one in model.inspections if one.facts.picture == image]
     name = escape(picture_words(image))
     how = _how_to_read_maps(looking) if is_first else "To be read like the figure before."
@@ -73,7 +73,7 @@ def _how_to_read_maps(looking: Sequence[Inspection]) -> str:
     return f"{words} Bright: much; each map has its own scale."
 
 
-def _distances(models: Sequence[Seen]) -> Picture:
+def _distances(models: Sequence[InspectedModel]) -> Picture:
     images = sorted({len(model.inspections) for model in models})
     caption = (
         "**How far each head looks, by depth.** A point is a head, the line their mean; dashed: what attention spread "
@@ -85,7 +85,7 @@ def _distances(models: Sequence[Seen]) -> Picture:
     return Picture("inspect_attention_distance", alternative, caption, partial(draw_distances, models), has_svg=True)
 
 
-def _patches(models: Sequence[Seen], images: Sequence[Looked]) -> Iterable[Picture]:
+def _patches(models: Sequence[InspectedModel], images: Sequence[Looked]) -> Iterable[Picture]:
     """One for each way to cut an image, however many models do it."""
     cuts: dict[tuple[object, ...], list[Inspection]] = {}
     for one in (one for model in models for one in model.inspections):
@@ -122,7 +122,7 @@ def _cut(alike: Sequence[Inspection]) -> Picture:
     )
 
 
-def _filters(model: Seen) -> Picture:
+def _filters(model: InspectedModel) -> Picture:
     title = escape(model.facts.title)
     if model.facts.filters == "principal components":
         what = (
@@ -137,7 +137,7 @@ def _filters(model: Seen) -> Picture:
     return Picture(name, f"First-layer filters of {title}", caption, partial(draw_filters, model.first))
 
 
-def _positions(model: Seen) -> Picture:
+def _positions(model: InspectedModel) -> Picture:
     title = escape(model.facts.title)
     rows, columns = model.first.arrays["position_similarity"].shape[:2]
     step = -(-max(rows, columns) // MOST_PLACES)

@@ -1,4 +1,4 @@
-"""What a plan needs to know of the world around it: devices, data, weights, and what earlier cells gave."""
+"""What a plan needs to know: devices, data, weights, and what earlier cells gave."""
 
 from __future__ import annotations
 
@@ -77,8 +77,8 @@ def _own_file(model: str, path: str) -> str:
 
 
 @dataclass(frozen=True)
-class Surroundings:
-    """What a plan needs to know of the world: which device, which data sets, which resolutions, what is done.
+class PlanningContext:
+    """What a plan needs to know of the context: which device, which data sets, which resolutions, what is done.
 
     find_dataset: name and wanted resolution (None: its own) -> row of a set that is trained on in memory.
     find_images: name -> facts of a set that pretrained models meet. find_pretraining: name and resolution -> facts of a

@@ -13,15 +13,15 @@ from data.odd_images import jpeg
 
 from bench.data.generated.embedded import load_dataset
 from bench.errors import RequestError
-from bench.execute.supplies import Supplies
-from bench.execute.surroundings import Here
+from bench.execute.local_context import LocalContext
+from bench.execute.run_options import RunOptions
 from bench.measure.devices import compile_reason
 from bench.measure.weight_files import save_weights
 from bench.store.record import Record
 from bench.suite.cell import FinetuneCell, FinetuneRecipe, Settings, SpeedCell
+from bench.suite.planning_context import TrialResult
 from bench.suite.spec import Suite, parse_suite
 from bench.suite.sweeps import FAILED, Result
-from bench.suite.world import TrialResult
 
 
 @pytest.fixture(autouse=True)
@@ -61,13 +61,14 @@ def trial(status: str, values: dict[str, Any]) -> Record:
 def test_a_sweep_chooses_among_trials_that_say_something(
     tmp_path: Path, status: str, values: dict[str, Any], known: dict[str, Result]
 ) -> None:
-    world = Here("cpu", Supplies(), tmp_path).surroundings([trial(status, values)])
-    assert world.validation == known
+    context = LocalContext("cpu", RunOptions(), tmp_path).planning_context([trial(status, values)])
+    assert context.validation == known
 
 
 def test_a_place_of_vtabs_files_is_no_set_of_the_users_own(tmp_path: Path) -> None:
-    world = Here("cpu", Supplies(data={"caltech101": "here", "birds": "there"}), tmp_path).surroundings([])
-    assert world.extra_datasets == ("birds",)
+    options = RunOptions(data={"caltech101": "here", "birds": "there"})
+    context = LocalContext("cpu", options, tmp_path).planning_context([])
+    assert context.extra_datasets == ("birds",)
 
 
 def test_a_corrupt_image_changes_what_the_preflight_is_of_and_not_what_is_trained_on(tmp_path: Path) -> None:
@@ -78,15 +79,15 @@ def test_a_corrupt_image_changes_what_the_preflight_is_of_and_not_what_is_traine
         (tmp_path / "pictures" / label).mkdir(parents=True)
         for i in range(60):
             Image.fromarray(random[i + 100 * (label == "dog")]).save(tmp_path / "pictures" / label / f"{i}.png")
-    supplies = Supplies(data={"birds": str(tmp_path / "pictures")})
-    before = Here("cpu", supplies, tmp_path).surroundings([]).find_images("birds")
+    options = RunOptions(data={"birds": str(tmp_path / "pictures")})
+    before = LocalContext("cpu", options, tmp_path).planning_context([]).find_images("birds")
 
     (tmp_path / "pictures" / "cat" / "broken.png").write_bytes(jpeg()[:40])
     from bench.data.sets import open as opened
 
     opened._found.cache_clear()
     opened._users.cache_clear()
-    after = Here("cpu", supplies, tmp_path).surroundings([]).find_images("birds")
+    after = LocalContext("cpu", options, tmp_path).planning_context([]).find_images("birds")
     assert after.stored_fingerprint != before.stored_fingerprint
     assert after.train_images == before.train_images
 
@@ -150,17 +151,17 @@ def test_images_that_only_look_untouched_are_planned_anew(tmp_path: Path, monkey
 
     monkeypatch.setenv("VITBENCH_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(fingerprints, "file_stamp", lambda status: str(status.st_size))  # a poor file system
-    supplies = Supplies(data={"levels": str(tmp_path / "pictures")})
+    options = RunOptions(data={"levels": str(tmp_path / "pictures")})
     write(50)
-    assert Here("cpu", supplies, tmp_path).surroundings([]).find_images("levels").num_classes == 2
+    assert LocalContext("cpu", options, tmp_path).planning_context([]).find_images("levels").num_classes == 2
     write(200)
     fingerprints._read_here.clear()  # the run is another process than the plan before it
     for cached in (opened._found, opened._users):
         cached.cache_clear()
-    here = Here("cpu", supplies, tmp_path)
-    trusted = here.surroundings([]).find_images("levels")
+    here = LocalContext("cpu", options, tmp_path)
+    trusted = here.planning_context([]).find_images("levels")
     assert not here.confirm([Planned(trusted.fingerprint), Planned(trusted.stored_fingerprint)])  # type: ignore[list-item]
-    read = here.surroundings([]).find_images("levels")
+    read = here.planning_context([]).find_images("levels")
     assert read.fingerprint != trusted.fingerprint
     assert read.stored_fingerprint != trusted.stored_fingerprint
     assert here.confirm([Planned(read.fingerprint), Planned(read.stored_fingerprint)])  # type: ignore[list-item]
@@ -202,11 +203,11 @@ def trial_record(status: str, **values: object) -> Record:
     ],
 )
 def test_a_plan_is_told_what_trials_of_settings_gave(record: Record, expected: TrialResult, tmp_path: Path) -> None:
-    assert Here("cpu", Supplies(), tmp_path).surroundings([record]).trials == {record.cell_id: expected}
+    assert LocalContext("cpu", RunOptions(), tmp_path).planning_context([record]).trials == {record.cell_id: expected}
 
 
 def test_a_plan_can_ask_what_the_device_can_do(tmp_path: Path) -> None:
-    abilities = Here("cpu", Supplies(), tmp_path).surroundings([]).abilities()
+    abilities = LocalContext("cpu", RunOptions(), tmp_path).planning_context([]).abilities()
     assert "fp32" in abilities.precisions
     assert "tf32" not in abilities.precisions
     assert abilities.can_compile == (compile_reason("cpu") is None)
@@ -224,9 +225,9 @@ def suite_of(*blocks: tuple[str, str | None]) -> Suite:
 def test_what_a_suite_says_of_a_file_is_known_by_the_files_content(tmp_path: Path) -> None:
     for name, value in (("a", 1.0), ("b", 2.0)):
         save_weights(tmp_path / f"{name}.safetensors", {"w": torch.full((1,), value)}, {})
-    world = Here("cpu", Supplies(), tmp_path)
-    first, second = (world.file_weights("test_vit", f"{name}.safetensors") for name in ("a", "b"))
-    assert world.pretraining(suite_of(("a.safetensors", "our shop"), ("b.safetensors", None))) == {first: "our shop"}
-    assert second not in world.pretraining(suite_of(("b.safetensors", None)))
+    context = LocalContext("cpu", RunOptions(), tmp_path)
+    first, second = (context.file_weights("test_vit", f"{name}.safetensors") for name in ("a", "b"))
+    assert context.pretraining(suite_of(("a.safetensors", "our shop"), ("b.safetensors", None))) == {first: "our shop"}
+    assert second not in context.pretraining(suite_of(("b.safetensors", None)))
     with pytest.raises(RequestError, match=r"saw 'our shop' and 'ImageNet-1k'\. Say one of them"):
-        world.pretraining(suite_of(("a.safetensors", "our shop"), ("a.safetensors", "ImageNet-1k")))
+        context.pretraining(suite_of(("a.safetensors", "our shop"), ("a.safetensors", "ImageNet-1k")))

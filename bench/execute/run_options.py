@@ -14,7 +14,7 @@ CHECKPOINT_SECONDS = 300.0
 
 
 @dataclass(frozen=True)
-class Supplies:
+class RunOptions:
     """Passed to every worker with its cell.
 
     data: data set name -> where its images are, as `--data` says it. root: folder of local copies of catalogued sets.
@@ -37,7 +37,7 @@ class Supplies:
     beside: int = 1
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Supplies:
+    def from_json(cls, data: Mapping[str, Any]) -> RunOptions:
         return cls(**data)
 
     def as_json(self) -> dict[str, Any]:

@@ -18,28 +18,28 @@ from bench.data.sets.fingerprints import fingerprint_of_collection
 from bench.data.sets.open import Progress, confirm_images, is_embedded, open_images, stored_fingerprint
 from bench.errors import AbsentDataError, RequestError
 from bench.execute.environment import abilities_of
-from bench.execute.supplies import Supplies
+from bench.execute.run_options import RunOptions
 from bench.measure.build import native_resolution
 from bench.measure.weight_files import file_weights_id, path_for_model
 from bench.store.record import Record
 from bench.suite.cell import Cell, FinetuneCell, LargestBatchCell, PretrainCell, SpeedCell, TrainCell
+from bench.suite.planning_context import ImagesFacts, PlanningContext, PretrainingFacts, TrialResult
 from bench.suite.spec import Suite
 from bench.suite.sweeps import result_of
-from bench.suite.world import ImagesFacts, PretrainingFacts, Surroundings, TrialResult
 
 USERS_PX = 32  # what the small models of the shipped suites take
 ABSENT = "absent"  # the fingerprint of images that are not here: its cells end as `skipped`
 LOOKED_AT = 16  # images whose size says how large those of a set usually are
 
 
-class Here:
-    """Answers a plan's questions from the supplies; remembers which weight files its answers name.
+class LocalContext:
+    """Answers a plan's questions from the options; remembers which weight files its answers name.
 
     progress: told of the first look at a user's images.
     """
 
-    def __init__(self, device: str, supplies: Supplies, suite_folder: Path, progress: Progress | None = None) -> None:
-        self._device, self._supplies, self._suite_folder = device, supplies, suite_folder
+    def __init__(self, device: str, options: RunOptions, suite_folder: Path, progress: Progress | None = None) -> None:
+        self._device, self._options, self._suite_folder = device, options, suite_folder
         self._progress = progress
         self.weights: dict[str, str] = {}  # `sha256 <16 digits>` -> file
         self._named: dict[tuple[str, str], str] = {}  # model and path as a suite has them -> `sha256 <16 digits>`
@@ -47,17 +47,17 @@ class Here:
         # set, parts (None: as they are stored), and the fingerprint that a plan was told
         self._answered: set[tuple[str, tuple[PartName, ...] | None, str]] = set()
 
-    def surroundings(self, finished: Iterable[Record]) -> Surroundings:
+    def planning_context(self, finished: Iterable[Record]) -> PlanningContext:
         """What a plan needs to know, given the records that count as finished."""
         finished = list(finished)
-        return Surroundings(
+        return PlanningContext(
             device=self._device,  # type: ignore[arg-type]  # resolve_device returns one of the three
             find_dataset=self.find_dataset,
             find_images=self._facts,
             find_pretraining=self.find_pretraining,
             native_resolution=native_resolution,
             file_weights=self.file_weights,
-            extra_datasets=tuple(name for name in self._supplies.data if not _is_catalogued(name)),
+            extra_datasets=tuple(name for name in self._options.data if not _is_catalogued(name)),
             validation={
                 r.cell_id: result_of(r.cell["task"], r.status, r.values) for r in finished if _is_trial_result(r)
             },
@@ -81,12 +81,12 @@ class Here:
 
     def confirm(self, cells: Iterable[Cell]) -> bool:
         """Whether the images of these cells, read wholly, are those that the plan was told of; if not, plan again."""
-        supplies, same = self._supplies, True
+        options, same = self._options, True
         planned = {getattr(cell, "fingerprint", None) for cell in cells}
         for name, parts, fingerprint in self._answered:
             if fingerprint in planned:
                 same &= confirm_images(
-                    name, fingerprint, parts, data=supplies.data, root=supplies.data_root, download=supplies.download
+                    name, fingerprint, parts, data=options.data, root=options.data_root, download=options.download
                 )
         if not same:
             self._facts.cache_clear()
@@ -98,7 +98,7 @@ class Here:
 
         Raises RequestError for another resolution of an embedded set than its own.
         """
-        if not is_embedded(name) and (name in self._supplies.data or name in image_tasks()):
+        if not is_embedded(name) and (name in self._options.data or name in image_tasks()):
             collection = self._open(name)
             return _row_of(collection, resolution_px or USERS_PX, self._fingerprint(collection, PART_NAMES))
         row = find_dataset(name)
@@ -182,7 +182,7 @@ class Here:
             num_classes=len(collection.class_names),
             test_fingerprint=self._fingerprint(collection, ("test",)),
             fingerprint=self._fingerprint(collection, PART_NAMES) if has_all else ABSENT,
-            stored_fingerprint=self._as_stored(name) if name in self._supplies.data and task is None else "",
+            stored_fingerprint=self._as_stored(name) if name in self._options.data and task is None else "",
             train_images=sum(len(collection.parts[part]) for part in PART_NAMES[:2] if part in collection.parts),
             image_px=_usual_side(collection),
             flip=task.flip if task is not None else True,
@@ -190,7 +190,7 @@ class Here:
         )
 
     def _as_stored(self, name: str) -> str:
-        fingerprint = stored_fingerprint(name, self._supplies.data[name], download=self._supplies.download)
+        fingerprint = stored_fingerprint(name, self._options.data[name], download=self._options.download)
         self._answered.add((name, None, fingerprint))
         return fingerprint
 
@@ -201,12 +201,12 @@ class Here:
         return fingerprint
 
     def _open(self, name: str) -> ImageCollection:
-        supplies = self._supplies
+        options = self._options
         return open_images(
             name,
-            data=supplies.data,
-            root=supplies.data_root,
-            download=supplies.download,
+            data=options.data,
+            root=options.data_root,
+            download=options.download,
             progress=self._progress,
         )
 
