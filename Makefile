@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help install bench report check test slow lint types format clean
+.PHONY: help install bench report check quick test slow lint types format clean
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
@@ -7,6 +7,7 @@ SUITE ?= paper-compute pocket
 DEVICE ?= auto
 DATA ?=
 OPTIONS ?=
+PYTEST ?=
 BASE ?= HEAD~1
 MODELS ?=
 
@@ -37,8 +38,11 @@ report: .venv/installed ## rebuild the committed reports from the committed resu
 check: .venv/installed ## is this tree slower than BASE? (vitbench check)
 	$(BIN)/vitbench check --base $(BASE) $(foreach model,$(subst $(comma), ,$(MODELS)),--model $(model)) $(OPTIONS)
 
-test: .venv/installed ## run the tests (about 12 minutes)
-	$(BIN)/python -m pytest -n 2 -m 'not slow'
+quick: .venv/installed ## run the tests that start no process and need no torch (under a minute)
+	$(BIN)/python -m pytest -n 2 -q -m 'not slow' --quick
+
+test: .venv/installed ## run the tests (about 8 minutes)
+	$(BIN)/python -m pytest -n 2 -m 'not slow' $(PYTEST)
 
 slow: .venv/installed ## run the tests that take minutes
 	$(BIN)/python -m pytest -m slow

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 SLOW_TO_START = re.compile(
-    r"\b(import torch|from torch|subprocess|multiprocessing|playwright)\b"
+    r"\b(import torch|from torch|subprocess|multiprocessing|playwright|from commands)\b"
     r"|\bbench\.(learn|measure|execute|gate|inspect|process_group)\b"
 )
 

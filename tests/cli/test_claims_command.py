@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from commands import Done
+from commands import vitbench as run_here
 
 from bench.catalog.claims import claim_rows
 from bench.store.files import read_records, stored_suites
@@ -16,16 +15,8 @@ from bench.store.files import read_records, stored_suites
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def vitbench(*arguments: object, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "bench", *map(str, arguments)],
-        cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+def vitbench(*arguments: object, cwd: Path = ROOT) -> Done:
+    return run_here(*arguments, cwd=cwd)
 
 
 @pytest.fixture(scope="module")

@@ -10,16 +10,18 @@ import time
 from pathlib import Path
 
 import pytest
+from commands import vitbench
 
 ROOT = Path(__file__).resolve().parents[2]
 TWO_CELLS = ROOT / "tests" / "two_cells.toml"
 
 
-def vitbench(*arguments: object, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def start_vitbench(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """In a process of its own."""
     return subprocess.run(
         [sys.executable, "-m", "bench", *map(str, arguments)],
         cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         timeout=300,
@@ -31,7 +33,7 @@ def test_help_answers_in_half_a_second(tmp_path: Path) -> None:
     times = []
     for _ in range(5):
         started = time.perf_counter()
-        assert vitbench("--help", cwd=tmp_path).returncode == 0
+        assert start_vitbench("--help", cwd=tmp_path).returncode == 0
         times.append(time.perf_counter() - started)
     assert min(times) < 0.5
 
@@ -112,7 +114,7 @@ def test_of_several_sizes_one_that_a_model_cannot_take_stops_no_run(tmp_path: Pa
         (["complexity"], "Give model names, or --all."),
         (["report"], "No results under 'results'"),
         (["report", "pocket"], "No results of suite 'pocket'"),
-        (["run", "pocket", "--data", "mine"], "is not NAME=SPEC"),
+        (["run", "pocket", "--data", "mine"], "is not NAME=PLACE"),
         (["run", "pocket", "--data", "mine=nowhere"], "'nowhere' does not exist"),
         (["models", "resnot"], "Unknown model 'resnot'"),
     ],
@@ -123,6 +125,12 @@ def test_a_wrong_request_is_one_line_and_exit_two(tmp_path: Path, arguments: lis
     assert message in result.stderr
     assert "Traceback" not in result.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_process_ends_with_the_commands_exit_code(tmp_path: Path) -> None:
+    result = start_vitbench("run", "poket", cwd=tmp_path)
+    assert result.returncode == 2
+    assert result.stderr.startswith("Error: Unknown suite 'poket'")
 
 
 def test_debug_shows_the_traceback(tmp_path: Path) -> None:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from analyse.records import evaluated, trained
+from commands import Done
+from commands import vitbench as run_here
 
 from bench.analyse.compare.paired import comparable_accuracies, compare_models, of_models
 from bench.cli.compare_words import as_json, comparison_table, sentences
@@ -22,16 +21,8 @@ BIT = "resnetv2_50x1_bit.goog_in21k_ft_in1k"
 RESNET = "resnet50.a1_in1k"
 
 
-def vitbench(*arguments: object, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "bench", *map(str, arguments)],
-        cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+def vitbench(*arguments: object, cwd: Path = ROOT) -> Done:
+    return run_here(*arguments, cwd=cwd)
 
 
 def compare(records, models, read=lambda cell_id: None):

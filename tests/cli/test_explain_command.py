@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from statistics import fmean
 
 import pytest
+from commands import Done, vitbench
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def explain(*arguments: object, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "bench", "explain", *map(str, arguments)],
-        cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+def explain(*arguments: object, cwd: Path = ROOT) -> Done:
+    return vitbench("explain", *arguments, cwd=cwd)
 
 
 def test_an_accuracy_is_the_mean_of_the_records_that_are_named() -> None:

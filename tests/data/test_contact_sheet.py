@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import Done, vitbench
 from PIL import Image
 
 from bench.data.generated.corpora import draw_block, find_corpus
@@ -58,16 +57,8 @@ def test_small_images_are_enlarged_without_being_blurred() -> None:
     assert np.array_equal(tile[::2][:, 0, 0], tile[1::2][:, 0, 0])
 
 
-def show(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "bench", "data", "show", *arguments],
-        cwd=cwd,
-        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "HOME": str(cwd)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+def show(*arguments: str, cwd: Path) -> Done:
+    return vitbench("data", "show", *arguments, cwd=cwd, HOME=str(cwd))
 
 
 def test_the_command_writes_where_it_says(tmp_path: Path) -> None:

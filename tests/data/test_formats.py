@@ -1,4 +1,4 @@
-"""What `--data NAME=SPEC` may say, and which reader it leads to."""
+"""What `--data NAME=PLACE` may say, and which reader it leads to."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def test_an_option_is_a_name_and_what_follows_the_first_equals_sign() -> None:
 
 @pytest.mark.parametrize("option", ["mine", "=x", "my data=x", "mine=", "1st=x", "my-data=x", "mine= "])
 def test_an_option_without_name_or_place_is_refused(option: str) -> None:
-    with pytest.raises(RequestError, match="is not NAME=SPEC, with letters, digits and '_' in the name"):
+    with pytest.raises(RequestError, match="is not NAME=PLACE, with letters, digits and '_' in the name"):
         parse_data_option(option)
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
+from commands import Done
+from commands import vitbench as run_here
 from synthetic_store import complexity_record, desk_like, make_record, speed_record, train_cell, train_values
 
 from bench.analyse.compare.against import compare_runs, run_figures
@@ -73,10 +72,8 @@ def store(folder: Path, name: str, records: list[Record]) -> None:
     (folder / f"{name}.jsonl").write_text("".join(record.model_dump_json() + "\n" for record in records))
 
 
-def vitbench(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "bench", "report", *arguments]
-    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300, check=False)
+def vitbench(*arguments: str, cwd: Path) -> Done:
+    return run_here("report", *arguments, cwd=cwd)
 
 
 def test_the_command_writes_the_section_its_sidecar_and_how_to_rebuild_it(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A user's own images, by what `--data NAME=SPEC` says of where they are.
+"""A user's own images, by what `--data NAME=PLACE` says of where they are.
 
 A new format is a module that reads it and a row of FORMATS.
 """
@@ -48,10 +48,12 @@ def open_user(name: str, spec: str, *, download: bool) -> ImageCollection:
 
 
 def parse_data_option(option: str) -> tuple[str, str]:
-    """`NAME=SPEC` -> (name, spec). Raises RequestError for anything else."""
+    """`NAME=PLACE` -> (name, spec). Raises RequestError for anything else."""
     name, separator, spec = option.partition("=")
     if not (separator and name.isidentifier() and spec.strip()):
-        raise RequestError(f"--data {option!r} is not NAME=SPEC, with letters, digits and '_' in the name. {_EXPECTED}")
+        raise RequestError(
+            f"--data {option!r} is not NAME=PLACE, with letters, digits and '_' in the name. {_EXPECTED}"
+        )
     return name, spec.strip()
 
 
