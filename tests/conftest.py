@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-SLOW_TO_START = re.compile(
+STARTS_SLOWLY = re.compile(
     r"\b(import torch|from torch|subprocess|multiprocessing|playwright|from commands)\b"
     r"|\bbench\.(learn|measure|execute|gate|inspect|process_group)\b"
 )
@@ -21,4 +21,4 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     """Whether a module is left out; None leaves that to pytest."""
     if not config.getoption("--quick") or collection_path.suffix != ".py":
         return None
-    return True if SLOW_TO_START.search(collection_path.read_text(encoding="utf-8")) else None
+    return True if STARTS_SLOWLY.search(collection_path.read_text(encoding="utf-8")) else None
