@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bench.store.tidy import load_records as load_records
+    from bench.store.frame import load_records as load_records
 
 __version__ = "0.1.0"
 __all__ = ["__version__", "load_records"]
@@ -18,7 +18,7 @@ __all__ = ["__version__", "load_records"]
 def __getattr__(name: str) -> Any:
     """`load_records`, which brings pandas along, once it is asked for: most commands need none."""
     if name == "load_records":
-        from bench.store.tidy import load_records
+        from bench.store.frame import load_records
 
         return load_records
     raise AttributeError(f"module 'bench' has no attribute {name!r}")

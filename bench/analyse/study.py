@@ -50,8 +50,8 @@ from bench.catalog.identity import (
 )
 from bench.store.correctness import Predictions
 from bench.store.current import current_records, failed_trials
-from bench.store.frame import Rows, speed_rows, task_rows, unfinished_records, whole
 from bench.store.record import Record
+from bench.store.rows import Rows, speed_rows, task_rows, unfinished_records, whole
 
 T = TypeVar("T", Speed, Memory)
 

@@ -14,7 +14,7 @@ import typer
 from bench.cli.options import DeviceChoice
 
 if TYPE_CHECKING:
-    from bench.gate.formats.writing import Target
+    from bench.gate.formats.files import Target
     from bench.gate.pairs import Pair
     from bench.gate.result import CheckResult
     from bench.gate.rule import Look, Verdict
@@ -90,7 +90,7 @@ def check(
     """
     from bench.errors import RequestError
     from bench.gate.check import Plan, Request, run_check
-    from bench.gate.formats.writing import STANDARD_OUTPUT, parse_target
+    from bench.gate.formats.files import STANDARD_OUTPUT, parse_target
     from bench.gate.request import comparisons_of
     from bench.places import cache_root
 
@@ -142,7 +142,7 @@ def _keep(result: CheckResult, results: Path, targets: Sequence[Target]) -> None
     Raises the first StoreError once everything was tried.
     """
     from bench.errors import StoreError
-    from bench.gate.formats.writing import write_format
+    from bench.gate.formats.files import write_format
     from bench.gate.result import render_json
     from bench.store.checks import save_check
 

@@ -25,7 +25,7 @@ def export(
     """
     from bench.cli.stored import wanted_suites
     from bench.errors import RequestError
-    from bench.store.tidy import tidy_frame
+    from bench.store.frame import tidy_frame
     from bench.whole_files import replacing
 
     if format_ == "parquet" and out is None:

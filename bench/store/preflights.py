@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.store.findings import Duplicates, Preflight
-from bench.store.frame import task_rows
 from bench.store.record import Record
+from bench.store.rows import task_rows
 
 _NO_TWINS = {"count": 0, "images": 0, "across_parts": 0, "labels_differ": 0, "twins_in_other_parts": {}, "groups": []}
 _NOTHING: dict[str, Any] = {  # what stands for what a record leaves out

@@ -3,8 +3,8 @@
 from records import timed
 
 from bench.analyse.speed.speed_study import batch_curves
-from bench.store.frame import speed_rows
 from bench.store.record import Record
+from bench.store.rows import speed_rows
 from bench.suite.cell import cell_id_of
 
 

@@ -4,7 +4,7 @@ from records import evaluated
 
 from bench.analyse.accuracies.pooling import evaluated_accuracies
 from bench.analyse.accuracies.subjects import identify_weights
-from bench.store.frame import task_rows
+from bench.store.rows import task_rows
 
 MODEL = "resnet50.a1_in1k"
 

@@ -5,7 +5,7 @@ from records import fewshot
 
 from bench.analyse.accuracies.pooling import fewshot_accuracies, headline_setting
 from bench.analyse.accuracies.subjects import identify_weights
-from bench.store.frame import task_rows
+from bench.store.rows import task_rows
 
 VIT, CNN = "vit_base_patch16_224.augreg_in21k", "resnetv2_50x1_bit.goog_in21k"
 

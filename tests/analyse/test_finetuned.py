@@ -8,7 +8,7 @@ from bench.analyse.accuracies.subjects import identify_weights
 from bench.analyse.accuracies.trials import recipe_sweeps
 from bench.analyse.compare.differences import pretraining_gains
 from bench.store.current import failed_trials
-from bench.store.frame import task_rows
+from bench.store.rows import task_rows
 
 VIT, CNN = "vit_base_patch16_224.augreg_in21k", "resnetv2_50x1_bit.goog_in21k"
 IDENTITIES = {name: identify_weights(name) for name in (VIT, CNN)}

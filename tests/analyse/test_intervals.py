@@ -2,6 +2,7 @@ import math
 
 import numpy as np
 import pytest
+from analyse.interval_coverage import t_interval
 from scipy import stats
 
 from bench.analyse.stats.intervals import (
@@ -10,7 +11,6 @@ from bench.analyse.stats.intervals import (
     contrast,
     contrast_interval,
     median_interval,
-    t_interval,
     wilson_interval,
 )
 from bench.store.correctness import Correctness

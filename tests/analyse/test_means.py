@@ -7,7 +7,7 @@ from bench.analyse.accuracies.pooling import finetuned_accuracies
 from bench.analyse.accuracies.subjects import identify_weights
 from bench.analyse.compare.means import by_subject, set_mean, sets_to_average, vtab_of
 from bench.catalog.image_tasks import vtab_tasks
-from bench.store.frame import task_rows
+from bench.store.rows import task_rows
 
 VIT, CNN = "vit_base_patch16_224.augreg_in21k", "resnetv2_50x1_bit.goog_in21k"
 

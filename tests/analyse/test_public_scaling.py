@@ -5,7 +5,7 @@ from bench.analyse.accuracies.pooling import fewshot_accuracies, finetuned_accur
 from bench.analyse.accuracies.subjects import identify_weights
 from bench.analyse.claims.published import public_scaling
 from bench.catalog.public_checkpoints import public_pretraining
-from bench.store.frame import task_rows
+from bench.store.rows import task_rows
 
 VIT, CNN = "vit_base_patch16_224.augreg_in21k", "resnetv2_50x1_bit.goog_in21k"
 IDENTITIES = {name: identify_weights(name) for name in (VIT, CNN)}

@@ -2,7 +2,7 @@ import pytest
 from records import counted
 
 from bench.analyse.claims.published import compare_scaling, compare_sota, compare_timm
-from bench.store.frame import task_rows
+from bench.store.rows import task_rows
 
 
 def test_training_exaflops_of_table_6_are_six_macs_epochs_images():

@@ -10,7 +10,7 @@ from bench.analyse.accuracies.pooling import main_scores, trained_accuracies
 from bench.analyse.compare.differences import score_differences
 from bench.catalog.identity import identify_model
 from bench.store.correctness import read_correctness
-from bench.store.frame import task_rows
+from bench.store.rows import task_rows
 
 
 def scores_of(records, predictions=lambda cell_id: None):

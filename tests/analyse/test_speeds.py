@@ -3,7 +3,7 @@ from records import record, timed
 
 from bench.analyse.accuracies.subjects import RunKey
 from bench.analyse.speed.speeds import Timed, home_machine, memories, speed_ratios, speeds
-from bench.store.frame import speed_rows, task_rows
+from bench.store.rows import speed_rows, task_rows
 
 
 def key(model):

@@ -7,7 +7,7 @@ from bench.analyse.compare.means import vtab_of
 from bench.catalog.image_tasks import vtab_tasks
 from bench.catalog.papers import paper_sota
 from bench.catalog.public_checkpoints import STAND_INS
-from bench.store.frame import task_rows
+from bench.store.rows import task_rows
 
 AUGREG = "vit_large_patch16_384.augreg_in21k_ft_in1k"
 FEATURES = "vit_large_patch16_224.orig_in21k"

@@ -9,7 +9,7 @@ from scipy import stats
 from bench.analyse.accuracies.pooling import evaluated_accuracies, fewshot_accuracies, finetuned_accuracies
 from bench.analyse.accuracies.subjects import identify_weights
 from bench.analyse.compare.differences import mean_strata, strata
-from bench.store.frame import task_rows
+from bench.store.rows import task_rows
 
 VIT, BIT = "vit_base_patch16_224.augreg_in21k", "resnetv2_50x1_bit.goog_in21k"  # both ImageNet-21k
 LARGE = "vit_large_patch16_224.augreg_in21k"

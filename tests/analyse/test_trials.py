@@ -3,7 +3,7 @@ from records import trained
 from bench.analyse.accuracies.trials import swept_models
 from bench.catalog.identity import identify_model
 from bench.store.current import failed_trials
-from bench.store.frame import task_rows
+from bench.store.rows import task_rows
 
 
 def sweep(*rates_and_scores):

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from bench.cli import app
 from bench.store.files import open_run
-from bench.store.tidy import COLUMNS
+from bench.store.frame import COLUMNS
 
 
 def store(folder: Path) -> Path:

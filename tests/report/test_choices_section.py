@@ -35,7 +35,7 @@ def test_a_tighter_budget_never_has_a_better_best(analysed):
 
 
 def test_limits_are_round_and_split_the_models(analysed):
-    own = [one for one in analysed.candidates if one.dataset == "textures"]
+    own = [one for one in analysed.candidates if one.accuracy.dataset == "textures"]
     for limits in typical_limits(own):
         ((name, limit),) = limits.items()
         values = [one.costs[name].value for one in own]

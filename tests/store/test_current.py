@@ -5,7 +5,7 @@ from bench.analyse.accuracies.pooling import trained_accuracies
 from bench.analyse.speed.speeds import speeds
 from bench.catalog.identity import identify_model
 from bench.store.current import current_records
-from bench.store.frame import speed_rows, task_rows
+from bench.store.rows import speed_rows, task_rows
 
 OLD, NEW = "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z"
 

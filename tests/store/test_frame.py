@@ -1,75 +1,59 @@
-from analyse.records import counted, fewshot, finetuned, record, timed, trained
+"""All records as one frame: a row each, with the columns, dtypes and words that are documented."""
 
-from bench.store.frame import COLUMNS, speed_rows, task_rows, unfinished_records
+from __future__ import annotations
 
+from pathlib import Path
 
-def test_the_latest_ok_record_of_a_cell_wins():
-    old = trained("vit_32px_s", 0, 80.0, started_at="2026-01-01T00:00:00Z")
-    new = trained("vit_32px_s", 0, 81.0, started_at="2026-01-02T00:00:00Z")
-    failed = trained("vit_32px_s", 0, 0.0, started_at="2026-01-03T00:00:00Z", status="failed", reason="NaN")
-    assert [row["top1_pct"] for row in task_rows([new, failed, old], "train")] == [81.0]
+import pandas as pd
+import pytest
+from analyse.records import counted, finetuned, record, timed, trained
 
+import bench
+from bench.errors import StoreError
+from bench.store.files import open_run
+from bench.store.frame import COLUMNS, tidy_frame
 
-def test_one_training_on_two_machines_is_one_draw():
-    records = [trained("vit_32px_s", 0, 80.0, machine=machine) for machine in ("m1", "m2")]
-    assert len(task_rows(records, "train")) == 1
-
-
-def test_timings_of_two_machines_stay_apart():
-    records = [timed("vit_32px_s", 0, 100.0, machine=machine) for machine in ("m1", "m2")]
-    assert [row["machine"] for row in speed_rows(records)] == ["m1", "m2"]
+ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_rows_have_their_columns():
-    (row,) = task_rows([trained("vit_32px_s", 0, 80.0)], "train")
-    assert list(row) == COLUMNS["train"]
+def test_each_record_is_a_row_failed_ones_too_in_their_order() -> None:
+    failed = trained("vit_32px_s", 1, 0.0, status="failed", reason="NaN")
+    frame = tidy_frame([trained("vit_32px_s", 0, 80.0), failed, timed("resnet_32px_s", 0, 100.0)])
+    assert frame["task"].tolist() == ["train", "train", "speed"]
+    assert frame["status"].tolist() == ["ok", "failed", "ok"]
+    assert frame["reason"].tolist() == [pd.NA, "NaN", pd.NA]
+    assert frame["top1_pct"].tolist()[0] == 80.0
+    assert frame["throughput_img_per_s"].tolist()[2] == 100.0
 
 
-def test_a_row_says_where_it_comes_from():
-    one = counted("vit_base_patch16_224", 10)
-    (row,) = task_rows([one], "complexity")
-    assert (row["cell_id"], row["machine"], row["macs"]) == (one.cell_id, "m1", 10)
+@pytest.mark.parametrize("records", [[], [counted("resnet50", 10), finetuned("resnet50", 0, 90.0)]])
+def test_columns_and_dtypes_are_the_documented_ones(records: list[object]) -> None:
+    frame = tidy_frame(records)  # type: ignore[arg-type]
+    assert {name: str(dtype) for name, dtype in frame.dtypes.items()} == {
+        name: dtype for name, (dtype, _) in COLUMNS.items()
+    }
 
 
-def test_a_failure_that_a_later_run_mended_is_no_failure():
-    failed = trained("vit_32px_s", 0, 0.0, status="failed", reason="NaN")
-    assert unfinished_records([failed, trained("vit_32px_s", 0, 80.0)]) == []
+def test_a_record_of_a_task_that_this_version_does_not_know_is_a_row() -> None:
+    frame = tidy_frame([record({"task": "dream", "model": "x", "top": [1]}, {"hours": 3})])
+    assert (frame["task"][0], frame["model"][0]) == ("dream", "x")
 
 
-def test_each_cell_that_never_finished_is_listed_once():
-    cell = {"task": "speed", "model": "x"}
-    first = record(cell, status="oom", reason="no memory", started_at="2026-01-01T00:00:00Z")
-    again = record(cell, status="oom", reason="still none", started_at="2026-01-02T00:00:00Z")
-    assert [one.reason for one in unfinished_records([again, first])] == ["still none"]
+def test_every_column_is_explained_in_the_documentation() -> None:
+    text = (ROOT / "docs" / "records.md").read_text(encoding="utf-8")
+    for name, (dtype, meaning) in COLUMNS.items():
+        assert f"| `{name}` | {dtype} | {meaning} |" in text
 
 
-def test_a_failure_after_a_result_is_listed_and_one_before_is_not():
-    failed = trained("vit_32px_s", 0, 0.0, status="failed", reason="NaN", started_at="2026-01-02T00:00:00Z")
-    before = trained("vit_32px_s", 0, 80.0, started_at="2026-01-01T00:00:00Z")
-    after = trained("vit_32px_s", 0, 80.0, started_at="2026-01-03T00:00:00Z", machine="m2")
-    assert unfinished_records([before, failed]) == [failed]
-    assert unfinished_records([failed, after]) == []
+def test_folders_of_results_and_of_suites_are_read(tmp_path: Path) -> None:
+    for suite, is_local in (("one", False), ("two", True)):
+        with open_run(tmp_path, suite, "m1", local=is_local) as writer:
+            writer.append(trained("vit_32px_s", 0, 80.0))
+            writer.append_summary({"workers": 1})
+    assert len(bench.load_records(tmp_path)) == 2
+    assert len(bench.load_records(tmp_path / "one", str(tmp_path / "local" / "two"))) == 2
 
 
-def picked(rows, *columns):
-    return [[row[column] for column in columns] for row in rows]
-
-
-def test_few_shot_has_a_row_for_each_result():
-    rows = task_rows([fewshot("m", (60.0, 61.0), shots=10, rule="loo")], "fewshot")
-    assert picked(rows, "shots", "rule", "draw", "top1_pct", "fixed_l2") == [
-        [10, "loo", 0, 60.0, 1024.0],
-        [10, "loo", 1, 61.0, 1024.0],
-    ]
-
-
-def test_fine_tuning_names_its_recipe_and_rate():
-    rows = task_rows([finetuned("m", 0, 90.0, rate=0.003, name="bit")], "finetune")
-    columns = ("recipe_name", "learning_rate", "batch_size", "weights")
-    assert picked(rows, *columns) == [["bit", 0.003, 512, "public"]]
-
-
-def test_protocols_without_records_have_no_rows():
-    skipped = finetuned("m", 0, 1.0).model_copy(update={"status": "skipped"})
-    for task in ("evaluate", "fewshot", "finetune", "preflight"):
-        assert task_rows([skipped], task) == []
+def test_a_folder_without_results_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="holds no results"):
+        bench.load_records(tmp_path)

@@ -13,8 +13,8 @@ from bench.analyse.stats.intervals import SeedGroup, wilson_interval
 from bench.catalog.identity import ModelIdentity
 from bench.number_format import shortage_words
 from bench.store.correctness import Predictions, read_correctness
-from bench.store.frame import Rows, notes_of, number, whole, words
 from bench.store.record import Record
+from bench.store.rows import Rows, notes_of, number, whole, words
 
 Row = Mapping[str, Any]
 K = TypeVar("K", bound=tuple[Any, ...])

@@ -22,8 +22,8 @@ from bench.catalog.datasets import is_in_domain
 from bench.catalog.identity import ModelIdentity, family_rank, identify_model
 from bench.catalog.image_tasks import in_order
 from bench.store.correctness import Predictions
-from bench.store.frame import Rows, latest_records
 from bench.store.record import Record
+from bench.store.rows import Rows, latest_records
 
 ControlKind = Literal["from scratch", "equal compute", "random features", "pixels"]
 TRANSFERS = ("finetune", "fewshot")  # tasks

@@ -21,9 +21,9 @@ from bench.catalog.identity import family_rank
 from bench.catalog.image_tasks import vtab_group
 from bench.store.correctness import Predictions
 from bench.store.current import failed_trials
-from bench.store.frame import Rows, task_rows
 from bench.store.preflights import Checked, preflights
 from bench.store.record import Record
+from bench.store.rows import Rows, task_rows
 
 PROTOCOL_TASKS = ("evaluate", "fewshot", "finetune", "preflight")
 

@@ -12,8 +12,8 @@ import numpy as np
 from bench.analyse.accuracies.pooling import HyperRule, Row, hyper_rule, ids_of
 from bench.analyse.accuracies.subjects import Subject, cell_row, subject_of
 from bench.catalog.identity import ModelIdentity
-from bench.store.frame import Rows
 from bench.store.record import Record
+from bench.store.rows import Rows
 
 Regime = tuple[str, str, int, float]  # model, data set, training images, budget in GFLOP
 K = TypeVar("K", bound=tuple[Any, ...])

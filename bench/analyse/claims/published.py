@@ -39,7 +39,7 @@ from bench.catalog.public_checkpoints import (
     StandIn,
     public_pretraining,
 )
-from bench.store.frame import Rows
+from bench.store.rows import Rows
 from bench.units import GIGA
 
 

@@ -26,8 +26,8 @@ from bench.catalog.identity import identify_dataset, identify_model
 from bench.holm import holm
 from bench.store.correctness import Predictions
 from bench.store.current import current_records
-from bench.store.frame import speed_rows, task_rows
 from bench.store.record import Record
+from bench.store.rows import speed_rows, task_rows
 
 Kind = Literal["accuracy", "rate", "count", "single"]
 Place = tuple[str, ...]

@@ -25,8 +25,8 @@ from bench.catalog.identity import ModelIdentity, identify_model
 from bench.holm import holm, holm_levels
 from bench.store.correctness import Predictions
 from bench.store.current import current_records
-from bench.store.frame import task_rows
 from bench.store.record import Record
+from bench.store.rows import task_rows
 
 Place = tuple[str, str, str]
 IntervalAt = Callable[[float], Interval]  # of a level

@@ -23,8 +23,8 @@ from bench.analyse.speed.speeds import (
     site_of,
     speeds,
 )
-from bench.store.frame import Rows, number, speed_rows, task_rows, whole
 from bench.store.record import Record
+from bench.store.rows import Rows, number, speed_rows, task_rows, whole
 
 NEAR_PEAK = 0.95
 

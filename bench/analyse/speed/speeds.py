@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 from bench.analyse.accuracies.subjects import RunKey, cell_row, run_key
 from bench.analyse.stats.intervals import Interval, median_interval
 from bench.catalog.identity import ModelIdentity, family_rank, identify_model
-from bench.store.frame import Rows, full_rows, machine_of, number, speed_rows
 from bench.store.record import Record
+from bench.store.rows import Rows, full_rows, machine_of, number, speed_rows
 from bench.suite.cell import Settings
 from bench.suite.tasks import TIMING_TASKS
 

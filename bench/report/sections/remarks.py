@@ -19,8 +19,8 @@ from bench.report.words.pretraining_words import pretraining_limits
 from bench.report.words.training_words import gap_words
 from bench.report.words.weights_words import weights_limits
 from bench.store.current import data_of, definition_of
-from bench.store.frame import machine_of
 from bench.store.record import Record
+from bench.store.rows import machine_of
 from bench.suite.cell import Settings
 from bench.suite.tasks import TIMING_TASKS
 from bench.text import bullets, escape

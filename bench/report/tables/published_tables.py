@@ -37,8 +37,8 @@ from bench.report.tables.columns import Records, condition, each, family_column,
 from bench.report.tables.main_table import CERTIFICATE, millions
 from bench.report.tables.table import Cell, ColumnSpec, Notes, R, Table, make_table
 from bench.report.tables.weights_tables import mean_words, rule_words
-from bench.store.frame import task_rows
 from bench.store.record import Record
+from bench.store.rows import task_rows
 from bench.text import escape
 from bench.units import GIGA, MEGA
 

@@ -15,8 +15,8 @@ from bench.catalog.identity import family_rank
 from bench.report.figures.style import BLUE, GREEN, GREY, VERMILION, family_style
 from bench.report.tables.table import Cell, Column, Table
 from bench.report.web.plot_data import LAYERS, Plot, PlotPoint, Value
-from bench.store.frame import machine_of
 from bench.store.record import Record
+from bench.store.rows import machine_of
 
 # Lighter members of the same palette, for a dark ground: at least 6:1 against #16181d.
 ON_DARK = {BLUE: "#56B4E9", VERMILION: "#F0955A", GREEN: "#35C79C", GREY: "#A8ACB3"}

@@ -12,7 +12,7 @@ from bench.catalog.identity import identify_dataset
 from bench.catalog.image_tasks import in_order, vtab_group
 from bench.number_format import counted, flop_scale, learning_rate, listed, span
 from bench.report.tables.finetune_tables import recipe_words
-from bench.store.frame import machine_of
+from bench.store.rows import machine_of
 from bench.suite.tasks import TIMING_TASKS
 from bench.text import escape
 from bench.units import GIGA

@@ -8,9 +8,9 @@ from synthetic_results import failed, make_result, passed
 
 from bench.errors import RequestError, StoreError, UnknownNameError
 from bench.gate.formats import FORMATS
+from bench.gate.formats.files import Target, parse_target, write_format
 from bench.gate.formats.pages import render_page
 from bench.gate.formats.trackers import render_history
-from bench.gate.formats.writing import Target, parse_target, write_format
 from bench.gate.result import render_json
 
 RESULT = make_result(passed())
