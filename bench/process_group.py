@@ -16,7 +16,7 @@ from accelerate.utils import broadcast, gather_object, reduce
 from torch import Tensor
 
 from bench.errors import CellFailedError, RequestError, UnsupportedError
-from bench.machine import usable_cores
+from bench.processes import usable_cores
 
 T = TypeVar("T")
 

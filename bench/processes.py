@@ -264,3 +264,8 @@ def _claimed_streams() -> tuple[int, int]:
     os.close(nothing)
     os.dup2(2, 1)
     return input_, output
+
+
+def usable_cores() -> int:
+    """The CPU cores that this process may run on, at least one; the machine may have more."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.machine import usable_cores
+from bench.processes import usable_cores
 
 if TYPE_CHECKING:
     from bench.data.preflight.contact_sheet import Sheet
     from bench.data.sets.collection import ImageCollection
-    from bench.store.findings import Duplicates, Preflight
+    from bench.store.preflights import Duplicates, Preflight
 
 EXIT_UNUSABLE = 1
 SHOWN_PX = 96  # side of a tile of images that have many sizes
@@ -104,7 +104,7 @@ def show(
 
 def describe(name: str, found: Preflight) -> Iterator[str]:
     """The findings as lines for a terminal: what there is, what is wrong, and whether it can be used."""
-    from bench.store.findings import MOST_BAD_SHARE, TINY_CLASS
+    from bench.store.preflights import MOST_BAD_SHARE, TINY_CLASS
 
     parts = ", ".join(f"{part} {images:,}" for part, images in found.parts.items())
     yield f"{name}: {found.images:,} images ({parts}), {found.class_names:,} classes"

@@ -16,10 +16,9 @@ from typing import Any, Literal, Protocol
 from bench.execute.pool import Group, Worker, request_of
 from bench.execute.run_options import RunOptions
 from bench.learn.checkpoint import discard
-from bench.machine import usable_cores
 from bench.measure.timing.timing import allocator_of, allocator_of_timings, kept_memory
 from bench.places import checkpoint_folder
-from bench.processes import wait_for_any
+from bench.processes import usable_cores, wait_for_any
 from bench.store.files import RunWriter
 from bench.store.record import Record, Status
 from bench.suite.cell import Cell, FinetuneCell, PretrainCell

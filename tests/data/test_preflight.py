@@ -25,7 +25,7 @@ from bench.data.preflight.preflight import check_images, without_bad
 from bench.data.sets.collection import ImageCollection, LabelledImages, PartName, RawImage
 from bench.data.sets.splits import split_parts
 from bench.errors import DataError, RequestError
-from bench.store.findings import Preflight
+from bench.store.preflights import Preflight
 
 
 @dataclass(frozen=True)

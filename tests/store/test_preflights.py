@@ -1,7 +1,6 @@
 from analyse.records import record
 
-from bench.store.findings import BadImage, Listed
-from bench.store.preflights import preflights
+from bench.store.preflights import BadImage, Listed, preflights
 
 FOUND = {
     "images": 10,

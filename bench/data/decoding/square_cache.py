@@ -33,8 +33,8 @@ from bench.data.sets.collection import (
 )
 from bench.data.sets.fingerprints import fingerprint_of_collection
 from bench.errors import DataError
-from bench.machine import usable_cores
 from bench.places import cache_root
+from bench.processes import usable_cores
 
 Progress = Callable[[int, int], None]
 

@@ -20,7 +20,7 @@ from bench.data.preflight.looking import NO_FORMAT, Looked, look_at_all
 from bench.data.sets.collection import PART_NAMES, ImageCollection, LabelledImages, PartName
 from bench.data.sets.splits import split_parts, was_split_here
 from bench.errors import DataError
-from bench.store.findings import LISTED, MOST_BAD_SHARE, TINY_CLASS, BadImage, Duplicates, Listed, Preflight
+from bench.store.preflights import LISTED, MOST_BAD_SHARE, TINY_CLASS, BadImage, Duplicates, Listed, Preflight
 
 MOST_REPEATED_SHARE = 0.1  # of a part; more are no accident of collecting
 NAMED = 5  # bad files named in an error or a note

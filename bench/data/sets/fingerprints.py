@@ -26,8 +26,8 @@ from bench.data.sets.collection import (
     raw_digest,
 )
 from bench.errors import DataError
-from bench.machine import usable_cores
 from bench.places import cache_root
+from bench.processes import usable_cores
 from bench.whole_files import write_whole
 
 HASHING_THREADS = min(4, usable_cores())  # four of them hash faster than one thread can read

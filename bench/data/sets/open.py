@@ -31,9 +31,9 @@ from bench.data.sets.collection import (
 from bench.data.sets.fingerprints import check_published, fingerprint_of_collection, remember
 from bench.data.sets.splits import with_all_parts
 from bench.errors import DataError, UnknownNameError
-from bench.machine import usable_cores
 from bench.places import cache_root
-from bench.store.findings import Preflight
+from bench.processes import usable_cores
+from bench.store.preflights import Preflight
 
 Progress = Callable[[int, int], None]
 _OWN_HINT = "A set of your own is named with --data NAME=PLACE."

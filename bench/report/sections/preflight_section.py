@@ -10,8 +10,7 @@ from bench.number_format import bare_rate, counted, listed, rounded, significant
 from bench.report.document import Section
 from bench.report.tables.columns import dataset_column, number, own_records, words
 from bench.report.tables.table import ColumnSpec, Table, make_table
-from bench.store.findings import Duplicates
-from bench.store.preflights import Checked
+from bench.store.preflights import Checked, Duplicates
 from bench.text import bullets, escape
 
 _QUANTILES = {"min": "least", "p05": "5 %", "p50": "median", "p95": "95 %", "max": "most"}
