@@ -39,10 +39,10 @@ check: .venv/installed ## is this tree slower than BASE? (vitbench check)
 	$(BIN)/vitbench check --base $(BASE) $(foreach model,$(subst $(comma), ,$(MODELS)),--model $(model)) $(OPTIONS)
 
 quick: .venv/installed ## run the tests that start no process and need no torch (under a minute)
-	$(BIN)/python -m pytest -n 2 -q -m 'not slow' --quick
+	$(BIN)/python -m pytest -n 2 --dist loadfile -q -m 'not slow' --quick
 
 test: .venv/installed ## run the tests (about 8 minutes)
-	$(BIN)/python -m pytest -n 2 -m 'not slow' $(PYTEST)
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow' $(PYTEST)
 
 slow: .venv/installed ## run the tests that take minutes
 	$(BIN)/python -m pytest -m slow

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from bench.catalog.datasets import dataset_rows, find_dataset
+from bench.data.generated import embedded
 from bench.data.generated.embedded import LOADERS, load_dataset
-from bench.data.generated.small_sets import embedded
 from bench.data.sets.collection import Parts, pixel_fingerprint
 from bench.data.sets.splits import training_subset
 from bench.errors import DataError, RequestError, UnknownNameError

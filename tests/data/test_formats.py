@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from bench.data.formats.formats import FORMATS, Format, formats, open_user, parse_data_option
+from bench.data.formats import formats
+from bench.data.formats.formats import FORMATS, Format, open_user, parse_data_option
 from bench.data.sets.collection import ImageCollection
 from bench.data.sets.splits import with_all_parts
 from bench.errors import RequestError

@@ -115,5 +115,8 @@ def test_images_without_any_label_have_no_such_score(labels: None) -> None:
 
 
 def test_the_labels_are_read_without_importing_torch() -> None:
-    code = "import sys; from bench.measure import imagenet_checks as c; c.real_labels(); print('torch' in sys.modules)"
+    code = (
+        "import sys; from bench.measure.scoring import imagenet_checks as c; "
+        "c.real_labels(); print('torch' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from bench.measure.timing.timing import KEPT_MEMORY, allocator_of, kept_memory, page_faults, timing
+from bench.measure.timing import timing
+from bench.measure.timing.timing import KEPT_MEMORY, allocator_of, kept_memory, page_faults
 
 # One pass, as a model makes it: blocks of several sizes, some above 32 MiB, written and then freed.
 PASSES = """

@@ -64,8 +64,9 @@ def project_turn(name: str, batch: int, device: str, block_seconds: float) -> Ca
     from bench.measure.build import build_model, native_resolution
     from bench.measure.devices import clock_for
     from bench.measure.settings import apply_settings
+    from bench.measure.timing.speed import collector_paused
     from bench.measure.timing.steps import inference_step
-    from bench.measure.timing.timing import measure_throughput, speed
+    from bench.measure.timing.timing import measure_throughput
     from bench.suite.cell import Settings, SpeedCell
 
     cell = SpeedCell(
@@ -78,7 +79,7 @@ def project_turn(name: str, batch: int, device: str, block_seconds: float) -> Ca
 
     def turn() -> tuple[float, int]:
         applied = apply_settings(model, cell.settings, device, cell.resolution_px)  # its context can be entered once
-        with applied.context, torch.inference_mode(), speed.collector_paused():
+        with applied.context, torch.inference_mode(), collector_paused():
             found = measure_throughput(
                 step, images_per_step=batch, clock=clock, block_seconds=block_seconds, blocks=1, max_warmup_seconds=0.0
             )
