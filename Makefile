@@ -38,10 +38,10 @@ report: .venv/installed ## rebuild the committed reports from the committed resu
 check: .venv/installed ## is this tree slower than BASE? (vitbench check)
 	$(BIN)/vitbench check --base $(BASE) $(foreach model,$(subst $(comma), ,$(MODELS)),--model $(model)) $(OPTIONS)
 
-quick: .venv/installed ## run the tests that start no process and need no torch (under a minute)
+quick: .venv/installed ## run the tests that start no process, need no torch and draw no page (a minute)
 	$(BIN)/python -m pytest -n 2 --dist loadfile -q -m 'not slow' --quick
 
-test: .venv/installed ## run the tests (about 8 minutes)
+test: .venv/installed ## run the tests (about 9 minutes)
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow' $(PYTEST)
 
 slow: .venv/installed ## run the tests that take minutes

@@ -1,4 +1,4 @@
-"""`--quick`: only the test modules that start no process and need no torch, for an answer within a minute."""
+"""`--quick`: only test modules that start no process, need no torch and draw no page: an answer within a minute."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import pytest
 STARTS_SLOWLY = re.compile(
     r"\b(import torch|from torch|subprocess|multiprocessing|playwright|from commands)\b"
     r"|\bbench\.(learn|measure|execute|gate|inspect|process_group)\b"
+    r"|\b(browser|write_report|draw_all|load_dataset|make_part)\b"
+    r'|sys, "argv"'
 )
 
 
