@@ -31,11 +31,6 @@ def series_label(study: Study, key: RunKey) -> str:
     return study.series_labels[series_of(key)]
 
 
-def resolution_label(study: Study, key: RunKey) -> Cell:
-    """First entry of a row: the model; its resolution stands in a column of its own."""
-    return Cell(series_label(study, key), key.model)
-
-
 def lines(study: Study, measured: Iterable[tuple[RunKey, float, Timed | float | None]]) -> tuple[Line, ...]:
     """One line per model and settings through what was measured, in its order: of what, where along x, and what.
 
