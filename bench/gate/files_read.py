@@ -15,6 +15,7 @@ import sysconfig
 from typing import Any
 
 INSTALLED_NAMES = ("site-packages", "dist-packages")
+METADATA_SUFFIXES = (".egg-info", ".dist-info")  # folders that say of a package how it was installed
 # How a module was reached: past everything installed; through a link among the installed; as the installed copy of a
 # project that the repository itself holds; or as any other installed package that a model asked for.
 BESIDE, LINKED, COPIED, INSTALLED = "beside", "linked", "copied", "installed"
@@ -61,6 +62,7 @@ class Watch:
         opened = {os.path.realpath(source_of(file)) for file in self._opened}
         self._opened = set()
         wanted = [path for path in opened if path not in modules and not self._is_installed(path)]
+        wanted = [path for path in wanted if not os.path.dirname(path).endswith(METADATA_SUFFIXES)]
         return {
             "modules": [entry for path, entry in modules.items() if path not in self._skipped],
             "opened": sorted(path for path in wanted if path not in self._skipped and os.path.isfile(path)),

@@ -66,6 +66,18 @@ def test_an_installed_package_inside_a_tree_is_nobody_s(place: Callable[[str, st
     assert modules_of(watch(tmp_path), "installed_pkg") == []  # there before the model was
 
 
+def test_what_says_how_a_package_was_installed_is_no_file_that_a_side_read(tmp_path: Path) -> None:
+    metadata, data = tmp_path / "checkout" / "some_pkg.egg-info" / "entry_points.txt", tmp_path / "data.txt"
+    metadata.parent.mkdir(parents=True)
+    one = watch(tmp_path / "tree")
+    for file in (metadata, data):
+        file.write_text("")
+    one.on()
+    for file in (metadata, data):
+        file.read_text()
+    assert one.report()["opened"] == [str(data)]
+
+
 def test_a_repository_whose_path_holds_the_word_is_not_installed(
     place: Callable[[str, str], Path], tmp_path: Path
 ) -> None:
