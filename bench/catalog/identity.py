@@ -20,6 +20,7 @@ FAMILY_ORDER = ("vit", "hybrid", "cnn")  # the order of tables and legends; othe
 OTHER_FAMILY = "other"
 
 ModelFamily = Literal["vit", "cnn", "hybrid", "other"]
+PublicFamily = Literal["vit", "hierarchical", "hybrid", "cnn", "other", "unknown"]
 
 # How names begin, once `tf_`, `test_` and `legacy_` are gone; the first line that has a beginning of the name decides.
 _BEGINNINGS: tuple[tuple[ModelFamily, str], ...] = (
@@ -47,6 +48,8 @@ _BEGINNINGS: tuple[tuple[ModelFamily, str], ...] = (
     ),
 )
 _PATTERNS = tuple((family, re.compile("|".join(text.split()))) for family, text in _BEGINNINGS)
+# Of the `vit` line, those that merge tokens or pool between stages; the others keep one grid throughout.
+_HIERARCHICAL = re.compile("davit|hiera|mvitv2|nest|pit_|pvt|sam2|swin|twins|volo")
 _MARKS = re.compile(r"(tf_|test_|legacy_)*")
 
 
@@ -81,6 +84,14 @@ def known_family(model: str) -> ModelFamily | None:
         return None
     name = _MARKS.sub("", model.partition(".")[0], count=1)
     return next((family for family, pattern in _PATTERNS if pattern.match(name)), None)
+
+
+def public_family(model: str) -> PublicFamily:
+    """The family of a timm model with hierarchical transformers apart from plain ones; `unknown` where no rule fits."""
+    family = known_family(model)
+    if family == "vit" and _HIERARCHICAL.match(_MARKS.sub("", model, count=1)):
+        return "hierarchical"
+    return family or "unknown"
 
 
 def identify_model(name: str, counted_family: str | None = None) -> ModelIdentity:
