@@ -5,13 +5,15 @@ from __future__ import annotations
 import csv
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, asdict, fields
 from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
+
+from bench.whole_files import replacing
 
 Row = TypeVar("Row")
 
@@ -46,3 +48,13 @@ def typed(row_type: type[Row], rows: Iterable[Mapping[str, Any]]) -> tuple[Row, 
     optional = {field.name for field in fields(row_type) if field.default is not MISSING}  # type: ignore[arg-type]
     filled = [{name: value for name, value in row.items() if value or name not in optional} for row in rows]
     return tuple(TypeAdapter(list[row_type]).validate_python(filled))  # type: ignore[valid-type]
+
+
+def write_csv(path: Path, row_type: type[Row], rows: Iterable[Row], *, notes: Iterable[str]) -> None:
+    """Replace a table whole or not at all: the notes as comments, then the dataclass's fields as columns."""
+    with replacing(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as stream:
+        stream.writelines(f"# {note}\n" for note in notes)
+        writer = csv.DictWriter(stream, [field.name for field in fields(row_type)], lineterminator="\n")  # type: ignore[arg-type]
+        writer.writeheader()
+        writer.writerows(asdict(row) for row in rows)  # type: ignore[call-overload]
+    read_csv.cache_clear()

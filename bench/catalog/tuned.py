@@ -5,15 +5,13 @@ The table is written by `vitbench adopt` from `results/tune`; a test keeps the t
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from bench.catalog.tables import catalog_file, read_csv, typed
+from bench.catalog.tables import catalog_file, read_csv, typed, write_csv
 from bench.errors import RequestError
-from bench.whole_files import replacing
 
 HEADER_NOTE = "Chosen by `vitbench adopt`; do not edit by hand."
 
@@ -55,10 +53,5 @@ def tuned_learning_rate(model: str) -> float:
 
 def write_tuned_rates(rates: Iterable[TunedRate], path: Path) -> None:
     """Replace the table, sorted by model, whole or not at all."""
-    with replacing(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as stream:
-        stream.write(f"# {HEADER_NOTE}\n")
-        writer = csv.DictWriter(stream, [field.name for field in fields(TunedRate)], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(asdict(rate) for rate in sorted(rates, key=lambda rate: rate.model))
-    read_csv.cache_clear()
+    write_csv(path, TunedRate, sorted(rates, key=lambda rate: rate.model), notes=(HEADER_NOTE,))
     tuned_rates.cache_clear()
