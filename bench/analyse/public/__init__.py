@@ -1,0 +1,1 @@
+"""Public checkpoints: published accuracies joined with counts and with times on this machine, measured or estimated."""
