@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from bench.analyse.stats.intervals import Interval
 from bench.catalog.identity import PublicFamily
 from bench.catalog.public_counts import PublicCount
 from bench.catalog.public_results import PublicResult
@@ -23,12 +22,13 @@ Timing = Literal["latency", "throughput"]
 class Time:
     """What a model takes here: latency in ms at batch 1, or throughput in images/s.
 
-    interval: of a measured one the range of its processes, of an estimated one the 90 % prediction interval.
+    low, high: of a measured one the range of its processes, of an estimated one the 90 % prediction interval.
     """
 
     kind: Literal["measured", "estimated"]
     value: float
-    interval: Interval
+    low: float
+    high: float
     cell_ids: tuple[str, ...] = ()
 
 

@@ -1,0 +1,119 @@
+"""Everything that the page on public checkpoints says, computed once from the records of suite `public`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from bench.analyse.public.estimates import MIN_ANCHORS, Estimator, errors, fit_times
+from bench.analyse.public.rows import Place, PublicRow, Time, Timing
+from bench.analyse.speed.speeds import Speed, Timed, home_machine, speeds
+from bench.catalog.public_counts import PublicCount, public_counts
+from bench.catalog.public_results import public_results
+from bench.store.current import current_records
+from bench.store.record import Record
+from bench.store.rows import speed_rows, task_rows, whole
+
+ANCHOR_PROCESSES = 2  # models timed in fewer check the estimates, unless too few were timed in as many
+
+
+@dataclass(frozen=True)
+class Estimates:
+    """How one kind of time was estimated here, and the models that were timed to check that."""
+
+    anchors: Mapping[Place, Time]
+    estimator: Estimator | None
+    checked: Mapping[Place, Time]
+
+    @property
+    def factors(self) -> list[float]:
+        """How many times too long or too short each checked model was estimated, from 1 up, rising."""
+        return [] if self.estimator is None else errors(self.estimator, self._checked_values)
+
+    @property
+    def held(self) -> int:
+        """How many of the checked models lie within their 90 % interval."""
+        return sum(factor <= self.estimator.reach for factor in self.factors) if self.estimator is not None else 0
+
+    @property
+    def _checked_values(self) -> dict[Place, float]:
+        return {place: time.value for place, time in self.checked.items()}
+
+
+@dataclass(frozen=True)
+class PublicStudy:
+    """Every public row with its times on one machine; without records, with counts and published figures alone."""
+
+    rows: tuple[PublicRow, ...]
+    estimates: Mapping[Timing, Estimates]
+    speeds: tuple[Speed, ...] = ()  # of that machine, in fixed settings
+    records: tuple[Record, ...] = field(default=(), repr=False)
+
+
+def public_study(records: Sequence[Record]) -> PublicStudy:
+    """The study of these records of suite `public`: times of the machine that timed most, counts that are newer."""
+    current, _ = current_records(records)
+    timed = speed_rows(current)
+    home = home_machine(timed)
+    own = tuple(speed for speed in speeds(timed) if speed.machine == home)
+    estimates: dict[Timing, Estimates] = {
+        "latency": _estimates(own, "latency"),
+        "throughput": _estimates(own, "throughput"),
+    }
+    counts = {**public_counts(), **_own_counts(current)}
+    rows = tuple(
+        PublicRow(result, counts.get(result.place), _times(result.place, estimates)) for result in public_results()
+    )
+    return PublicStudy(rows, estimates, own, tuple(current))
+
+
+def _place(speed: Speed) -> Place:
+    return speed.key.model.partition(".")[0], speed.key.resolution_px
+
+
+def _estimates(speeds_here: Iterable[Speed], timing: Timing) -> Estimates:
+    """What was measured, and what follows for the rest."""
+    measured: dict[Place, tuple[Time, int]] = {}
+    for speed in speeds_here:
+        timed = speed.latency if timing == "latency" else speed.throughput
+        if timed is not None and _place(speed) not in measured:
+            measured[_place(speed)] = _measured(timed, speed.cell_ids), len(timed.values)
+    anchors = {place: time for place, (time, processes) in measured.items() if processes >= ANCHOR_PROCESSES}
+    if len(anchors) < MIN_ANCHORS:
+        anchors = {place: time for place, (time, _) in measured.items()}
+    estimator = fit_times({place: time.value for place, time in anchors.items()})
+    checked = {place: time for place, (time, _) in measured.items() if place not in anchors}
+    return Estimates(anchors, estimator, checked)
+
+
+def _measured(timed: Timed, cell_ids: tuple[str, ...]) -> Time:
+    return Time("measured", timed.median, min(timed.values), max(timed.values), cell_ids)
+
+
+def _times(place: Place, estimates: Mapping[Timing, Estimates]) -> dict[Timing, Time]:
+    """Measured where it was, else estimated; without either where nothing was timed."""
+    times: dict[Timing, Time] = {}
+    for timing, found in estimates.items():
+        measured = found.anchors.get(place) or found.checked.get(place)
+        if measured is not None:
+            times[timing] = measured
+        elif found.estimator is not None and place in found.estimator.times:
+            value, reach = found.estimator.times[place], found.estimator.reach
+            times[timing] = Time("estimated", value, value / reach, value * reach)
+    return times
+
+
+def _own_counts(records: Iterable[Record]) -> dict[Place, PublicCount]:
+    """Counts of these records, which were made with the versions that are here."""
+    found = {}
+    for row in task_rows(records, "complexity"):
+        place = str(row["model"]).partition(".")[0], int(row["resolution_px"])
+        numbers = {name: whole(row, name) for name in ("params", "macs", "norm_macs", "activations")}
+        found[place] = PublicCount(
+            model=place[0],
+            img_size=place[1],
+            certificate=row["certificate"],
+            certificate_note=str(row["certificate_note"] or ""),
+            **numbers,
+        )
+    return found
