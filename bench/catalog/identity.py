@@ -25,18 +25,19 @@ PublicFamily = Literal["vit", "hierarchical", "hybrid", "cnn", "other", "unknown
 # How names begin, once `tf_`, `test_` and `legacy_` are gone; the first line that has a beginning of the name decides.
 _BEGINNINGS: tuple[tuple[ModelFamily, str], ...] = (
     ("hybrid", r"vit_\w+_r(\d|_|esnet) vit_base_mci mobilenetv4_hybrid"),
+    ("cnn", r"fastvit_[ts]\d"),  # without attention, unlike the larger ones
     ("other", "efficientvim focalnet gmixer gmlp mixer_ poolformer resmlp sequencer"),
     (
         "hybrid",
-        """botnet caformer coat_ coatnet coatnext convit cpubone csatv2 eca_botnext eca_halonext edgenext
+        """botnet caformer coatnet coatnext cpubone csatv2 eca_botnext eca_halonext edgenext
         efficientformer efficientvit fastvit gcvit halo iformer lambda_ lamhalo levit lowformer maxvit
         maxxvit mobilenetv5 mobilevit nextvit sebotnet sehalonet shvit swiftformer tiny_vit visformer
         vitamin""",
     ),
     (
         "vit",
-        """aimv2 beit cait crossvit davit deepseek deit eva flexivit gemma hiera mvitv2 naflexvit nest pit_ pvt qwen
-        sam2 samvit swin tnt twins vit volo xcit""",
+        """aimv2 beit cait coat_ convit crossvit davit deepseek deit eva flexivit gemma hiera mvitv2 naflexvit nest pit_ pvt
+        qwen sam2 samvit swin tnt twins vit volo xcit""",
     ),
     (
         "cnn",
@@ -49,7 +50,7 @@ _BEGINNINGS: tuple[tuple[ModelFamily, str], ...] = (
 )
 _PATTERNS = tuple((family, re.compile("|".join(text.split()))) for family, text in _BEGINNINGS)
 # Of the `vit` line, those that merge tokens or pool between stages; the others keep one grid throughout.
-_HIERARCHICAL = re.compile("davit|hiera|mvitv2|nest|pit_|pvt|sam2|swin|twins|volo")
+_HIERARCHICAL = re.compile("coat_|davit|hiera|mvitv2|nest|pit_|pvt|sam2|swin|twins|volo")
 _MARKS = re.compile(r"(tf_|test_|legacy_)*")
 
 

@@ -25,8 +25,13 @@ _HELD: tuple[tuple[Stratum, frozenset[str]], ...] = (
     ("in1k", frozenset({"ImageNet-1k"})),
     ("in21k", frozenset({"ImageNet-1k", "ImageNet-12k", "ImageNet-21k"})),
 )
-# Words of a tag that say more than its data do. SSLD adds unlabelled images of ImageNet-21k (from memory).
-_WORDS: tuple[tuple[str, Stratum], ...] = (("ssld_6m", "unknown"), ("ssld", "in21k"))
+# Words of a tag that say more than the data that it names, with the data. What SSLD adds is from memory.
+_WORDS: tuple[tuple[str, Stratum, str], ...] = (
+    ("ssld_6m", "unknown", "ImageNet-1k and 6 million images"),
+    ("ssld_in1k", "in21k", "ImageNet-1k and ImageNet-21k without labels"),
+    ("ssld_stage2", "in21k", "ImageNet-1k and ImageNet-21k without labels"),
+    ("ssld_stage1", "in21k", "ImageNet-21k then ImageNet-1k"),
+)
 # Words of a tag, and how names begin: first trained on images without labels; or taught by another network, by its
 # pseudo-labels (semi-supervised and Noisy Student weights) or its token labels (VOLO). Names are from memory of papers.
 _SELF_SUPERVISED_WORDS = frozenset({"mae", "fcmae", "dino", "ijepa", "mim", "seer"})
@@ -61,18 +66,21 @@ def training_of(name: str) -> Training:
     """What the weights of this name, timm's `arch.tag`, were trained on."""
     architecture, _, tag = name.partition(".")
     words = set(tag.split("_"))
-    pretraining = pretraining_of_tag(tag)
+    stratum, pretraining = _data_of(tag)
     return Training(
-        stratum=_stratum(tag, pretraining),
-        pretraining=pretraining or "unknown",
+        stratum=stratum,
+        pretraining=pretraining,
         self_supervised=bool(words & _SELF_SUPERVISED_WORDS) or bool(_SELF_SUPERVISED_NAMES.match(architecture)),
         distilled=bool(words & _DISTILLED_WORDS) or bool(_DISTILLED_NAMES.match(architecture)),
     )
 
 
-def _stratum(tag: str, pretraining: str | None) -> Stratum:
-    said = next((stratum for words, stratum in _WORDS if f"_{words}_" in f"_{tag}_"), None)
-    if said is not None or pretraining is None:
-        return said or "unknown"
+def _data_of(tag: str) -> tuple[Stratum, str]:
+    for words, stratum, data in _WORDS:
+        if f"_{words}_" in f"_{tag}_":
+            return stratum, data
+    pretraining = pretraining_of_tag(tag)
+    if pretraining is None:
+        return "unknown", "unknown"
     seen = {name.removesuffix(" without labels") for name in pretraining.split(" then ")}
-    return next((stratum for stratum, held in _HELD if seen <= held), "larger")
+    return next((stratum for stratum, held in _HELD if seen <= held), "larger"), pretraining
