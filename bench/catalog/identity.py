@@ -36,8 +36,8 @@ _BEGINNINGS: tuple[tuple[ModelFamily, str], ...] = (
     ),
     (
         "vit",
-        """aimv2 beit cait coat_ convit crossvit davit deepseek deit eva flexivit gemma hiera mvitv2 naflexvit nest pit_ pvt
-        qwen sam2 samvit swin tnt twins vit volo xcit""",
+        """aimv2 beit cait coat_ convit crossvit davit deepseek deit eva flexivit gemma hiera mvitv2 naflexvit nest pit_
+        pvt qwen sam2 samvit swin tnt twins vit volo xcit""",
     ),
     (
         "cnn",
