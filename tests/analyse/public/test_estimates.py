@@ -21,7 +21,8 @@ def chosen(count: int, seed: int = 0) -> list[tuple[str, int]]:
 def power_law(place: tuple[str, int], noise: float = 0.0) -> float:
     """Milliseconds that grow as a power of MACs and of activations."""
     count = public_counts()[place]
-    assert count.macs and count.activations
+    assert count.macs
+    assert count.activations
     return float((count.macs / 1e9) ** 0.7 * (count.activations / 1e6) ** 0.2 * math.exp(noise))
 
 
@@ -46,7 +47,7 @@ def test_the_interval_holds_the_share_of_other_models_that_it_says() -> None:
 
 
 def test_too_few_timed_models_estimate_nothing() -> None:
-    assert fit_times({place: 1.0 for place in chosen(MIN_ANCHORS - 1)}) is None
+    assert fit_times(dict.fromkeys(chosen(MIN_ANCHORS - 1), 1.0)) is None
 
 
 def test_a_model_of_one_s_own_teaches_nothing_and_breaks_nothing() -> None:
