@@ -23,6 +23,7 @@ from bench.report.sections.inspected import seen_models
 from bench.report.tables.sidecar import TABLES, table_csv
 from bench.report.tables.table import Table, render_table
 from bench.report.web.html_page import html_page
+from bench.report.web.points import study_plot
 from bench.store.correctness import Predictions
 from bench.store.inspections import Inspection
 from bench.store.record import Record
@@ -74,7 +75,7 @@ def write_report(
         write_folder(folder / "figures", figures, ("*.png", "*.svg"))
         write_folder(folder / TABLES, _sidecars(document.tables), ("*.csv",))
         write_whole(folder / "report.md", markdown_page(document), durable=False)
-        write_whole(folder / PAGE, html_page(document, analysed, figures), durable=False)
+        write_whole(folder / PAGE, html_page(document, study_plot(analysed), analysed.records, figures), durable=False)
     return folder / "report.md"
 
 

@@ -12,7 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 # Okabe and Ito's colours; marker, filling and line tell the families apart in grey too.
-BLUE, VERMILION, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#666666"
+BLUE, VERMILION, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#666666"
 INK, FAINT = "#222222", "#d9d9d9"
 PNG_DPI = 115
 
@@ -30,6 +30,7 @@ class FamilyStyle:
 
 _FAMILIES = {
     "vit": FamilyStyle("ViT", BLUE, "o", "-", True),
+    "hierarchical": FamilyStyle("hierarchical ViT", PURPLE, "X", (0, (8, 2)), True),
     "hybrid": FamilyStyle("hybrid", GREEN, "^", "-.", False),
     "cnn": FamilyStyle("CNN", VERMILION, "s", "--", True),
 }

@@ -13,28 +13,28 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-from bench.analyse.study import Study
 from bench.report.document import LEGEND, Document
 from bench.report.web.payload import RecordIndex, packed, plot_payload, table_entries
-from bench.report.web.points import study_plot
+from bench.report.web.plot_data import Plot
+from bench.store.record import Record
 
 _HERE = Path(__file__).parent
 _SCRIPTS = ("format.js", "records.js", "tables.js", "plot_fronts.js", "plot_words.js", "plot.js", "start.js")
 MOST_BYTES = 5_900_000  # of a page with its figures inside; 4.8 MB are plotly
 
 
-def html_page(document: Document, study: Study, figures: Mapping[str, bytes]) -> str:
-    """The whole page. figures: file name -> content, of at least the PNG of each figure in the document.
+def html_page(document: Document, plot: Plot | None, records: Sequence[Record], figures: Mapping[str, bytes]) -> str:
+    """The whole page. records: those that its tables and its plot name. figures: file name -> content, of at least
+    the PNG of each figure in the document.
 
     Texts of records are escaped where they are put in, and the page's policy lets no script but its own run and
     nothing be fetched.
     """
     index, sources = RecordIndex(), dict[str, int]()
-    plot = study_plot(study)
     payload = None if plot is None else plot_payload(plot, index)
     entries = {table.name: table_entries(table, index, sources) for table in document.tables}
     data = packed(
-        {"plot": payload, "tables": entries, "records": index.described(study.records), "sources": list(sources)}
+        {"plot": payload, "tables": entries, "records": index.described(records), "sources": list(sources)}
     )
     scripts = [script for script in (_plotly() if plot is not None else "", _own_script()) if script]
     environment = _environment()
@@ -50,7 +50,7 @@ def html_page(document: Document, study: Study, figures: Mapping[str, bytes]) ->
     )
     taken = sum(len(part.encode()) for part in (body(images={}), data, *scripts))
     return environment.get_template("page.html").render(
-        title=f"{study.suite} – ViT against CNNs",
+        title=f"{document.suite} – ViT against CNNs",
         policy=_policy(scripts),
         style=Markup(_file("page.css")),
         body=Markup(body(images=_embedded(document, figures, MOST_BYTES - taken))),

@@ -12,15 +12,15 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from bench.catalog.identity import family_rank
-from bench.report.figures.style import BLUE, GREEN, GREY, VERMILION, family_style
+from bench.report.figures.style import BLUE, GREEN, GREY, PURPLE, VERMILION, family_style
 from bench.report.tables.table import Cell, Column, Table
 from bench.report.web.plot_data import LAYERS, Plot, PlotPoint, Value
 from bench.store.record import Record
 from bench.store.rows import machine_of
 
 # Lighter members of the same palette, for a dark ground: at least 6:1 against #16181d.
-ON_DARK = {BLUE: "#56B4E9", VERMILION: "#F0955A", GREEN: "#35C79C", GREY: "#A8ACB3"}
-_SYMBOLS = {"o": "circle", "^": "triangle-up", "s": "square", "D": "diamond"}  # matplotlib's name -> plotly's
+ON_DARK = {BLUE: "#56B4E9", VERMILION: "#F0955A", GREEN: "#35C79C", PURPLE: "#E69FCB", GREY: "#A8ACB3"}
+_SYMBOLS = {"o": "circle", "^": "triangle-up", "s": "square", "X": "x", "D": "diamond"}  # matplotlib's name -> plotly's
 _DIGITS = 7  # of a coordinate: a ten-thousandth of a pixel; tables keep the unrounded value
 Entry = tuple[float | None, str, int | None]  # number to sort by, reference to records, place of the publication
 
