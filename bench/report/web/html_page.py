@@ -33,9 +33,7 @@ def html_page(document: Document, plot: Plot | None, records: Sequence[Record], 
     index, sources = RecordIndex(), dict[str, int]()
     payload = None if plot is None else plot_payload(plot, index)
     entries = {table.name: table_entries(table, index, sources) for table in document.tables}
-    data = packed(
-        {"plot": payload, "tables": entries, "records": index.described(records), "sources": list(sources)}
-    )
+    data = packed({"plot": payload, "tables": entries, "records": index.described(records), "sources": list(sources)})
     scripts = [script for script in (_plotly() if plot is not None else "", _own_script()) if script]
     environment = _environment()
     body = partial(
