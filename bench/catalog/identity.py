@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 from bench.catalog.datasets import dataset_rows
@@ -87,6 +88,7 @@ def known_family(model: str) -> ModelFamily | None:
     return next((family for family, pattern in _PATTERNS if pattern.match(name)), None)
 
 
+@cache
 def public_family(model: str) -> PublicFamily:
     """The family of a timm model with hierarchical transformers apart from plain ones; `unknown` where no rule fits."""
     family = known_family(model)

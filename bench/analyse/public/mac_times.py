@@ -1,0 +1,107 @@
+"""How far multiply-adds mislead about time: on the published devices, and on the machine that timed models here.
+
+Times depend on architecture and size alone, so each counts once, whatever its weights.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from bench.analyse.public.family_lines import fit_family_lines
+from bench.analyse.public.rows import Place, PublicRow
+from bench.analyse.stats.intervals import Interval
+from bench.catalog.identity import PublicFamily
+from bench.catalog.public_results import PUBLISHED_DEVICES
+
+HERE = "here"  # beside the columns of PUBLISHED_DEVICES
+REFERENCE: PublicFamily = "cnn"
+_TENTHS = (10, 50, 90)
+
+
+@dataclass(frozen=True)
+class TimePerMac:
+    """Of one family, over the median of the CNNs: the median and its tenths at either end. places: timed ones."""
+
+    median: float
+    p10: float
+    p90: float
+    places: int
+
+
+@dataclass(frozen=True)
+class MacTimes:
+    """Multiply-adds and time per image at large batches on one device, over architectures and sizes.
+
+    spread: the 90th percentile of time per MAC over the 10th, of all families together. slope: the power of MACs that
+    time grows with. at_equal_macs: each family's time over the CNNs', of those with enough architectures; n counts
+    these. too_few: the others.
+    """
+
+    device: str  # a column of PUBLISHED_DEVICES, or HERE
+    places: int
+    rank_correlation: float  # Spearman's
+    spread: float
+    per_mac: Mapping[PublicFamily, TimePerMac]
+    slope: float | None
+    at_equal_macs: Mapping[PublicFamily, Interval]
+    too_few: Mapping[PublicFamily, int]
+
+
+def mac_times(rows: Iterable[PublicRow]) -> dict[str, MacTimes]:
+    """By device, those on which two places or more were timed, CNNs among them; here, measured ones alone."""
+    places: dict[Place, PublicRow] = {}
+    for row in rows:
+        if row.macs:
+            places.setdefault(row.result.place, row)
+    devices: dict[str, Callable[[PublicRow], float | None]] = {
+        **{column: _published(column) for column in PUBLISHED_DEVICES},
+        HERE: _measured,
+    }
+    found = {}
+    for device, img_per_s in devices.items():
+        timed = [(row, 1 / rate) for row in places.values() if (rate := img_per_s(row))]
+        own = [row for row, _ in timed]
+        if len(own) > 1 and any(row.family == REFERENCE for row in own):
+            found[device] = _of_device(device, own, np.array([seconds for _, seconds in timed]))
+    return found
+
+
+def _published(column: str) -> Callable[[PublicRow], float | None]:
+    return lambda row: getattr(row.result, column)
+
+
+def _measured(row: PublicRow) -> float | None:
+    time = row.times.get("throughput")
+    return time.value if time is not None and time.kind == "measured" else None
+
+
+def _of_device(device: str, rows: Sequence[PublicRow], seconds: np.ndarray) -> MacTimes:
+    macs = np.array([row.macs for row in rows], dtype=np.float64)
+    families = np.array([row.family for row in rows])
+    relative = seconds / macs / np.median((seconds / macs)[families == REFERENCE])
+    per_mac: dict[PublicFamily, TimePerMac] = {}
+    for family in dict.fromkeys(row.family for row in rows):
+        p10, median, p90 = np.percentile(relative[families == family], _TENTHS).tolist()
+        per_mac[family] = TimePerMac(median, p10, p90, int((families == family).sum()))
+    lines = fit_family_lines(rows, np.log(macs), np.log(seconds))
+    at_equal_macs: dict[PublicFamily, Interval] = {}
+    if lines is not None and REFERENCE in lines.levels:
+        for family in (family for family in lines.levels if family != REFERENCE):
+            level, draws = lines.levels[family] - lines.levels[REFERENCE], lines.level_draws
+            ratios = np.exp(draws[family] - draws[REFERENCE])
+            at_equal_macs[family] = lines.interval(family, math.exp(level), ratios)
+    return MacTimes(
+        device=device,
+        places=len(rows),
+        rank_correlation=float(stats.spearmanr(macs, seconds).statistic),
+        spread=float(np.divide(*np.percentile(relative, (90, 10)))),
+        per_mac=per_mac,
+        slope=None if lines is None else lines.slope,
+        at_equal_macs=at_equal_macs,
+        too_few={} if lines is None else lines.too_few,
+    )
