@@ -9,6 +9,7 @@ BenchError                  something the user can mend; the command line prints
 |- UnsupportedError         this device or this model cannot do what a cell asks: the cell is `skipped`
 |- OutOfMemoryError         the device has too little memory: the cell is `oom`
 |- CellFailedError          a cell started and could not finish, with the reason
+|- TooSlowError             a pass that does not fit into a time limit: its metric is absent, with the reason
 |- StoppedError             a cell that was asked to stop, has saved what it had, and can go on later
 |- StoreError               the results folder cannot be read or written
 `- DataError                images that cannot be made, read or trusted
@@ -68,6 +69,10 @@ class OutOfMemoryError(BenchError):
 
 class CellFailedError(BenchError):
     """A cell that started and could not finish; becomes a `failed` record."""
+
+
+class TooSlowError(BenchError):
+    """A pass takes longer than what is left of a time limit; becomes a metric without a value."""
 
 
 class StoppedError(BenchError):

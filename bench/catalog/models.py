@@ -17,7 +17,7 @@ from bench.errors import UnknownNameError
 
 Family = Literal["vit", "cnn", "hybrid"]
 
-GROUPS = ("@systems", "@small")
+GROUPS = ("@systems", "@small", "@public")
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,9 @@ def find_model(name: str) -> ModelRow | None:
 def select_models(names: Iterable[str]) -> list[str]:
     """Names with groups and patterns expanded, without repeats, in the order asked.
 
-    `@systems` is every row of models.csv, `@small` every row of small_models.toml; `*`, `?` and `[...]` match
-    catalog rows. Any other name is kept as it is: whether it exists is for bench.measure.build to say.
+    `@systems` is every row of models.csv, `@small` every row of small_models.toml, `@public` every architecture of
+    public_results.csv; `*`, `?` and `[...]` match rows of the first two. Any other name is kept as it is: whether it
+    exists is for bench.measure.build to say.
 
     Raises UnknownNameError for a group that does not exist or a pattern that matches no row.
     """
@@ -84,6 +85,8 @@ def _expand(name: str) -> list[str]:
         return list(_systems())
     if name == "@small":
         return list(_small())
+    if name == "@public":
+        return list(dict.fromkeys(row["model"].partition(".")[0] for row in read_csv("public_results")))
     if name.startswith("@"):
         raise UnknownNameError("model group", name, GROUPS)
     if any(c in name for c in "*?[") and ".py:" not in name:

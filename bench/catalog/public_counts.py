@@ -49,7 +49,7 @@ def counted_with() -> Mapping[str, str]:
     """Package -> the version that the counts were made with."""
     lines = public_counts_path().read_text(encoding="utf-8").splitlines()
     notes = " ".join(line for line in lines if line.startswith("#"))
-    return {package: version for package in COUNTED_WITH for version in re.findall(rf"\b{package} ([\w.]*\w)", notes)}
+    return {package: version for package in COUNTED_WITH for version in re.findall(rf"\b{package} ([\w.+]*\w)", notes)}
 
 
 def write_public_counts(counts: Iterable[PublicCount], versions: Mapping[str, str], path: Path) -> None:

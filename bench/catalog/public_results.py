@@ -92,3 +92,17 @@ class PublicResult:
 def public_results() -> tuple[PublicResult, ...]:
     """Every row in file order."""
     return typed(PublicResult, read_csv("public_results"))
+
+
+def published_sizes(model: str) -> tuple[int, ...]:
+    """Test sizes of a checkpoint, or of all checkpoints of an architecture, from small to large; none if not listed."""
+    return _sizes().get(model, ())
+
+
+@cache
+def _sizes() -> dict[str, tuple[int, ...]]:
+    found: dict[str, set[int]] = {}
+    for row in public_results():
+        for name in (row.model, row.architecture):
+            found.setdefault(name, set()).add(row.img_size)
+    return {name: tuple(sorted(sizes)) for name, sizes in found.items()}

@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 
 from bench import __version__
+from bench.cli.adopt import adopt
 from bench.cli.check import check
 from bench.cli.choose import choose
 from bench.cli.claims import claims
@@ -26,7 +27,7 @@ from bench.cli.inspect import inspect
 from bench.cli.look import complexity, datasets, doctor, models, suites
 from bench.cli.plan import plan
 from bench.cli.report import report
-from bench.cli.run import adopt, run
+from bench.cli.run import run
 from bench.errors import BenchError
 from bench.suite.model_source import error_words, place_in_user_code
 

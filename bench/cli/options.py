@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+
+if TYPE_CHECKING:
+    from bench.suite.spec import Request
 
 DeviceChoice = Literal["auto", "cpu", "cuda", "mps"]
 
@@ -24,9 +27,22 @@ DataOption = Annotated[
     ),
 ]
 DownloadOption = Annotated[bool, typer.Option("--download", help="Fetch data sets and weights that are not here.")]
+CountsOption = Annotated[bool, typer.Option("--counts", help="Nothing but the counts that a suite plans on request.")]
+CheckEstimatesOption = Annotated[
+    bool, typer.Option("--check-estimates", help="Nothing but the timings that a suite checks its estimates by.")
+]
 ShippedOption = Annotated[
     bool, typer.Option("--shipped", help="The project's committed results instead of your own under `local/`.")
 ]
+
+
+def request_of(counts: bool, check_estimates: bool) -> Request:
+    """Which blocks of suites are meant. Raises RequestError for both options."""
+    from bench.errors import RequestError
+
+    if counts and check_estimates:
+        raise RequestError("--counts and --check-estimates exclude one another.")
+    return "with --counts" if counts else "with --check-estimates" if check_estimates else "by default"
 
 
 def named_data(options: list[str]) -> dict[str, str]:

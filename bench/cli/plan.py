@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli.options import DataOption, DeviceOption, ResultsOption, ShippedOption, SuiteArgument
+from bench.cli.options import (
+    CheckEstimatesOption,
+    CountsOption,
+    DataOption,
+    DeviceOption,
+    ResultsOption,
+    ShippedOption,
+    SuiteArgument,
+)
 
 if TYPE_CHECKING:
     from bench.execute.estimate import Rate
@@ -34,12 +42,14 @@ def plan(
         ),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="A JSON list of cells.")] = False,
+    counts: CountsOption = False,
+    check_estimates: CheckEstimatesOption = False,
 ) -> None:
     """Print every cell of suites, with its MACs, training compute and a time estimate, before anything runs.
 
     What stored results lead to, such as the final runs of a finished sweep, is among them.
     """
-    from bench.cli.options import named_data
+    from bench.cli.options import named_data, request_of
     from bench.cli.progress import LookProgress
     from bench.execute.local_context import LocalContext
     from bench.execute.run_options import RunOptions
@@ -47,11 +57,13 @@ def plan(
     from bench.measure.devices import resolve_device
     from bench.store.files import read_records, suite_folder
     from bench.suite.plan import plan as plan_cells
+    from bench.suite.requested import requested
     from bench.suite.spec import load_suite, suite_place
 
     here = resolve_device(device)
-    loaded = [load_suite(name) for name in suite]
     options = RunOptions(data=named_data(data))
+    request = request_of(counts, check_estimates)
+    loaded = [requested(load_suite(name), request, options.data) for name in suite]
     plans: list[tuple[Suite, list[Cell]]] = []
     done: set[str] = set()
     for name, one in zip(suite, loaded, strict=True):

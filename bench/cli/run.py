@@ -1,4 +1,4 @@
-"""`run` and `adopt`: from a suite to records, and from a sweep to learning rates."""
+"""`run`: from a suite to records."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bench.cli.options import (
+    CheckEstimatesOption,
+    CountsOption,
     DataOption,
     DeviceOption,
     DownloadOption,
@@ -19,6 +21,7 @@ from bench.cli.options import (
     ShippedOption,
     SuiteArgument,
     named_data,
+    request_of,
 )
 
 if TYPE_CHECKING:
@@ -52,6 +55,8 @@ def run(
     keep_weights: Annotated[
         bool, typer.Option("--keep-weights", help="Leave the weights of trainings in the cache, for `inspect`.")
     ] = False,
+    counts: CountsOption = False,
+    check_estimates: CheckEstimatesOption = False,
 ) -> None:
     """Run the cells of suites and store a record of each. Stopped half-way, the same command resumes."""
     from bench.cli import EXIT_FAILED_CELLS
@@ -60,16 +65,18 @@ def run(
     from bench.execute.run_options import RunOptions
     from bench.execute.runner import Resources, default_loader_workers, default_workers
     from bench.measure.devices import resolve_device
+    from bench.suite.requested import requested
     from bench.suite.spec import load_suite
 
     if rerun and retry_failed:
         raise RequestError("--rerun and --retry-failed exclude one another.")
     mode: Mode = "rerun" if rerun else "retry-failed" if retry_failed else "resume"
     processes = processes or processes_of_torchrun()
-    loaded = [load_suite(name) for name in suite]
+    request, places = request_of(counts, check_estimates), named_data(data)
+    loaded = [requested(load_suite(name), request, places) for name in suite]
     here = resolve_device(device)
     options = RunOptions(
-        data=named_data(data),
+        data=places,
         download=download,
         keep_weights=keep_weights,
         checkpoint_every_s=checkpoint_minutes * 60,
@@ -144,6 +151,7 @@ class _Job:
 
     def check(self) -> None:
         """Raise for anything wrong with the request while nothing has been written."""
+        from bench.catalog.public_results import published_sizes
         from bench.measure.build import check_takes_resolution, native_resolution, require_own_code_builds
         from bench.suite.cell import PixelsCell, PreflightCell
         from bench.suite.model_source import is_user_model
@@ -162,7 +170,8 @@ class _Job:
         lenient = timed - {(cell.model, cell.resolution_px) for cell in planned if not is_timing(cell)}
         for model, resolution in sorted(points):
             is_one_of_several = sizes[model] > 1 and (model, resolution) in lenient
-            if resolution != native_resolution(model) and not is_one_of_several:
+            is_known = resolution == native_resolution(model) or resolution in published_sizes(model)
+            if not is_known and not is_one_of_several:
                 check_takes_resolution(model, resolution)
         for model, cell in {cell.model: cell for cell in planned if cell.cell_id not in self.done}.items():
             if is_user_model(model):
@@ -224,26 +233,6 @@ def _changes(records: Iterable[Record]) -> list[str]:
         f"Model {model!r} read {', '.join(sorted(names))}, which changed since: its cells run again."
         for model, names in changed.items()
     ]
-
-
-def adopt(
-    results: ResultsOption = Path("results"),
-    shipped: ShippedOption = False,
-) -> None:
-    """Take the learning rates that the sweep `tune` chose into the catalog, for suites that say "tuned"."""
-    from bench.analyse.accuracies.sweep import choose_rates
-    from bench.catalog.tuned import tuned_path, tuned_rates, write_tuned_rates
-    from bench.cli.words import table
-    from bench.store.files import read_records, suite_folder
-    from bench.suite.spec import load_suite
-
-    rates = choose_rates(read_records(suite_folder(results, "tune", local=not shipped)).records, load_suite("tune"))
-    write_tuned_rates(({**tuned_rates(), **{rate.model: rate for rate in rates}}).values(), tuned_path())
-    rows = [
-        [rate.model, f"{rate.learning_rate:g}", f"{rate.validation_top1_pct:.1f}", str(rate.seeds), str(rate.trials)]
-        for rate in rates
-    ]
-    typer.echo(table(["Model", "Learning rate", "Validation top-1 [%]", "Seeds", "Trials"], rows, right=(1, 2, 3, 4)))
 
 
 def _print_summary(suite: str, summary: Summary, local: bool) -> None:

@@ -66,6 +66,7 @@ class LocalContext:
                 for r in finished
                 if isinstance(r.asked, LargestBatchCell)
             },
+            too_large=frozenset(r.cell_id for r in finished if _is_too_large(r)),
             abilities=functools.partial(abilities_of, self._device),
             trials={
                 r.cell_id: _trial_result(r)
@@ -217,6 +218,10 @@ def _trial_result(record: Record) -> TrialResult:
     values = record.values
     has_folded = bool(values.get("folded_batch_norms") or values.get("baked_convolutions"))
     return TrialResult(float(values["throughput_img_per_s"]), has_folded)
+
+
+def _is_too_large(record: Record) -> bool:
+    return record.status == "oom" or "throughput" in record.values.get("absent", ())
 
 
 def _is_catalogued(name: str) -> bool:

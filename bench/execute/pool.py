@@ -21,6 +21,7 @@ GROUP_VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MAST
 LAUNCHER_PREFIXES = ("TORCHELASTIC_", "ACCELERATE_")
 WORKER = ("-P", "-m", "bench.execute.worker")  # -P: what lies in the current folder must not replace a package
 PACKAGE_ROOT = Path(__file__).resolve().parents[2]
+IMPORT = {"import": "what a timing needs"}  # a request that a worker answers once it has
 _REASONS_FIRST = ("oom", "skipped", "failed", "ok")
 STOP_SECONDS = PATIENCE_SECONDS + 5.0  # patience with a worker that was asked to end; most end at once
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import groupby
 from typing import Any, Literal, Protocol
 
-from bench.execute.pool import Group, Worker, request_of
+from bench.execute.pool import IMPORT, Group, Worker, request_of
 from bench.execute.run_options import RunOptions
 from bench.learn.checkpoint import discard
 from bench.measure.timing.timing import allocator_of, allocator_of_timings, kept_memory
@@ -26,6 +27,7 @@ from bench.suite.model_source import changed_files
 from bench.suite.tasks import Task, is_timing, task_of
 
 Mode = Literal["resume", "rerun", "retry-failed"]
+MOST_STARTED_TOGETHER = 4  # processes that wait for their turn, with some 0.3 GB each
 
 MATCHED_CONDITIONS = {
     "nothing": (),
@@ -188,14 +190,19 @@ class _Run:
         """A fresh process, or group of them, for every cell and nothing beside it; the parent sleeps meanwhile."""
         started = time.monotonic()
         try:
-            for cell in cells:
-                worker = make_worker(cell)
+            for several in _started_together(cells):
+                workers = deque(make_worker(cell) for cell in several)
                 try:
-                    self._hand_over(worker, deque([cell]), 1)
-                    record = self._take(worker)
-                    self.summary.timing_in_cell_s += record.wall_s if record else 0.0
+                    if len(workers) > 1:
+                        _import_side_by_side(workers)
+                    for cell in several:
+                        self._hand_over(workers[0], deque([cell]), 1)
+                        record = self._take(workers[0])
+                        self.summary.timing_in_cell_s += record.wall_s if record else 0.0
+                        workers.popleft().stop()
                 finally:
-                    worker.stop()
+                    for worker in workers:
+                        worker.stop()
         finally:
             self.summary.timing_wall_s += time.monotonic() - started
 
@@ -229,6 +236,21 @@ class _Run:
         self.summary.counts[record.status] += 1
         self.listener.finished(record)
         return record
+
+
+def _started_together(cells: Sequence[Cell]) -> Iterator[Sequence[Cell]]:
+    """The cells in order, those whose processes start together as one: a time takes no harm from others that sleep."""
+    for is_timed, alike in groupby(cells, key=lambda cell: task_of(cell).measures == "time"):
+        several, size = list(alike), min(usable_cores(), MOST_STARTED_TOGETHER) if is_timed else 1
+        yield from (several[i : i + size] for i in range(0, len(several), size))
+
+
+def _import_side_by_side(workers: Iterable[Worker | Group]) -> None:
+    """Return once all have imported torch and timm, which takes one thread about as long as a model is timed."""
+    for worker in workers:
+        worker.send(IMPORT)
+    for worker in workers:
+        worker.receive()  # one that died says so when it is handed its cell
 
 
 def _obituary(worker: Worker | Group) -> dict[str, Any]:

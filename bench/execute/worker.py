@@ -22,6 +22,7 @@ from bench.errors import (
     UnsupportedError,
     UserCodeError,
 )
+from bench.execute.pool import IMPORT
 from bench.execute.run_options import RunOptions
 from bench.processes import serve_json
 from bench.suite.cell import Cell, parse_cell
@@ -35,8 +36,13 @@ if TYPE_CHECKING:
 def answer(request: dict[str, Any]) -> dict[str, Any]:
     """The reply to one request: status, reason, values, samples, predictions, conditions, times.
 
-    request: `cell` (JSON of a cell), `threads`, `side_by_side` (trainings that run at once), `options` (JSON).
+    request: `cell` (JSON of a cell), `threads`, `side_by_side` (trainings that run at once), `options` (JSON). IMPORT
+    is answered by nothing, once torch and timm are there.
     """
+    if request == IMPORT:
+        from bench.execute import environment, prepare_timing  # noqa: F401 - to have them
+
+        return {}
     from bench.execute.environment import describe_conditions, limit_threads, set_backends
 
     cell = parse_cell(request["cell"])

@@ -178,10 +178,11 @@ class SpeedCell(_Cell):
     """Throughput and latency of one model in one fresh process.
 
     role: `fixed` under the settings that the suite states for all; `trial` a short look at other settings; `best`
-    under those that the trials chose, which measures them anew.
+    under those that the trials chose, which measures them anew. limit_s: of warming up and timing together; with it
+    slow models give fewer samples, and a metric that does not fit is absent.
     """
 
-    later_fields = ("role",)
+    later_fields = ("role", "limit_s")
 
     metric_version: int = 2  # 2: freed memory is kept
     task: Literal["speed"] = "speed"
@@ -191,6 +192,7 @@ class SpeedCell(_Cell):
     device: Device
     settings: Settings
     role: Literal["fixed", "trial", "best"] = "fixed"
+    limit_s: float | None = None
 
 
 class MemoryCell(_Cell):

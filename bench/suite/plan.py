@@ -5,11 +5,12 @@ Models that are in no catalog need timm to say their own resolution, so that que
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 
 from bench.catalog.datasets import DatasetRow
 from bench.catalog.models import find_model, select_models
+from bench.catalog.public_results import published_sizes
 from bench.catalog.tuned import tuned_learning_rate
 from bench.errors import RequestError
 from bench.suite.cell import (
@@ -159,6 +160,18 @@ def _places(block: ComplexityBlock | SpeedBlock, context: PlanningContext, defin
             "resolution_px": resolution,
         }
         for model in select_models(block.models)
-        for native in [context.native_resolution(model)]
-        for resolution in ([native] if isinstance(block.resolution_px, str) else block.resolution_px)
+        for resolution in _resolutions(block, model, context)
     ]
+
+
+def _resolutions(block: ComplexityBlock | SpeedBlock, model: str, context: PlanningContext) -> Sequence[int]:
+    native = context.native_resolution(model)  # an unknown name stops here
+    match block.resolution_px:
+        case "native":
+            return (native,)
+        case "published":
+            if sizes := published_sizes(model):
+                return sizes
+            raise RequestError(f"No accuracy of model {model!r} is published at any size: resolution_px has to say it.")
+        case sizes:
+            return sizes

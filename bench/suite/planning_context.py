@@ -86,7 +86,8 @@ class PlanningContext:
     UnknownNameError for a model that does not exist. file_weights: model, path -> `sha256 <16 digits>`.
     validation: cell id -> what a finished cell gave on the validation part; sweeps choose by it. trained_weights: cell
     id -> `sha256 <16 digits>` of what a training ended with, None for one that failed. largest_batches: cell id -> the
-    largest batch that a finished search found, 0 for none. extra_datasets: trained on wherever the first data set of
+    largest batch that a finished search found, 0 for none. too_large: ids of finished timings whose batch did not fit
+    into memory or into their time limit. extra_datasets: trained on wherever the first data set of
     the suite is, in full. abilities: of the device. trials: cell id -> what a finished trial of settings gave.
     """
 
@@ -100,6 +101,7 @@ class PlanningContext:
     validation: Mapping[str, Result] = field(default_factory=dict)
     trained_weights: Mapping[str, str | None] = field(default_factory=dict)
     largest_batches: Mapping[str, int] = field(default_factory=dict)
+    too_large: frozenset[str] = frozenset()
     abilities: Callable[[], Abilities] = Abilities
     trials: Mapping[str, TrialResult] = field(default_factory=dict)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -15,6 +14,7 @@ from pydantic_core import PydanticCustomError
 
 from bench.errors import SuiteFileError, UnknownNameError
 from bench.suite.cell import Budget, Frozen, Precision, PretrainRecipe, Recipe, Settings, SpeedMetric
+from bench.suite.faults import explain_faults
 from bench.units import EXA, GIGA
 
 Names = Annotated[tuple[str, ...], Field(min_length=1)]
@@ -25,6 +25,9 @@ Seeds = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
 # own training of the model on a data set ended with; or those of all its pretrainings, or of all with most images.
 Weights = Annotated[str, Field(pattern=r"^(public|random|file:.+|trained:\w+|pretrained|pretrained:full)$")]
 Words = Annotated[str, Field(pattern=r"^\S(.{0,98}\S)?$")]
+# When a block is planned: in every run without an option, or by `vitbench run SUITE --OPTION`, which then plans nothing
+# else. See bench.suite.requested.
+Request = Literal["by default", "with --counts", "with --check-estimates"]
 
 
 def _states_files_alone(block: Any) -> Any:
@@ -35,11 +38,15 @@ def _states_files_alone(block: Any) -> Any:
 
 
 class ComplexityBlock(Frozen):
-    """Count parameters, MACs and activations of models, at their own resolution or at the given ones."""
+    """Count parameters, MACs and activations of models, at their own resolution or at the given ones.
+
+    resolution_px: `published` is every size at which an accuracy of the model is in `public_results.csv`.
+    """
 
     models: Names
-    resolution_px: Annotated[tuple[Positive, ...], Field(min_length=1)] | Literal["native"] = "native"
+    resolution_px: Annotated[tuple[Positive, ...], Field(min_length=1)] | Literal["native", "published"] = "native"
     num_classes: Positive | None = None
+    planned: Request = "by default"
 
 
 class Sweep(Frozen):
@@ -67,13 +74,17 @@ class TrainBlock(Frozen):
 
 
 class EvaluateBlock(Frozen):
-    """Score pretrained weights with their own head and preprocessing on the test part of data sets."""
+    """Score pretrained weights with their own head and preprocessing on the test part of data sets.
+
+    planned: `with --data` only where that option says where the images of all of them are.
+    """
 
     models: Names
     datasets: Names = ("imagenet",)
     weights: Annotated[tuple[Weights, ...], Field(min_length=1)] = ("public",)
     pretraining: Words | None = None
     resolution_px: Annotated[tuple[Positive, ...], Field(min_length=1)] | Literal["native"] = "native"
+    planned: Literal["by default", "with --data"] = "by default"
     _check = model_validator(mode="after")(_states_files_alone)
 
 
@@ -191,6 +202,8 @@ class SpeedBlock(Frozen):
     largest_batch_cap: no larger batch is tried. settings: `fixed` times the suite's; `best` also looks for each
     model's fastest at each batch size that is a number, and times both. trial_precisions: those that may win, as far
     as the device has them; fp16 is not among them by default, because its range is not that of the others.
+    limit_s: of each process, for throughput and latency alone; see SpeedCell. gpu_batch_sizes: instead of batch_sizes
+    on a GPU; throughput is timed at the first that fits into memory and the limit.
     """
 
     models: Names
@@ -203,6 +216,9 @@ class SpeedBlock(Frozen):
     largest_batch_cap: Positive = 4096
     settings: Literal["fixed", "best"] = "fixed"
     trial_precisions: Annotated[tuple[Precision, ...], Field(min_length=1)] = ("fp32", "tf32", "bf16")
+    limit_s: PositiveNumber | None = None
+    gpu_batch_sizes: tuple[Positive, ...] = ()
+    planned: Request = "by default"
 
     @property
     def fixed_batches(self) -> tuple[int, ...]:
@@ -218,6 +234,15 @@ class SpeedBlock(Frozen):
     def _has_something_to_choose_by(self) -> SpeedBlock:
         if self.settings == "best" and ("throughput" not in self.metrics or not self.fixed_batches):
             raise ValueError('settings = "best" chooses by throughput: metrics and batch_sizes must name some.')
+        return self
+
+    @model_validator(mode="after")
+    def _limits_what_it_can(self) -> SpeedBlock:
+        is_plain = self.settings == "fixed" and set(self.metrics) <= {"throughput", "latency"}
+        if not is_plain and (self.limit_s is not None or self.gpu_batch_sizes):
+            raise ValueError("limit_s and gpu_batch_sizes are for throughput and latency, with fixed settings.")
+        if self.gpu_batch_sizes and self.limit_s is None:
+            raise ValueError("gpu_batch_sizes need limit_s: without it a batch that does not fit ends the process.")
         return self
 
     @model_validator(mode="after")
@@ -326,7 +351,7 @@ def parse_suite(text: str, path: Path) -> Suite:
         # through JSON, where strict means no "64" for 64 and still lets an array be a tuple
         suite = Suite.model_validate_json(json.dumps(data, default=str), strict=True)
     except ValidationError as error:
-        raise SuiteFileError(_explain(error, text, path)) from None
+        raise SuiteFileError(explain_faults(error, text, path)) from None
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", suite.name) or suite.name == "local":
         raise SuiteFileError(
             f"Suite file '{path.name}': name {suite.name!r} cannot name a folder. "
@@ -338,53 +363,3 @@ def parse_suite(text: str, path: Path) -> Suite:
             "[[evaluate]], [[fewshot]], [[finetune]] or [[pixels]]."
         )
     return suite
-
-
-def _explain(error: ValidationError, text: str, path: Path) -> str:
-    """One line for the first thing that is wrong, with how many more there are."""
-    first, *others = error.errors()
-    location = [part for part in first["loc"] if not _is_type_name(part)]
-    key = ".".join(str(part) for part in location) or "(top level)"
-    line = _line_of(location, text)
-    where = f"{path.name}:{line}" if line else path.name
-    more = f" (and {len(others)} more)" if others and first["type"] == "extra_forbidden" else ""
-    return f"Suite file {where}: {key}: {_wording(first)}{more}"
-
-
-def _wording(problem: Any) -> str:
-    kind, got = problem["type"], problem.get("input")
-    if kind == "extra_forbidden":
-        return "unknown key."
-    if kind == "missing":
-        return "is missing."
-    if kind == "too_short":
-        return "must not be empty."
-    if kind == "value_error":
-        return f"{problem['ctx']['error']}"
-    if kind == "literal_error":
-        return f"{got!r} is not known; expected {problem['ctx']['expected']}."
-    return f"{problem['msg']}, got {got!r}."
-
-
-def _is_type_name(part: str | int) -> bool:
-    # pydantic puts the tried member of a union into the location; the user wrote no such key
-    return isinstance(part, str) and not re.fullmatch(r"[a-z_]+", part)
-
-
-def _line_of(location: Sequence[str | int], text: str) -> int | None:
-    """Line of the key in TOML text, following `[[block]]` counts; None where it cannot be told."""
-    if not location:
-        return None
-    keys = [part for part in location if isinstance(part, str)]
-    index = next((part for part in location if isinstance(part, int)), 0)
-    lines = text.splitlines()
-    start = 0
-    if len(keys) > 1 or (len(location) > 1 and isinstance(location[1], int)):
-        headers = [i for i, line in enumerate(lines) if re.match(rf"\s*\[\[?\s*{keys[0]}\s*\]\]?", line)]
-        if index < len(headers):
-            start = headers[index]
-    wanted = keys[1] if len(keys) > 1 else keys[0]
-    for number, line in enumerate(lines[start:], start + 1):
-        if re.match(rf"\s*\[*\s*{re.escape(wanted)}\s*(=|\])", line):
-            return number
-    return start + 1 if start else None

@@ -43,6 +43,8 @@ class SpeedPlan:
         points = [{**place, "batch_size": batch} for place in places for batch in block.fixed_batches]
         if block.settings == "best":
             yield from self._fixed_and_best(points, timed)
+        elif self._context.device != "cpu" and block.gpu_batch_sizes:
+            yield from self._first_that_fits(places, timed)
         elif timed:
             yield from self._timings(points, timed, "")
         if "training_throughput" in block.metrics:
@@ -63,7 +65,18 @@ class SpeedPlan:
 
     def _timings(self, points: Sequence[Point], metrics: tuple[SpeedMetric, ...], seed: str) -> Iterable[SpeedCell]:
         for repeat, point in self._rounds(points, seed):
-            yield SpeedCell(metrics=metrics, repeat=repeat, **(self._common | point))
+            yield SpeedCell(metrics=metrics, repeat=repeat, limit_s=self._block.limit_s, **(self._common | point))
+
+    def _first_that_fits(self, places: Sequence[Point], metrics: tuple[SpeedMetric, ...]) -> Iterable[SpeedCell]:
+        """Timings at the first batch size, and of throughput at the next where that is known not to fit."""
+        for batch in self._block.gpu_batch_sizes:
+            points = [{**place, "batch_size": batch} for place in places]
+            cells = list(self._timings(points, metrics, f":{batch}"))
+            yield from cells
+            too_large = [cell for cell in cells if cell.cell_id in self._context.too_large]
+            at = {(cell.model, cell.resolution_px) for cell in too_large}
+            places = [place for place in places if (place["model"], place["resolution_px"]) in at]
+            metrics = tuple(metric for metric in metrics if metric == "throughput")
 
     def _fixed_and_best(self, points: Sequence[Point], metrics: tuple[SpeedMetric, ...]) -> Iterable[SpeedCell]:
         """The trials while any is unknown; with all of them known, also the timings under fixed and best settings.

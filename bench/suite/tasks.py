@@ -99,6 +99,7 @@ def _summarise_speed(values: Values, _: float) -> str:
         parts.append(f"{values['throughput_img_per_s']:.0f} images/s")
     if values.get("latency_p50_ms") is not None:
         parts.append(f"p50 {values['latency_p50_ms']:.2f} ms")
+    parts += [f"no {metric}" for metric in values.get("absent", ())]
     return ", ".join(parts)
 
 

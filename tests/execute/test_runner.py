@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import pytest
 
 from bench.execute import runner
+from bench.execute.pool import IMPORT
 from bench.execute.runner import Resources, run_plan
 from bench.store.files import open_run, read_records
 from bench.store.record import Record
@@ -19,7 +20,7 @@ class ScriptedWorker:
     """Answers at once; dies on the model `killer`."""
 
     alive: ClassVar[list[ScriptedWorker]] = []
-    most_alive = 0
+    working = most_working = 0  # that have a cell
 
     environments: ClassVar[list[dict[str, str]]] = []
 
@@ -29,12 +30,17 @@ class ScriptedWorker:
         self.request: dict[str, Any] = {}
         self.is_asked_to_leave = False
         self.alive.append(self)
-        type(self).most_alive = max(self.most_alive, len(self.alive))
 
     def send(self, request: dict[str, Any]) -> None:
         self.request = request
+        if request != IMPORT:
+            ScriptedWorker.working += 1
+            ScriptedWorker.most_working = max(self.most_working, self.working)
 
     def receive(self) -> dict[str, Any] | None:
+        if self.request == IMPORT:
+            return {}
+        ScriptedWorker.working -= 1
         model = self.request["cell"]["model"]
         if model == "killer":
             return None
@@ -75,7 +81,7 @@ class Silent:
 def _scripted(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(runner, "Worker", ScriptedWorker)
     monkeypatch.setattr(runner, "wait_for_any", lambda workers: list(workers))
-    ScriptedWorker.most_alive = 0
+    ScriptedWorker.working = ScriptedWorker.most_working = 0
     ScriptedWorker.environments.clear()
     yield
     assert ScriptedWorker.alive == []  # no worker outlives its run
@@ -132,10 +138,28 @@ def test_finished_cells_are_not_run_again(tmp_path: Path) -> None:
 
 def test_trainings_share_workers_and_timings_have_the_machine_alone(tmp_path: Path) -> None:
     run([counted(name) for name in "abcdef"], tmp_path / "side", workers=2)
-    assert ScriptedWorker.most_alive == 2
-    ScriptedWorker.most_alive = 0
+    assert ScriptedWorker.most_working == 2
+    ScriptedWorker.most_working = 0
     run([timed(name) for name in "abc"], tmp_path / "alone", workers=2)
-    assert ScriptedWorker.most_alive == 1
+    assert ScriptedWorker.most_working == 1
+
+
+def test_every_timing_has_a_fresh_process_though_several_import_side_by_side(tmp_path: Path) -> None:
+    run([timed(name) for name in "abcde"], tmp_path)
+    assert len(ScriptedWorker.environments) == 5
+
+
+def test_a_run_that_is_interrupted_ends_the_processes_that_wait_for_their_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(worker: ScriptedWorker) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ScriptedWorker, "receive", interrupt)
+    monkeypatch.setattr(runner, "usable_cores", lambda: 3)
+    with pytest.raises(KeyboardInterrupt):
+        run([timed(name) for name in "abc"], tmp_path)
+    assert len(ScriptedWorker.environments) == 3
 
 
 def test_timed_cells_get_their_own_threads_and_trainings_one(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from bench.data.sets.fingerprints import fingerprint_of_collection
 from bench.data.sets.open import open_images
 from bench.errors import CellFailedError, OutOfMemoryError, ResolutionError, UnsupportedError
-from bench.execute.pool import Worker
+from bench.execute.pool import IMPORT, Worker, request_of
 from bench.execute.run_options import RunOptions
 from bench.execute.worker import attempt
 from bench.measure.build import build_model
@@ -112,3 +112,17 @@ def test_a_model_that_asks_for_input_is_not_given_the_next_request(tmp_path: Pat
     reasons = [reply["reason"] for reply in replies if reply is not None]
     assert [reason.partition("net.py:")[2][:11] for reason in reasons[:2]] == ["3: EOFError"] * 2
     assert "changed after the plan was made" in reasons[2]
+
+
+def test_a_worker_that_was_asked_to_import_answers_and_then_runs_its_cell() -> None:
+    worker = Worker(threads=1)
+    try:
+        worker.send(IMPORT)
+        assert worker.receive(PATIENCE_SECONDS) == {}
+        cell = ComplexityCell(model="vit_32px_s", definition=definition_of("vit_32px_s"), resolution_px=32)
+        worker.send(request_of(cell, 1, RunOptions()))
+        reply = worker.receive(PATIENCE_SECONDS)
+    finally:
+        worker.stop()
+    assert reply is not None
+    assert reply["status"] == "ok"

@@ -92,6 +92,71 @@ def test_only_what_is_asked_is_measured(metric: str, batch_sizes: set[int]):
     assert len(samples) == 1
 
 
+class Fake(nn.Module):
+    """A network that takes so many seconds of a fake clock for each image, and memory for `fits` images at once."""
+
+    def __init__(self, clock: FakeClock, image_s: float, fits: int = 1_000) -> None:
+        super().__init__()
+        self.clock, self.image_s, self.fits = clock, image_s, fits
+
+    def forward(self, images: Tensor) -> Tensor:
+        if len(images) > self.fits:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        self.clock.queued += len(images) * self.image_s
+        return images
+
+
+def test_under_a_time_limit_a_fast_model_leaves_most_of_it_to_slow_ones():
+    clock = FakeClock()
+    values, _ = measure_speed(make_cell(limit_s=8.0), Fake(clock, 0.001), clock=clock)
+    assert (values["throughput_img_per_s"], values["latency_p50_ms"]) == (pytest.approx(1000), pytest.approx(1.0))
+    assert set(values) == VALUES
+    assert clock.seconds < 3.0
+
+
+def test_under_a_time_limit_a_slow_model_gives_few_samples_and_ends_in_time():
+    clock = FakeClock()
+    values, samples = measure_speed(make_cell(limit_s=8.0), Fake(clock, 0.25), clock=clock)
+    assert values["throughput_img_per_s"] == pytest.approx(4.0)
+    assert (values["throughput_blocks"], values["warmup_iters"], values["warmup_settled"]) == (1, 1, None)
+    assert samples["latency_ms"] == pytest.approx([250.0] * 4)
+    assert clock.seconds <= 8.0
+
+
+def test_a_batch_that_cannot_be_in_time_is_absent_with_the_reason_and_the_latency_stays():
+    clock = FakeClock()
+    values, samples = measure_speed(make_cell(limit_s=8.0), Fake(clock, 1.0), clock=clock)
+    assert values["absent"] == {
+        "throughput": "one image took 1 s, so that 8 at once, twice, take 8 s or more, and 6 s were left of the time "
+        "limit"
+    }
+    assert (values["throughput_img_per_s"], values["latency_p50_ms"]) == (None, pytest.approx(1000.0))
+    assert set(samples) == {"latency_ms"}
+    assert clock.seconds == 2.0  # no batch was begun
+
+
+def test_a_model_too_slow_for_one_image_has_two_reasons_and_is_no_failure():
+    clock = FakeClock()
+    values, samples = measure_speed(make_cell(limit_s=8.0), Fake(clock, 5.0), clock=clock)
+    assert values["absent"] == {
+        "latency": "one pass took 5 s, and 3 s were left of the time limit",
+        "throughput": "one image alone was too slow",
+    }
+    assert samples == {}
+
+
+def test_a_batch_that_does_not_fit_into_memory_costs_the_throughput_alone():
+    clock = FakeClock()
+    values, _ = measure_speed(make_cell(limit_s=8.0), Fake(clock, 0.001, fits=4), clock=clock)
+    assert values["absent"] == {"throughput": "It does not fit into memory: CUDA out of memory."}
+    assert values["latency_p50_ms"] == pytest.approx(1.0)
+
+
+def test_a_time_limit_is_part_of_the_cell_only_where_there_is_one():
+    assert "limit_s" not in make_cell().model_dump(mode="json")
+    assert make_cell(limit_s=8.0).cell_id != make_cell().cell_id
+
+
 def test_nothing_is_kept_for_gradients_and_no_collector_runs():
     clock = FakeClock()
     model = Timed(clock)

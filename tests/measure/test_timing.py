@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from fake_clock import FakeClock, FakeStep
 
+from bench.errors import TooSlowError
 from bench.measure.timing.timing import (
     MAX_TIMED_SECONDS,
     MIN_BLOCKS,
@@ -179,3 +180,43 @@ def test_percentiles_agree_with_numpy():
 def test_a_percentile_that_does_not_exist_is_refused(samples: list[float], percent: float):
     with pytest.raises(ValueError, match="does not exist"):
         percentile(samples, percent)
+
+
+def test_a_slow_model_gets_the_blocks_that_end_before_its_time_limit():
+    clock = FakeClock()
+    found = measure_throughput(
+        FakeStep(clock, [2.0]), images_per_step=8, clock=clock, max_warmup_seconds=0.8, min_blocks=1, until=8.0
+    )
+    assert (found.warmup_iters, found.block_img_per_s) == (1, (4.0, 4.0, 4.0))
+    assert clock.seconds == 8.0
+
+
+def test_a_model_that_is_fast_enough_ends_long_before_its_time_limit():
+    clock = FakeClock()
+    found = measure_throughput(
+        FakeStep(clock, [0.5]), images_per_step=8, clock=clock, max_warmup_seconds=0.8, min_blocks=1, max_seconds=0.8,
+        until=8.0,
+    )  # fmt: skip
+    assert (found.warmup_iters, len(found.block_img_per_s)) == (2, 2)
+
+
+def test_a_throughput_that_cannot_be_in_time_is_refused_after_one_warm_up():
+    clock = FakeClock()
+    step = FakeStep(clock, [4.5])
+    with pytest.raises(TooSlowError, match=r"^one pass took 4.5 s, and 3.5 s were left of the time limit$"):
+        measure_throughput(step, images_per_step=8, clock=clock, max_warmup_seconds=0.8, until=8.0)
+    assert step.calls == 1
+
+
+def test_a_slow_models_latency_gives_as_many_samples_as_the_time_limit_holds():
+    clock = FakeClock()
+    step = FakeStep(clock, [2.5])
+    found = measure_latency(step, clock=clock, max_seconds=9.0, max_warmup_seconds=0.8, min_samples=1, until=8.0)
+    assert (found.warmup_iters, found.latency_ms) == (1, (2500.0, 2500.0))
+    assert (found.p50_ms, found.p90_ms, found.p99_ms) == (2500.0, None, None)
+
+
+def test_a_latency_that_cannot_be_in_time_is_refused_after_one_warm_up():
+    clock = FakeClock()
+    with pytest.raises(TooSlowError, match=r"^one pass took 5 s, and 3 s were left of the time limit$"):
+        measure_latency(FakeStep(clock, [5.0]), clock=clock, max_warmup_seconds=0.8, until=8.0)

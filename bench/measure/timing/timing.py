@@ -10,6 +10,7 @@ environment when a process starts, so the rule is applied by whoever starts one 
 
 from __future__ import annotations
 
+import math
 import os
 import resource
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
+
+from bench.errors import TooSlowError
 
 if TYPE_CHECKING:  # whoever starts a process that times need not import torch
     from bench.measure.devices import Clock
@@ -27,7 +30,7 @@ WARMUP_BLOCK_SHARE = 0.25  # of a timed block: eight warm-up blocks take two blo
 MIN_BLOCKS = 3  # below this a median says nothing about drift
 MAX_TIMED_SECONDS = 30.0  # a model of seconds per batch gets fewer than `blocks` blocks; the record has their number
 SHORTEST_SECONDS = 1e-9  # a clock's tick at best; keeps the rate of an unmeasurably short block finite
-MIN_SAMPLES = 30  # kept even when time is up: a p90 of fewer is the maximum or the one below
+MIN_SAMPLES = 30  # kept even when time is up, but for a time limit: a p90 of fewer is the maximum or the one below
 MIN_SAMPLES_FOR_P99 = 1_000  # ten samples lie above it; with fewer it is close to the maximum
 MIN_WARMUP_ITERS = 3  # first calls allocate, choose kernels and fill caches
 # MMAP_MAX_ and not MMAP_THRESHOLD_, which glibc before 2.35 refuses above 32 MiB: it then maps from 128 KiB on.
@@ -64,22 +67,37 @@ def measure_throughput(
     block_seconds: float = 0.25,
     blocks: int = 8,
     max_warmup_seconds: float = 3.0,
+    min_blocks: int = MIN_BLOCKS,
+    max_seconds: float = MAX_TIMED_SECONDS,
+    until: float = math.inf,
 ) -> Throughput:
     """Images per second of `step`, which processes images_per_step images that are resident on the device.
 
     A block is as many steps as fill about block_seconds at the warm-up's rate, at least one; the number is chosen
-    once. Each block starts from an empty queue and ends when its last step is done.
+    once. Each block starts from an empty queue and ends when its last step is done. After max_seconds there are no more
+    blocks than min_blocks.
+
+    Raises TooSlowError if no block can end before the clock says `until`; further ones are left out.
     """
     warmup_iters, rate, settled = _settle(step, clock, block_seconds * WARMUP_BLOCK_SHARE, max_warmup_seconds)
     iterations = max(1, round(block_seconds * rate))
-    rates: list[float] = []
+    _require_time_for(iterations / rate, until - clock.now())
+    seconds: list[float] = []
     started, faults = clock.now(), page_faults()
-    while len(rates) < blocks:
-        if len(rates) >= MIN_BLOCKS and clock.now() - started >= MAX_TIMED_SECONDS:
+    while len(seconds) < blocks:
+        now = clock.now()
+        are_enough = len(seconds) >= min_blocks and now - started >= max_seconds
+        if are_enough or (seconds and now + seconds[-1] > until):
             break
-        rates.append(images_per_step * iterations / _time_block(step, iterations, clock))
+        seconds.append(_time_block(step, iterations, clock))
     faults = page_faults() - faults
-    return Throughput(tuple(rates), iterations, warmup_iters, settled, faults / (iterations * len(rates)))
+    rates = tuple(images_per_step * iterations / each for each in seconds)
+    return Throughput(rates, iterations, warmup_iters, settled, faults / (iterations * len(rates)))
+
+
+def _require_time_for(seconds: float, left: float) -> None:
+    if seconds > left:
+        raise TooSlowError(f"one pass took {seconds:.2g} s, and {max(left, 0.0):.2g} s were left of the time limit")
 
 
 def _settle(
@@ -128,8 +146,9 @@ class Latency:
         return percentile(self.latency_ms, 50)
 
     @property
-    def p90_ms(self) -> float:
-        return percentile(self.latency_ms, 90)
+    def p90_ms(self) -> float | None:
+        """None below MIN_SAMPLES samples."""
+        return percentile(self.latency_ms, 90) if len(self.latency_ms) >= MIN_SAMPLES else None
 
     @property
     def p99_ms(self) -> float | None:
@@ -144,17 +163,27 @@ def measure_latency(
     iterations: int = 1_000,
     max_seconds: float = 2.0,
     warmup_seconds: float = 0.2,
+    max_warmup_seconds: float = math.inf,
+    min_samples: int = MIN_SAMPLES,
+    until: float = math.inf,
 ) -> Latency:
     """Milliseconds of each call of `step`, one image per call, the device's queue empty before each.
 
-    Stops at `iterations` samples or after max_seconds, whichever is first, but not below MIN_SAMPLES (or `iterations`
-    if that is less).
+    Stops at `iterations` samples or after max_seconds, whichever is first, but not below min_samples (or `iterations`
+    if that is less). After max_warmup_seconds one call is warm-up enough.
+
+    Raises TooSlowError if no call can end before the clock says `until`; further ones are left out.
     """
-    warmup_iters = _warm_up(step, clock, warmup_seconds)
+    started = clock.now()
+    warmup_iters = _warm_up(step, clock, warmup_seconds, max_warmup_seconds)
+    expected = (clock.now() - started) / warmup_iters
+    _require_time_for(expected, until - clock.now())
     samples: list[float] = []
     started = clock.now()
     ended, faults = started, page_faults()
-    while len(samples) < iterations and (len(samples) < MIN_SAMPLES or ended - started < max_seconds):
+    while len(samples) < iterations and (len(samples) < min_samples or ended - started < max_seconds):
+        if samples and ended + samples[-1] / 1e3 > until:
+            break
         clock.synchronise()
         begun = clock.now()
         step()
@@ -164,11 +193,13 @@ def measure_latency(
     return Latency(tuple(samples), warmup_iters, faults / len(samples))
 
 
-def _warm_up(step: Callable[[], object], clock: Clock, seconds: float) -> int:
-    """Steps run for at least `seconds` and MIN_WARMUP_ITERS."""
+def _warm_up(step: Callable[[], object], clock: Clock, seconds: float, max_seconds: float) -> int:
+    """Steps run for at least `seconds` and MIN_WARMUP_ITERS, but no further one after max_seconds."""
     started = clock.now()
     done = 0
     while done < MIN_WARMUP_ITERS or clock.now() - started < seconds:
+        if done and clock.now() - started >= max_seconds:
+            break
         step()
         done += 1
     return done
