@@ -9,12 +9,12 @@ import json
 import math
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from bench.catalog.identity import family_rank
 from bench.report.figures.style import BLUE, GREEN, GREY, PURPLE, VERMILION, family_style
 from bench.report.tables.table import Cell, Column, Table
-from bench.report.web.plot_data import LAYERS, Plot, PlotPoint, Value
+from bench.report.web.plot_data import LAYERS, Axis, Plot, PlotPoint, Value
 from bench.store.record import Record
 from bench.store.rows import machine_of
 
@@ -98,18 +98,40 @@ def sort_value(cell: Cell, column: Column) -> float | None:
 
 
 def plot_payload(plot: Plot, index: RecordIndex) -> dict[str, object]:
-    """What plot.js reads."""
+    """What plot.js reads. Points, and their values on each axis, are columns: objects would repeat their keys."""
+    values: dict[str, list[dict[str, object]]] = defaultdict(list)
+    for place, point in enumerate(plot.points):
+        for key, value in point.values.items():
+            values[key].append({"place": place, **_value(value, index)})
     families = sorted({point.family for point in plot.points}, key=family_rank)
     layers = {point.layer for point in plot.points}
     return {
-        "axes": [
-            {"key": a.key, "title": a.title, "form": a.form, "better": a.better, "isLog": a.is_log, "note": a.note}
-            for a in plot.axes
-        ],
+        "axes": [_axis(axis) for axis in plot.axes],
         "layers": [{"key": key, "name": name} for key, name in LAYERS.items() if key in layers],
         "families": [_family(family) for family in families],
-        "points": [_point(point, index) for point in plot.points],
-        "start": {"x": plot.x, "y": plot.y},
+        "points": _columns([_point(point) for point in plot.points]),
+        "values": {key: _columns(rows) for key, rows in values.items()},
+        "start": {"x": plot.x, "y": plot.y, "front": plot.front},
+        "strata": dict(plot.strata),
+        "marks": plot.marks,
+        "note": plot.note,
+    }
+
+
+def _columns(rows: Sequence[Mapping[str, object]]) -> dict[str, list[object]]:
+    """The same as one list for each key, which every row has."""
+    return {key: [row[key] for row in rows] for key in (rows[0] if rows else ())}
+
+
+def _axis(axis: Axis) -> dict[str, object]:
+    return {
+        "key": axis.key,
+        "title": axis.title,
+        "form": axis.form,
+        "better": axis.better,
+        "isLog": axis.is_log,
+        "note": axis.note,
+        "isTold": axis.is_told,
     }
 
 
@@ -125,15 +147,16 @@ def _family(family: str) -> dict[str, object]:
     }
 
 
-def _point(point: PlotPoint, index: RecordIndex) -> dict[str, object]:
+def _point(point: PlotPoint) -> dict[str, object]:
     return {
         "label": point.label,
         "family": point.family,
         "layer": point.layer,
         "isMain": point.is_main,
         "facts": point.facts,
-        "values": {key: _value(value, index) for key, value in point.values.items()},
         "along": dict(point.along),
+        "stratum": point.stratum,
+        "marks": point.marks,
     }
 
 
@@ -144,6 +167,7 @@ def _value(value: Value, index: RecordIndex) -> dict[str, object]:
         "conditions": value.conditions,
         "rankedWith": value.ranked_with,
         "records": index.reference(value.records),
+        "kind": value.kind,
     }
 
 

@@ -7,12 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-Layer = Literal["measured", "paper", "timm"]
+Layer = Literal["measured", "paper", "timm", "public"]
 Form = Literal["percent", "si", "number", "exponent"]  # how numbers along an axis are written
 LAYERS: Mapping[Layer, str] = {
     "measured": "measured here",
     "paper": "published: the paper's Table 6",
     "timm": "published: timm",
+    "public": "accuracies published by timm, costs counted here",
 }
 
 
@@ -27,6 +28,7 @@ class Axis:
     better: Literal["low", "high", ""]
     is_log: bool = True
     note: str = ""  # what must be known to read it; plain
+    is_told: bool = False  # of every point that is looked at, whichever axes are shown
 
     @property
     def is_accuracy(self) -> bool:
@@ -38,7 +40,8 @@ class Axis:
 class Value:
     """Where a point lies on an axis, unrounded in the axis's unit, and where that number comes from.
 
-    ranked_with: values of another name (device, batch size) are on a front of their own; None is on no front.
+    ranked_with: values of another name (device, batch size) are on a front of their own; None is on no front. kind: how
+    it came about, told before the number; estimated ones are drawn lighter.
     """
 
     value: float
@@ -46,6 +49,7 @@ class Value:
     conditions: str = ""  # plain
     records: tuple[str, ...] = ()
     ranked_with: str | None = ""
+    kind: Literal["", "measured", "estimated"] = ""
 
     @property
     def is_finite(self) -> bool:
@@ -59,7 +63,8 @@ class PlotPoint:
 
     values: by axis; a key `axis@other` is used instead of `axis` where the other coordinate is `other` (the training
     compute of a model differs between data sets). along: axis -> the line that joins this point with others of its
-    model; a point that is not main is shown along these axes alone.
+    model; a point that is not main is shown along these axes alone. stratum: one is shown at a time, and none is ranked
+    with another's. marks: what sets it apart within the stratum; such points are shown where a reader asks for them.
     """
 
     label: str
@@ -69,22 +74,32 @@ class PlotPoint:
     is_main: bool = True
     facts: tuple[tuple[str, str], ...] = ()
     along: Mapping[str, str] = field(default_factory=dict)
+    stratum: str = ""
+    marks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Plot:
-    """Everything that the plot can show, and the axes it begins with."""
+    """Everything that the plot can show, and the axes it begins with. strata: those of its points, with titles."""
 
     axes: tuple[Axis, ...]
     points: tuple[PlotPoint, ...]
     x: str
     y: str
+    strata: Mapping[str, str] = field(default_factory=dict)
+    front: Literal["all", "family"] = "all"  # of all points, or one of each family
+    note: str = ""  # what holds of every point; plain
+
+    @property
+    def marks(self) -> list[str]:
+        """Every mark that a point carries."""
+        return sorted({mark for point in self.points for mark in point.marks})
 
 
 _COMPUTE, _TRAINING, _SPEED = "Compute and size", "Training", "Speed and memory"
 _NORMS = "timm's published MACs count norm layers; ours do on this axis alone."
 _PRETRAINING = "Published exaFLOPs and those computed here as 6 × MACs × images seen: compare each with its own kind."
-_TIMM_BATCH = "Each model at the batch size that timm chose for it."
+TIMM_BATCH = "Each model at the batch size that timm chose for it."
 COST_AXES = (
     Axis("macs", "MACs of one image", _COMPUTE, "si", "low"),
     Axis("params", "Parameters", _COMPUTE, "si", "low"),
@@ -101,14 +116,14 @@ COST_AXES = (
     Axis("memory_process", "Peak memory on a CPU: growth of the process [MiB]", _SPEED, "number", "low"),
     Axis("memory_device", "Peak memory on a GPU: allocated [MiB]", _SPEED, "number", "low"),
     Axis("timm_throughput", "Throughput on an RTX 5090, mixed precision, published by timm [img/s]", _SPEED, "number",
-         "high", note=_TIMM_BATCH),
+         "high", note=TIMM_BATCH),
 )  # fmt: skip
 _FIRST_COSTS = ("macs", "macs_with_norms", "learning_rate", "shots", "train_flop", "pretrain_flop", "params")
 
 
-def accuracy_axis(key: str, title: str, note: str = "") -> Axis:
+def accuracy_axis(key: str, title: str, note: str = "", *, is_told: bool = False) -> Axis:
     """An axis of top-1 percentages."""
-    return Axis(key, f"{title} [%]", "Accuracy", "percent", "high", is_log=False, note=note)
+    return Axis(key, f"{title} [%]", "Accuracy", "percent", "high", is_log=False, note=note, is_told=is_told)
 
 
 def plot_of(accuracies: Iterable[Axis], points: Sequence[PlotPoint]) -> Plot | None:

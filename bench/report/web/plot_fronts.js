@@ -1,5 +1,19 @@
 // Which points lie on which axes and fronts, and where their bars are. Nothing here touches the document.
 
+// Objects from the columns that they are stored in.
+function rowsOf(columns) {
+  const keys = Object.keys(columns);
+  return (columns[keys[0]] ?? []).map((_, row) => Object.fromEntries(keys.map((key) => [key, columns[key][row]])));
+}
+
+function pointsOf({ points, values }) {
+  const made = rowsOf(points).map((point) => ({ ...point, values: {} }));
+  for (const [axis, columns] of Object.entries(values)) {
+    for (const { place, ...value } of rowsOf(columns)) made[place].values[axis] = value;
+  }
+  return made;
+}
+
 function valueOn(point, axis, other) {
   return point.values[`${axis}@${other}`] ?? point.values[axis];
 }
@@ -15,6 +29,24 @@ function frontOf(shown, x, y) {
     if (!last || isTie || signY * (one.y.value - last.y.value) > 0) front.push(one);
   }
   return front;
+}
+
+// At most so many points of a front: those without which the area under it would shrink most. spot: point -> x and y.
+function thinned(front, most, spot) {
+  const kept = [...front];
+  while (kept.length > most) {
+    const spots = kept.map(spot);
+    const lost = spots.map(([x, y], place) => {
+      const [before, after] = [spots[place - 1], spots[place + 1]];
+      return before && after ? Math.abs((after[0] - x) * (y - before[1])) : Infinity; // both ends stay
+    });
+    kept.splice(lost.indexOf(Math.min(...lost)), 1);
+  }
+  return kept;
+}
+
+function isEstimated({ x, y }) {
+  return x.kind === "estimated" || y.kind === "estimated";
 }
 
 // Where the interval bars of a point lie, in pixels. spot: point -> pixel.
@@ -39,7 +71,7 @@ function namePlaces(points, drawn, spot, width, hasBars) {
   for (const one of points) {
     const text = shortened(one.point.label, 28);
     const [[x, y], half] = [spot(one), 3.3 * Array.from(text).length];
-    const shifts = [[0, -14], [0, 14], [half + 9, 0], [-half - 9, 0]];
+    const shifts = [[0, -14], [-half - 5, -12], [0, 14], [half + 9, 0], [-half - 9, 0], [half + 5, 12]];
     const boxes = shifts.map(([right, down]) => [x + right - half, y + down - 7, x + right + half, y + down + 7]);
     const free = boxes.findIndex(([left, top, right, bottom]) => left > 0 && right < width
       && taken.every((box) => right < box[0] || left > box[2] || bottom < box[1] || top > box[3]));

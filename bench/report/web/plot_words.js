@@ -4,6 +4,7 @@ class PlotWords {
   constructor(plot, records) {
     this.plot = plot;
     this.records = records;
+    this.hovers = { of: "", texts: new Map() };
   }
 
   familyName({ point }) {
@@ -14,26 +15,52 @@ class PlotWords {
     return this.plot.layers.get(point.layer).name;
   }
 
-  valueWords(name, { value, bar }) {
-    const { form } = this.plot.axis(name);
+  valueWords({ form }, { value, bar, kind }) {
     const write = FORMS[form];
-    return bar ? `${write(value)} [${write(bar[0])}, ${write(bar[1])}]` : write(value);
+    const words = bar ? `${write(value)} [${write(bar[0])}, ${write(bar[1])}]` : write(value);
+    return kind ? `${kind} ${words}` : words;
+  }
+
+  // What was trained on, and how else it differs from others of that.
+  trainedWords({ point }) {
+    return [this.plot.strata[point.stratum], ...point.marks].join("; ");
   }
 
   // What is known of a point: pairs of a name and plain text.
   told(one) {
     const rows = [["Family", this.familyName(one)], ["Kind", this.layerName(one)]];
+    if (one.point.stratum) rows.push(["Trained on", this.trainedWords(one)]);
     for (const name of ["y", "x"]) {
-      rows.push([this.plot.axis(name).title, this.valueWords(name, one[name])]);
+      rows.push([this.plot.axis(name).title, this.valueWords(this.plot.axis(name), one[name])]);
       if (one[name].conditions) rows.push(["", one[name].conditions]);
       const measured = this.records.summary(one[name].records);
       if (measured) rows.push(["", measured]);
     }
+    for (const axis of this.otherAxes()) {
+      const value = one.point.values[axis.key];
+      if (value) rows.push([axis.title, this.valueWords(axis, value)]);
+    }
     return [...rows, ...one.point.facts];
   }
 
+  // Those that every point is told of, besides the two that are shown; costs first.
+  otherAxes() {
+    const shown = ["x", "y"].map((name) => this.plot.axis(name));
+    const told = [...this.plot.axes.values()].filter((axis) => axis.isTold && !shown.includes(axis));
+    return told.sort((a, b) => (a.form === "percent") - (b.form === "percent"));
+  }
+
+  // Kept from one drawing to the next: of a thousand points they take as long as the drawing.
   hover(one) {
     const most = this.plot.chart.clientWidth < NARROW ? 36 : 64;
+    const of = [most, ...["x", "y"].map((name) => this.plot.axis(name).key)].join(" ");
+    if (this.hovers.of !== of) this.hovers = { of, texts: new Map() };
+    const { texts } = this.hovers;
+    if (!texts.has(one.place)) texts.set(one.place, this.hoverText(one, most));
+    return texts.get(one.place);
+  }
+
+  hoverText(one, most) {
     const lines = [`<b>${plotSafe(shortened(one.point.label, most))}</b>`];
     for (const [name, words] of this.told(one)) {
       const line = shortened(name ? `${name}: ${words}` : words, 4 * most);
@@ -42,8 +69,10 @@ class PlotWords {
     return lines.join("<br>");
   }
 
-  tell(shown, missing, fronts) {
-    const notes = [`${shown.length} point${shown.length === 1 ? "" : "s"} shown.`];
+  // missing: points without a value; outside: those that lie outside the part that is shown first.
+  tell(shown, missing, fronts, outside) {
+    const notes = [`${shown.length} point${shown.length === 1 ? "" : "s"} shown.`, this.plot.note].filter(Boolean);
+    if (outside) notes.push(`${outside} of them lie outside this part: see the whole plot.`);
     if (missing) notes.push(`${missing} without a value on one of these axes.`);
     if (shown.length > MOST_BARS) {
       notes.push(`Beyond ${MOST_BARS} points no intervals are drawn, beyond ${MOST_LINES} lines no lines.`);
@@ -70,54 +99,88 @@ class PlotWords {
     box.replaceChildren(element("p", one.point.label, { class: "point-name" }), list, records);
   }
 
-  offer(shown) {
+  // The points to choose from, those that were found if any were looked for.
+  offer(shown, found) {
     const select = document.getElementById("point");
-    const options = shown.map((one) => element("option", shortened(this.name(one), 90), { value: one.place }));
+    const offered = found.length ? found : shown;
+    const options = offered.map((one) => element("option", shortened(this.name(one), 90), { value: one.place }));
     select.replaceChildren(element("option", "(none)", { value: "" }), ...options);
-    select.value = shown.some((one) => one.place === this.plot.chosen) ? this.plot.chosen : "";
+    select.value = offered.some((one) => one.place === this.plot.chosen) ? this.plot.chosen : "";
+    document.getElementById("found").textContent = this.foundWords(found);
+  }
+
+  foundWords(found) {
+    if (!document.getElementById("find").value.trim()) return "";
+    const seen = new Set(found.map(({ place }) => place));
+    const counts = new Map();
+    for (const { point } of this.plot.found(this.plot.points.map((point, place) => ({ point, place })))
+      .filter(({ place }) => !seen.has(place))) {
+      const where = point.stratum === this.plot.stratum ? "not shown" : this.plot.strata[point.stratum];
+      counts.set(where, (counts.get(where) ?? 0) + 1);
+    }
+    return [`${found.length} found`, ...[...counts].map(([where, count]) => `${count} more: ${where}`)].join("; ");
   }
 
   name(one) {
-    const layer = one.point.layer === "measured" ? "" : ` (${this.layerName(one)})`;
-    return `${one.point.label}${layer}: ${this.valueWords("y", one.y)} at ${this.valueWords("x", one.x)}`;
+    const isPlain = one.point.layer === "measured" || this.plot.layers.size === 1;
+    const values = ["y", "x"].map((name) => this.valueWords(this.plot.axis(name), one[name])).join(" at ");
+    return `${one.point.label}${isPlain ? "" : ` (${this.layerName(one)})`}: ${values}`;
+  }
+
+  // What the front of all shown points holds, for a plot of strata.
+  listFront(fronts, leading) {
+    const place = document.getElementById("front-table");
+    if (!place) return;
+    const [y, x] = ["y", "x"].map((name) => this.plot.axis(name).title);
+    const all = fronts.flat().length;
+    const which = leading.length < all ? `${leading.length} of its ${all} points, spread along it` : `${all} points`;
+    const told = `Pareto front of ${y} and ${x}, ${this.plot.strata[this.plot.stratum]}: ${which}`;
+    if (!all) place.replaceChildren();
+    else place.replaceChildren(element("p", told, { class: "table-title" }), this.pointTable(leading, told, this.otherAxes()));
   }
 
   // Built when it is opened: a table of thousands of points takes a moment.
   listPoints() {
     const place = document.getElementById("points-table");
     place.querySelector(".data-table")?.remove();
-    if (!place.open) return;
-    const titles = ["y", "x"].map((name) => [this.plot.axis(name).title, "n"]);
-    const heads = [["Point", ""], ["Family", ""], ["Kind", ""], ...titles];
+    if (place.open) place.append(this.pointTable(this.plot.drawn, "Points"));
+  }
+
+  // A table of points with their values on the shown axes and on others.
+  pointTable(points, label, others = []) {
+    const plain = [null, "", null];
+    const shown = (name) => [this.plot.axis(name), (one) => one[name]];
+    const axes = [shown("y"), shown("x"), ...others.map((axis) => [axis, ({ point }) => point.values[axis.key]])];
+    const columns = [
+      ["Point", (one) => one.point.label], ["Family", (one) => this.familyName(one)],
+      ...(this.plot.layers.size > 1 ? [["Kind", (one) => this.layerName(one)]] : []),
+    ];
     const head = element("tr");
-    for (const [title, kind] of heads) {
+    for (const [title, kind] of [...columns.map(([title]) => [title, ""]), ...axes.map(([axis]) => [axis.title, "n"])]) {
       const cell = element("th", undefined, { scope: "col", "aria-sort": "none", class: kind });
       cell.append(element("button", title, { type: "button" }));
       head.append(cell);
     }
-    const body = element("tbody");
-    for (const one of this.plot.drawn) {
+    const [table, top, body] = [element("table"), element("thead"), element("tbody")];
+    for (const one of points) {
       const row = element("tr");
-      row.append(
-        element("th", one.point.label, { scope: "row" }),
-        element("td", this.familyName(one)), element("td", this.layerName(one)),
-        ...["y", "x"].map((name) => element("td", this.valueWords(name, one[name]), { class: "n" })),
-      );
+      row.append(...columns.map(([, words], place) => (
+        place ? element("td", words(one)) : element("th", words(one), { scope: "row" }))));
+      row.append(...axes.map(([axis, valueOf]) => {
+        const value = valueOf(one);
+        return element("td", value ? this.valueWords(axis, value) : "n/a", { class: "n" });
+      }));
       body.append(row);
     }
-    const [table, top] = [element("table"), element("thead")];
     top.append(head);
     table.append(top, body);
-    const named = { class: "table-box", tabindex: "0", role: "group", "aria-label": "Points" };
-    const scroll = element("div", undefined, named);
+    const scroll = element("div", undefined, { class: "table-box", tabindex: "0", role: "group", "aria-label": label });
     scroll.append(table);
     const box = element("div", undefined, { class: "data-table" });
     box.append(scroll, element("div", undefined, { class: "records", role: "status", hidden: "" }));
-    place.append(box);
-    const unsorted = [null, "", null];
-    const entries = this.plot.drawn.map(({ x, y }) => [
-      unsorted, unsorted, unsorted, [y.value, y.records, null], [x.value, x.records, null],
-    ]);
+    const entry = (value) => (value ? [value.value, value.records, null] : plain);
+    const entries = points.map((one) => [...columns.map(() => plain), ...axes.map(([, valueOf]) => entry(valueOf(one)))]);
     new DataTable(box, this.records, entries);
+    return box;
   }
 }

@@ -53,25 +53,27 @@ def test_a_point_keeps_its_bar_conditions_and_records():
     point = PlotPoint("ViT S", "vit", "measured", {"top1": value})
     plot = Plot((accuracy_axis("top1", "Top-1"),), (point,), "macs", "top1")
     drawn = plot_payload(plot, RecordIndex())
-    assert drawn["points"] == [
-        {
-            "label": "ViT S",
-            "family": "vit",
-            "layer": "measured",
-            "isMain": True,
-            "facts": (),
-            "values": {
-                "top1": {
-                    "value": 85.23333,
-                    "bar": [82.7, 87.7],
-                    "conditions": "3 seeds",
-                    "rankedWith": "batch 64",
-                    "records": "0 1",
-                }
-            },
-            "along": {},
+    assert drawn["points"] == {
+        "label": ["ViT S"],
+        "family": ["vit"],
+        "layer": ["measured"],
+        "isMain": [True],
+        "facts": [()],
+        "along": [{}],
+        "stratum": [""],
+        "marks": [()],
+    }
+    assert drawn["values"] == {
+        "top1": {
+            "place": [0],
+            "value": [85.23333],
+            "bar": [[82.7, 87.7]],
+            "conditions": ["3 seeds"],
+            "rankedWith": ["batch 64"],
+            "records": ["0 1"],
+            "kind": [""],
         }
-    ]
+    }
 
 
 def test_values_that_are_no_numbers_lie_on_no_axis():
