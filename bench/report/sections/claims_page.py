@@ -25,7 +25,7 @@ _INTRODUCTION = f"""\
   What rounds to two counts as about two.
 - **Equal MACs**, where they were measured here, are within a factor of 1.25; a ViT is compared with the fastest CNN
   there. Of published speeds they are a regression of log time on log MACs, its interval a bootstrap over architectures.
-- **Public checkpoints** (timm's) are compared within one stratum of pretraining data, those trained by labels alone: the
+- **Public checkpoints** (timm's) are compared within one stratum of pretraining data, if trained by labels alone: the
   most accurate of either family with at most so many MACs, or at least so many images/s on an RTX 5090. Of a front, the
   share is that of its range of costs, in logarithms.
 - **Systems** differ in recipe as well as in architecture: a row that compares two says nothing of either alone.
