@@ -108,7 +108,8 @@ def time_at_equal_macs(family: str, above: float = 0.0, below: float = math.inf)
             wide = outer[device].at_equal_macs[wanted]
             bearing = bearing_of((ratio.low, ratio.high), (wide.low, wide.high), above, below)
             numbers = _rounded(ratio.estimate, ratio.low, ratio.high)
-            found.append(Figure(PUBLISHED_DEVICES[device], *numbers, "times", bearing, _source(COSTS["macs"])))
+            label = PUBLISHED_DEVICES[device].replace(",", "")
+            found.append(Figure(label, *numbers, "times", bearing, _source(COSTS["macs"])))
     return found
 
 
@@ -137,12 +138,12 @@ def _gap_figures(
     inner = gaps(LEVEL)
     found = []
     for (stratum, gap), (_, wide) in zip(inner, gaps(_joint_level(len(inner))), strict=True):
-        head = f"{STRATUM_TITLES[stratum]} " if len(own) > 1 else ""
+        head = f"{STRATUM_TITLES[stratum]} at " if len(own) > 1 else ""
         limit = f"{float(f'{gap.at:.3g}'):g} {_UNITS.get(cost.name, cost.unit)}"
         best = " − ".join(_row_words(row, cost) for row in (gap.first, gap.second))
         bearing = bearing_of((gap.low_pp, gap.high_pp), (wide.low_pp, wide.high_pp), *claimed)
         numbers = _rounded(gap.gap_pp, gap.low_pp, gap.high_pp)
-        found.append(Figure(f"{head}at {limit}, {best}{where}", *numbers, "points", bearing, source, record_ids))
+        found.append(Figure(f"{head}{limit}, {best}{where}", *numbers, "points", bearing, source, record_ids))
     return found
 
 
