@@ -17,7 +17,7 @@ from bench.catalog.datasets import dataset_rows
 from bench.catalog.image_tasks import image_tasks
 from bench.catalog.models import find_model
 
-FAMILY_ORDER = ("vit", "hybrid", "cnn")  # the order of tables and legends; others follow by name
+FAMILY_ORDER = ("vit", "hierarchical", "hybrid", "cnn")  # the order of tables and legends; others follow by name
 OTHER_FAMILY = "other"
 
 ModelFamily = Literal["vit", "cnn", "hybrid", "other"]

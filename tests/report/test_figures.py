@@ -5,7 +5,17 @@ from bench.analyse.study import study
 from bench.catalog.papers import paper_scaling
 from bench.report.contents import report_document
 from bench.report.figures.drawing import draw_panels
-from bench.report.figures.panels import MOST_LABELS, Panel, Point, front_corners, labelled_points
+from bench.report.figures.figure_files import drawn_files
+from bench.report.figures.panels import (
+    MOST_LABELS,
+    MOST_SVG_POINTS,
+    FigureSpec,
+    Line,
+    Panel,
+    Point,
+    front_corners,
+    labelled_points,
+)
 from bench.report.figures.style import family_style, figure_style
 
 
@@ -168,6 +178,47 @@ def test_with_many_points_only_the_fronts_of_families_are_labelled():
     chosen = labelled_points(points, "low x")
     assert {point.label for point in chosen} == {"0", "2", "4", "6", "8", "1", "3", "5", "7", "9"}
     assert labelled_points(points[:MOST_LABELS]) == points[:MOST_LABELS]
+
+
+def test_light_points_are_hollow_and_below_and_points_without_a_label_get_none():
+    points = (Point(1.0, 50.0, "vit", "named"), Point(2.0, 60.0, "vit", "", is_light=True))
+    assert [point.label for point in labelled_points(points)] == ["named"]
+    with figure_style():
+        solid, light = sorted(
+            draw_panels([Panel("t", "x", "y", points)]).axes[0].lines, key=lambda line: line.get_xdata()[0]
+        )
+    assert (solid.get_markerfacecolor(), light.get_markerfacecolor()) == (family_style("vit").colour, "none")
+    assert light.get_zorder() < solid.get_zorder()
+    assert light.get_alpha() < 1
+
+
+def test_a_bare_line_has_no_marker_and_its_bars_are_a_band():
+    ends = [(40.0, 60.0), (50.0, 80.0)]
+    points = tuple(Point(x, 55.0, "vit", "", y_bar=bar) for x, bar in zip((1.0, 2.0), ends, strict=True))
+    with figure_style():
+        axes = draw_panels([Panel("t", "x", "y", lines=(Line(points, "vit", "", is_bare=True),))]).axes[0]
+    assert [line.get_marker() for line in axes.lines] == ["None"]
+    (band,) = axes.collections
+    corners = {tuple(corner) for corner in band.get_paths()[0].vertices}
+    assert {(x, end) for x, bar in zip((1.0, 2.0), ends, strict=True) for end in bar} <= corners
+
+
+def test_a_figure_of_thousands_of_points_has_no_svg():
+    few, many = (
+        FigureSpec("f", "a", "c", (Panel("t", "x", "y", (Point(1.0, 1.0, "vit", ""),) * count),))
+        for count in (MOST_SVG_POINTS, MOST_SVG_POINTS + 1)
+    )
+    assert few.has_svg
+    assert not many.has_svg
+    with figure_style():
+        assert set(drawn_files([many])) == {"f.png"}
+
+
+def test_an_axis_may_be_linear():
+    with figure_style():
+        points = (Point(60.0, 1.0, "vit", ""), Point(80.0, 2.0, "vit", ""))
+        axes = draw_panels([Panel("t", "x", "y", points, log_base=0)]).axes[0]
+    assert axes.get_xscale() == "linear"
 
 
 def test_every_caption_says_its_conditions(figures):

@@ -1,4 +1,4 @@
-from bench.report.tables.table import Cell, Column, Notes, Table, render_table
+from bench.report.tables.table import Cell, Column, Notes, Table, render_table, rooted
 
 
 def test_a_table_is_rendered_whole():
@@ -21,3 +21,11 @@ def test_a_table_is_rendered_whole():
         "\n"
         "¹ not timed"
     )
+
+
+def test_an_estimate_is_in_italics_and_what_has_no_root_of_its_own_gets_the_table_s():
+    row = (Cell("27", 27.0, ("id1",), is_estimate=True), Cell("3", 3.0, source="paper"), Cell("4", 4.0))
+    table = rooted(Table("t", (Column("a"), Column("b"), Column("c")), (row,)), "file")
+    assert table is not None
+    assert [cell.source for cell in table.rows[0]] == ["", "paper", "file"]
+    assert "| *27* | 3 | 4 |" in render_table(table)

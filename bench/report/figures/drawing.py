@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from bench.catalog.identity import family_rank
 from bench.number_format import fixed, significant
@@ -32,6 +33,8 @@ _LABEL_POINTS = 8.0
 _MOST_LETTERS = 34  # of a label
 _BARS_BEYOND = 1.5  # a longer bar of x leaves the panel: it would squeeze the points together
 _MARKER_POINTS = 6.5
+_CROWDED, _CROWDED_POINTS = 200, 3.6  # beyond so many points a panel, smaller markers, the rarest family on top
+_LIGHT = 0.4  # opacity of light points
 _SEED_POINTS = 4.5
 _WIDE, _NARROW, _HEIGHT, _LEGEND_STRIP = 475.0, 320.0, 255.0, 18.0  # of a panel, points
 _MARGIN, _WIDE_MARGIN = 46.0, 58.0  # left of the axes: percentages; differences, and numbers of up to six digits
@@ -63,11 +66,13 @@ def _legend_handles(panels: Sequence[Panel]) -> list[Line2D]:
     families = {point.family for panel in panels for point in panel.points}
     families |= {line.family for panel in panels for line in panel.lines if not line.is_control}
     has_lines = any(panel.lines for panel in panels)
+    has_markers = any(panel.points or any(not line.is_bare for line in panel.lines) for panel in panels)
     handles = []
     for family in sorted(families, key=family_rank):
         style = family_style(family)
         line: Any = style.line if has_lines else "none"
-        handles.append(Line2D([], [], linestyle=line, **_marker(family), label=style.name))
+        look = _marker(family) if has_markers else {"color": style.colour}
+        handles.append(Line2D([], [], linestyle=line, **look, label=style.name))
     if any(_corners(panel) for panel in panels):
         handles.append(Line2D([], [], color=GREY, linewidth=1.0, label="Pareto front"))
     if any(point.seeds for panel in panels for point in panel.everything):
@@ -75,15 +80,15 @@ def _legend_handles(panels: Sequence[Panel]) -> list[Line2D]:
     return handles
 
 
-def _marker(family: str) -> dict[str, Any]:
+def _marker(family: str, size: float = _MARKER_POINTS) -> dict[str, Any]:
     style = family_style(family)
     return {
         "marker": style.marker,
         "color": style.colour,
-        "markersize": _MARKER_POINTS,
+        "markersize": size,
         "markerfacecolor": style.colour if style.is_filled else "white",
         "markeredgecolor": style.colour,
-        "markeredgewidth": 1.2,
+        "markeredgewidth": 1.2 * size / _MARKER_POINTS,
     }
 
 
@@ -113,12 +118,21 @@ def _draw_panel(axes: Any, panel: Panel) -> None:
 
 
 def _draw_points(axes: Any, points: Sequence[Point]) -> None:
-    """All points of a panel, a family at a time, with their interval bars below them."""
-    for family in sorted({point.family for point in points}, key=family_rank):
+    """All points of a panel, a family at a time, with their interval bars below them, and light ones below all."""
+    size, families = _MARKER_POINTS, sorted({point.family for point in points}, key=family_rank)
+    if len(points) > _CROWDED:
+        size, counts = _CROWDED_POINTS, Counter(point.family for point in points)
+        families.sort(key=lambda family: -counts[family])
+    for family in families:
         own = [point for point in points if point.family == family]
         if len(points) <= MOST_LABELS:
             _draw_bars(axes, own, family_style(family).colour)
-        axes.plot([p.x for p in own], [p.y for p in own], linestyle="none", zorder=3, **_marker(family))
+        solid, light = [p for p in own if not p.is_light], [p for p in own if p.is_light]
+        marker = _marker(family, size)
+        pale = {**marker, "markerfacecolor": "none", "alpha": _LIGHT}
+        for group, look, zorder in ((light, pale, 2.2), (solid, marker, 3)):
+            if group:
+                axes.plot([p.x for p in group], [p.y for p in group], linestyle="none", zorder=zorder, **look)
 
 
 def _draw_bars(axes: Any, points: Sequence[Point], colour: str) -> None:
@@ -133,6 +147,12 @@ def _draw_line(axes: Any, line: Line) -> None:
     xs, ys = [point.x for point in line.points], [point.y for point in line.points]
     if line.is_control:
         axes.plot(xs, ys, linestyle=(0, (1, 2)), linewidth=1.0, color=style.colour, zorder=1.5)
+        return
+    if line.is_bare:
+        ends = [point.y_bar or (point.y, point.y) for point in line.points]
+        low, high = [low for low, _ in ends], [high for _, high in ends]
+        axes.fill_between(xs, low, high, color=style.colour, alpha=0.18, linewidth=0, zorder=1.3)
+        axes.plot(xs, ys, linestyle=style.line, linewidth=1.3, color=style.colour, zorder=3.5)
         return
     axes.plot(xs, ys, linestyle=style.line, linewidth=1.1, zorder=2, **_marker(line.family))
     _draw_bars(axes, line.points, style.colour)
@@ -209,23 +229,24 @@ def _set_axes(axes: Any, panel: Panel) -> None:
 
     Percentages never go beyond 0 and 100 by more than a marker.
     """
-    axes.set_xscale("log", base=panel.log_base)
     if panel.log_y:
         axes.set_yscale("log")
     low, high = _ends(panel.everything, "y")
     if panel.level is not None:
         low, high = min(low, panel.level), max(high, panel.level)
-    axes.set_xlim(*_widened(*_ends(panel.everything, "x"), share=0.18))
+    if panel.log_base:
+        axes.set_xscale("log", base=panel.log_base)
+        axes.set_xlim(*_widened(*_ends(panel.everything, "x"), share=0.18 if len(panel.points) <= _CROWDED else 0.04))
+        _set_ticks(axes, [point.x for point in panel.everything], panel.log_base)
     if panel.log_y:
         axes.set_ylim(*_widened(low, high, share=0.1))
     else:
         room = max(0.14 * (high - low), 0.4)
         axes.set_ylim(low - room if panel.level is not None else max(low - room, -1.5), high + room)
-    _set_ticks(axes, [point.x for point in panel.everything], panel.log_base)
     if panel.log_y:
         least, most = axes.get_ylim()
         axes.yaxis.set_major_locator(_locator(0.6 * math.log10(most / least)))  # numbers stand above one another
-        _format_ticks(axes, axes.yaxis)
+        _format_ticks(axes.yaxis)
 
 
 def _ends(points: Sequence[Point], axis: str) -> tuple[float, float]:
@@ -258,7 +279,7 @@ def _set_ticks(axes: Any, values: Sequence[float], log_base: int) -> None:
         axes.set_xticks([], minor=True)
     else:
         axes.xaxis.set_major_locator(_locator(decades))
-    _format_ticks(axes, axes.xaxis)
+    _format_ticks(axes.xaxis)
 
 
 def _locator(decades: float) -> LogLocator:
@@ -273,10 +294,9 @@ def _locator(decades: float) -> LogLocator:
     return LogLocator(base=10, subs=subs, numticks=20)
 
 
-def _format_ticks(axes: Any, axis: Any) -> None:
+def _format_ticks(axis: Any) -> None:
     axis.set_major_formatter(FuncFormatter(lambda value, _: _tick_text(value)))
-    axis.set_minor_formatter(NullFormatter())
-    axes.tick_params(which="minor", length=0)
+    axis.set_minor_locator(NullLocator())
 
 
 def _tick_text(value: float) -> str:

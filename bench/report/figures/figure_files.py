@@ -15,12 +15,12 @@ from PIL import Image, ImageColor
 
 from bench.report.figures.drawing import draw_panels
 from bench.report.figures.panels import FigureSpec
-from bench.report.figures.style import BLUE, GREEN, PNG_DPI, VERMILION, figure_style
+from bench.report.figures.style import FAMILY_COLOURS, PNG_DPI, figure_style
 
 MANY_RECORDS = 3_000  # from here on, drawing takes longer than starting a second process
 FEW_COLOURS = 48  # enough for the palette and its edges; a third of the bytes of full colour
 MOST_COLOURS = 256  # photographs keep their looks, in a third of the bytes of full colour
-_FAMILY_COLOURS = [ImageColor.getrgb(colour)[:3] for colour in (BLUE, GREEN, VERMILION)]
+_FAMILY_COLOURS = [ImageColor.getrgb(colour)[:3] for colour in FAMILY_COLOURS]
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def drawn_files(figures: Sequence[Figure]) -> dict[str, bytes]:
             if isinstance(figure, Picture):
                 files |= _picture_files(figure)
             else:
-                files |= files_of(draw_panels(figure.panels), figure.name)
+                files |= files_of(draw_panels(figure.panels), figure.name, has_svg=figure.has_svg)
     return files
 
 
@@ -86,13 +86,15 @@ def _picture_files(picture: Picture) -> dict[str, bytes]:
         if picture.has_svg:
             return files_of(figure, picture.name)
         image = _pixels(figure)
-    few = image.quantize(MOST_COLOURS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
-    return {f"{picture.name}.png": _packed(few)}
+    return {f"{picture.name}.png": _packed(_with_most_colours(image))}
 
 
-def files_of(figure: MatplotlibFigure, name: str) -> dict[str, bytes]:
-    """`<name>.png` and `<name>.svg`. To be called inside `figure_style`."""
-    png = _packed(_with_few_colours(_pixels(figure)))
+def files_of(figure: MatplotlibFigure, name: str, *, has_svg: bool = True) -> dict[str, bytes]:
+    """`<name>.png`, and `<name>.svg` where it has one. To be called inside `figure_style`."""
+    pixels = _pixels(figure)
+    if not has_svg:  # so crowded that no pixel may have a family's colour
+        return {f"{name}.png": _packed(_with_most_colours(pixels))}
+    png = _packed(_with_few_colours(pixels))
     svg = io.BytesIO()
     figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
     return {f"{name}.png": png, f"{name}.svg": svg.getvalue()}
@@ -103,6 +105,10 @@ def _pixels(figure: MatplotlibFigure) -> Image.Image:
     figure.savefig(drawn, format="png", dpi=PNG_DPI, metadata={"Software": None})
     with Image.open(drawn) as image:
         return image.convert("RGB")
+
+
+def _with_most_colours(image: Image.Image) -> Image.Image:
+    return image.quantize(MOST_COLOURS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
 
 
 def _packed(image: Image.Image) -> bytes:

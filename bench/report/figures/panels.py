@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
 
 from bench.analyse.compare.choose import pareto_front
 from bench.analyse.stats.intervals import Interval, SeedGroup
@@ -15,6 +14,7 @@ from bench.catalog.identity import DatasetIdentity, family_rank
 MOST_LABELS = 40  # per panel; with more points no bars are drawn and only the fronts of the families are labelled
 MOST_LINE_LABELS = 16  # per panel of lines; with more, none is labelled
 MOST_PANELS = 6
+MOST_SVG_POINTS = 1_000  # of a figure; with more, each a shape of its own, the SVG would be larger than the page
 TOP1 = "Top-1 [%]"
 FRONT_WORDS = "grey line: Pareto front of the estimates"
 _SEEDS_WORDS = "crosses: every seed where seeds are unstable (table), with the marker at their median"
@@ -24,7 +24,10 @@ Ends = tuple[float, float]
 
 @dataclass(frozen=True)
 class Point:
-    """One point of a panel. Bars are given by their ends; None draws none."""
+    """One point of a panel. Bars are given by their ends; None draws none.
+
+    is_light: drawn hollow and pale, below the others, such as an estimate.
+    """
 
     x: float
     y: float
@@ -33,6 +36,7 @@ class Point:
     y_bar: Ends | None = None
     x_bar: Ends | None = None
     seeds: tuple[float, ...] = ()  # y of every seed, where they are shown one by one
+    is_light: bool = False
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,7 @@ class Line:
     """Points of one model (or family) along the axis, joined in their order; labelled at `label_at`.
 
     is_control: a level that others are held against, drawn thin and without markers; it is in no legend.
+    is_bare: without markers, the y bars of its points joined to a band.
     """
 
     points: tuple[Point, ...]
@@ -47,11 +52,12 @@ class Line:
     label: str
     label_at: int = -1
     is_control: bool = False
+    is_bare: bool = False
 
 
 @dataclass(frozen=True)
 class Panel:
-    """What one panel shows. x is drawn on a logarithmic axis, y on a linear one unless log_y."""
+    """What one panel shows. x is drawn on a logarithmic axis unless log_base is 0, y on a linear one unless log_y."""
 
     title: str
     x_label: str
@@ -77,7 +83,11 @@ class FigureSpec:
     alternative: str  # for readers who cannot see it
     caption: str
     panels: tuple[Panel, ...]
-    has_svg: ClassVar[bool] = True
+
+    @property
+    def has_svg(self) -> bool:
+        """Whether it is written as SVG too."""
+        return sum(len(panel.points) for panel in self.panels) <= MOST_SVG_POINTS
 
 
 def first_panels(panels: Iterable[Panel | None]) -> tuple[Panel, ...]:
@@ -116,9 +126,10 @@ def accuracy_point(x: float, group: SeedGroup, interval: Interval | None, family
 
 
 def labelled_points(points: Sequence[Point], front: str = "") -> list[Point]:
-    """The points that get a label: all of them, or beyond MOST_LABELS those on the front of their family."""
+    """The points that get a label: all that have one, or beyond MOST_LABELS those on the front of their family."""
+    points = [point for point in points if point.label]
     if len(points) <= MOST_LABELS:
-        return list(points)
+        return points
     families = sorted({point.family for point in points}, key=family_rank)
     chosen = [on for family in families for on in _on_front([p for p in points if p.family == family], front)]
     return chosen[:MOST_LABELS]

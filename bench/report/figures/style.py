@@ -34,6 +34,7 @@ _FAMILIES = {
     "hybrid": FamilyStyle("hybrid", GREEN, "^", "-.", False),
     "cnn": FamilyStyle("CNN", VERMILION, "s", "--", True),
 }
+FAMILY_COLOURS = [style.colour for style in _FAMILIES.values()]
 
 
 def family_style(family: str) -> FamilyStyle:

@@ -234,24 +234,30 @@ def paper_figure_5(study: Study) -> FigureSpec | None:
     counts_paper_models = any(one.macs is not None for one in study.scaling)
     if ours is None and not counts_paper_models and not study.main:
         return None
-    imagenet = _paper_panel("Published: ImageNet", lambda row: row.top1_pct["imagenet"])
-    caption = (
-        "**The paper's Figure 5 redrawn from its Table 6** (published, arXiv 2010.11929v2: pre-trained on JFT-300M, "
-        "fine-tuned; no weights of these runs were released; mean over ImageNet, CIFAR-10, CIFAR-100, Pets and "
-        "Flowers). /14: 14 epochs, else 7."
-    )
+    caption = ""
     if ours is not None:
         largest = max(score.train_flop for score in study.main)
         smallest = min(row.exaflops for row in paper_scaling()) * EXA
         apart = fixed(math.log10(smallest / largest), 0)
-        caption += (
+        caption = (
             f" **Last panel: measured here**, mean over {dataset_words(finding_sets(study))}, trained from scratch: "
             f"another regime, some {apart} orders of magnitude below in compute; shapes may be "
             f"compared, values may not. {seeds_words(study.main).capitalize()}, 95 % intervals; models with unstable "
             "seeds on one of the sets have no mean."
         )
     elif study.main:
-        caption += " No panel of our own: all runs here had one training budget, so there is no compute axis."
+        caption = " No panel of our own: all runs here had one training budget, so there is no compute axis."
+    return published_figure_5(ours, caption)
+
+
+def published_figure_5(ours: Panel | None = None, told_of_ours: str = "") -> FigureSpec:
+    """The paper's Figure 5 from its Table 6. ours: a panel to stand beside it."""
+    imagenet = _paper_panel("Published: ImageNet", lambda row: row.top1_pct["imagenet"])
+    caption = (
+        "**The paper's Figure 5 redrawn from its Table 6** (published, arXiv 2010.11929v2: pre-trained on JFT-300M, "
+        "fine-tuned; no weights of these runs were released; mean over ImageNet, CIFAR-10, CIFAR-100, Pets and "
+        f"Flowers). /14: 14 epochs, else 7.{told_of_ours}"
+    )
     panels = first_panels([paper_mean_panel(), imagenet, ours])
     return FigureSpec("paper_figure_5", "The paper's Figure 5 from its Table 6", caption, panels)
 

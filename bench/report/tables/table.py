@@ -6,7 +6,7 @@ columns.py has the usual columns; sidecar.py writes the CSV that stands beside e
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
 from bench.text import escape
@@ -28,6 +28,7 @@ class Cell:
     value: object = None
     records: tuple[str, ...] = ()
     is_bold: bool = False
+    is_estimate: bool = False  # neither measured nor published: in italics
     mark: int | None = None  # number of a footnote
     more: tuple[tuple[str, float], ...] = ()
     source: str = ""  # of a published number
@@ -92,6 +93,17 @@ def make_table(name: str, rows: Iterable[R], columns: Sequence[ColumnSpec[R]]) -
     return Table(name, heads, cells, tuple(notes.texts)) if cells else None
 
 
+def rooted(table: Table | None, source: str) -> Table | None:
+    """The table with a source for every entry that names neither records nor a source of its own."""
+    if table is None:
+        return None
+    rows = tuple(
+        tuple(cell if cell.records or cell.source else replace(cell, source=source) for cell in row)
+        for row in table.rows
+    )
+    return replace(table, rows=rows)
+
+
 def grouped(items: Iterable[T], row: Callable[[T], K], column: Callable[[T], C]) -> dict[K, dict[C, T]]:
     """Items by row and column, rows in the order in which each comes first."""
     rows: dict[K, dict[C, T]] = {}
@@ -123,4 +135,6 @@ def _render_cell(cell: Cell) -> str:
     text = escape(cell.text)
     if cell.is_bold and text:
         text = f"**{text}**"
+    if cell.is_estimate and text:
+        text = f"*{text}*"
     return text + (superscript(cell.mark) if cell.mark is not None else "")
