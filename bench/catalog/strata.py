@@ -31,6 +31,7 @@ _WORDS: tuple[tuple[str, Stratum, str], ...] = (
     ("ssld_in1k", "in21k", "ImageNet-1k and ImageNet-21k without labels"),
     ("ssld_stage2", "in21k", "ImageNet-1k and ImageNet-21k without labels"),
     ("ssld_stage1", "in21k", "ImageNet-21k then ImageNet-1k"),
+    ("clip_ft_in1k", "larger", "image-text pairs then ImageNet-1k"),
 )
 # Words of a tag, and how names begin: first trained on images without labels; or taught by another network, by its
 # pseudo-labels (semi-supervised and Noisy Student weights) or its token labels (VOLO). Names are from memory of papers.
