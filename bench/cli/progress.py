@@ -40,17 +40,16 @@ class TimingWarnings:
 
 
 class PlainProgress:
-    """One line per finished cell, and one per warning on a timing. err: on standard error, as warnings always are."""
+    """One line per finished cell, and one per warning on a timing."""
 
-    def __init__(self, *, err: bool = False) -> None:
-        self._err = err
+    def __init__(self) -> None:
         self._warnings = TimingWarnings()
         self._done = self._total = 0
         self._started = time.monotonic()
 
     def planned(self, waiting: int, done: int) -> None:
         self._total = self._done + waiting
-        typer.echo(f"{waiting} cells to run, {done} already in the store.", err=self._err)
+        typer.echo(f"{waiting} cells to run, {done} already in the store.")
 
     def started(self, cell: Cell) -> None:
         return
@@ -58,7 +57,7 @@ class PlainProgress:
     def finished(self, record: Record) -> None:
         self._done += 1
         left = _left(self._started, self._done, self._total)
-        typer.echo(f"[{self._done}/{self._total}, {left}] {describe_result(record)}", err=self._err)
+        typer.echo(f"[{self._done}/{self._total}, {left}] {describe_result(record)}")
         for warning in self._warnings.after(record):
             typer.echo(warning, err=True)
 
@@ -165,9 +164,9 @@ class LookProgress:
         self._bar, self._begun = None, False
 
 
-def make_progress(*, err: bool = False) -> PlainProgress | BarProgress:
-    """The bar when standard error is a terminal, plain lines otherwise. err: these on standard error too."""
-    return BarProgress() if sys.stderr.isatty() else PlainProgress(err=err)
+def make_progress() -> PlainProgress | BarProgress:
+    """The bar when standard error is a terminal, plain lines otherwise."""
+    return BarProgress() if sys.stderr.isatty() else PlainProgress()
 
 
 def _left(started: float, done: int, total: int) -> str:

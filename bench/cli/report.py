@@ -76,7 +76,7 @@ def _write_one(
     from bench.analyse.study import study
     from bench.errors import RequestError
     from bench.report.figures.figure_files import second_process
-    from bench.report.report_files import write_report
+    from bench.report.report_files import SUITE_PAGES, write_report
     from bench.store.files import read_records, suite_folder
     from bench.store.inspections import read_inspections
     from bench.store.suites import read_suite, total_of
@@ -85,7 +85,7 @@ def _write_one(
     spec = load_suite(name) if name in builtin_suites() or name.endswith(".toml") else None  # else the store knows it
     question, name = (spec.question, spec.name) if spec is not None else ("", name)
     stored = read_suite(roots, name, local=not shipped)
-    if not stored.records:
+    if not stored.records and name not in SUITE_PAGES:
         raise RequestError(
             f"No results of suite '{name}' in {', '.join(repr(str(folder)) for folder in stored.folders)}. "
             f"Run `vitbench run {name}` first."

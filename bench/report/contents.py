@@ -21,6 +21,7 @@ from bench.report.figures.training_figures import (
     learning_rates,
     paper_figure_5,
 )
+from bench.report.public.page import SuitePage
 from bench.report.sections.against_section import against_section
 from bench.report.sections.batch_sections import batch_section, largest_section, training_section
 from bench.report.sections.choices_section import choices_section
@@ -66,15 +67,23 @@ def report_document(
     run_summary: Mapping[str, Any] | None = None,
     against: Against | None = None,
     inspections: Sequence[Inspection] = (),
+    page: SuitePage | None = None,
 ) -> Document:
-    """Everything that the report of a suite says, in its order. question: plain text; empty where there is none."""
-    first, *rest = _sections(analysed, shipped)
-    closing = (failures_section(analysed, warnings), limits_section(analysed))
+    """Everything that the report of a suite says, in its order. question: plain text; empty where there is none.
+
+    page: in place of the general finding and sections on trained models, counts and timings.
+    """
+    if page is None:
+        first, *rest = _sections(analysed, shipped)
+    else:
+        first, *rest = [*page.sections, *weights_sections(analysed.protocols)]
+    limits = limits_section(analysed, page.limits if page is not None else ())
+    closing = (failures_section(analysed, warnings), limits)
     return Document(
         suite=analysed.suite,
         title=f"ViT against CNNs: suite {escape(analysed.suite)}",
         question=question.strip(),
-        finding=finding(analysed),
+        finding=finding(analysed) if page is None else page.finding,
         warnings=tuple(preflight_warnings(analysed.protocols)),
         sections=(
             first,
@@ -86,6 +95,7 @@ def report_document(
             *closing,
         ),
         rebuild_command=rebuild_command,
+        files={} if page is None else page.files,
     )
 
 

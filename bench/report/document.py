@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 
 from bench.report.figures.figure_files import Figure
 from bench.report.tables.table import Table, render_table
@@ -37,6 +37,7 @@ class Document:
     warnings: tuple[str, ...]  # Markdown, each a paragraph of the first screen
     sections: tuple[Section, ...]  # the first is the first screen and has no heading
     rebuild_command: str  # plain
+    files: Mapping[str, str] = field(default_factory=dict)  # further ones beside the page: name -> content
 
     @property
     def tables(self) -> list[Table]:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
 from bench.analyse.claims.verdicts import JudgedClaim
 from bench.analyse.compare.against import Against
+from bench.analyse.public.study import public_study
 from bench.analyse.study import Study, study
 from bench.errors import StoreError
 from bench.number_format import listed
 from bench.report.contents import report_document
 from bench.report.document import FINDING, figures_markdown, markdown_page
 from bench.report.figures.figure_files import draw_all
+from bench.report.public.page import SuitePage, public_page
 from bench.report.sections.claims_page import HEADING as CLAIMS_HEADING
 from bench.report.sections.claims_page import claims_page, claims_table, evidence_table
 from bench.report.sections.inspect_section import inspect_section
@@ -32,6 +34,10 @@ from bench.whole_files import write_whole
 
 PAGE = "index.html"  # built, not committed: most of it is plotly
 CLAIMS_PAGE = "claims.md"
+# Suites whose report is a page of its own. It is made from no record too: what it rests on first is in the catalog.
+SUITE_PAGES: Mapping[str, Callable[[Sequence[Record]], SuitePage]] = {
+    "public": lambda records: public_page(public_study(records)),
+}
 
 
 def write_report(
@@ -59,6 +65,7 @@ def write_report(
     when the folder cannot be written.
     """
     analysed = analysed or study(suite_name, records, predictions)
+    page = SUITE_PAGES[suite_name](records) if suite_name in SUITE_PAGES else None
     document = report_document(
         analysed,
         question=question,
@@ -68,14 +75,18 @@ def write_report(
         run_summary=run_summary,
         against=against,
         inspections=inspections,
+        page=page,
     )
+    plot = study_plot(analysed) if page is None else page.plot
     folder = out / suite_name
     with _told_if_unwritable("Report", folder):
         figures = draw_all(document.figures, helper)
         write_folder(folder / "figures", figures, ("*.png", "*.svg"))
         write_folder(folder / TABLES, _sidecars(document.tables), ("*.csv",))
+        for name, content in document.files.items():
+            write_whole(folder / name, content, durable=False)
         write_whole(folder / "report.md", markdown_page(document), durable=False)
-        write_whole(folder / PAGE, html_page(document, study_plot(analysed), analysed.records, figures), durable=False)
+        write_whole(folder / PAGE, html_page(document, plot, analysed.records, figures), durable=False)
     return folder / "report.md"
 
 

@@ -220,9 +220,10 @@ def _left_out_words(record: Record, shown: Sequence[Record]) -> str:
     )
 
 
-def limits_section(study: Study) -> Section:
-    """What a reader might conclude and must not, made from what the suite holds."""
+def limits_section(study: Study, more: Sequence[str] = ()) -> Section:
+    """What a reader might conclude and must not, made from what the suite holds. more: Markdown, before the rest."""
     items = [
+        *more,
         *_tied_scores(study),
         *_accuracy_limits(study),
         *weights_limits(study.protocols),
