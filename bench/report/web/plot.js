@@ -90,20 +90,21 @@ class Plot {
     return document.getElementById("stratum")?.value ?? "";
   }
 
-  // Points that lie on both axes, in the order of the data, and how many do not.
+  // Points that lie on both axes, in the order of the data; how many do not, and how many are left out for their marks.
   shown() {
     const [x, y] = [this.axis("x").key, this.axis("y").key];
     const [families, layers, marks] = ["family", "layer", "mark"].map((name) => this.unticked(name));
     const { stratum } = this;
-    const wanted = this.points
+    const asked = this.points
       .map((point, place) => ({ point, place, x: valueOn(point, x, y), y: valueOn(point, y, x) }))
-      .filter(({ point }) => point.stratum === stratum && !point.marks.some((mark) => marks.has(mark))
-        && !families.has(point.family) && !layers.has(point.layer));
+      .filter(({ point }) => point.stratum === stratum && !families.has(point.family) && !layers.has(point.layer));
+    const wanted = asked.filter(({ point }) => !point.marks.some((mark) => marks.has(mark)));
     const shown = wanted.filter((one) => one.x && one.y
       && (one.point.isMain || liesAlong(one.point, x) || liesAlong(one.point, y))
       && !(this.isLog("x") && one.x.value <= 0) && !(this.isLog("y") && one.y.value <= 0));
-    const mains = wanted.filter((one) => one.point.isMain && !shown.includes(one)).length;
-    return { shown, missing: mains };
+    const drawn = new Set(shown);
+    const missing = wanted.filter((one) => one.point.isMain && !drawn.has(one)).length;
+    return { shown, missing, apart: asked.length - wanted.length };
   }
 
   palette() {
@@ -116,7 +117,8 @@ class Plot {
   }
 
   draw({ isWhole = false } = {}) {
-    const { shown, missing } = this.shown();
+    const selected = this.shown();
+    const { shown } = selected;
     this.drawn = shown;
     const first = isWhole ? shown : this.body(shown);
     this.ranges = { x: this.range(first, "x"), y: this.range(first, "y") };
@@ -130,20 +132,21 @@ class Plot {
     const named = [...new Set([...found, ...(kind ? leading : [])])];
     const config = { responsive: true, displayModeBar: false, displaylogo: false, doubleClick: "reset" };
     Plotly.react(this.chart, traces, { ...this.layout(), annotations: this.names(named) }, config);
-    this.words.tell(shown, missing, best, shown.length - first.length);
+    this.words.tell(selected, best, shown.length - first.length);
     this.words.offer(shown, found);
     this.words.listFront(best, leading);
     this.words.listPoints();
   }
 
-  // How the points are drawn. Where some numbers are estimates, these are hollow and lighter; in a crowd, points on no
-  // front are small and light.
+  // How the points are drawn. Where some numbers are estimates, these are hollow and lighter and the others strong; in a
+  // crowd, other points on no front are small and light.
   looks(shown, onFront) {
     const [isCrowd, hasEstimates] = [shown.length > CROWDED, shown.some(isEstimated)];
     return (one) => {
       const { isFilled } = this.families.get(one.point.family);
-      const isHollow = hasEstimates ? isEstimated(one) : !isFilled;
-      const isSmall = isCrowd && !onFront.has(one);
+      const isMeasured = hasEstimates && !isEstimated(one);
+      const isHollow = hasEstimates ? !isMeasured : !isFilled;
+      const isSmall = isCrowd && !onFront.has(one) && !isMeasured;
       return { isHollow, size: isSmall ? 6 : 9, opacity: (isSmall ? 0.5 : 1) * (isEstimated(one) ? 0.7 : 1) };
     };
   }
@@ -232,7 +235,7 @@ class Plot {
       const isOwn = kind === "family";
       const dash = layer === "measured" ? "solid" : "dot";
       return {
-        type: "scatter", mode: "lines", hoverinfo: "skip", meta: family,
+        type: "scatter", mode: "lines", hoverinfo: "skip", meta: isOwn ? family : null,
         name: isMixed ? `Pareto front, ${plotSafe(this.layers.get(layer).name)}` : "Pareto front",
         legendgroup: `front ${layer}`,
         showlegend: !isOwn && fronts.findIndex((other) => other[0].point.layer === layer) === place,
@@ -323,7 +326,9 @@ class Plot {
       font: { color: ink, family: "system-ui, sans-serif", size: 12 },
       hoverlabel: { bgcolor: raised, bordercolor: muted, font: { color: ink, size: 12 }, align: "left" },
       margin: { l: 50, r: 14, t: 10, b: 44 }, height: isNarrow ? 420 : HEIGHT,
-      legend: { orientation: "h", traceorder: "normal", y: 1.02, yanchor: "bottom", x: 0, itemclick: false, itemdoubleclick: false },
+      legend: {
+        orientation: "h", traceorder: "normal", y: 1.02, yanchor: "bottom", x: 0, itemclick: false, itemdoubleclick: false,
+      },
     };
   }
 

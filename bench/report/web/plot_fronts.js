@@ -69,7 +69,7 @@ function namePlaces(points, drawn, spot, width, hasBars) {
   if (hasBars) taken.push(...drawn.flatMap((one) => barBoxes(one, spot)));
   const names = [];
   for (const one of points) {
-    const text = shortened(one.point.label, 28);
+    const text = shortened(one.point.label, 36);
     const [[x, y], half] = [spot(one), 3.3 * Array.from(text).length];
     const shifts = [[0, -14], [-half - 5, -12], [0, 14], [half + 9, 0], [-half - 9, 0], [half + 5, 12]];
     const boxes = shifts.map(([right, down]) => [x + right - half, y + down - 7, x + right + half, y + down + 7]);

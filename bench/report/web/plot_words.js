@@ -69,14 +69,21 @@ class PlotWords {
     return lines.join("<br>");
   }
 
-  // missing: points without a value; outside: those that lie outside the part that is shown first.
-  tell(shown, missing, fronts, outside) {
-    const notes = [`${shown.length} point${shown.length === 1 ? "" : "s"} shown.`, this.plot.note].filter(Boolean);
+  // The marks whose points are not asked for.
+  leftOut() {
+    return [...this.plot.unticked("mark")];
+  }
+
+  // apart: points left out for their marks; missing: those without a value; outside: those outside the first part.
+  tell({ shown, missing, apart }, fronts, outside) {
+    const notes = [`${grouped(String(shown.length))} point${shown.length === 1 ? "" : "s"} shown.`];
     if (outside) notes.push(`${outside} of them lie outside this part: see the whole plot.`);
+    if (apart) notes.push(`${apart} left out: ${this.leftOut().join(" or ")}.`);
     if (missing) notes.push(`${missing} without a value on one of these axes.`);
-    if (shown.length > MOST_BARS) {
+    if (shown.length > MOST_BARS && shown.some((one) => one.x.bar || one.y.bar)) {
       notes.push(`Beyond ${MOST_BARS} points no intervals are drawn, beyond ${MOST_LINES} lines no lines.`);
     }
+    if (this.plot.note) notes.push(this.plot.note);
     if (fronts.length > 1) notes.push("Fronts are apart for what is published and measured, and for other conditions.");
     for (const { title, note } of ["y", "x"].map((name) => this.plot.axis(name))) {
       if (note) notes.push(`${title}: ${note}`);
@@ -134,7 +141,9 @@ class PlotWords {
     const [y, x] = ["y", "x"].map((name) => this.plot.axis(name).title);
     const all = fronts.flat().length;
     const which = leading.length < all ? `${leading.length} of its ${all} points, spread along it` : `${all} points`;
-    const told = `Pareto front of ${y} and ${x}, ${this.plot.strata[this.plot.stratum]}: ${which}`;
+    const hidden = this.leftOut().join(" or ");
+    const among = `${this.plot.strata[this.plot.stratum]}${hidden && `, without those ${hidden}`}`;
+    const told = `Pareto front of ${y} and ${x}, ${among}: ${which}`;
     if (!all) place.replaceChildren();
     else place.replaceChildren(element("p", told, { class: "table-title" }), this.pointTable(leading, told, this.otherAxes()));
   }
