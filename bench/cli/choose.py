@@ -1,19 +1,32 @@
-"""`choose`: which stored models meet a budget on a data set, and which of them cannot be told from the best."""
+"""`choose`: which models meet a budget on a data set, stored or published, and which cannot be told from the best."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bench.cli.options import DeviceChoice
+from bench.units import EXA, GIGA
+
 if TYPE_CHECKING:
     from bench.analyse.compare.choose import Candidate, Choices
     from bench.analyse.study import Study
 
+_IMAGENET = ("imagenet", "ImageNet")
+_PUBLIC = "Published checkpoints (--dataset imagenet)"
+# Limit -> the stored cost that it is of, and the option's unit.
+_STORED_COSTS = {
+    "latency": ("latency_p50_ms", 1.0),
+    "throughput": ("throughput_img_per_s", 1.0),
+    "memory": ("peak_mib", 1.0),
+    "training": ("train_flop", EXA),
+    "macs": ("macs", GIGA),
+}
 JsonOption = Annotated[bool, typer.Option("--json", help="A JSON list, one object a suite and protocol.")]
 
 
@@ -24,6 +37,22 @@ def choose(
     max_memory_mib: Annotated[float | None, typer.Option(min=0, help="Peak of one inference.")] = None,
     max_train_exaflop: Annotated[float | None, typer.Option(min=0, help="Training compute of one run.")] = None,
     max_macs_g: Annotated[float | None, typer.Option(min=0, help="Multiply-adds of one image, 1e9.")] = None,
+    max_params_m: Annotated[float | None, typer.Option(min=0, help="Parameters, 1e6.", rich_help_panel=_PUBLIC)] = None,
+    min_top1: Annotated[float | None, typer.Option(min=0, help="Percent.", rich_help_panel=_PUBLIC)] = None,
+    robust: Annotated[
+        str | None, typer.Option(help="Rank by real, v2, sketch, r or a instead of ImageNet.", rich_help_panel=_PUBLIC)
+    ] = None,
+    stratum: Annotated[
+        str | None, typer.Option(help="Pretraining data: in1k, in21k or larger.", rich_help_panel=_PUBLIC)
+    ] = None,
+    family: Annotated[
+        list[str] | None, typer.Option(help="vit, hierarchical, hybrid, cnn (repeatable).", rich_help_panel=_PUBLIC)
+    ] = None,
+    measure: Annotated[
+        int | None,
+        typer.Option(min=0, help="Finalists to time here first (5 if time is limited).", rich_help_panel=_PUBLIC),
+    ] = None,
+    device: Annotated[DeviceChoice, typer.Option(help="Where they are timed.", rich_help_panel=_PUBLIC)] = "auto",
     suite: Annotated[list[str] | None, typer.Option(help="Only these suites (repeatable).")] = None,
     results: Annotated[list[Path] | None, typer.Option("--results", help="Folder of results (repeatable).")] = None,
     shipped: Annotated[bool, typer.Option("--shipped", help="The committed results instead of yours.")] = False,
@@ -31,27 +60,66 @@ def choose(
 ) -> None:
     """List the models that meet a budget on a data set, best first, and which cannot be told from the best of them.
 
-    Results of different suites, protocols, machines and devices are told apart, never ranked together.
+    Results of different suites, protocols, machines and devices are told apart, never ranked together. Of imagenet the
+    published checkpoints of timm are chosen from and the finalists timed here, unless --suite or --shipped is given.
     """
+    from bench.errors import RequestError
+
+    limits = {
+        "latency": max_latency_ms,
+        "throughput": min_throughput,
+        "memory": max_memory_mib,
+        "training": max_train_exaflop,
+        "macs": max_macs_g,
+        "params": max_params_m,
+    }
+    given = {name: limit for name, limit in limits.items() if limit is not None}
+    if not all(math.isfinite(limit) for limit in (*given.values(), min_top1 or 0.0)):
+        raise RequestError("A limit must be a number. Leave an option out where there is no limit.")
+    folders = results or [Path("results")]
+    if dataset in _IMAGENET and not suite and not shipped:
+        from bench.cli.choose_published import choose_published, wanted_of
+
+        _require_published(given, folders)
+        wanted = wanted_of(given, robust, min_top1, stratum, family or ())
+        choose_published(wanted, measure, folders[0], device, as_json=as_json)
+        return
+    public = {"--max-params-m": max_params_m, "--min-top1": min_top1, "--robust": robust, "--stratum": stratum,
+              "--family": family or None, "--measure": measure}  # fmt: skip
+    if own := [option for option, value in public.items() if value is not None]:
+        raise RequestError(f"{own[0]} is for published checkpoints: --dataset imagenet, without --suite and --shipped.")
+    _choose_stored(dataset, given, folders, suite, shipped, as_json)
+
+
+def _require_published(limits: Mapping[str, float], folders: Sequence[Path]) -> None:
+    """Raise RequestError for what nothing is known of, of published checkpoints."""
+    from bench.errors import RequestError
+
+    for name, option in (("memory", "--max-memory-mib"), ("training", "--max-train-exaflop")):
+        if name in limits:
+            raise RequestError(f"{option} is unknown of published checkpoints; --suite chooses by stored results.")
+    if len(folders) > 1:
+        raise RequestError("Timings of published checkpoints are kept in one folder: give --results once.")
+
+
+def _choose_stored(
+    dataset: str,
+    given: Mapping[str, float],
+    folders: Sequence[Path],
+    suite: Sequence[str] | None,
+    shipped: bool,
+    as_json: bool,
+) -> None:
+    """Print what stored accuracies on the data set let one choose from. given: limits as the options have them."""
     from bench.analyse.compare.choose import at_one_budget, by_condition
     from bench.analyse.compare.choose import choose as within
     from bench.analyse.study import study
     from bench.cli.stored import meant_dataset, wanted_suites
     from bench.errors import RequestError
     from bench.report.sections.choices_section import limits_words
-    from bench.units import EXA, GIGA
 
-    given = {
-        "latency_p50_ms": max_latency_ms,
-        "throughput_img_per_s": min_throughput,
-        "peak_mib": max_memory_mib,
-        "train_flop": None if max_train_exaflop is None else max_train_exaflop * EXA,
-        "macs": None if max_macs_g is None else max_macs_g * GIGA,
-    }
-    limits = {name: limit for name, limit in given.items() if limit is not None}
-    if not all(math.isfinite(limit) for limit in limits.values()):
-        raise RequestError("A limit must be a number. Leave an option out where there is no limit.")
-    read = wanted_suites(results or [Path("results")], suite, shipped)
+    limits = {name: given[option] * unit for option, (name, unit) in _STORED_COSTS.items() if option in given}
+    read = wanted_suites(folders, suite, shipped)
     studies = [study(one.name, one.records, one.predictions) for one in read]
     points = {one.suite: one.pretraining.datasets for one in studies if one.pretraining is not None}
     known = {one.accuracy.dataset for analysed in studies for one in analysed.candidates}.union(*points.values())

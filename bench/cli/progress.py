@@ -40,16 +40,17 @@ class TimingWarnings:
 
 
 class PlainProgress:
-    """One line per finished cell, and one per warning on a timing."""
+    """One line per finished cell, and one per warning on a timing. err: on standard error, as warnings always are."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, err: bool = False) -> None:
+        self._err = err
         self._warnings = TimingWarnings()
         self._done = self._total = 0
         self._started = time.monotonic()
 
     def planned(self, waiting: int, done: int) -> None:
         self._total = self._done + waiting
-        typer.echo(f"{waiting} cells to run, {done} already in the store.")
+        typer.echo(f"{waiting} cells to run, {done} already in the store.", err=self._err)
 
     def started(self, cell: Cell) -> None:
         return
@@ -57,7 +58,7 @@ class PlainProgress:
     def finished(self, record: Record) -> None:
         self._done += 1
         left = _left(self._started, self._done, self._total)
-        typer.echo(f"[{self._done}/{self._total}, {left}] {describe_result(record)}")
+        typer.echo(f"[{self._done}/{self._total}, {left}] {describe_result(record)}", err=self._err)
         for warning in self._warnings.after(record):
             typer.echo(warning, err=True)
 
@@ -164,9 +165,9 @@ class LookProgress:
         self._bar, self._begun = None, False
 
 
-def make_progress() -> PlainProgress | BarProgress:
-    """The bar when standard error is a terminal, plain lines otherwise."""
-    return BarProgress() if sys.stderr.isatty() else PlainProgress()
+def make_progress(*, err: bool = False) -> PlainProgress | BarProgress:
+    """The bar when standard error is a terminal, plain lines otherwise. err: these on standard error too."""
+    return BarProgress() if sys.stderr.isatty() else PlainProgress(err=err)
 
 
 def _left(started: float, done: int, total: int) -> str:

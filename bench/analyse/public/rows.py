@@ -50,6 +50,10 @@ class PublicRow:
         return f"{self.result.model} @{self.result.img_size}"
 
     @property
+    def place(self) -> Place:
+        return self.result.place
+
+    @property
     def family(self) -> PublicFamily:
         return self.result.family
 

@@ -72,9 +72,9 @@ def _place(speed: Speed) -> Place:
 
 
 def _estimates(speeds_here: Iterable[Speed], timing: Timing) -> Estimates:
-    """What was measured, and what follows for the rest."""
+    """What was measured, of a place that was timed in several ways in most processes, and what follows for the rest."""
     measured: dict[Place, tuple[Time, int]] = {}
-    for speed in speeds_here:
+    for speed in sorted(speeds_here, key=lambda speed: -speed.processes):
         timed = speed.latency if timing == "latency" else speed.throughput
         if timed is not None and _place(speed) not in measured:
             measured[_place(speed)] = _measured(timed, speed.cell_ids), len(timed.values)
