@@ -1,6 +1,7 @@
 """The rules that judge claims: by published numbers, and by what counts, timings and searches of a claim's scope say.
 
-Published: differences of printed accuracies, cost at equal accuracy, published speeds and costs, closed forms.
+Published: differences of printed accuracies, cost at equal accuracy, published speeds and costs, closed forms; those
+by public checkpoints are in `public_rules`.
 """
 
 from __future__ import annotations
@@ -16,12 +17,13 @@ from typing import Any
 import numpy as np
 
 from bench.analyse.accuracies.subjects import RunKey
-from bench.analyse.claims.verdicts import Bearing, Figure, JudgedClaim, Verdict, bearing_of, by_rule, verdict
+from bench.analyse.claims.public_rules import front_share, measured_front, published_front, time_at_equal_macs
+from bench.analyse.claims.verdicts import Bearing, Figure, JudgedClaim, Scope, Verdict, bearing_of, by_rule, verdict
 from bench.analyse.compare.choose import pareto_front
 from bench.analyse.stats.intervals import LEVEL, Interval
 from bench.analyse.study import Count, Row, Study
 from bench.catalog.claims import PAPER, Claim, claim_rows
-from bench.catalog.papers import TimmRow, paper_scaling, paper_sota, timm_published
+from bench.catalog.papers import paper_scaling, paper_sota, timm_published
 from bench.catalog.quoted import difference, quoted
 from bench.catalog.tables import read_csv
 from bench.number_format import counted, fixed, significant
@@ -110,25 +112,6 @@ def _ratio_range(title: str, sets: Sequence[str], at_least: float) -> Figure:
     return Figure(title, None, low, high, "times", bearing, f"{PAPER}, Table 6, interpolated in log exaFLOPs")
 
 
-def _throughput(within: float) -> list[Figure]:
-    """timm's files: images per second of each ViT over the fastest CNN within so many times its MACs."""
-    timed: dict[tuple[str, int], TimmRow] = {}  # tags of one architecture and resolution share their throughput
-    for row in timm_published().values():
-        if row.rtx5090_amp_img_per_s and "+ViT" not in row.system:
-            timed.setdefault((row.name.partition(".")[0].rsplit("_", 1)[0], row.resolution_px), row)
-    vits = [row for row in timed.values() if row.system.startswith("ViT-")]
-    cnns = [row for row in timed.values() if row not in vits]
-    found = []
-    for vit in vits:
-        equal = [row for row in cnns if are_equal(row.gmacs, vit.gmacs, within)]
-        if equal:
-            cnn = max(equal, key=lambda row: row.rtx5090_amp_img_per_s or 0.0)
-            times = (vit.rtx5090_amp_img_per_s or 0.0) / (cnn.rtx5090_amp_img_per_s or math.nan)
-            label = f"{vit.system} @{vit.resolution_px} over {cnn.system} @{cnn.resolution_px}, images/s"
-            found.append(Figure(label, times, None, None, "times", "for" if times < 1 else "against", TIMM))
-    return found
-
-
 def _ratios(of: str, pairs: Sequence[Sequence[str]]) -> list[Figure]:
     """Printed costs, first over second: more than 1 is for the claim. A pair may name its accuracies too.
 
@@ -188,27 +171,12 @@ def _closed_form_attention(resolution_px: Sequence[int], exponent: float = 0.0, 
 PUBLISHED_RULES: Mapping[str, Callable[..., list[Figure]]] = {
     "gaps": _gaps,
     "compute": _compute,
-    "throughput": _throughput,
     "ratios": _ratios,
     "attention": _closed_form_attention,
+    "front": published_front,
+    "front_share": front_share,
+    "time_at_equal_macs": time_at_equal_macs,
 }
-
-
-@dataclass(frozen=True)
-class Scope:
-    """What a record must meet to say anything of a claim; both ends of a range belong to it."""
-
-    resolution_px: Sequence[float] = (0.0, math.inf)
-    macs: Sequence[float] = (0.0, math.inf)
-    device: str = ""  # empty: any
-
-    def holds(self, key: RunKey, macs: float | None) -> bool:
-        """Whether what was measured under this key lies within it."""
-        return (
-            self.resolution_px[0] <= key.resolution_px <= self.resolution_px[1]
-            and self.macs[0] <= (macs or 0.0) <= self.macs[1]
-            and self.device in ("", key.device)
-        )
 
 
 def measured_figures(claim: Claim, studies: Sequence[Study]) -> list[Figure]:
@@ -324,4 +292,8 @@ def _equal_macs(study: Study, scope: Scope, within: float, of: str) -> list[Figu
     return found
 
 
-MEASURED_RULES: Mapping[str, Callable[..., list[Figure]]] = {"attention": _counted_attention, "equal_macs": _equal_macs}
+MEASURED_RULES: Mapping[str, Callable[..., list[Figure]]] = {
+    "attention": _counted_attention,
+    "equal_macs": _equal_macs,
+    "front": measured_front,
+}

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any, Literal
 
+from bench.analyse.accuracies.subjects import RunKey
 from bench.catalog.claims import Claim
 from bench.errors import UnknownNameError
 from bench.number_format import fixed, listed, signed, significant
@@ -85,6 +86,27 @@ class JudgedClaim:
     claim: Claim
     published: Verdict
     measured: Verdict
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What a record must meet to say anything of a claim; both ends of a range belong to it."""
+
+    resolution_px: Sequence[float] = (0.0, math.inf)
+    macs: Sequence[float] = (0.0, math.inf)
+    device: str = ""  # empty: any
+
+    def holds(self, key: RunKey, macs: float | None) -> bool:
+        """Whether what was measured under this key lies within it."""
+        return self.covers(key.resolution_px, macs, key.device)
+
+    def covers(self, resolution_px: int, macs: float | None, device: str) -> bool:
+        """Whether a model at this size, of these multiply-adds, on this device lies within it."""
+        return (
+            self.resolution_px[0] <= resolution_px <= self.resolution_px[1]
+            and self.macs[0] <= (macs or 0.0) <= self.macs[1]
+            and self.device in ("", device)
+        )
 
 
 def verdict(figures: Sequence[Figure]) -> Verdict:

@@ -16,7 +16,7 @@ from bench.analyse.stats.intervals import LEVEL, Interval
 from bench.catalog.identity import PublicFamily
 
 FEWEST_ARCHITECTURES = 8  # of a family, below which it gets no line
-_DRAWS = 2_000
+_DRAWS = 1_000
 _SEED = 16
 
 Array = NDArray[np.float64]
@@ -37,9 +37,9 @@ class FamilyLines:
     rows: Mapping[PublicFamily, int]
     too_few: Mapping[PublicFamily, int]
 
-    def interval(self, family: PublicFamily, value: float, draws: Array) -> Interval:
-        """A quantity of this family's line with the 95 % percentile interval of its resamples."""
-        low, high = np.quantile(draws, ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
+    def interval(self, family: PublicFamily, value: float, draws: Array, level: float = LEVEL) -> Interval:
+        """A quantity of this family's line with the percentile interval of its resamples."""
+        low, high = np.quantile(draws, ((1 - level) / 2, (1 + level) / 2))
         return Interval(value, float(low), float(high), self.architectures[family], "bootstrap over architectures")
 
 

@@ -6,10 +6,9 @@ Rows that are compared should come from one stratum of pretraining data: `compar
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from statistics import NormalDist
 
 import numpy as np
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 
 from bench.analyse.compare.choose import pareto_front
 from bench.analyse.public.estimates import LEVEL as PREDICTION_LEVEL
-from bench.analyse.public.rows import CostAxis, PublicRow
+from bench.analyse.public.rows import CostAxis, PublicRow, Time
 from bench.analyse.stats.intervals import LEVEL
 from bench.catalog.identity import PublicFamily
 from bench.catalog.public_results import IMAGENET_IMAGES
@@ -58,28 +57,33 @@ def family_fronts(rows: Iterable[PublicRow], cost: CostAxis) -> dict[PublicFamil
 class Share:
     """One family's part of a front. rows: how many of it were there, on the front or not.
 
-    span: of the front's range of costs, taken in logarithms, the share over which the best row is of this family.
+    span: of the front's range of costs, taken in logarithms, the share over which the best row is of this family; low,
+    high: its 95 % interval, which holds what the interval of a gap holds.
     """
 
     family: PublicFamily
     on_front: int
     rows: int
     span: float
+    low: float
+    high: float
 
 
-def front_shares(rows: Iterable[PublicRow], cost: CostAxis) -> list[Share]:
+def front_shares(rows: Iterable[PublicRow], cost: CostAxis, level: float = LEVEL, draws: int = DRAWS) -> list[Share]:
     """Each family's part of the front over all families, the largest span first.
 
     By year they cannot be told: timm's files do not say when a recipe is from.
     """
-    known = [row for _, row in _by_expense(rows, cost)]
-    best = front(known, cost)
-    spans: defaultdict[PublicFamily, float] = defaultdict(float)
-    for (start, row), (end, _) in pairwise(_by_expense(best, cost)):
-        spans[row.family] += end - start
-    whole = sum(spans.values())
-    counts, on_front = Counter(row.family for row in known), Counter(row.family for row in best)
-    shares = [Share(one, on_front[one], counts[one], spans[one] / whole if whole else 0.0) for one in counts]
+    known = _by_expense(rows, cost)
+    if not known:
+        return []
+    counts = Counter(row.family for _, row in known)
+    on_front = Counter(row.family for row in front((row for _, row in known), cost))
+    columns = np.array([list(counts).index(row.family) for _, row in known])
+    observed = _spans(*_as_published(known), columns)[0]
+    low, high = _moved(observed, _spans(*_drawn(known, cost, np.random.default_rng(_SEED), draws), columns), level)
+    ends = zip(observed.tolist(), np.clip(low, 0, 1).tolist(), np.clip(high, 0, 1).tolist(), strict=True)
+    shares = [Share(family, on_front[family], counts[family], *end) for family, end in zip(counts, ends, strict=True)]
     return sorted(shares, key=lambda share: (-share.span, -share.on_front, share.family))
 
 
@@ -111,77 +115,118 @@ def front_gaps(
     second: PublicFamily = "cnn",
     points: int = POINTS,
 ) -> list[Gap]:
-    """Gaps between two families on a logarithmic grid of the costs that both span, from the cheapest.
+    """Gaps between two families, see `gaps_between`."""
+    own = list(rows)
+    ours, theirs = ([row for row in own if row.family == family] for family in (first, second))
+    return gaps_between(ours, theirs, cost, points)
+
+
+def gaps_between(
+    first: Iterable[PublicRow],
+    second: Iterable[PublicRow],
+    cost: CostAxis,
+    at: int | Sequence[float] = POINTS,
+    level: float = LEVEL,
+    draws: int = DRAWS,
+) -> list[Gap]:
+    """Gaps at these costs, as far as both groups span them, or at so many on a logarithmic grid, from the cheapest.
 
     The interval holds the sampling of the 50,000 test images and, where the cost is a time here, the error of estimates
-    and the range of processes. Both are drawn DRAWS times and each maximum is taken anew; the observed gap is moved by
-    how far the draws lie from their median, since a maximum of noisy values is too high. Draws where a family has
+    and the range of processes. Both are drawn so many times and each maximum is taken anew; the observed gap is moved
+    by how far the draws lie from their median, since a maximum of noisy values is too high. Draws where a group has
     nothing within the cost are left out. Images and estimates are taken as independent from model to model: that all
     models saw the same images makes it too wide, that estimates of one family err together makes it too narrow. It does
     not hold how far another training of the same model would come, nor that recipes differ.
     """
-    known = _by_expense(rows, cost)
-    sides = [[(expense, row) for expense, row in known if row.family == family] for family in (first, second)]
+    sides = [_by_expense(rows, cost) for rows in (first, second)]
     if not all(sides):
         return []
     start, end = max(side[0][0] for side in sides), min(side[-1][0] for side in sides)
-    if start > end:
+    grid = np.linspace(start, end, at) if isinstance(at, int) else np.sort(_sign(cost) * np.log(at))
+    grid = np.unique(grid[(grid >= start) & (grid <= end)])
+    if not grid.size:
         return []
-    grid = np.unique(np.linspace(start, end, points))
     rng = np.random.default_rng(_SEED)
     best = [_best_within(side, grid) for side in sides]
-    ours, theirs = (_drawn_best(side, cost, grid, rng) for side in sides)
+    ours, theirs = (_best_drawn(*_drawn(side, cost, rng, draws), grid) for side in sides)
     observed = np.array([one.top1_pct - other.top1_pct for one, other in zip(*best, strict=True)], dtype=np.float64)
-    low, high = _moved(observed, ours - theirs)
-    limits = np.exp(-grid if cost.more_is_better else grid)
-    columns = (limits.tolist(), *best, observed.tolist(), low.tolist(), high.tolist())
+    low, high = _moved(observed, ours - theirs, level)
+    columns = (np.exp(_sign(cost) * grid).tolist(), *best, observed.tolist(), low.tolist(), high.tolist())
     return [Gap(*values) for values in zip(*columns, strict=True)]
 
 
-def _by_expense(rows: Iterable[PublicRow], cost: CostAxis) -> list[tuple[float, PublicRow]]:
-    """Logarithm of the cost (of its inverse, where more is better) and row, from the cheapest and most accurate."""
-    sign = -1.0 if cost.more_is_better else 1.0
-    known = [(sign * math.log(value), row) for row in rows if (value := cost.value(row))]
+Known = Sequence[tuple[float, PublicRow]]  # rows with the logarithm of their cost, or of its inverse: more is dearer
+
+
+def _sign(cost: CostAxis) -> float:
+    return -1.0 if cost.more_is_better else 1.0
+
+
+def _by_expense(rows: Iterable[PublicRow], cost: CostAxis) -> Known:
+    """Rows that have the cost, from the cheapest and most accurate."""
+    known = [(_sign(cost) * math.log(value), row) for row in rows if (value := cost.value(row))]
     return sorted(known, key=lambda pair: (pair[0], -pair[1].top1_pct, pair[1].label))
 
 
-def _best_within(side: Sequence[tuple[float, PublicRow]], grid: Array) -> list[PublicRow]:
+def _best_within(side: Known, grid: Array) -> list[PublicRow]:
     """The most accurate row within each cost of the grid, the cheapest of equals."""
-    expenses, top1_pct = np.array([expense for expense, _ in side]), np.array([row.top1_pct for _, row in side])
+    expenses, top1_pct = (values[0] for values in _as_published(side))
     return [side[int(np.where(expenses <= limit, top1_pct, -np.inf).argmax())][1] for limit in grid]
 
 
-def _drawn_best(
-    side: Sequence[tuple[float, PublicRow]], cost: CostAxis, grid: Array, rng: np.random.Generator
-) -> Array:
-    """The best top-1 within each cost of the grid in each draw, (DRAWS, grid); nan where nothing is within it, or where
-    a time may be off by any factor."""
-    share = np.array([row.top1_pct for _, row in side]) / 100
-    top1_pct = 100 * rng.binomial(IMAGENET_IMAGES, share, (DRAWS, len(side))) / IMAGENET_IMAGES
-    expenses = np.array([expense for expense, _ in side])[None, :]
-    spreads = np.array([_log_spread(row, cost) for _, row in side])
-    if np.isinf(spreads).any():
-        return np.full((DRAWS, len(grid)), np.nan)
-    if spreads.any():
-        # rows of one architecture and size share one time, so one error
-        _, of_row = np.unique([str(row.result.place) for _, row in side], return_inverse=True)
-        expenses = expenses + spreads * rng.standard_normal((DRAWS, int(of_row.max()) + 1))[:, of_row]
+def _best_drawn(expenses: Array, top1_pct: Array, grid: Array) -> Array:
+    """The best top-1 within each cost of the grid in each draw, (draws, grid); nan where nothing is within it."""
     best = np.stack([np.where(expenses <= limit, top1_pct, -np.inf).max(1) for limit in grid], axis=1)
     return np.where(np.isfinite(best), best, np.nan)
 
 
-def _log_spread(row: PublicRow, cost: CostAxis) -> float:
-    """Standard deviation of the logarithm of a row's cost: half the range of the processes of a measured time."""
+def _as_published(known: Known) -> tuple[Array, Array]:
+    """Expenses and top-1 in percent, (1, rows) each."""
+    pairs = np.array([(expense, row.top1_pct) for expense, row in known], dtype=np.float64)
+    return pairs[None, :, 0], pairs[None, :, 1]
+
+
+def _drawn(known: Known, cost: CostAxis, rng: np.random.Generator, draws: int) -> tuple[Array, Array]:
+    """Expenses, (draws or 1, rows), nan where a time may be off by any factor; top-1 in percent, (draws, rows)."""
+    expenses, top1_pct = _as_published(known)
+    drawn_pct = 100 * rng.binomial(IMAGENET_IMAGES, top1_pct / 100, (draws, len(known))) / IMAGENET_IMAGES
     if cost.time is None:
-        return 0.0
-    time = row.times[cost.time]
+        return expenses, drawn_pct
+    spreads = np.array([_log_spread(row.times[cost.time]) for _, row in known])
+    # rows of one architecture and size share one time, so one error
+    _, of_row = np.unique([str(row.result.place) for _, row in known], return_inverse=True)
+    errors = rng.standard_normal((draws, int(of_row.max()) + 1))[:, of_row]
+    if np.isinf(spreads).any():
+        return np.full_like(drawn_pct, np.nan), drawn_pct
+    return expenses + spreads * errors, drawn_pct
+
+
+def _spans(expenses: Array, top1_pct: Array, columns: NDArray[np.int_]) -> Array:
+    """Of each draw's front, the share of its range over which the best row is of each column, (draws, columns)."""
+    order = np.broadcast_to(expenses.argsort(1, kind="stable"), top1_pct.shape)
+    expenses, top1_pct = np.take_along_axis(expenses, order, 1), np.take_along_axis(top1_pct, order, 1)
+    best = np.maximum.accumulate(top1_pct, 1)
+    is_new = np.diff(best, axis=1, prepend=-np.inf) > 0
+    places = np.arange(expenses.shape[1])
+    leader = np.maximum.accumulate(np.where(is_new, places, 0), 1)
+    last = leader[:, -1:]
+    widths = np.where(places[:-1] < last, np.diff(expenses, axis=1), 0.0)
+    family = columns[np.take_along_axis(order, leader, 1)][:, :-1]
+    lengths = np.stack([(widths * (family == column)).sum(1) for column in range(columns.max() + 1)], axis=1)
+    whole = lengths.sum(1, keepdims=True)
+    shares: Array = lengths / np.where(whole == 0, 1.0, whole)
+    return shares
+
+
+def _log_spread(time: Time) -> float:
+    """Standard deviation of a time's logarithm: of a measured one half the range of its processes."""
     half = math.log(time.high / time.low) / 2 if time.low > 0 else math.inf
     return half / _PREDICTION_REACH if time.kind == "estimated" else half
 
 
-def _moved(observed: Array, drawn: Array) -> tuple[Array, Array]:
-    """Ends of the intervals: observed gaps (points), moved by the draws' deviations from their medians."""
+def _moved(observed: Array, drawn: Array, level: float) -> tuple[Array, Array]:
+    """Ends of the intervals: what was observed, moved by the draws' deviations from their medians."""
     if np.isnan(drawn).all():
         return np.full_like(observed, -np.inf), np.full_like(observed, np.inf)
-    low, middle, high = np.nanquantile(drawn, ((1 - LEVEL) / 2, 0.5, (1 + LEVEL) / 2), axis=0)
+    low, middle, high = np.nanquantile(drawn, ((1 - level) / 2, 0.5, (1 + level) / 2), axis=0)
     return observed + low - middle, observed + high - middle

@@ -12,11 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from bench.analyse.public.family_lines import fit_family_lines
-from bench.analyse.public.rows import Place, PublicRow
-from bench.analyse.stats.intervals import Interval
+from bench.analyse.public.family_lines import Array, fit_family_lines
+from bench.analyse.public.rows import PUBLISHED_COSTS, Place, PublicRow
+from bench.analyse.stats.intervals import LEVEL, Interval
 from bench.catalog.identity import PublicFamily
-from bench.catalog.public_results import PUBLISHED_DEVICES
 
 HERE = "here"  # beside the columns of PUBLISHED_DEVICES
 REFERENCE: PublicFamily = "cnn"
@@ -52,14 +51,14 @@ class MacTimes:
     too_few: Mapping[PublicFamily, int]
 
 
-def mac_times(rows: Iterable[PublicRow]) -> dict[str, MacTimes]:
+def mac_times(rows: Iterable[PublicRow], level: float = LEVEL) -> dict[str, MacTimes]:
     """By device, those on which two places or more were timed, CNNs among them; here, measured ones alone."""
     places: dict[Place, PublicRow] = {}
     for row in rows:
         if row.macs:
             places.setdefault(row.result.place, row)
     devices: dict[str, Callable[[PublicRow], float | None]] = {
-        **{column: _published(column) for column in PUBLISHED_DEVICES},
+        **{column: cost.value for column, cost in PUBLISHED_COSTS.items()},
         HERE: _measured,
     }
     found = {}
@@ -67,12 +66,8 @@ def mac_times(rows: Iterable[PublicRow]) -> dict[str, MacTimes]:
         timed = [(row, 1 / rate) for row in places.values() if (rate := img_per_s(row))]
         own = [row for row, _ in timed]
         if len(own) > 1 and any(row.family == REFERENCE for row in own):
-            found[device] = _of_device(device, own, np.array([seconds for _, seconds in timed]))
+            found[device] = _of_device(device, own, np.array([seconds for _, seconds in timed]), level)
     return found
-
-
-def _published(column: str) -> Callable[[PublicRow], float | None]:
-    return lambda row: getattr(row.result, column)
 
 
 def _measured(row: PublicRow) -> float | None:
@@ -80,7 +75,7 @@ def _measured(row: PublicRow) -> float | None:
     return time.value if time is not None and time.kind == "measured" else None
 
 
-def _of_device(device: str, rows: Sequence[PublicRow], seconds: np.ndarray) -> MacTimes:
+def _of_device(device: str, rows: Sequence[PublicRow], seconds: Array, level: float) -> MacTimes:
     macs = np.array([row.macs for row in rows], dtype=np.float64)
     families = np.array([row.family for row in rows])
     relative = seconds / macs / np.median((seconds / macs)[families == REFERENCE])
@@ -92,9 +87,9 @@ def _of_device(device: str, rows: Sequence[PublicRow], seconds: np.ndarray) -> M
     at_equal_macs: dict[PublicFamily, Interval] = {}
     if lines is not None and REFERENCE in lines.levels:
         for family in (family for family in lines.levels if family != REFERENCE):
-            level, draws = lines.levels[family] - lines.levels[REFERENCE], lines.level_draws
+            ahead, draws = lines.levels[family] - lines.levels[REFERENCE], lines.level_draws
             ratios = np.exp(draws[family] - draws[REFERENCE])
-            at_equal_macs[family] = lines.interval(family, math.exp(level), ratios)
+            at_equal_macs[family] = lines.interval(family, math.exp(ahead), ratios, level)
     return MacTimes(
         device=device,
         places=len(rows),

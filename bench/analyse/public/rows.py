@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Literal
 
 from bench.catalog.identity import PublicFamily
 from bench.catalog.public_counts import PublicCount
-from bench.catalog.public_results import PublicResult
+from bench.catalog.public_results import PUBLISHED_DEVICES, PublicResult
 from bench.catalog.strata import Training
 
 Place = tuple[str, int]  # architecture and size
@@ -107,4 +108,9 @@ COSTS: Mapping[str, CostAxis] = {
         CostAxis("latency", "Latency at batch 1", "ms", _time("latency"), time="latency"),
         CostAxis("throughput", "Throughput", "images/s", _time("throughput"), time="throughput", more_is_better=True),
     )
+}
+# What timm published, whose noise nobody published.
+PUBLISHED_COSTS: Mapping[str, CostAxis] = {
+    column: CostAxis(column, f"Throughput on {device}", "images/s", attrgetter(f"result.{column}"), more_is_better=True)
+    for column, device in PUBLISHED_DEVICES.items()
 }

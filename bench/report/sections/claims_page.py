@@ -23,7 +23,11 @@ _INTRODUCTION = f"""\
   images. They leave out the noise of pre-training: each model was pre-trained once. Ranges (2 to 4) have no interval.
 - **Times the compute** are a ResNet's over those of a ViT of equal accuracy, interpolated between the rows of Table 6.
   What rounds to two counts as about two.
-- **Equal MACs** are within a factor of 1.25; a ViT is compared with the fastest CNN there.
+- **Equal MACs**, where they were measured here, are within a factor of 1.25; a ViT is compared with the fastest CNN
+  there. Of published speeds they are a regression of log time on log MACs, its interval a bootstrap over architectures.
+- **Public checkpoints** (timm's) are compared within one stratum of pretraining data, if trained by labels alone: the
+  most accurate of either family with at most so many MACs, or at least so many images/s on an RTX 5090. Of a front, the
+  share is that of its range of costs, in logarithms.
 - **Systems** differ in recipe as well as in architecture: a row that compares two says nothing of either alone.
 - **Places.** Sections, figures and tables without another name are those of {PAPER}, mostly from memory.
   A *popular account* is what is told of a paper without standing in it."""

@@ -7,13 +7,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
+from itertools import pairwise
 from statistics import NormalDist
 from typing import Literal
 
 import numpy as np
 import pytest
 
-from bench.analyse.public.fronts import comparable, family_fronts, front, front_gaps, front_shares
+from bench.analyse.public.fronts import comparable, family_fronts, front, front_gaps, front_shares, gaps_between
 from bench.analyse.public.rows import COSTS, CostAxis, PublicRow, Time, Timing
 from bench.catalog.public_counts import public_counts
 from bench.catalog.public_results import IMAGENET_IMAGES, public_results
@@ -163,8 +164,48 @@ def test_a_family_s_share_is_where_on_the_front_its_rows_are_the_best() -> None:
     assert [one.span for one in shares.values()] == pytest.approx([0.5, 0.5, 0.0])
 
 
+@pytest.mark.parametrize("name", ["macs", "throughput"])
+def test_shares_of_the_catalog_are_those_of_a_walk_along_the_front(name: str) -> None:
+    rows, cost = comparable(catalog_rows(), "in21k"), COSTS[name]
+    points = sorted((expense(row, cost), row.family) for row in rows if row.label in undominated(rows, cost))
+    lengths: dict[str, float] = {}
+    for (start, family), (end, _) in pairwise(points):
+        lengths[family] = lengths.get(family, 0) + math.log(end / start)
+    for share in front_shares(rows, cost):
+        assert share.on_front == sum(family == share.family for _, family in points)
+        assert share.span == pytest.approx(lengths.get(share.family, 0) / math.log(points[-1][0] / points[0][0]))
+        assert 0 <= share.low <= share.span <= share.high <= 1
+    assert front_shares([], cost) == []
+
+
+def test_a_share_is_unsure_where_the_rows_are_within_the_noise_and_unknown_without_an_error_of_the_times() -> None:
+    def share_of_vit(reach: float, lead_pp: float) -> tuple[float, float]:
+        def timed(model: str, ms: float, top1_pct: float) -> PublicRow:
+            return made(model, 1, top1_pct, {"latency": Time("estimated", ms, ms / reach, ms * reach)})
+
+        rows = [timed(CNN, 1, 70), timed(VIT, 2, 70 + lead_pp), timed(CNN, 4, 80)]
+        (share,) = [one for one in front_shares(rows, COSTS["latency"]) if one.family == "vit"]
+        assert share.span == pytest.approx(0.5)
+        return share.low, share.high
+
+    sure, unsure = share_of_vit(1.0001, 3), share_of_vit(1.0001, 0.2)
+    assert sure == pytest.approx((0.5, 0.5), abs=0.001)
+    assert unsure[0] < 0.01
+    assert share_of_vit(math.inf, 3) == (0, 1)
+
+
+def test_gaps_at_given_costs_are_those_that_both_span_from_the_cheapest() -> None:
+    ours, theirs = [made(VIT, 1, 70), made(VIT, 4, 80)], [made(CNN, 2, 74), made(CNN, 8, 76)]
+    gaps = gaps_between(ours, theirs, MACS, at=[8, 1, 4, 2])
+    assert [(gap.at, gap.gap_pp) for gap in gaps] == [(pytest.approx(2), -4), (pytest.approx(4), 6)]
+    assert gaps_between(ours, theirs, MACS, at=[100]) == []
+    wide, narrow = (gaps_between(ours, theirs, MACS, [4], level)[0] for level in (0.99, 0.9))
+    assert wide.low_pp < narrow.low_pp < narrow.high_pp < wide.high_pp
+
+
 def test_all_rows_take_less_than_a_second() -> None:
     rows = catalog_rows()
-    start = time.perf_counter()
+    start = time.process_time()
     assert front_gaps(rows, COSTS["latency"])
-    assert time.perf_counter() - start < 1
+    assert front_shares(rows, COSTS["latency"])
+    assert time.process_time() - start < 1
