@@ -6,7 +6,7 @@ Times depend on architecture and size alone, so each counts once, whatever its w
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,20 +57,19 @@ def mac_times(rows: Iterable[PublicRow], level: float = LEVEL) -> dict[str, MacT
     for row in rows:
         if row.macs:
             places.setdefault(row.result.place, row)
-    devices: dict[str, Callable[[PublicRow], float | None]] = {
-        **{column: cost.value for column, cost in PUBLISHED_COSTS.items()},
-        HERE: _measured,
-    }
     found = {}
-    for device, img_per_s in devices.items():
-        timed = [(row, 1 / rate) for row in places.values() if (rate := img_per_s(row))]
+    for device in (*PUBLISHED_COSTS, HERE):
+        timed = [(row, 1 / rate) for row in places.values() if (rate := img_per_s(row, device))]
         own = [row for row, _ in timed]
         if len(own) > 1 and any(row.family == REFERENCE for row in own):
             found[device] = _of_device(device, own, np.array([seconds for _, seconds in timed]), level)
     return found
 
 
-def _measured(row: PublicRow) -> float | None:
+def img_per_s(row: PublicRow, device: str) -> float | None:
+    """Images per second at a large batch on a published device, or as measured HERE; None where it was not timed."""
+    if device != HERE:
+        return PUBLISHED_COSTS[device].value(row)
     time = row.times.get("throughput")
     return time.value if time is not None and time.kind == "measured" else None
 

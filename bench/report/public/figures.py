@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import groupby
 
-from bench.analyse.public.fronts import Gap, comparable, family_fronts, front, front_gaps
-from bench.analyse.public.mac_times import HERE
+from bench.analyse.public.fronts import Gap, family_fronts, front, front_gaps
+from bench.analyse.public.mac_times import HERE, img_per_s
 from bench.analyse.public.robustness import FURTHER_TEST_SETS, Robustness
 from bench.analyse.public.rows import COSTS, CostAxis, PublicRow
 from bench.analyse.public.study import PublicStudy
 from bench.catalog.identity import PublicFamily
 from bench.catalog.public_results import PUBLISHED_DEVICES, TEST_SETS
-from bench.catalog.strata import STRATUM_TITLES, Stratum
+from bench.catalog.strata import Stratum
 from bench.number_format import counted, fixed
 from bench.report.figures.panels import TOP1, FigureSpec, Line, Panel, Point, first_panels, front_corners
-from bench.report.public.picks import COMPARED, LEAST_PCT, thinned
+from bench.report.public.picks import COMPARED, LEAST_PCT, rows_of, stratum_title, thinned
 
 _LABELS = 3  # of a panel's front, between its ends
 _COMPARED_WITH_CNNS: tuple[PublicFamily, ...] = ("vit", "hierarchical", "hybrid")
@@ -57,10 +58,10 @@ def _against(study: PublicStudy, cost: CostAxis, is_light: Callable[[PublicRow],
 def _stratum_panel(
     study: PublicStudy, stratum: Stratum, cost: CostAxis, is_light: Callable[[PublicRow], bool]
 ) -> Panel | None:
-    drawn = [row for row in _drawn(comparable(study.rows, stratum, by_labels_alone=False)) if cost.value(row)]
+    drawn = [row for row in rows_of(study, stratum, by_labels_alone=False) if cost.value(row)]
     if not drawn:
         return None
-    compared = _drawn(comparable(study.rows, stratum))
+    compared = rows_of(study, stratum)
     named = {id(row) for row in thinned(front(compared, cost), cost, _LABELS + 2)[1:-1]}
     points = [
         Point(
@@ -73,9 +74,9 @@ def _stratum_panel(
         for row in drawn
     ]
     lines = [_front_line(family, own, cost) for family, own in family_fronts(compared, cost).items()]
-    title = f"{STRATUM_TITLES[stratum]} ({counted(len(drawn), 'row')})"
+    title = f"{stratum_title(stratum)} ({counted(len(drawn), 'row')})"
     x_label = f"{cost.title} [{cost.unit}], log"
-    return Panel(title[0].upper() + title[1:], x_label, TOP1, tuple(points), tuple(lines))
+    return Panel(title, x_label, TOP1, tuple(points), tuple(lines))
 
 
 def _front_line(family: PublicFamily, rows: Sequence[PublicRow], cost: CostAxis) -> Line:
@@ -83,10 +84,6 @@ def _front_line(family: PublicFamily, rows: Sequence[PublicRow], cost: CostAxis)
     on_front = [Point(cost.value(row) or 0.0, row.top1_pct, family, "") for row in rows]
     corners = front_corners(on_front, "high x" if cost.more_is_better else "low x")
     return Line(tuple(Point(x, y, family, "") for x, y in corners), family, "", is_bare=True)
-
-
-def _drawn(rows: Iterable[PublicRow]) -> list[PublicRow]:
-    return [row for row in rows if row.top1_pct >= LEAST_PCT]
 
 
 def _left_out(study: PublicStudy) -> str:
@@ -104,9 +101,9 @@ def gap_figure(gaps: Gaps) -> FigureSpec | None:
         _gap_panel(stratum, COSTS[name], of_families) for (stratum, name), of_families in gaps.items()
     )
     caption = (
-        "**The front of each family less that of the CNNs**, in points of top-1 within the same cost, rows trained "
-        "by labels alone. Band: 95 % for each cost by itself, of plain ViTs, from the sampling of 50,000 test "
-        "images and the error of estimated times. Above zero: ahead of the CNNs; not drawn beyond "
+        "**The front of each family less that of the CNNs**, in points of top-1 within the same cost, rows from "
+        f"{fixed(LEAST_PCT, 0)} % up trained by labels alone. Band: 95 % for each cost by itself, of plain ViTs, "
+        "from the sampling of 50,000 test images and the error of estimated times. Above zero: ahead of the CNNs; not drawn beyond "
         f"{fixed(_LARGEST_GAP_PP, 0)} points. {_ONE_TRAINING}"
     )
     alternative = "Difference in top-1 between the fronts of families and of CNNs along MACs and latency"
@@ -114,10 +111,11 @@ def gap_figure(gaps: Gaps) -> FigureSpec | None:
 
 
 def gaps_along(study: PublicStudy, costs: Sequence[CostAxis]) -> Gaps:
-    """Gaps of every family to the CNNs by stratum and cost; those that share no range of costs left out."""
+    """Gaps of every family to the CNNs by stratum and cost, over rows from LEAST_PCT up; those without a common range
+    of costs left out."""
     found: dict[tuple[Stratum, str], dict[PublicFamily, list[Gap]]] = {}
     for stratum in COMPARED:
-        rows = comparable(study.rows, stratum)
+        rows = rows_of(study, stratum)
         for cost in costs:
             own = {family: front_gaps(rows, cost, family, "cnn") for family in _COMPARED_WITH_CNNS}
             if any(own.values()):
@@ -131,13 +129,14 @@ _LARGEST_GAP_PP = 8.0  # beyond, a panel is cut: tiny ViTs are tens of points be
 def _gap_panel(stratum: Stratum, cost: CostAxis, of_families: Mapping[PublicFamily, Sequence[Gap]]) -> Panel | None:
     lines = []
     for family, gaps in of_families.items():
-        near = [gap for gap in gaps if abs(gap.gap_pp) <= _LARGEST_GAP_PP]
-        points = tuple(Point(gap.at, gap.gap_pp, family, "", _band(gap) if family == "vit" else None) for gap in near)
-        if points:
-            lines.append(Line(points, family, "", is_bare=True))
-    title = STRATUM_TITLES[stratum]
+        for is_near, run in groupby(gaps, lambda gap: abs(gap.gap_pp) <= _LARGEST_GAP_PP):
+            points = tuple(
+                Point(gap.at, gap.gap_pp, family, "", _band(gap) if family == "vit" else None) for gap in run
+            )
+            if is_near:
+                lines.append(Line(points, family, "", is_bare=True))
     x_label, y_label = f"{cost.title} [{cost.unit}], log", "Ahead of CNNs [points]"
-    return Panel(title[0].upper() + title[1:], x_label, y_label, lines=tuple(lines), level=0.0) if lines else None
+    return Panel(stratum_title(stratum), x_label, y_label, lines=tuple(lines), level=0.0) if lines else None
 
 
 def _band(gap: Gap) -> tuple[float, float] | None:
@@ -167,7 +166,7 @@ def robustness_figure(rows: Sequence[PublicRow], found: dict[str, Robustness], t
 
 
 def _robustness_panel(rows: Sequence[PublicRow], test_set: str, found: Robustness) -> Panel:
-    above = [(row, found.residual_pp(row)) for row in _drawn(rows)]
+    above = [(row, found.residual_pp(row)) for row in rows]
     points = [Point(row.top1_pct, gap, row.family, "") for row, gap in above if gap is not None]
     title, _ = TEST_SETS[test_set]
     return Panel(title, "ImageNet top-1 [%]", "Above the CNNs' line [points]", tuple(points), log_base=0, level=0.0)
@@ -199,12 +198,3 @@ def _device_panel(rows: Iterable[PublicRow], device: str, title: str) -> Panel |
         return None
     title = "This machine, measured" if device == HERE else f"{title} (published)"
     return Panel(title, "MACs of one image [G], log", "Time per MAC [ps], log", tuple(points), log_y=True)
-
-
-def img_per_s(row: PublicRow, device: str) -> float | None:
-    """Images per second on a published device, or as measured here."""
-    if device != HERE:
-        rate: float | None = getattr(row.result, device)
-        return rate
-    time = row.times.get("throughput")
-    return time.value if time is not None and time.kind == "measured" else None

@@ -25,7 +25,7 @@ from bench.report.public.figures import (
     robustness_figure,
     time_per_mac_figure,
 )
-from bench.report.public.picks import COMPARED, leading_cost, stratum_front, thinned
+from bench.report.public.picks import COMPARED, leading_cost, rows_of, stratum_front, thinned
 from bench.report.public.rows_file import ROWS_FILE, rows_file
 from bench.report.public.tables import (
     front_table,
@@ -131,7 +131,7 @@ def _estimate_sections(estimates: Mapping[Timing, Estimates]) -> list[Section]:
 
 def _robustness_section(study: PublicStudy) -> Section:
     found = {stratum: all_robustness(comparable(study.rows, stratum)) for stratum in COMPARED}
-    figure = robustness_figure(comparable(study.rows, _DRAWN), found[_DRAWN], STRATUM_TITLES[_DRAWN])
+    figure = robustness_figure(rows_of(study, _DRAWN), found[_DRAWN], STRATUM_TITLES[_DRAWN])
     return Section("Robustness at equal ImageNet accuracy", _ROBUSTNESS_TEXT, robustness_table(found), drawn(figure))
 
 

@@ -10,11 +10,17 @@ import numpy as np
 from bench.analyse.public.fronts import comparable, front
 from bench.analyse.public.rows import COSTS, CostAxis, PublicRow
 from bench.analyse.public.study import PublicStudy
-from bench.catalog.strata import STRATA, Stratum
+from bench.catalog.strata import STRATA, STRATUM_TITLES, Stratum
 
 COMPARED: tuple[Stratum, ...] = tuple(stratum for stratum in STRATA if stratum != "unknown")
 LEAST_PCT = 65.0  # rows below are neither drawn nor named: a few tiny models would take up the range of the rest
 _ROUND = [digit * 10.0**power for power in range(-3, 6) for digit in (1, 3)]
+
+
+def stratum_title(stratum: Stratum) -> str:
+    """At the start of a line."""
+    title = STRATUM_TITLES[stratum]
+    return title[0].upper() + title[1:]
 
 
 def leading_cost(study: PublicStudy) -> CostAxis:
@@ -22,11 +28,15 @@ def leading_cost(study: PublicStudy) -> CostAxis:
     return COSTS["latency" if any("latency" in row.times for row in study.rows) else "macs"]
 
 
+def rows_of(study: PublicStudy, stratum: Stratum, *, by_labels_alone: bool = True) -> list[PublicRow]:
+    """The comparable rows of a stratum from LEAST_PCT up."""
+    rows = comparable(study.rows, stratum, by_labels_alone=by_labels_alone)
+    return [row for row in rows if row.top1_pct >= LEAST_PCT]
+
+
 def stratum_front(study: PublicStudy, stratum: Stratum, cost: CostAxis) -> list[PublicRow]:
-    """The front over all families and ways of training within a stratum, from LEAST_PCT up."""
-    return [
-        row for row in front(comparable(study.rows, stratum, by_labels_alone=False), cost) if row.top1_pct >= LEAST_PCT
-    ]
+    """The front over all families and ways of training within a stratum."""
+    return front(rows_of(study, stratum, by_labels_alone=False), cost)
 
 
 def thinned(rows: Sequence[PublicRow], cost: CostAxis, most: int) -> list[PublicRow]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from bench.analyse.public.fronts import Gap, Share, comparable, front
+from bench.analyse.public.fronts import Gap, Share, front
 from bench.analyse.public.mac_times import HERE, MacTimes
 from bench.analyse.public.published_counts import PublishedCount
 from bench.analyse.public.rows import COSTS, CostAxis, PublicRow, Timing
@@ -18,7 +18,16 @@ from bench.catalog.strata import STRATUM_TITLES, Stratum
 from bench.number_format import bracketed, counted, fixed, listed, percent, significant, span, whole
 from bench.report.figures.style import family_style
 from bench.report.public.figures import Gaps
-from bench.report.public.picks import COMPARED, LEAST_PCT, best_within, leading_cost, round_limits, stratum_front
+from bench.report.public.picks import (
+    COMPARED,
+    LEAST_PCT,
+    best_within,
+    leading_cost,
+    round_limits,
+    rows_of,
+    stratum_front,
+    stratum_title,
+)
 from bench.report.public.rows_file import ROWS_FILE
 from bench.report.public.tables import time_words
 from bench.text import code
@@ -49,13 +58,13 @@ def answer_words(study: PublicStudy) -> str:
     where = "an image at batch 1 on this machine" if cost.time else "an image (nothing was timed here)"
     told = []
     for stratum in _NAMED_STRATA:
-        rows = comparable(study.rows, stratum, by_labels_alone=False)
+        rows = rows_of(study, stratum, by_labels_alone=False)
         parts = [words for limit in limits if (words := _best_words(rows, cost, limit))]
         if parts:
-            told.append(f"*{_title(stratum)}*: {'; '.join(parts)}.")
+            told.append(f"*{stratum_title(stratum)}*: {'; '.join(parts)}.")
     marked = ""
     if any(cost.is_estimated(row) for row in study.rows):
-        marked = " ~: *estimated*, with its 90 % interval in brackets; nothing estimated is fastest before it is timed."
+        marked = " ~: by an *estimated* latency (in brackets its 90 % interval): time a model before relying on it."
     within = f"{listed(significant(one, 1) for one in limits)} {_LIMIT_UNITS[cost.name]}"
     return f"**Most accurate within {within}** {where}. {' '.join(told)}{marked}"
 
@@ -79,11 +88,6 @@ def _best_words(rows: Sequence[PublicRow], cost: CostAxis, limit: float) -> str:
     return f"within {significant(limit, 1)} {cost.unit} {named}, {percent(best.top1_pct)} %{beside}"
 
 
-def _title(stratum: Stratum) -> str:
-    title = STRATUM_TITLES[stratum]
-    return title[0].upper() + title[1:]
-
-
 def gap_words(gaps: Gaps) -> str:
     """Where the fronts of plain ViTs and CNNs part, by stratum and cost."""
     told = []
@@ -94,13 +98,14 @@ def gap_words(gaps: Gaps) -> str:
             if one == stratum and own.get("vit")
         ]
         if parts:
-            told.append(f"*{_title(stratum)}*: {'; '.join(parts)}.")
+            told.append(f"*{stratum_title(stratum)}*: {'; '.join(parts)}.")
     estimated = (
         " Most latencies are *estimated*, and the intervals hold that." if "latency" in {n for _, n in gaps} else ""
     )
     return (
-        "**Plain ViT against CNN**: how far apart the fronts of rows trained by labels alone are, and over how much "
-        f"of the range that both span either leads beyond its 95 % interval. {' '.join(told)}{estimated}"
+        f"**Plain ViT against CNN**: how far apart the fronts of rows trained by labels alone are (from "
+        f"{fixed(LEAST_PCT, 0)} % up), and over how much of the log range that both span either leads beyond its 95 % "
+        f"interval. {' '.join(told)}{estimated}"
     )
 
 
@@ -199,8 +204,8 @@ def limit_words(study: PublicStudy) -> tuple[str, ...]:
     else:
         timed = "Nothing was timed here, and multiply-adds are not time."
     return (
-        "Accuracies are published ones, each of one training. Epochs, augmentation and teachers differ more than "
-        "architectures do, and no interval on this page holds that.",
+        "Accuracies are published ones, each of one training. Epochs, augmentation and teachers differ along with "
+        "architectures, and no interval on this page holds that.",
         "A front is the best of many tries, and a family with more rows has had more of them. Intervals of gaps "
         "hold the sampling of test images and the error of times.",
         f"{counted(larger, 'row')} were tested on larger images than those that their weights' configuration names.",
