@@ -103,8 +103,8 @@ def gap_figure(gaps: Gaps) -> FigureSpec | None:
     caption = (
         "**The front of each family less that of the CNNs**, in points of top-1 within the same cost, rows from "
         f"{fixed(LEAST_PCT, 0)} % up trained by labels alone. Band: 95 % for each cost by itself, of plain ViTs, "
-        "from the sampling of 50,000 test images and the error of estimated times. Above zero: ahead of the CNNs; not drawn beyond "
-        f"{fixed(_LARGEST_GAP_PP, 0)} points. {_ONE_TRAINING}"
+        "from the sampling of 50,000 test images and the error of estimated times. Above zero: ahead of the CNNs; "
+        f"not drawn beyond {fixed(_LARGEST_GAP_PP, 0)} points. {_ONE_TRAINING}"
     )
     alternative = "Difference in top-1 between the fronts of families and of CNNs along MACs and latency"
     return FigureSpec("front_gaps", alternative, caption, panels) if panels else None
