@@ -1,4 +1,6 @@
-"""Parallel lines, one a family: y on x with a level for each family and one slope, bootstrapped over architectures.
+"""Parallel curves, one a family: y on x with a level for each family, one slope and one bend, bootstrapped.
+
+The bend matters: families lie at different places of x, and a straight line would take its curvature for a lead.
 
 Checkpoints and sizes of one architecture are no independent evidence: whole architectures are drawn, within families.
 """
@@ -24,15 +26,17 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class FamilyLines:
-    """Levels (y at x = 0) and the slope, as fitted to all rows and to each resample, (DRAWS,) each.
+    """y = level + slope d + bend d², with d = x - at and a level of each family.
 
-    architectures, rows: behind each line. too_few: families without a line, with their number of architectures.
+    level_draws: of each resample, (DRAWS,). architectures, rows: behind each line. too_few: families without a line,
+    with their number of architectures.
     """
 
+    at: float
     levels: Mapping[PublicFamily, float]
     slope: float
+    bend: float
     level_draws: Mapping[PublicFamily, Array] = field(repr=False)
-    slope_draws: Array = field(repr=False)
     architectures: Mapping[PublicFamily, int]
     rows: Mapping[PublicFamily, int]
     too_few: Mapping[PublicFamily, int]
@@ -44,7 +48,7 @@ class FamilyLines:
 
 
 def fit_family_lines(rows: Sequence[PublicRow], x: Iterable[float], y: Iterable[float]) -> FamilyLines | None:
-    """Least squares over the rows, each with its x and y; None where no family has enough architectures."""
+    """Least squares over the rows, each with its x and y, about the median x; None without a family large enough."""
     clusters: dict[PublicFamily, dict[str, list[int]]] = {}
     for i, row in enumerate(rows):
         clusters.setdefault(row.family, {}).setdefault(row.result.architecture, []).append(i)
@@ -52,10 +56,11 @@ def fit_family_lines(rows: Sequence[PublicRow], x: Iterable[float], y: Iterable[
     if not large:
         return None
     all_x, all_y = np.fromiter(x, np.float64), np.fromiter(y, np.float64)
+    at = float(np.median(all_x))
     rng = np.random.default_rng(_SEED)
     squares, products = [], []  # normal equations: of all rows, then of each resample
     for column, own in enumerate(large.values()):
-        design = [_design(all_x[members], column, len(large)) for members in own.values()]
+        design = [_design(all_x[members] - at, column, len(large)) for members in own.values()]
         square = np.stack([one.T @ one for one in design])
         product = np.stack([one.T @ all_y[members] for one, members in zip(design, own.values(), strict=True)])
         times = np.vstack([np.ones(len(own)), _resampled(len(own), rng)])  # how often each architecture counts
@@ -63,10 +68,11 @@ def fit_family_lines(rows: Sequence[PublicRow], x: Iterable[float], y: Iterable[
         products.append(times @ product)
     found = np.linalg.solve(np.sum(squares, 0), np.sum(products, 0)[..., None])[..., 0]
     return FamilyLines(
+        at=at,
         levels={family: float(found[0, i]) for i, family in enumerate(large)},
-        slope=float(found[0, -1]),
+        slope=float(found[0, -2]),
+        bend=float(found[0, -1]),
         level_draws={family: found[1:, i] for i, family in enumerate(large)},
-        slope_draws=found[1:, -1],
         architectures={family: len(own) for family, own in large.items()},
         rows={family: sum(map(len, own.values())) for family, own in large.items()},
         too_few={family: len(own) for family, own in clusters.items() if family not in large},
@@ -79,8 +85,8 @@ def _resampled(count: int, rng: np.random.Generator) -> Array:
     return np.bincount(drawn.ravel(), minlength=_DRAWS * count).reshape(_DRAWS, count).astype(np.float64)
 
 
-def _design(x: Array, column: int, families: int) -> Array:
-    """(rows, families + 1): one for the own family, and x."""
-    design = np.zeros((len(x), families + 1))
-    design[:, column], design[:, -1] = 1.0, x
+def _design(away: Array, column: int, families: int) -> Array:
+    """(rows, families + 2): one for the own family, the distance from `at`, and its square."""
+    design = np.zeros((len(away), families + 2))
+    design[:, column], design[:, -2], design[:, -1] = 1.0, away, away**2
     return design

@@ -31,9 +31,16 @@ Array = NDArray[np.float64]
 
 
 def comparable(rows: Iterable[PublicRow], stratum: Stratum, *, by_labels_alone: bool = True) -> list[PublicRow]:
-    """Rows of one stratum, those first trained without labels and the distilled ones left out unless asked for."""
+    """Rows of one stratum, those first trained without labels and the distilled ones left out unless asked for.
+
+    Without timm's `test_` models: they serve its unit tests, and would be the smallest of each family.
+    """
     return [
-        row for row in rows if row.training.stratum == stratum and (row.training.by_labels_alone or not by_labels_alone)
+        row
+        for row in rows
+        if row.training.stratum == stratum
+        and (row.training.by_labels_alone or not by_labels_alone)
+        and not row.model.startswith("test_")
     ]
 
 

@@ -37,8 +37,8 @@ class MacTimes:
     """Multiply-adds and time per image at large batches on one device, over architectures and sizes.
 
     spread: the 90th percentile of time per MAC over the 10th, of all families together. slope: the power of MACs that
-    time grows with. at_equal_macs: each family's time over the CNNs', of those with enough architectures; n counts
-    these. too_few: the others.
+    time grows with, at the median. at_equal_macs: each family's time over the CNNs', of those with enough
+    architectures; n counts these. too_few: the others.
     """
 
     device: str  # a column of PUBLISHED_DEVICES, or HERE

@@ -1,18 +1,18 @@
 """Effective robustness: accuracy on a further test set at equal ImageNet accuracy, family against family.
 
-Source: Taori et al. 2020. On the logit scale such accuracies lie near a line; each family gets one of the same slope.
+Source: Taori et al. 2020, with a bend: on the logit scale such accuracies lie near one curve, a level for each family.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy import special
 
-from bench.analyse.public.family_lines import fit_family_lines
+from bench.analyse.public.family_lines import FamilyLines, fit_family_lines
 from bench.analyse.public.rows import PublicRow
 from bench.analyse.stats.intervals import Interval
 from bench.catalog.identity import PublicFamily
@@ -41,12 +41,14 @@ class Robustness:
     rows: Mapping[PublicFamily, int]
     architectures: Mapping[PublicFamily, int]
     too_few: Mapping[PublicFamily, int]
-    level: float  # of the CNNs' line, logit on logit
-    slope: float
+    lines: FamilyLines = field(repr=False)  # logit on logit
 
     def expected_pct(self, top1_pct: float) -> float:
         """What the CNNs' line says for this ImageNet accuracy."""
-        return float(100 * special.expit(self.level + self.slope * _logit(top1_pct)))
+        away = _logit(top1_pct) - self.lines.at
+        return float(
+            100 * special.expit(self.lines.levels[REFERENCE] + self.lines.slope * away + self.lines.bend * away**2)
+        )
 
     def residual_pp(self, row: PublicRow) -> float | None:
         """How far a row is above the CNNs' line, in points; None where it was not tested on this set."""
@@ -68,9 +70,8 @@ def robustness(rows: Iterable[PublicRow], test_set: str) -> Robustness | None:
     if lines is None or REFERENCE not in lines.levels:
         return None
     at_top1_pct = float(np.median([row.top1_pct for row in own]))
-    x = _logit(at_top1_pct)
-    there = {family: 100 * special.expit(level + lines.slope * x) for family, level in lines.levels.items()}
-    drawn = {family: 100 * special.expit(level + lines.slope_draws * x) for family, level in lines.level_draws.items()}
+    there = {family: 100 * special.expit(level) for family, level in lines.levels.items()}
+    drawn = {family: 100 * special.expit(levels) for family, levels in lines.level_draws.items()}
     ahead_pp = {
         family: lines.interval(family, float(there[family] - there[REFERENCE]), drawn[family] - drawn[REFERENCE])
         for family in lines.levels
@@ -83,8 +84,7 @@ def robustness(rows: Iterable[PublicRow], test_set: str) -> Robustness | None:
         lines.rows,
         lines.architectures,
         lines.too_few,
-        lines.levels[REFERENCE],
-        lines.slope,
+        lines,
     )
 
 

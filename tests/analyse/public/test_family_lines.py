@@ -1,4 +1,4 @@
-"""Parallel lines of families: exact on exact lines, and intervals that know that checkpoints share an architecture."""
+"""Parallel curves of families: exact on exact ones, and intervals that know that checkpoints share an architecture."""
 
 from __future__ import annotations
 
@@ -26,17 +26,19 @@ def test_the_lines_are_those_of_least_squares() -> None:
     assert lines is not None
     kept = [i for i, row in enumerate(rows) if row.family in lines.levels]
     columns = [[float(rows[i].family == family) for i in kept] for family in lines.levels]
-    expected = np.linalg.lstsq(np.column_stack([*columns, x[kept]]), y[kept], rcond=None)[0]
-    assert [*lines.levels.values(), lines.slope] == pytest.approx(expected.tolist())
+    away = x - np.median(x)
+    expected = np.linalg.lstsq(np.column_stack([*columns, away[kept], away[kept] ** 2]), y[kept], rcond=None)[0]
+    assert [*lines.levels.values(), lines.slope, lines.bend] == pytest.approx(expected.tolist())
 
 
 def test_families_on_exact_lines_have_intervals_of_no_width() -> None:
     rows = [*architectures("vit", 9), *architectures("cnn", 9)]
     x = np.linspace(0, 1, 18)
-    y = 2 * x + np.where([row.family == "vit" for row in rows], 0.3, 0.1)
+    away = x - np.median(x)
+    y = 2 * away - away**2 + np.where([row.family == "vit" for row in rows], 0.3, 0.1)
     lines = fit_family_lines(rows, x, y)
     assert lines is not None
-    assert (lines.slope, lines.levels["vit"], lines.levels["cnn"]) == pytest.approx((2, 0.3, 0.1))
+    assert (lines.slope, lines.bend, lines.levels["vit"], lines.levels["cnn"]) == pytest.approx((2, -1, 0.3, 0.1))
     assert half_width(rows, x.tolist(), y.tolist()) == pytest.approx(0, abs=1e-9)
 
 

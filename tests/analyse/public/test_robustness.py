@@ -40,7 +40,7 @@ def test_a_family_is_ahead_by_the_distance_of_its_line_at_the_median_accuracy() 
     x = logit(75)
     expected = expit_pct(-1.2 + 0.9 * x) - expit_pct(-1.5 + 0.9 * x)
     ahead = found.ahead_pp["vit"]
-    assert (found.at_top1_pct, found.slope) == pytest.approx((75, 0.9))
+    assert (found.at_top1_pct, found.lines.slope) == pytest.approx((75, 0.9))
     assert (ahead.estimate, ahead.low, ahead.high) == pytest.approx((expected,) * 3)
     assert (found.rows, found.architectures) == ({"cnn": 9, "vit": 9}, {"cnn": 9, "vit": 9})
 
