@@ -53,6 +53,7 @@ def choose(
         typer.Option(min=0, help="Finalists to time here first (5 if time is limited).", rich_help_panel=_PUBLIC),
     ] = None,
     device: Annotated[DeviceChoice, typer.Option(help="Where they are timed.", rich_help_panel=_PUBLIC)] = "auto",
+    rerun: Annotated[bool, typer.Option("--rerun", help="Time anew what is stored.", rich_help_panel=_PUBLIC)] = False,
     suite: Annotated[list[str] | None, typer.Option(help="Only these suites (repeatable).")] = None,
     results: Annotated[list[Path] | None, typer.Option("--results", help="Folder of results (repeatable).")] = None,
     shipped: Annotated[bool, typer.Option("--shipped", help="The committed results instead of yours.")] = False,
@@ -82,10 +83,10 @@ def choose(
 
         _require_published(given, folders)
         wanted = wanted_of(given, robust, min_top1, stratum, family or ())
-        choose_published(wanted, measure, folders[0], device, as_json=as_json)
+        choose_published(wanted, measure, folders[0], device, rerun=rerun, as_json=as_json)
         return
     public = {"--max-params-m": max_params_m, "--min-top1": min_top1, "--robust": robust, "--stratum": stratum,
-              "--family": family or None, "--measure": measure}  # fmt: skip
+              "--family": family or None, "--measure": measure, "--rerun": rerun or None}  # fmt: skip
     if own := [option for option, value in public.items() if value is not None]:
         raise RequestError(f"{own[0]} is for published checkpoints: --dataset imagenet, without --suite and --shipped.")
     _choose_stored(dataset, given, folders, suite, shipped, as_json)

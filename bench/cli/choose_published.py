@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from bench.analyse.public.choose import Choice, Filtered, Wanted
     from bench.analyse.public.rows import CostAxis, Place, PublicRow, Timing
     from bench.cli.progress import BarProgress, PlainProgress
+    from bench.execute.runner import Mode
     from bench.store.record import Record
     from bench.suite.cell import Cell
 
@@ -51,16 +52,19 @@ def wanted_of(
     return Wanted(limits, test_set, min_top1, stratum, tuple(families))  # type: ignore[arg-type]  # checked above
 
 
-def choose_published(wanted: Wanted, measure: int | None, results: Path, device: str, *, as_json: bool) -> None:
+def choose_published(
+    wanted: Wanted, measure: int | None, results: Path, device: str, *, rerun: bool, as_json: bool
+) -> None:
     """Time the finalists, unless measure is 0, and print what to take.
 
-    measure: how many; None for as many as is usual for these limits. Raises RequestError if no row qualifies.
+    measure: how many; None for as many as is usual for these limits. rerun: as if nothing were stored. Raises
+    RequestError if no row qualifies.
     """
     from bench.analyse.public.choose import filtered
     from bench.cli.choose_published_words import print_answer, print_json
 
     most = (DEFAULT_MEASURED if wanted.timed_limits else 0) if measure is None else measure
-    search = _Search(wanted, most, results, device)
+    search = _Search(wanted, most, results, device, "rerun" if rerun else "resume")
     rows = search.study_rows()
     here, absent = _in_this_timm(rows)
     search.filtered = filtered(here, wanted)
@@ -97,6 +101,7 @@ class _Search:
     most: int
     results: Path
     device: str
+    mode: Mode
     finalists: list[Place] = field(default_factory=list)  # that this call asked for
     asked: list[tuple[Place, Timing]] = field(default_factory=list)
 
@@ -117,7 +122,7 @@ class _Search:
         stored = read_records(suite_folder(self.results, SUITE, local=True))
         for warning in stored.warnings:
             typer.echo(f"Warning: {warning}", err=True)
-        self.done = finished_cells(stored.records, conditions, self.resources.threads, "resume")
+        self.done = finished_cells(stored.records, conditions, self.resources.threads, self.mode)
         self.filtered: Filtered
 
     @property

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from bench.cli.choose_published import Answer
 
 MOST_ROWS = 12
+MOST_REASONS = 3  # of models that could not be timed, those of this call first
 _CHEAPER_WORDS = {"macs": "takes {} times fewer MACs", "params": "has {} times fewer parameters"}
 
 
@@ -92,7 +93,7 @@ def _named(row: PublicRow, choice: Choice) -> str:
 def _time_words(time: Time, unit: str) -> str:
     if time.kind == "measured":
         return f"{_short(time.value)} {unit} measured"
-    return f"about {_short(time.value)} {unit} estimated, {_interval(time)}"
+    return f"about {_short(time.value)} {unit} estimated {_interval(time)}"
 
 
 def _interval(time: Time) -> str:
@@ -175,7 +176,7 @@ def _table(answer: Answer) -> str:
     from bench.cli.words import table
 
     choice = answer.choice
-    times = [axis for axis in COSTS.values() if axis.time is not None and choice.here.measured[axis.time]]
+    times = [axis for axis in COSTS.values() if axis.time in choice.timings]
     header = ["Model", "Family", "Stratum", f"{_test_set(choice)} top-1 [%]", "MACs [G]", "Params [M]"]
     header += [f"{axis.time} [{axis.unit}]".capitalize() for axis in times]
     rows = []
@@ -198,16 +199,18 @@ def _notes(answer: Answer) -> Iterator[str]:
     from bench.number_format import named
 
     choice = answer.choice
-    timed = [timing for timing, times in choice.here.measured.items() if times]
-    for timing in timed:
+    for timing in choice.timings:
         estimator = choice.here.estimators[timing]
         measured = len(choice.here.measured[timing])
         is_known = estimator is not None and isfinite(estimator.reach)
         reach = f", to a factor of {_short(estimator.reach)} in nine of ten" if estimator and is_known else ""
         where = f"{timing.capitalize()} on machine {answer.machine}, fp32, eager"
         yield f"{where}: {_counted(measured, 'model')} timed, others (~) estimated from these{reach}."
-    for place, reason in choice.here.untimed.items():
+    untimed = sorted(choice.here.untimed.items(), key=lambda one: one[0] not in answer.timed_now)
+    for place, reason in untimed[:MOST_REASONS]:
         yield f"Could not be timed: {place[0]} at {place[1]} px: {reason}"
+    if len(untimed) > MOST_REASONS:
+        yield f"Could not be timed either: {named([place[0] for place, _ in untimed[MOST_REASONS:]], 5)}."
     if answer.absent:
         names = named(sorted({row.place[0] for row in answer.absent}), 5)
         yield f"Left out, as the timm here does not have them: {_counted(len(answer.absent), 'row')} ({names})."

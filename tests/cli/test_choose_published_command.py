@@ -201,3 +201,9 @@ def test_options_of_published_checkpoints_are_refused_elsewhere(tmp_path: Path) 
     done = vitbench("choose", "--dataset", "shapes", "--shipped", "--stratum", "in1k", cwd=tmp_path)
     assert done.returncode == 2
     assert "--stratum is for published checkpoints" in done.stderr
+
+
+def test_rerun_takes_nothing_from_the_store(calibrated: Path) -> None:
+    done = choose(calibrated, *TINY, "--max-latency-ms", 10, "--measure", 0, "--rerun")
+    assert done.returncode == 2
+    assert "Too little was timed on this machine" in done.stderr

@@ -164,6 +164,12 @@ class Choice:
     cheaper: CostAxis
     by_estimate: bool = False
 
+    @property
+    def timings(self) -> tuple[Timing, ...]:
+        """The times that bear on the answer."""
+        more = () if self.cheaper.time is None else (self.cheaper.time,)
+        return tuple(dict.fromkeys((*self.wanted.timed_limits, *more)))
+
     @cached_property
     def candidates(self) -> tuple[PublicRow, ...]:
         """Those that can be timed here, with their times."""
