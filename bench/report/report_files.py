@@ -10,7 +10,6 @@ from typing import Any
 
 from bench.analyse.claims.verdicts import JudgedClaim
 from bench.analyse.compare.against import Against
-from bench.analyse.public.study import public_study
 from bench.analyse.study import Study, study
 from bench.errors import StoreError
 from bench.number_format import listed
@@ -35,9 +34,7 @@ from bench.whole_files import write_whole
 PAGE = "index.html"  # built, not committed: most of it is plotly
 CLAIMS_PAGE = "claims.md"
 # Suites whose report is a page of its own. It is made from no record too: what it rests on first is in the catalog.
-SUITE_PAGES: Mapping[str, Callable[[Sequence[Record]], SuitePage]] = {
-    "public": lambda records: public_page(public_study(records)),
-}
+SUITE_PAGES: Mapping[str, Callable[[Study], SuitePage]] = {"public": lambda analysed: public_page(analysed.public)}
 
 
 def write_report(
@@ -65,7 +62,7 @@ def write_report(
     when the folder cannot be written.
     """
     analysed = analysed or study(suite_name, records, predictions)
-    page = SUITE_PAGES[suite_name](records) if suite_name in SUITE_PAGES else None
+    page = SUITE_PAGES[suite_name](analysed) if suite_name in SUITE_PAGES else None
     document = report_document(
         analysed,
         question=question,

@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import pairwise
 from statistics import fmean
 from typing import Any
@@ -37,8 +38,14 @@ ROUNDS_TO = 0.5  # "about two times" is met by what rounds to 2 or more
 
 def judge_claims(studies: Sequence[Study], claims: Mapping[str, Claim] | None = None) -> list[JudgedClaim]:
     """Every claim by published numbers and by the records of these suites, in the order of the catalog."""
-    rows = (claim_rows() if claims is None else claims).values()
-    return [JudgedClaim(one, judge_published(one), verdict(measured_figures(one, studies))) for one in rows]
+    known = claim_rows() if claims is None else claims
+    published = _catalog_verdict if claims is None else lambda name: judge_published(known[name])
+    return [JudgedClaim(one, published(name), verdict(measured_figures(one, studies))) for name, one in known.items()]
+
+
+@cache
+def _catalog_verdict(name: str) -> Verdict:
+    return judge_published(claim_rows()[name])
 
 
 def judge_published(claim: Claim) -> Verdict:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import TypeVar, get_args
 
 from bench.analyse.claims.verdicts import Figure, Scope, bearing_of
@@ -71,7 +72,7 @@ def measured_front(
     """
     if study.suite != SUITE:
         return []
-    public, axis = public_study(study.records), _found("time", cost, _TIMES)
+    public, axis = study.public, _found("time", cost, _TIMES)
     device = public.speeds[0].key.device if public.speeds else ""
     rows = [row for row in public.rows if scope.covers(row.result.img_size, row.macs, device)]
     ids = tuple(sorted({cell_id for speed in public.speeds for cell_id in speed.cell_ids}))
@@ -162,6 +163,7 @@ def _group(rows: Sequence[PublicRow], name: str) -> list[PublicRow]:
     return [row for row in rows if row.family == wanted and part in row.result.architecture]
 
 
+@cache
 def _catalog_rows() -> tuple[PublicRow, ...]:
     return public_study(()).rows
 

@@ -166,6 +166,8 @@ def _corners(panel: Panel) -> list[tuple[float, float]]:
 
 def _draw_labels(axes: Any, labelled: Sequence[tuple[Point, str]], panel: Panel) -> None:
     """Labels beside their points, moved apart, with a thin line where they had to go far."""
+    if not labelled:
+        return
     renderer = axes.figure.canvas.get_renderer()
     anchors = [_position(axes, point.x, point.y) for point, _ in labelled]
     texts, sizes = [], []

@@ -47,6 +47,7 @@ _RC: Any = {
     "font.sans-serif": ["DejaVu Sans"],  # one name, then the generic one: an SVG repeats the list at every text
     "font.size": 9,
     "axes.titlesize": 10,
+    "axes.titley": 1.0,  # where it goes by itself, without a look at all ticks
     "axes.labelsize": 9,
     "axes.edgecolor": INK,
     "axes.spines.top": False,
