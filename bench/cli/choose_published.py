@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from bench.suite.cell import Cell
 
 SUITE = "public"  # where the timings are kept: `vitbench report public` shows them
+MOST_REACH = 4.0  # factor of the estimates beyond which they say nothing; 1.2 to 1.4 on a quiet machine
 DEFAULT_MEASURED = 5  # finalists, where there is a limit on time
 # What `--robust` says, and the column of the test set.
 ROBUST = {
@@ -195,6 +197,8 @@ class _Search:
         if first:
             self.asked += first
             return True
+        if self._reach(choice) > MOST_REACH:
+            return False
         singly = {place_of(record) for record in records if len(record.cell.get("metrics", ())) == 1}
         contenders = choice.contenders(singly - set(CALIBRATION)) | set(self.finalists)
         following = choice.next_to_time()
@@ -223,23 +227,32 @@ class _Search:
         """Cells that may still be asked for, beyond those that were."""
         return (self.most - len(self.finalists)) * len(self.timings)
 
+    def _reach(self, choice: Choice) -> float:
+        """The factor to which times are estimated, of the time that is estimated worst; 1 where too few say it."""
+        reaches = [found.reach for timing in self.timings if (found := choice.here.estimators[timing]) is not None]
+        return max((reach for reach in reaches if isfinite(reach)), default=1.0)
+
     def require_estimates(self, choice: Choice) -> None:
         """Raise for a limit on time of which nothing can be estimated."""
         from bench.analyse.public.estimates import MIN_ANCHORS
         from bench.errors import BenchError, RequestError
 
-        for timing in self.wanted.timed_limits:
-            if choice.here.estimators[timing] is not None:
-                continue
-            if not self.most:
-                raise RequestError(
-                    f"Too little was timed on this machine to estimate a {timing}. Leave --measure out: it times "
-                    f"what is needed first. `vitbench run {SUITE}` times more."
-                )
+        missing = [timing for timing in self.wanted.timed_limits if choice.here.estimators[timing] is None]
+        if missing and not self.most:
+            raise RequestError(
+                f"Too little was timed on this machine to estimate a {missing[0]}. Leave --measure out: it times "
+                f"what is needed first. `vitbench run {SUITE}` times more."
+            )
+        if missing:
             reasons = "; ".join(f"{place[0]}: {reason}" for place, reason in choice.here.untimed.items())
             raise BenchError(
-                f"No {timing} can be estimated: it takes {MIN_ANCHORS} models timed here, and there are "
-                f"{len(choice.here.measured[timing])}. {reasons}"
+                f"No {missing[0]} can be estimated: it takes {MIN_ANCHORS} models timed here, and there are "
+                f"{len(choice.here.measured[missing[0]])}. {reasons}"
+            )
+        if self.wanted.timed_limits and (reach := self._reach(choice)) > MOST_REACH:
+            raise BenchError(
+                f"The models timed here foretell each other's times only to a factor of {reach:.0f}, so nothing can be "
+                "chosen by them. Close other programs, or wait for a quieter hour, and add --rerun."
             )
 
 

@@ -207,3 +207,11 @@ def test_rerun_takes_nothing_from_the_store(calibrated: Path) -> None:
     done = choose(calibrated, *TINY, "--max-latency-ms", 10, "--measure", 0, "--rerun")
     assert done.returncode == 2
     assert "Too little was timed on this machine" in done.stderr
+
+
+def test_timings_that_contradict_each_other_choose_nothing(tmp_path: Path) -> None:
+    keep(tmp_path, *(timed(*place, 10.0 if i % 2 else 1000.0) for i, place in enumerate(CALIBRATION)))
+    done = choose(tmp_path, *TINY, "--max-latency-ms", 10)
+    assert done.returncode == 2
+    assert "Close other programs" in done.stderr
+    assert len(stored(tmp_path)) == len(CALIBRATION)
