@@ -68,7 +68,7 @@ def _stratum_panel(
             cost.value(row) or 0.0,
             row.top1_pct,
             row.family,
-            f"{row.result.architecture} @{row.result.img_size}" if id(row) in named else "",
+            _short(row) if id(row) in named else "",
             is_light=is_light(row),
         )
         for row in drawn
@@ -77,6 +77,12 @@ def _stratum_panel(
     title = f"{stratum_title(stratum)} ({counted(len(drawn), 'row')})"
     x_label = f"{cost.title} [{cost.unit}], log"
     return Panel(title, x_label, TOP1, tuple(points), tuple(lines))
+
+
+def _short(row: PublicRow) -> str:
+    """Architecture and size, once."""
+    name, size = row.result.place
+    return name if name.endswith(f"_{size}") else f"{name} @{size}"
 
 
 def _front_line(family: PublicFamily, rows: Sequence[PublicRow], cost: CostAxis) -> Line:
@@ -152,9 +158,8 @@ def robustness_figure(rows: Sequence[PublicRow], found: dict[str, Robustness], t
         _robustness_panel(rows, test_set, found[test_set]) for test_set in FURTHER_TEST_SETS if test_set in found
     )
     caption = (
-        f"**Effective robustness** ({title}, rows trained by labels alone): how far each row is above what the CNNs' "
-        "line says for its ImageNet accuracy. Where the CNNs themselves bend away from zero, compare a family with "
-        f"the CNNs of its own accuracy and not with zero. All values published. {_ONE_TRAINING}"
+        f"**Effective robustness** ({title}, rows from {fixed(LEAST_PCT, 0)} % up trained by labels alone): how far "
+        f"each row is above what the CNNs' curve says for its ImageNet accuracy. All values published. {_ONE_TRAINING}"
     )
     return (
         FigureSpec(
@@ -169,7 +174,7 @@ def _robustness_panel(rows: Sequence[PublicRow], test_set: str, found: Robustnes
     above = [(row, found.residual_pp(row)) for row in rows]
     points = [Point(row.top1_pct, gap, row.family, "") for row, gap in above if gap is not None]
     title, _ = TEST_SETS[test_set]
-    return Panel(title, "ImageNet top-1 [%]", "Above the CNNs' line [points]", tuple(points), log_base=0, level=0.0)
+    return Panel(title, "ImageNet top-1 [%]", "Above the CNNs' curve [points]", tuple(points), log_base=0, level=0.0)
 
 
 def time_per_mac_figure(study: PublicStudy) -> FigureSpec | None:

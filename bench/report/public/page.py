@@ -9,7 +9,7 @@ from bench.analyse.public.estimates import MIN_ANCHORS
 from bench.analyse.public.fronts import comparable, front_shares
 from bench.analyse.public.mac_times import MacTimes, mac_times
 from bench.analyse.public.published_counts import published_counts
-from bench.analyse.public.robustness import all_robustness
+from bench.analyse.public.robustness import CAUTIONS, all_robustness
 from bench.analyse.public.rows import COSTS, PublicRow, Timing
 from bench.analyse.public.study import Estimates, PublicStudy
 from bench.catalog.strata import STRATUM_TITLES, Stratum
@@ -156,9 +156,9 @@ _GAP_TEXT = (
 )
 _ROBUSTNESS_TEXT = (
     "How many points a family is above the CNNs on a further test set at the same ImageNet accuracy, with its 95 % "
-    "interval (bootstrap over architectures); one line a family of equal slope on the logit scale, within one "
-    "stratum, rows trained by labels alone (Taori et al. 2020). Bold: the interval leaves zero out. "
-    f"{ONE_TRAINING.capitalize()}."
+    "interval (bootstrap over architectures): one curve on the logit scale with a level for each family, within one "
+    f"stratum, rows trained by labels alone. Bold: the interval leaves zero out. {ONE_TRAINING.capitalize()}. "
+    f"{' '.join(CAUTIONS.values())}"
 )
 _MACS_TEXT = (
     "Each architecture and size once. *Time at equal MACs*: a family's line over that of the CNNs, with its 95 % "
