@@ -39,16 +39,22 @@ _EQUAL = {"macs": "equal MACs", "latency": "equal latency here"}
 
 
 def finding_words(shares: Mapping[tuple[Stratum, str], Sequence[Share]]) -> str:
-    """Whose the front is, by stratum."""
+    """Over which part of the range of multiply-adds each family has the most accurate row, by stratum."""
     told = []
     for stratum in COMPARED:
         own = shares.get((stratum, "macs"), ())
-        parts = [f"{family_style(one.family).name}s {fixed(100 * one.span, 0)} %" for one in own if one.span >= 0.005]
+        held = [one for one in own if one.span >= 0.005]
+        parts = [f"a {family_style(one.family).name} for {fixed(100 * one.span, 0)} %" for one in held]
         absent = [one.family for one in own if one.family in ("vit", "cnn") and not one.on_front]
-        without = f", no {family_style(absent[0]).name}" if absent else ""
+        nowhere = f" and nowhere a {family_style(absent[0]).name}" if absent else ""
         if parts:
-            told.append(f"from {STRATUM_TITLES[stratum]} {listed(parts)}{without}")
-    return f"Who holds the front of top-1 against multiply-adds: {'; '.join(told)} ({ONE_TRAINING})."
+            told.append(f"from {STRATUM_TITLES[stratum]} {listed(parts)} of the range{nowhere}")
+    return f"The most accurate public checkpoint for its multiply-adds is, {'; '.join(told)} ({ONE_TRAINING})."
+
+
+def _nested(head: str, items: Sequence[str]) -> str:
+    """A bullet with bullets of its own under it."""
+    return "\n".join([head, *(f"  - {item}" for item in items)])
 
 
 def answer_words(study: PublicStudy) -> str:
@@ -59,14 +65,15 @@ def answer_words(study: PublicStudy) -> str:
     told = []
     for stratum in _NAMED_STRATA:
         rows = rows_of(study, stratum, by_labels_alone=False)
-        parts = [words for limit in limits if (words := _best_words(rows, cost, limit))]
-        if parts:
-            told.append(f"*{stratum_title(stratum)}*: {'; '.join(parts)}.")
-    marked = ""
+        told += [
+            f"*{stratum_title(stratum)}*, {words}" for limit in limits if (words := _best_words(rows, cost, limit))
+        ]
     if any(cost.is_estimated(row) for row in study.rows):
-        marked = " ~: by an *estimated* latency (in brackets its 90 % interval): time a model before relying on it."
+        told.append(
+            "~: the latency is *estimated*, with its 90 % interval. `vitbench choose` times it before naming one."
+        )
     within = f"{listed(significant(one, 1) for one in limits)} {_LIMIT_UNITS[cost.name]}"
-    return f"**Most accurate within {within}** {where}. {' '.join(told)}{marked}"
+    return _nested(f"**Most accurate within {within}** {where}:", told)
 
 
 def _best_words(rows: Sequence[PublicRow], cost: CostAxis, limit: float) -> str:
@@ -84,28 +91,23 @@ def _best_words(rows: Sequence[PublicRow], cost: CostAxis, limit: float) -> str:
         time = best.times[cost.time]
         told.append(f"{time.kind} {time_words(time)} {cost.unit}")
     named = f"{code(best.model)} at {best.result.img_size} px ({', '.join(filter(None, told))})"
-    beside = f" (best {', '.join(others)})" if others else ""
-    return f"within {significant(limit, 1)} {cost.unit} {named}, {percent(best.top1_pct)} %{beside}"
+    beside = f"; best {', '.join(others)}" if others else ""
+    return f"within {significant(limit, 1)} {cost.unit} {named}: {percent(best.top1_pct)} %{beside}."
 
 
 def gap_words(gaps: Gaps) -> str:
     """Where the fronts of plain ViTs and CNNs part, by stratum and cost."""
-    told = []
-    for stratum in _NAMED_STRATA:
-        parts = [
-            f"at {_EQUAL[name]} {_lead_words(own['vit'], COSTS[name])}"
-            for (one, name), own in gaps.items()
-            if one == stratum and own.get("vit")
-        ]
-        if parts:
-            told.append(f"*{stratum_title(stratum)}*: {'; '.join(parts)}.")
-    estimated = (
-        " Most latencies are *estimated*, and the intervals hold that." if "latency" in {n for _, n in gaps} else ""
-    )
-    return (
-        f"**Plain ViT against CNN**: how far apart the fronts of rows trained by labels alone are (from "
-        f"{fixed(LEAST_PCT, 0)} % up), and over how much of the log range that both span either leads beyond its 95 % "
-        f"interval. {' '.join(told)}{estimated}"
+    told = [
+        f"*{stratum_title(stratum)}*, at {_EQUAL[name]}: {_lead_words(own['vit'], COSTS[name])}."
+        for stratum in _NAMED_STRATA
+        for (one, name), own in gaps.items()
+        if one == stratum and own.get("vit")
+    ]
+    estimated = "; its interval holds the errors of estimated latencies" if "latency" in {n for _, n in gaps} else ""
+    return _nested(
+        f"**Plain ViT against CNN**, trained by labels alone: over which part of the (log) costs from "
+        f"{fixed(LEAST_PCT, 0)} % up one front is ahead beyond its 95 % interval{estimated}.",
+        told,
     )
 
 
@@ -113,12 +115,12 @@ def _lead_words(gaps: Sequence[Gap], cost: CostAxis) -> str:
     """Over which part of the range either is ahead, and the gap at a third and two thirds of it."""
     ahead = [gap.ahead for gap in gaps]
     parts = [
-        f"{who} over {fixed(100 * ahead.count(sign) / len(ahead), 0)} %"
-        for who, sign in (("CNNs lead", -1), ("ViTs lead", 1), ("neither leads", 0))
+        f"{who} {fixed(100 * ahead.count(sign) / len(ahead), 0)} %"
+        for who, sign in (("CNNs", -1), ("ViTs", 1), ("neither", 0))
         if ahead.count(sign)
     ]
     quoted = [gaps[len(gaps) // 3], gaps[2 * len(gaps) // 3]]
-    return f"{listed(parts)} ({', '.join(_gap_words(gap, cost) for gap in quoted)})"
+    return f"{', '.join(parts)} ({'; '.join(_gap_words(gap, cost) for gap in quoted)})"
 
 
 def _gap_words(gap: Gap, cost: CostAxis) -> str:
@@ -134,22 +136,21 @@ def mac_words(found: Mapping[str, MacTimes], estimates: Mapping[Timing, Estimate
     told = []
     if here is not None:
         ratio = here.at_equal_macs.get("vit")
-        slower = "" if ratio is None else f"; at equal MACs a ViT takes {_ratio(ratio)} times as long as a CNN"
+        slower = "" if ratio is None else f" At equal MACs a ViT takes {_ratio(ratio)} times as long as a CNN."
         told.append(
-            f"Here the ranks of MACs and of time agree to {fixed(here.rank_correlation, 2)} (Spearman) over "
-            f"{counted(here.places, 'measured model')}, while time per MAC varies {fixed(here.spread, 1)}-fold{slower}."
+            f"Here, over {counted(here.places, 'timed model')}: time per MAC varies {fixed(here.spread, 1)}-fold, and "
+            f"the rank correlation of MACs and time is {fixed(here.rank_correlation, 2)}.{slower}"
         )
     devices = [found[device] for device in PUBLISHED_DEVICES if device in found]
     ratios = [one.at_equal_macs["vit"].estimate for one in devices if "vit" in one.at_equal_macs]
     if ratios:
         told.append(
-            f"On {counted(len(devices), 'device')} that timm publishes the ranks of MACs and of time agree to "
-            f"{span((one.rank_correlation for one in devices), 2)} (Spearman), time per MAC varies "
-            f"{span((one.spread for one in devices), 1)}-fold, and at equal MACs a ViT takes {span(ratios, 2)} times "
+            f"On {counted(len(devices), 'published device')}: {span((one.spread for one in devices), 1)}-fold, and "
+            f"{span((one.rank_correlation for one in devices), 2)}. At equal MACs a ViT takes {span(ratios, 2)} times "
             "as long as a CNN."
         )
     told += [_error_words(name, one) for name, one in estimates.items() if one.factors]
-    return f"**How far MACs mislead{' and estimates err' if len(told) > 1 else ''}.** {' '.join(told)}"
+    return _nested(f"**How far MACs mislead{' and estimates err' if here is not None else ''}.**", told)
 
 
 def _ratio(interval: Interval) -> str:
@@ -159,9 +160,9 @@ def _ratio(interval: Interval) -> str:
 def _error_words(name: str, one: Estimates) -> str:
     factors = one.factors
     return (
-        f"An *estimated* {name} is off by a factor of {fixed(float(np.median(factors)), 2)} (median) and "
-        f"{fixed(float(np.quantile(factors, 0.9)), 2)} (90th percentile) on {counted(len(factors), 'further model')}; "
-        f"the 90 % interval held {one.held} of {whole(len(factors))}."
+        f"An *estimated* {name} is off by a factor of {fixed(float(np.median(factors)), 2)} in the median and "
+        f"{fixed(float(np.quantile(factors, 0.9)), 2)} at the 90th percentile of "
+        f"{counted(len(factors), 'further model')}; its 90 % interval held {whole(one.held)} of them."
     )
 
 
