@@ -94,7 +94,7 @@ def _write_one(
     committed = [] if shipped else [suite_folder(root, name, local=False) for root in roots]
     looked = [read_inspections(folder) for folder in stored.folders]
     flags = _flags(roots, shipped) + (f" --against {shlex.quote(against)}" if against is not None else "")
-    with second_process(len(stored.records)) as helper:
+    with second_process(len(stored.records), has_many_points=name in SUITE_PAGES) as helper:
         studies[name] = study(name, stored.records, stored.predictions)
         return write_report(
             name,

@@ -52,8 +52,9 @@ class Document:
 
 FINDING = "**Finding.** "
 LEGEND = (
-    "Numbers are of three kinds and each says which: *published* (a paper's or timm's), *public stand-in* (weights "
-    "that others released under a system's name), *measured here* (and *counted* or *computed* here)."
+    "Numbers are of four kinds and each says which: *published* (a paper's or timm's), *public stand-in* (weights "
+    "that others released under a system's name), *measured here* (and *counted* or *computed* here), and *estimated* "
+    "from what was measured here."
 )
 
 

@@ -196,7 +196,8 @@ def _as_published(known: Known) -> tuple[Array, Array]:
 def _drawn(known: Known, cost: CostAxis, rng: np.random.Generator, draws: int) -> tuple[Array, Array]:
     """Expenses, (draws or 1, rows), nan where a time may be off by any factor; top-1 in percent, (draws, rows)."""
     expenses, top1_pct = _as_published(known)
-    drawn_pct = 100 * rng.binomial(IMAGENET_IMAGES, top1_pct / 100, (draws, len(known))) / IMAGENET_IMAGES
+    deviation = np.sqrt(top1_pct * (100 - top1_pct) / IMAGENET_IMAGES)  # binomial; so many images make it normal
+    drawn_pct = top1_pct + deviation * rng.standard_normal((draws, len(known)))
     if cost.time is None:
         return expenses, drawn_pct
     spreads = np.array([_log_spread(row.times[cost.time]) for _, row in known])

@@ -43,9 +43,9 @@ def drawn(*figures: Figure | None) -> tuple[Figure, ...]:
 
 
 @contextmanager
-def second_process(records: int) -> Iterator[Executor | None]:
-    """A process that draws beside this one; None for few records. It loads what it needs while others work."""
-    if records < MANY_RECORDS:
+def second_process(records: int, *, has_many_points: bool = False) -> Iterator[Executor | None]:
+    """A process that draws beside this one; None where there is little to draw. It loads what it needs meanwhile."""
+    if records < MANY_RECORDS and not has_many_points:
         yield None
         return
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as helper:
