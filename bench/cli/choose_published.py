@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from bench.suite.cell import Cell
 
 SUITE = "public"  # where the timings are kept: `vitbench report public` shows them
-MOST_OFF = 1.6  # median factor of the estimates beyond which they say nothing; 1.1 on a quiet machine
 DEFAULT_MEASURED = 5  # finalists, where there is a limit on time
 # What `--robust` says, and the column of the test set.
 ROBUST = {
@@ -197,10 +195,8 @@ class _Search:
         if first:
             self.asked += first
             return True
-        if self._off(choice) > MOST_OFF:
-            return False
         singly = {place_of(record) for record in records if len(record.cell.get("metrics", ())) == 1}
-        contenders = choice.contenders(singly - set(CALIBRATION)) | set(self.finalists)
+        contenders = {row.place for row in choice.contenders} & singly - set(CALIBRATION) | set(self.finalists)
         following = choice.next_to_time()
         if following is None or (len(contenders) >= self.most and following[0] not in self.finalists):
             return False
@@ -227,11 +223,6 @@ class _Search:
         """Cells that may still be asked for, beyond those that were."""
         return (self.most - len(self.finalists)) * len(self.timings)
 
-    def _off(self, choice: Choice) -> float:
-        """By how many times the timed models are foretold wrongly by the others, in the median; 1 without estimates."""
-        found = [choice.here.estimators[timing] for timing in self.timings]
-        return max((median(max(f, 1 / f) for f in one.factors.values()) for one in found if one), default=1.0)
-
     def require_estimates(self, choice: Choice) -> None:
         """Raise for a limit on time of which nothing can be estimated."""
         from bench.analyse.public.estimates import MIN_ANCHORS
@@ -244,15 +235,10 @@ class _Search:
                 f"what is needed first. `vitbench run {SUITE}` times more."
             )
         if missing:
-            reasons = "; ".join(f"{place[0]}: {reason}" for place, reason in choice.here.untimed.items())
+            reasons = [f"{place[0]}: {reason}" for place, reason in choice.here.untimed.items()]
             raise BenchError(
-                f"No {missing[0]} can be estimated: it takes {MIN_ANCHORS} models timed here, and there are "
-                f"{len(choice.here.measured[missing[0]])}. {reasons}"
-            )
-        if self.wanted.timed_limits and choice.best is None and (off := self._off(choice)) > MOST_OFF:
-            raise BenchError(
-                f"The models timed here foretell each other's times only to a factor of {off:.1f}, so nothing can be "
-                "chosen by them. Close other programs, or wait for a quieter hour, and add --rerun."
+                f"No {missing[0]} can be estimated: it takes {MIN_ANCHORS} models that were timed here and do not "
+                f"contradict each other. {'; '.join(reasons) or 'Close other programs, and add --rerun.'}"
             )
 
 

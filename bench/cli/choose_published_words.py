@@ -157,8 +157,9 @@ def _shown(answer: Answer) -> list[PublicRow]:
     if choice.cheaper.time is None or choice.by_estimate:
         rows = list(choice.within[:MOST_ROWS])
     else:
-        places = choice.contenders(set(choice.here.measured[choice.cheaper.time])) | set(answer.timed_now)
-        rows = [row for row in choice.candidates if row.place in places and choice.is_known(row)][:MOST_ROWS]
+        asked = {row.place: row for row in reversed(choice.candidates) if row.place in answer.timed_now}
+        shown = {id(row) for row in (*choice.contenders, *asked.values()) if choice.is_known(row)}
+        rows = [row for row in choice.candidates if id(row) in shown][:MOST_ROWS]
     extra = choice.alternative
     return [*rows, extra] if extra is not None and not any(row is extra for row in rows) else rows
 
@@ -200,12 +201,15 @@ def _notes(answer: Answer) -> Iterator[str]:
 
     choice = answer.choice
     for timing in choice.timings:
-        estimator = choice.here.estimators[timing]
-        measured = len(choice.here.measured[timing])
-        is_known = estimator is not None and isfinite(estimator.reach)
-        reach = f", to a factor of {_short(estimator.reach)} in nine of ten" if estimator and is_known else ""
-        where = f"{timing.capitalize()} on machine {answer.machine}, fp32, eager"
-        yield f"{where}: {_counted(measured, 'model')} timed, others (~) estimated from these{reach}."
+        estimator, times = choice.here.estimators[timing], choice.here.measured[timing]
+        where = f"{timing.capitalize()} on machine {answer.machine}, fp32, eager: {_counted(len(times), 'model')} timed"
+        if estimator is None:
+            yield f"{where}."
+            continue
+        reach = f", to a factor of {_short(estimator.reach)} in nine of ten" if isfinite(estimator.reach) else ""
+        yield f"{where}, others (~) estimated from these{reach}."
+        if odd := [place[0] for place in times if place not in estimator.factors]:
+            yield f"Contradicted by the others, so not estimated from: {named(odd, 5)}. `--rerun` times all anew."
     untimed = sorted(choice.here.untimed.items(), key=lambda one: one[0] not in answer.timed_now)
     for place, reason in untimed[:MOST_REASONS]:
         yield f"Could not be timed: {place[0]} at {place[1]} px: {reason}"

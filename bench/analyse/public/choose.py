@@ -35,6 +35,8 @@ CALIBRATION: tuple[Place, ...] = (
 _LIMIT_UNITS = {"macs": "GMACs", "params": "M parameters", "latency": "ms at batch 1", "throughput": "images/s"}
 LIKELY = 0.5  # odds of meeting the limits from which a model is worth timing
 CLEARLY = 1.1  # times as fast, below which two timings of one process each are not told apart
+CONTRADICTED = 3.0  # times too long or short by all others, from which on a timing is not learned from
+AGREEING = 0.75  # of all timings, must be left when the contradicted ones are gone
 NEAR = 1.5  # times a limit, up to which a model that misses it was worth timing for it
 
 
@@ -122,8 +124,7 @@ class Here:
         """Estimated from every timing, however few its processes: those near a limit tell most about others there."""
         measured = {timing: {**found.checked, **found.anchors} for timing, found in estimates.items()}
         fitted = {
-            timing: fit_times({place: time.value for place, time in times.items()})
-            for timing, times in measured.items()
+            timing: learned({place: time.value for place, time in times.items()}) for timing, times in measured.items()
         }
         return cls(measured, fitted, untimed)
 
@@ -148,6 +149,25 @@ class Here:
         factors = estimator.factors.values()
         values = [time.value / factor for factor in factors]  # what it takes if it is as far off as that model was
         return sum(value >= limit if axis.more_is_better else value <= limit for value in values) / len(values)
+
+
+def learned(times: Mapping[Place, float]) -> Estimator | None:
+    """An estimator of the times that the others do not contradict: a process that was disturbed teaches nothing.
+
+    None where so many are contradicted that nobody can say which of them are right.
+    """
+    kept = dict(times)
+    while (found := fit_times(kept)) is not None and len(kept) >= AGREEING * len(times):
+        factors = found.factors
+        worst = max(factors, key=lambda place: _off(factors[place]))
+        if _off(factors[worst]) <= CONTRADICTED:
+            return found
+        del kept[worst]  # the worst alone: others look odd beside it
+    return None
+
+
+def _off(factor: float) -> float:
+    return max(factor, 1 / factor)
 
 
 @dataclass(frozen=True)
@@ -273,11 +293,16 @@ class Choice:
         fastest = max(likely, key=lambda row: self.times_cheaper(row, than), default=None)
         return None if fastest is None else (fastest.place, timing)
 
-    def contenders(self, places: Collection[Place]) -> set[Place]:
-        """Of these timed places, those that bear on the answer: as good as the best, or better but just too slow."""
-        within = {row.place for row in (*self.equals, *self.within[:1])}
+    @cached_property
+    def contenders(self) -> tuple[PublicRow, ...]:
+        """What bears on the answer: the best, what is within the limits and as good, what is better and missed them.
+
+        Missed by little: what another, wider limit had timed decides nothing here.
+        """
+        as_good = {id(row) for row in (*self.within[:1], *self.equals)} & set(map(id, self.within))
         better = [row for row in self.missed if self.best is None or self._top1(row) > self._top1(self.best)]
-        return (within | {row.place for row in better if self._is_near(row)}) & set(places)
+        near = {id(row) for row in better if self._is_near(row)}
+        return tuple(row for row in self.candidates if id(row) in as_good | near)
 
     def _is_near(self, row: PublicRow) -> bool:
         return all(

@@ -18,6 +18,7 @@ from bench.analyse.public.choose import (
     Wanted,
     filtered,
     is_distinguishable,
+    learned,
     untimed,
     untried,
 )
@@ -217,8 +218,18 @@ def test_contenders_are_what_decided_and_not_what_another_limit_had_timed() -> N
     far = next(row for row in filtered(ROWS, wanted).rows if latency_ms(row.place) > 100).place
     times = {place: latency_ms(place) for place in (*CALIBRATION, *asked, far)}
     after = Choice(wanted, filtered(ROWS, wanted).rows, here(times), COSTS["latency"])
-    assert after.contenders({*asked, far}) == choice.contenders(asked)
-    assert far not in after.contenders({far})
+    assert {row.place for row in after.contenders} & {*asked, far} == set(asked)
+    assert choice.best in choice.contenders
+
+
+def test_a_timing_that_all_others_contradict_is_not_learned_from() -> None:
+    times = {place: latency_ms(place) for place in CALIBRATION}
+    clean = learned(times)
+    assert clean is not None
+    mended = learned({**times, ("levit_256", 224): 100 * latency_ms(("levit_256", 224))})
+    assert mended is not None
+    assert set(mended.factors) == set(CALIBRATION)
+    assert mended.times == clean.times
 
 
 def test_calibration_is_small_published_and_asked_for_only_where_it_is_not_known() -> None:
