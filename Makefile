@@ -3,7 +3,7 @@
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
-SUITE ?= paper-compute pocket
+SUITE ?= paper-compute public
 DEVICE ?= auto
 DATA ?=
 OPTIONS ?=
