@@ -114,10 +114,10 @@ class _Search:
         from bench.store.files import read_records, suite_folder
         from bench.suite.spec import load_suite
 
-        self.suite, here = load_suite(SUITE), resolve_device(self.device)
+        self.suite, self.device = load_suite(SUITE), resolve_device(self.device)
         self.resources = Resources(1, default_workers("cpu"))
-        self.context = LocalContext(here, RunOptions(), Path())
-        conditions = describe_conditions(here, self.resources.timing_threads, 1)
+        self.context = LocalContext(self.device, RunOptions(), Path())
+        conditions = describe_conditions(self.device, self.resources.timing_threads, 1)
         self.machine = str(conditions["machine"])
         stored = read_records(suite_folder(self.results, SUITE, local=True))
         for warning in stored.warnings:
@@ -144,7 +144,7 @@ class _Search:
     def study_rows(self) -> Sequence[PublicRow]:
         from bench.analyse.public.study import public_study
 
-        return public_study(list(self.done.values())).rows
+        return public_study(list(self.done.values()), self.device).rows
 
     def choice(self, records: Iterable[Record]) -> Choice:
         """What follows from these records of this machine."""
@@ -152,7 +152,7 @@ class _Search:
         from bench.analyse.public.study import public_study
 
         records = list(records)
-        here = Here.of(public_study(records).estimates, untimed(records, self.timings))
+        here = Here.of(public_study(records, self.device).estimates, untimed(records, self.timings))
         return Choice(self.wanted, self.filtered.rows, here, self.cheaper, by_estimate=not self.most)
 
     def run(self) -> Choice:

@@ -122,7 +122,7 @@ class Here:
     @classmethod
     def of(cls, estimates: Mapping[Timing, Estimates], untimed: Mapping[Place, str]) -> Here:
         """Estimated from every timing, however few its processes: those near a limit tell most about others there."""
-        measured = {timing: {**found.checked, **found.anchors} for timing, found in estimates.items()}
+        measured = {timing: found.measured for timing, found in estimates.items()}
         fitted = {
             timing: learned({place: time.value for place, time in times.items()}) for timing, times in measured.items()
         }

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
 from bench.analyse.public.estimates import MIN_ANCHORS, Estimator, errors, fit_times
 from bench.analyse.public.rows import Place, PublicRow, Time, Timing
@@ -13,31 +15,39 @@ from bench.catalog.public_results import public_results
 from bench.store.current import current_records
 from bench.store.record import Record
 from bench.store.rows import speed_rows, task_rows, whole
+from bench.suite.spec import load_suite
 
-ANCHOR_PROCESSES = 2  # models timed in fewer check the estimates, unless too few were timed in as many
+ANCHOR_PROCESSES = 2  # models timed in fewer teach the estimator nothing, unless too few were timed in as many
 
 
 @dataclass(frozen=True)
 class Estimates:
-    """How one kind of time was estimated here, and the models that were timed to check that."""
+    """How one kind of time was estimated here. further: models that were timed and are no anchors."""
 
     anchors: Mapping[Place, Time]
     estimator: Estimator | None
-    checked: Mapping[Place, Time]
+    further: Mapping[Place, Time]
+
+    @property
+    def measured(self) -> dict[Place, Time]:
+        """Every timed model."""
+        return {**self.further, **self.anchors}
+
+    @property
+    def checked(self) -> dict[Place, Time]:
+        """The further models that were drawn to check the estimates; `choose` times others for being fast."""
+        return {place: time for place, time in self.further.items() if place in check_places()}
 
     @property
     def factors(self) -> list[float]:
         """How many times too long or too short each checked model was estimated, from 1 up, rising."""
-        return [] if self.estimator is None else errors(self.estimator, self._checked_values)
+        checked = {place: time.value for place, time in self.checked.items()}
+        return [] if self.estimator is None else errors(self.estimator, checked)
 
     @property
     def held(self) -> int:
         """How many of the checked models lie within their 90 % interval."""
         return sum(factor <= self.estimator.reach for factor in self.factors) if self.estimator is not None else 0
-
-    @property
-    def _checked_values(self) -> dict[Place, float]:
-        return {place: time.value for place, time in self.checked.items()}
 
 
 @dataclass(frozen=True)
@@ -50,12 +60,30 @@ class PublicStudy:
     records: tuple[Record, ...] = field(default=(), repr=False)
 
 
-def public_study(records: Sequence[Record]) -> PublicStudy:
-    """The study of these records of suite `public`: times of the machine that timed most, counts that are newer."""
+@cache
+def check_places() -> frozenset[Place]:
+    """What the suite times to check the estimates."""
+    blocks = [block for block in load_suite("public").speed if block.planned == "with --check-estimates"]
+    return frozenset(
+        (model.partition(".")[0], size)
+        for block in blocks
+        for model in block.models
+        for size in block.resolution_px
+        if isinstance(size, int)
+    )
+
+
+def public_study(records: Sequence[Record], device: str | None = None) -> PublicStudy:
+    """The study of these records of suite `public`: newer counts, and the times of one machine and device.
+
+    device: None for that which the machine with most timings timed most on.
+    """
     current, _ = current_records(records)
-    timed = speed_rows(current)
+    timed = [row for row in speed_rows(current) if device in (None, row["device"])]
     home = home_machine(timed)
-    own = tuple(speed for speed in speeds(timed) if speed.machine == home)
+    timed = [row for row in timed if row["machine"] == home]
+    devices = Counter(str(row["device"]) for row in timed)
+    own = tuple(speed for speed in speeds(timed) if devices[speed.key.device] == max(devices.values()))
     estimates: dict[Timing, Estimates] = {
         "latency": _estimates(own, "latency"),
         "throughput": _estimates(own, "throughput"),
@@ -82,8 +110,8 @@ def _estimates(speeds_here: Iterable[Speed], timing: Timing) -> Estimates:
     if len(anchors) < MIN_ANCHORS:
         anchors = {place: time for place, (time, _) in measured.items()}
     estimator = fit_times({place: time.value for place, time in anchors.items()})
-    checked = {place: time for place, (time, _) in measured.items() if place not in anchors}
-    return Estimates(anchors, estimator, checked)
+    further = {place: time for place, (time, _) in measured.items() if place not in anchors}
+    return Estimates(anchors, estimator, further)
 
 
 def _measured(timed: Timed, cell_ids: tuple[str, ...]) -> Time:
@@ -94,7 +122,7 @@ def _times(place: Place, estimates: Mapping[Timing, Estimates]) -> dict[Timing, 
     """Measured where it was, else estimated; without either where nothing was timed."""
     times: dict[Timing, Time] = {}
     for timing, found in estimates.items():
-        measured = found.anchors.get(place) or found.checked.get(place)
+        measured = found.measured.get(place)
         if measured is not None:
             times[timing] = measured
         elif found.estimator is not None and place in found.estimator.times:

@@ -10,7 +10,7 @@ import numpy as np
 
 from bench.analyse.public.published_counts import PublishedCount
 from bench.analyse.public.rows import COSTS, Place, Time, Timing
-from bench.analyse.public.study import Estimates
+from bench.analyse.public.study import Estimates, check_places
 from bench.number_format import digits, fixed, listed, rounded, signed, significant
 from bench.report.public.tables import COUNTED, TIMINGS, ids_of
 from bench.report.tables.columns import condition, each, no_records, number, words
@@ -97,7 +97,7 @@ class _Timed:
     """One timed model. factors: how many times too long it was estimated without its own timing."""
 
     place: Place
-    is_anchor: bool
+    timed_as: str
     times: Mapping[Timing, Time]
     factors: Mapping[Timing, float]
 
@@ -107,16 +107,17 @@ def timings_table(estimates: Mapping[Timing, Estimates]) -> Table | None:
     times: dict[Place, dict[Timing, Time]] = {}
     factors: dict[Place, dict[Timing, float]] = {}
     for timing, found in estimates.items():
-        for place, time in {**found.anchors, **found.checked}.items():
+        for place, time in found.measured.items():
             times.setdefault(place, {})[timing] = time
         if found.estimator is not None:
             further = {
-                place: found.estimator.times.get(place, math.nan) / time.value for place, time in found.checked.items()
+                place: found.estimator.times.get(place, math.nan) / time.value for place, time in found.further.items()
             }
             for place, factor in {**found.estimator.factors, **further}.items():
                 factors.setdefault(place, {})[timing] = factor
-    anchors = {place for found in estimates.values() for place in found.anchors}
-    rows = [_Timed(place, place in anchors, own, factors.get(place, {})) for place, own in times.items()]
+    kinds = {place: "further model" if place in check_places() else "on request" for place in times}
+    kinds |= {place: "anchor" for found in estimates.values() for place in found.anchors}
+    rows = [_Timed(place, kinds[place], own, factors.get(place, {})) for place, own in times.items()]
 
     def measured(row: _Timed, timing: Timing, notes: Notes) -> Cell:
         if timing not in row.times:
@@ -134,8 +135,8 @@ def timings_table(estimates: Mapping[Timing, Estimates]) -> Table | None:
     columns: list[ColumnSpec[_Timed]] = [
         words("Architecture", lambda row: row.place[0]),
         condition("Size [px]", lambda row: row.place[1]),
-        words("Timed as", lambda row: "anchor" if row.is_anchor else "further model"),
+        words("Timed as", lambda row: row.timed_as),
         *each(TIMINGS, lambda timing: f"{COSTS[timing].title} [{COSTS[timing].unit}] (measured)", measured),
         *each(TIMINGS, lambda timing: f"{COSTS[timing].title}: estimated over measured", estimated),
     ]
-    return make_table("public_timings", sorted(rows, key=lambda row: (not row.is_anchor, row.place)), columns)
+    return make_table("public_timings", sorted(rows, key=lambda row: (row.timed_as, row.place)), columns)

@@ -114,7 +114,7 @@ def _first_screen(study: PublicStudy, answers: str) -> Section:
 
 def _mac_times_section(study: PublicStudy, devices: Sequence[MacTimes]) -> Section:
     throughput = study.estimates["throughput"]
-    table = mac_times_table(devices, ids_of({**throughput.anchors, **throughput.checked}))
+    table = mac_times_table(devices, ids_of(throughput.measured))
     return Section("How far multiply-adds mislead", _MACS_TEXT, table, drawn(time_per_mac_figure(study)))
 
 
