@@ -25,10 +25,11 @@ _HELD: tuple[tuple[Stratum, frozenset[str]], ...] = (
     ("in1k", frozenset({"ImageNet-1k"})),
     ("in21k", frozenset({"ImageNet-1k", "ImageNet-12k", "ImageNet-21k"})),
 )
-# Words of a tag that say more than the data that it names, with the data. What SSLD adds is from memory.
+# Words of a name that say more than the data that it names, with the data. What SSLD adds is from memory.
 _WORDS: tuple[tuple[str, Stratum, str], ...] = (
     ("ssld_6m", "unknown", "ImageNet-1k and 6 million images"),
     ("ssld_in1k", "in21k", "ImageNet-1k and ImageNet-21k without labels"),
+    ("ssld_paddle", "in21k", "ImageNet-1k and ImageNet-21k without labels"),
     ("ssld_stage2", "in21k", "ImageNet-1k and ImageNet-21k without labels"),
     ("ssld_stage1", "in21k", "ImageNet-21k then ImageNet-1k"),
     ("clip_ft_in1k", "larger", "image-text pairs then ImageNet-1k"),
@@ -38,7 +39,7 @@ _WORDS: tuple[tuple[str, Stratum, str], ...] = (
 _SELF_SUPERVISED_WORDS = frozenset({"mae", "fcmae", "dino", "ijepa", "mim", "seer"})
 _SELF_SUPERVISED_NAMES = re.compile("beit|eva")
 _DISTILLED_WORDS = frozenset({"dist", "distilled", "ssld", "usi", "ns", "ssl", "swsl", "mclip"})
-_DISTILLED_NAMES = re.compile(r"\w*_distilled|flexivit|volo")
+_DISTILLED_NAMES = re.compile(r"\w*_(distilled|ssld)|flexivit|volo")
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def training_of(name: str) -> Training:
     """What the weights of this name, timm's `arch.tag`, were trained on."""
     architecture, _, tag = name.partition(".")
     words = set(tag.split("_"))
-    stratum, pretraining = _data_of(tag)
+    stratum, pretraining = _data_of(name)
     return Training(
         stratum=stratum,
         pretraining=pretraining,
@@ -76,11 +77,11 @@ def training_of(name: str) -> Training:
     )
 
 
-def _data_of(tag: str) -> tuple[Stratum, str]:
+def _data_of(name: str) -> tuple[Stratum, str]:
     for words, stratum, data in _WORDS:
-        if f"_{words}_" in f"_{tag}_":
+        if f"_{words}_" in f"_{name.replace('.', '_')}_":
             return stratum, data
-    pretraining = pretraining_of_tag(tag)
+    pretraining = pretraining_of_tag(name.partition(".")[2])
     if pretraining is None:
         return "unknown", "unknown"
     seen = {name.removesuffix(" without labels") for name in pretraining.split(" then ")}

@@ -77,6 +77,8 @@ def test_rows_of_unknown_data_are_these() -> None:
         ("hiera_base_224.mae_in1k_ft_in1k", "in1k", "self-supervised first"),
         ("beit_base_patch16_224.in22k_ft_in22k_in1k", "in21k", "self-supervised first"),
         ("hgnet_base.ssld_in1k", "in21k", "distilled"),
+        ("hrnet_w18_ssld.paddle_in1k", "in21k", "distilled"),
+        ("swinv2_cr_tiny_ns_224.sw_in1k", "in1k", ""),
         ("edgenext_base.usi_in1k", "in1k", "distilled"),
         ("pit_xs_distilled_224.in1k", "in1k", "distilled"),
         ("resnetv2_50x1_bit.goog_distilled_in1k", "in1k", "distilled"),
