@@ -38,7 +38,7 @@ def answer_line(answer: Answer) -> str:
     if choice.by_estimate and choice.wanted.timed_limits:
         return f"{take}, by estimate alone: `--measure 5` times the finalists first."
     if other is None:
-        return f"{take}: nothing {_known(choice)} is cheaper and as accurate within {noise}."
+        return f"{take}: {_known(choice)} and as accurate within {noise}."
     return (
         f"{take}: {_named(other, choice)} is not distinguishable from it [difference within {noise}] and "
         f"{_cheaper(choice.cheaper, choice.times_cheaper(other, best))}."
@@ -75,7 +75,7 @@ def _cheaper(axis: CostAxis, times: float) -> str:
 
 
 def _known(choice: Choice) -> str:
-    return "that was timed" if choice.cheaper.time is not None else "within the limits"
+    return "nothing that was timed is faster" if choice.cheaper.time else "nothing within the limits is clearly cheaper"
 
 
 def _named(row: PublicRow, choice: Choice) -> str:
