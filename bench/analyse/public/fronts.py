@@ -40,7 +40,7 @@ def comparable(rows: Iterable[PublicRow], stratum: Stratum, *, by_labels_alone: 
         for row in rows
         if row.training.stratum == stratum
         and (row.training.by_labels_alone or not by_labels_alone)
-        and not row.model.startswith("test_")
+        and not row.is_for_tests
     ]
 
 

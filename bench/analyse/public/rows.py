@@ -63,6 +63,17 @@ class PublicRow:
         return self.result.training
 
     @property
+    def is_for_tests(self) -> bool:
+        """Whether timm made it for its unit tests."""
+        return self.model.startswith("test_")
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """What sets it apart within its stratum, in words that follow `those that were`."""
+        training = self.training.marks.split(", ") if self.training.marks else []
+        return (*training, *(["made for unit tests"] if self.is_for_tests else []))
+
+    @property
     def top1_pct(self) -> float:
         return self.result.imagenet_top1
 

@@ -58,7 +58,7 @@ def _point(row: PublicRow) -> PlotPoint:
         dict(_values(row)),
         facts=(("Test images", size), ("Pre-training data", training.pretraining), ("Source", result.source)),
         stratum=training.stratum,
-        marks=tuple(training.marks.split(", ")) if training.marks else (),
+        marks=row.marks,
     )
 
 

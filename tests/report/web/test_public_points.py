@@ -57,7 +57,7 @@ def test_without_timings_the_plot_has_counts_and_published_speeds_alone() -> Non
 
 def test_strata_come_from_the_one_that_needs_least_data_and_marks_are_apart(plot: Plot) -> None:
     assert list(plot.strata) == ["in1k", "in21k", "larger", "unknown"]
-    assert plot.marks == ["distilled", "self-supervised first"]
+    assert plot.marks == ["distilled", "made for unit tests", "self-supervised first"]
     distilled = next(point for point in plot.points if point.label.startswith("deit_base_distilled_patch16_224"))
     assert distilled.marks == ("distilled",)
 
