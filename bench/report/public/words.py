@@ -149,7 +149,7 @@ def mac_words(found: Mapping[str, MacTimes], estimates: Mapping[Timing, Estimate
             f"{span((one.rank_correlation for one in devices), 2)}. At equal MACs a ViT takes {span(ratios, 2)} times "
             "as long as a CNN."
         )
-    told += [_error_words(name, one) for name, one in estimates.items() if one.factors]
+    told += [_error_words(name, one) for name, one in estimates.items() if one.estimator is not None]
     return _nested(f"**How far MACs mislead{' and estimates err' if here is not None else ''}.**", told)
 
 
@@ -158,11 +158,19 @@ def _ratio(interval: Interval) -> str:
 
 
 def _error_words(name: str, one: Estimates) -> str:
-    factors = one.factors
+    """On the further models; on the anchors where none was timed."""
+    assert one.estimator is not None
+    factors, held = one.factors, f"; its 90 % interval held {whole(one.held)} of them"
+    models = counted(len(factors), "further model")
+    if not factors:
+        factors, held = sorted(max(factor, 1 / factor) for factor in one.estimator.factors.values()), ""
+        models = (
+            f"{counted(len(factors), 'anchor')}, each left out in turn (`vitbench run public --check-estimates` times "
+            "30 further models)"
+        )
     return (
         f"An *estimated* {name} is off by a factor of {fixed(float(np.median(factors)), 2)} in the median and "
-        f"{fixed(float(np.quantile(factors, 0.9)), 2)} at the 90th percentile of "
-        f"{counted(len(factors), 'further model')}; its 90 % interval held {whole(one.held)} of them."
+        f"{fixed(float(np.quantile(factors, 0.9)), 2)} at the 90th percentile of {models}{held}."
     )
 
 

@@ -90,6 +90,14 @@ def test_without_timings_the_page_speaks_of_multiply_adds_alone(untimed_page: Su
     assert figures == {"accuracy_vs_macs", "front_gaps", "robustness", "time_per_mac", "paper_figure_5"}
 
 
+def test_without_further_models_the_error_is_that_of_the_anchors_and_it_says_how_to_check_it() -> None:
+    places = [(record.cell["model"], record.cell["resolution_px"]) for record in timings()]
+    twice = [record for record, place in zip(timings(), places, strict=True) if places.count(place) == 2]
+    first = public_page(public_study(twice)).sections[0]
+    assert f"of {ANCHORS} anchors, each left out in turn (`vitbench run public --check-estimates`" in first.text
+    assert "interval held" not in first.text
+
+
 def test_the_finding_says_once_that_recipes_differ(page: SuitePage) -> None:
     assert page.finding.count("published accuracies, one training each: recipes differ") == 1
 
