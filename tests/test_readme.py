@@ -24,7 +24,9 @@ def bullets_of(text):
     return [line for line in text.splitlines() if line.lstrip().startswith("- ")]
 
 
-def test_the_answers_are_the_reports():
+def test_the_finding_and_the_answers_are_the_reports():
+    (finding,) = [line for line in first_screen().splitlines() if line.startswith("**Finding.** ")]
+    assert finding.removeprefix("**Finding.** ") in quoted()
     assert bullets_of(quoted()) == bullets_of(first_screen())
     assert len(bullets_of(quoted())) > 3
 

@@ -44,10 +44,17 @@ class Estimates:
         checked = {place: time.value for place, time in self.checked.items()}
         return [] if self.estimator is None else errors(self.estimator, checked)
 
+    def holds(self, place: Place) -> bool:
+        """Whether the interval of the estimate holds what was measured of this place."""
+        if self.estimator is None or place not in self.estimator.times:
+            return False
+        off = self.estimator.times[place] / self.measured[place].value
+        return max(off, 1 / off) <= self.estimator.reach
+
     @property
     def held(self) -> int:
         """How many of the checked models lie within their 90 % interval."""
-        return sum(factor <= self.estimator.reach for factor in self.factors) if self.estimator is not None else 0
+        return sum(map(self.holds, self.checked))
 
 
 @dataclass(frozen=True)

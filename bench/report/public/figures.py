@@ -141,7 +141,7 @@ def _gap_panel(stratum: Stratum, cost: CostAxis, of_families: Mapping[PublicFami
             )
             if is_near:
                 lines.append(Line(points, family, "", is_bare=True))
-    x_label, y_label = f"{cost.title} [{cost.unit}], log", "Ahead of CNNs [points]"
+    x_label, y_label = f"{cost.title} [{cost.unit}], log", "Ahead of the CNN front [points of top-1]"
     return Panel(stratum_title(stratum), x_label, y_label, lines=tuple(lines), level=0.0) if lines else None
 
 

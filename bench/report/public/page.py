@@ -25,7 +25,7 @@ from bench.report.public.figures import (
     robustness_figure,
     time_per_mac_figure,
 )
-from bench.report.public.picks import COMPARED, leading_cost, rows_of, stratum_front, thinned
+from bench.report.public.picks import COMPARED, LEAST_PCT, leading_cost, rows_of, stratum_front, thinned
 from bench.report.public.rows_file import ROWS_FILE, rows_file
 from bench.report.public.tables import (
     front_table,
@@ -71,9 +71,7 @@ def public_page(study: PublicStudy) -> SuitePage:
     """The page of public checkpoints; without timings, of counts and published figures alone."""
     costs = [cost for cost in (COSTS["macs"], COSTS["latency"]) if any(cost.value(row) for row in study.rows)]
     shares = {
-        (stratum, cost.name): front_shares(comparable(study.rows, stratum), cost)
-        for stratum in COMPARED
-        for cost in costs
+        (stratum, cost.name): front_shares(rows_of(study, stratum), cost) for stratum in COMPARED for cost in costs
     }
     gaps = gaps_along(study, costs)
     devices = mac_times(study.rows)
@@ -152,8 +150,8 @@ def _unknown_section(rows: Sequence[PublicRow]) -> Section:
 _OF_ONE_SET: tuple[Stratum, ...] = ("in1k", "in21k")  # whose rows saw about the same images
 _DRAWN: Stratum = "in1k"  # the stratum of the figure on robustness: most rows
 _GAP_TEXT = (
-    "Rows trained by labels alone. A front's share is the part of its range of costs, in logarithms, over which the "
-    f"most accurate row is of that family; {ONE_TRAINING}."
+    f"Rows trained by labels alone, from {LEAST_PCT:.0f} % top-1 up. A front's share is the part of its range of log "
+    f"costs over which the most accurate row is of that family; {ONE_TRAINING}."
 )
 _ROBUSTNESS_TEXT = (
     "How many points a family is above the CNNs on a further test set at the same ImageNet accuracy, with its 95 % "

@@ -60,5 +60,12 @@ def round_limits(rows: Sequence[PublicRow], cost: CostAxis) -> list[float]:
 
 
 def best_within(rows: Sequence[PublicRow], cost: CostAxis, limit: float) -> PublicRow | None:
-    """The most accurate row of a front that costs no more; None where all cost more."""
-    return next((row for row in reversed(rows) if (cost.value(row) or math.inf) <= limit), None)
+    """The most accurate row that costs no more, an estimate counted by the upper end of its interval; None if none."""
+    within = [row for row in rows if _at_most(row, cost) <= limit]
+    return min(within, key=lambda row: (-row.top1_pct, _at_most(row, cost), row.label), default=None)
+
+
+def _at_most(row: PublicRow, cost: CostAxis) -> float:
+    if cost.time is not None and cost.is_estimated(row):
+        return row.times[cost.time].high
+    return cost.value(row) or math.inf

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from bench.analyse.public.fronts import Gap, Share, front
+from bench.analyse.public.fronts import Gap, Share
 from bench.analyse.public.mac_times import HERE, MacTimes
 from bench.analyse.public.published_counts import PublishedCount
 from bench.analyse.public.rows import COSTS, CostAxis, PublicRow, Timing
@@ -33,7 +33,7 @@ from bench.report.public.tables import time_words
 from bench.text import code
 
 ONE_TRAINING = "published accuracies, one training each: recipes differ"
-_NAMED_STRATA: tuple[Stratum, ...] = ("in1k", "in21k")  # on the first screen; the figures and tables show all
+_COMPARED_FIRST: tuple[Stratum, ...] = ("in1k", "in21k")  # of ViT and CNN on the first screen; the figures show all
 _LIMIT_UNITS = {"macs": "G multiply-adds", "latency": "ms"}
 _EQUAL = {"macs": "equal MACs", "latency": "equal latency here"}
 
@@ -49,7 +49,10 @@ def finding_words(shares: Mapping[tuple[Stratum, str], Sequence[Share]]) -> str:
         nowhere = f" and nowhere a {family_style(absent[0]).name}" if absent else ""
         if parts:
             told.append(f"from {STRATUM_TITLES[stratum]} {listed(parts)} of the range{nowhere}")
-    return f"The most accurate public checkpoint for its multiply-adds is, {'; '.join(told)} ({ONE_TRAINING})."
+    return (
+        f"Among public checkpoints trained by labels alone, the most accurate for its multiply-adds is, "
+        f"{'; '.join(told)} (from {fixed(LEAST_PCT, 0)} % top-1 up, in log MACs; {ONE_TRAINING})."
+    )
 
 
 def _nested(head: str, items: Sequence[str]) -> str:
@@ -61,32 +64,47 @@ def answer_words(study: PublicStudy) -> str:
     """The most accurate row within two round costs, and the best of the other families."""
     cost = leading_cost(study)
     limits = round_limits(stratum_front(study, "in1k", cost), cost)
-    where = "an image at batch 1 on this machine" if cost.time else "an image (nothing was timed here)"
     told = []
-    for stratum in _NAMED_STRATA:
+    for stratum in COMPARED:
         rows = rows_of(study, stratum, by_labels_alone=False)
         told += [
             f"*{stratum_title(stratum)}*, {words}" for limit in limits if (words := _best_words(rows, cost, limit))
         ]
-    if any(cost.is_estimated(row) for row in study.rows):
-        told.append(
-            "~: the latency is *estimated*, with its 90 % interval. `vitbench choose` times it before naming one."
-        )
     within = f"{listed(significant(one, 1) for one in limits)} {_LIMIT_UNITS[cost.name]}"
-    return _nested(f"**Most accurate within {within}** {where}:", told)
+    if cost.time is None:
+        return _nested(f"**Most accurate within {within}** an image (nothing was timed here):", told)
+    head = f"**Most accurate within {within}** an image at batch 1 on {machine_words(study)}"
+    if any(cost.is_estimated(row) for row in study.rows):
+        head += (
+            ", estimates (~) by the upper end of their 90 % interval (`vitbench choose` times a model before naming it)"
+        )
+    return _nested(f"{head}:", told)
+
+
+def machine_words(study: PublicStudy) -> str:
+    """Where and how the models were timed."""
+    timed = next(record for record in study.records if record.cell.get("task") == "speed")
+    conditions, settings = timed.conditions, timed.cell.get("settings") or {}
+    device = conditions.get("gpu_model") or conditions.get("cpu_model") or timed.cell.get("device")
+    threads = (
+        f"{conditions['threads']} threads, " if not conditions.get("gpu_model") and "threads" in conditions else ""
+    )
+    compiled = "compiled" if settings.get("compile") else "eager"
+    return f"this machine ({device}, {threads}{settings.get('precision', 'fp32')}, {compiled})"
 
 
 def _best_words(rows: Sequence[PublicRow], cost: CostAxis, limit: float) -> str:
-    best = best_within(front(rows, cost), cost, limit)
+    best = best_within(rows, cost, limit)
     if best is None:
         return ""
     others = []
     for family in sorted({row.family for row in rows} - {best.family, "other"}, key=family_rank):
-        one = best_within(front((row for row in rows if row.family == family), cost), cost, limit)
+        one = best_within([row for row in rows if row.family == family], cost, limit)
         if one is not None:
-            mark = "~" if cost.is_estimated(one) else ""
-            others.append(f"{family_style(family).name} {mark}{percent(one.top1_pct)}")
+            others.append(f"{family_style(family).name} {percent(one.top1_pct)}")
     told = [family_style(best.family).name, best.training.marks]
+    if best.result.is_larger_than_trained:
+        told.append("above its training size")
     if cost.time is not None:
         time = best.times[cost.time]
         told.append(f"{time.kind} {time_words(time)} {cost.unit}")
@@ -99,14 +117,14 @@ def gap_words(gaps: Gaps) -> str:
     """Where the fronts of plain ViTs and CNNs part, by stratum and cost."""
     told = [
         f"*{stratum_title(stratum)}*, at {_EQUAL[name]}: {_lead_words(own['vit'], COSTS[name])}."
-        for stratum in _NAMED_STRATA
+        for stratum in _COMPARED_FIRST
         for (one, name), own in gaps.items()
         if one == stratum and own.get("vit")
     ]
-    estimated = "; its interval holds the errors of estimated latencies" if "latency" in {n for _, n in gaps} else ""
+    estimated = ", errors of estimated latencies included" if "latency" in {name for _, name in gaps} else ""
     return _nested(
-        f"**Plain ViT against CNN**, trained by labels alone: over which part of the (log) costs from "
-        f"{fixed(LEAST_PCT, 0)} % up one front is ahead beyond its 95 % interval{estimated}.",
+        "**ViT (one grid throughout) against CNN**, trained by labels alone: share of the log-cost range where one "
+        f"front leads beyond its pointwise 95 % interval{estimated}.",
         told,
     )
 
@@ -127,7 +145,7 @@ def _gap_words(gap: Gap, cost: CostAxis) -> str:
     who, sign = ("ViTs", 1) if gap.gap_pp > 0 else ("CNNs", -1)
     ends = sorted((sign * gap.low_pp, sign * gap.high_pp))
     value = f"{fixed(sign * gap.gap_pp, 1)} [{fixed(ends[0], 1)}, {fixed(ends[1], 1)}]"
-    return f"{who} +{value} points at {significant(gap.at, 2)} {cost.unit}"
+    return f"{who} +{value} points at {significant(gap.at, 3)} {cost.unit}"
 
 
 def mac_words(found: Mapping[str, MacTimes], estimates: Mapping[Timing, Estimates]) -> str:
@@ -138,16 +156,19 @@ def mac_words(found: Mapping[str, MacTimes], estimates: Mapping[Timing, Estimate
         ratio = here.at_equal_macs.get("vit")
         slower = "" if ratio is None else f" At equal MACs a ViT takes {_ratio(ratio)} times as long as a CNN."
         told.append(
-            f"Here, over {counted(here.places, 'timed model')}: time per MAC varies {fixed(here.spread, 1)}-fold, and "
-            f"the rank correlation of MACs and time is {fixed(here.rank_correlation, 2)}.{slower}"
+            f"Here, by the throughput of {counted(here.places, 'timed model')}: time per MAC spans "
+            f"{fixed(here.spread, 1)}-fold (90th over 10th percentile), and the rank correlation of MACs and time is "
+            f"{fixed(here.rank_correlation, 2)}.{slower}"
         )
-    devices = [found[device] for device in PUBLISHED_DEVICES if device in found]
-    ratios = [one.at_equal_macs["vit"].estimate for one in devices if "vit" in one.at_equal_macs]
+    published = [found[device] for device in PUBLISHED_DEVICES if device in found]
+    ratios = [one.at_equal_macs["vit"].estimate for one in published if "vit" in one.at_equal_macs]
     if ratios:
+        devices = {PUBLISHED_DEVICES[one.device].partition(",")[0] for one in published}
         told.append(
-            f"On {counted(len(devices), 'published device')}: {span((one.spread for one in devices), 1)}-fold, and "
-            f"{span((one.rank_correlation for one in devices), 2)}. At equal MACs a ViT takes {span(ratios, 2)} times "
-            "as long as a CNN."
+            f"In timm's published timings of all models on {counted(len(devices), 'device')}: "
+            f"{span((one.spread for one in published), 1)}-fold, and "
+            f"{span((one.rank_correlation for one in published), 2)}. At equal MACs a ViT takes {span(ratios, 2)} "
+            "times as long as a CNN."
         )
     told += [_error_words(name, one) for name, one in estimates.items() if one.estimator is not None]
     return _nested(f"**How far MACs mislead{' and estimates err' if here is not None else ''}.**", told)
@@ -160,7 +181,7 @@ def _ratio(interval: Interval) -> str:
 def _error_words(name: str, one: Estimates) -> str:
     """On the further models; on the anchors where none was timed."""
     assert one.estimator is not None
-    factors, held = one.factors, f"; its 90 % interval held {whole(one.held)} of them"
+    factors, held = one.factors, f"; its 90 % interval held {whole(one.held)} of them{_fast_words(name, one)}"
     models = counted(len(factors), "further model")
     if not factors:
         factors, held = sorted(max(factor, 1 / factor) for factor in one.estimator.factors.values()), ""
@@ -174,6 +195,15 @@ def _error_words(name: str, one: Estimates) -> str:
     )
 
 
+def _fast_words(name: str, one: Estimates) -> str:
+    """How the interval does on the fastest quarter, where errors are largest."""
+    quarter = len(one.checked) // 4
+    by_speed = sorted(one.checked, key=lambda place: one.checked[place].value, reverse=COSTS[name].more_is_better)
+    fastest = by_speed[:quarter]
+    held = sum(one.holds(place) for place in fastest)
+    return f", and {whole(held)} of the {whole(quarter)} fastest" if quarter else ""
+
+
 def front_words(fronts: Mapping[Stratum, Sequence[PublicRow]], cost: CostAxis, shown: int) -> str:
     """What the first table holds."""
     told = listed(f"{len(own)} from {STRATUM_TITLES[stratum]}" for stratum, own in fronts.items())
@@ -182,10 +212,10 @@ def front_words(fronts: Mapping[Stratum, Sequence[PublicRow]], cost: CostAxis, s
         timed = " Times in italics are *estimated*, with the 90 % prediction interval; the others were measured here."
     title = cost.title if cost.name == "macs" else cost.title.lower()
     return (
-        f"Rows that none of their own stratum beats in top-1 and {title}, however they were trained, from "
-        f"{fixed(LEAST_PCT, 0)} % up: {shown} of {sum(map(len, fronts.values()))} ({told}), spread evenly over the log "
-        f"cost. Top-1 with the 95 % sampling interval of {whole(IMAGENET_IMAGES)} test images; {ONE_TRAINING}.{timed} "
-        f"Every row: [`{ROWS_FILE}`]({ROWS_FILE})."
+        f"{shown} of the {sum(map(len, fronts.values()))} rows on their stratum's front of top-1 and {title}, however "
+        f"trained, from {fixed(LEAST_PCT, 0)} % up ({told}), spread evenly over the log cost. The teacher of a "
+        f"distilled row may have seen more data. Top-1 with the 95 % sampling interval of {whole(IMAGENET_IMAGES)} test "
+        f"images; {ONE_TRAINING}.{timed} Every row: [`{ROWS_FILE}`]({ROWS_FILE})."
     )
 
 

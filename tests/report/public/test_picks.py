@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Literal
+
 from bench.analyse.public.fronts import comparable
-from bench.analyse.public.rows import COSTS
+from bench.analyse.public.rows import COSTS, PublicRow, Time
 from bench.analyse.public.study import public_study
 from bench.report.public.picks import best_within, round_limits, stratum_front, thinned
 
@@ -32,6 +35,18 @@ def test_the_best_within_a_cost_is_the_most_accurate_of_all_that_cost_no_more() 
         assert best is not None
         assert best.top1_pct == max(row.top1_pct for row in rows if cost(row) <= limit)
     assert best_within(FRONT, MACS, cost(FRONT[0]) / 2) is None
+
+
+def test_an_estimate_is_within_a_limit_only_if_its_whole_interval_is() -> None:
+    def timed(row: PublicRow, kind: Literal["measured", "estimated"], ms: float) -> PublicRow:
+        return replace(row, times={"latency": Time(kind, ms, ms / 1.3, ms * 1.3)})
+
+    worse, better = FRONT[0], FRONT[-1]
+    rows = [timed(worse, "estimated", 20), timed(better, "estimated", 25)]
+    assert best_within(rows, COSTS["latency"], 30) == rows[0]
+    assert best_within(rows, COSTS["latency"], 33) == rows[1]
+    measured = [rows[0], timed(better, "measured", 30)]
+    assert best_within(measured, COSTS["latency"], 30) == measured[1]
 
 
 def test_limits_are_round_and_lie_inside_the_front() -> None:
