@@ -214,8 +214,8 @@ def front_words(fronts: Mapping[Stratum, Sequence[PublicRow]], cost: CostAxis, s
     return (
         f"{shown} of the {sum(map(len, fronts.values()))} rows on their stratum's front of top-1 and {title}, however "
         f"trained, from {fixed(LEAST_PCT, 0)} % up ({told}), spread evenly over the log cost. The teacher of a "
-        f"distilled row may have seen more data. Top-1 with the 95 % sampling interval of {whole(IMAGENET_IMAGES)} test "
-        f"images; {ONE_TRAINING}.{timed} Every row: [`{ROWS_FILE}`]({ROWS_FILE})."
+        f"distilled row may have seen more data. Top-1 with the 95 % sampling interval of {whole(IMAGENET_IMAGES)} "
+        f"test images; {ONE_TRAINING}.{timed} Every row: [`{ROWS_FILE}`]({ROWS_FILE})."
     )
 
 
