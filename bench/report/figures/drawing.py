@@ -34,6 +34,7 @@ _MOST_LETTERS = 34  # of a label
 _BARS_BEYOND = 1.5  # a longer bar of x leaves the panel: it would squeeze the points together
 _MARKER_POINTS = 6.5
 _CROWDED, _CROWDED_POINTS = 200, 3.6  # beyond so many points a panel, smaller markers, the rarest family on top
+_PACKED, _PACKED_POINTS = 600, 2.5  # beyond so many, smaller ones still
 _LIGHT = 0.4  # opacity of light points
 _SEED_POINTS = 4.5
 _WIDE, _NARROW, _HEIGHT, _LEGEND_STRIP = 475.0, 320.0, 255.0, 18.0  # of a panel, points
@@ -121,7 +122,8 @@ def _draw_points(axes: Any, points: Sequence[Point]) -> None:
     """All points of a panel, a family at a time, with their interval bars below them, and light ones below all."""
     size, families = _MARKER_POINTS, sorted({point.family for point in points}, key=family_rank)
     if len(points) > _CROWDED:
-        size, counts = _CROWDED_POINTS, Counter(point.family for point in points)
+        size = _CROWDED_POINTS if len(points) <= _PACKED else _PACKED_POINTS
+        counts = Counter(point.family for point in points)
         families.sort(key=lambda family: -counts[family])
     for family in families:
         own = [point for point in points if point.family == family]
