@@ -106,3 +106,9 @@ def _sizes() -> dict[str, tuple[int, ...]]:
         for name in (row.model, row.architecture):
             found.setdefault(name, set()).add(row.img_size)
     return {name: tuple(sorted(sizes)) for name, sizes in found.items()}
+
+
+@cache
+def published_top1() -> Mapping[tuple[str, int], float]:
+    """Top-1 on ImageNet in percent by timm's `arch.tag` and size."""
+    return {(row.model, row.img_size): row.imagenet_top1 for row in public_results()}

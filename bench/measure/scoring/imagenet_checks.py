@@ -18,16 +18,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.catalog.models import find_model
-from bench.catalog.papers import cnn_published, timm_published
+from bench.catalog.public_results import SOURCE, published_top1
 from bench.errors import CellFailedError
 
-TIMM_TOLERANCE_PP = 0.1  # same weights, same code: what other Pillow and cuDNN versions change
-PAPER_TOLERANCE_PP = 0.3  # a port: another resize and another framework as well
+TOLERANCE_PP = 0.1  # same weights, same code: what other Pillow and cuDNN versions change
 IMAGENET = "imagenet"
 VALIDATION_IMAGES = 50_000
-PAPER_WEIGHTS = ("tf_in1k", "tv_in1k")  # tags of weights that are ports of the ones a paper or its authors reported
-_NO_PRETRAINING = {"ImageNet-1k": "none (ImageNet-1k)"}  # how the two tables say the same
 CAUSES = (
     "Usual causes: another interpolation or crop than the weights' own, class folders in another order than "
     "ImageNet's synsets, images missing or changed, a precision below fp32, another resolution than the published one."
@@ -52,20 +48,17 @@ class SelfCheck:
 def check_against_published(
     model: str, weights: str, *, resolution_px: int, dataset: str, images: int, top1_pct: float, precision: str = "fp32"
 ) -> SelfCheck:
-    """Compare a measured top-1, in percent, with what timm or else a paper publishes for the same weights.
+    """Compare a measured top-1, in percent, with what timm publishes for the same weights.
 
     `no reference`, with the reason, wherever the two would not be of the same weights, images and resolution.
     """
     reason = _not_comparable(weights, dataset, images)
     if reason is not None:
         return _without(reason)
-    published = timm_published().get((model, resolution_px))
-    if published is not None and published.imagenet_top1_pct is not None:
-        return _compared(top1_pct, published.imagenet_top1_pct, published.source, TIMM_TOLERANCE_PP, precision)
-    paper = _paper_top1(model, resolution_px)
-    if paper is not None:
-        return _compared(top1_pct, *paper, PAPER_TOLERANCE_PP, precision)
-    sizes = sorted(px for (name, px), row in timm_published().items() if name == model and row.imagenet_top1_pct)
+    published = published_top1().get((model, resolution_px))
+    if published is not None:
+        return _compared(top1_pct, published, precision)
+    sizes = sorted(px for name, px in published_top1() if name == model)
     if sizes:
         known = " and ".join(f"{px} px" for px in sizes)
         return _without(f"the published top-1 of '{model}' is at {known}, this one is at {resolution_px} px")
@@ -82,26 +75,12 @@ def _not_comparable(weights: str, dataset: str, images: int) -> str | None:
     return None
 
 
-def _compared(measured: float, published: float, source: str, tolerance_pp: float, precision: str) -> SelfCheck:
+def _compared(measured: float, published: float, precision: str) -> SelfCheck:
     delta = measured - published
-    if round(abs(delta), 6) <= tolerance_pp:  # 0.1 points exactly is within 0.1, whatever the last bit says
-        return SelfCheck("ok", published, source, delta, f"Within {tolerance_pp} points of the published top-1.")
-    note = f"{delta:+.3f} points from the published top-1, more than {tolerance_pp}; run in {precision}. {CAUSES}"
-    return SelfCheck("differs", published, source, delta, note)
-
-
-def _paper_top1(model: str, resolution_px: int) -> tuple[float, str] | None:
-    """Top-1 in percent and its source, where a paper reports this model and timm's tag is a port of its weights."""
-    row = find_model(model)
-    if row is None or model.rpartition(".")[2] not in PAPER_WEIGHTS:
-        return None
-    pretraining = _NO_PRETRAINING.get(row.pretraining, row.pretraining)
-    wanted = row.paper_system, pretraining, resolution_px
-    for paper in cnn_published():
-        is_same = (paper.model, paper.pretraining, paper.resolution_px) == wanted
-        if is_same and paper.status == "verified" and paper.top1_pct is not None:
-            return paper.top1_pct, paper.source
-    return None
+    if round(abs(delta), 6) <= TOLERANCE_PP:  # 0.1 points exactly is within 0.1, whatever the last bit says
+        return SelfCheck("ok", published, SOURCE, delta, f"Within {TOLERANCE_PP} points of the published top-1.")
+    note = f"{delta:+.3f} points from the published top-1, more than {TOLERANCE_PP}; run in {precision}. {CAUSES}"
+    return SelfCheck("differs", published, SOURCE, delta, note)
 
 
 def _without(reason: str) -> SelfCheck:

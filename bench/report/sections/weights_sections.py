@@ -125,7 +125,7 @@ _FINETUNE_TEXT = (
 _ORDER = "Sorted by data set, then family (ViT, hybrid, CNN), then MACs."
 _EVALUATE_TEXT = (
     "Measured here beside *published*. One checkpoint each, ± the longer arm of the 95 % Wilson interval over test "
-    f"images. Self-check: within 0.1 points of the same timm tag's figure, 0.3 of a paper's. {_ORDER}"
+    f"images. Self-check: within 0.1 points of what timm publishes of these weights. {_ORDER}"
 )
 _FEWSHOT_TEXT = (
     "Measured here: mean over draws of the support images ± the longer arm of the 95 % interval over draws and test "
