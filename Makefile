@@ -41,7 +41,7 @@ check: .venv/installed ## is this tree slower than BASE? (vitbench check)
 quick: .venv/installed ## run the tests that start no process, need no torch and draw no page (a minute)
 	$(BIN)/python -m pytest -n 2 --dist loadfile -q -m 'not slow' --quick
 
-test: .venv/installed ## run the tests (about 9 minutes)
+test: .venv/installed ## run the tests (about 11 minutes)
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow' $(PYTEST)
 
 slow: .venv/installed ## run the tests that take minutes

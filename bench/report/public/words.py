@@ -51,7 +51,7 @@ def finding_words(shares: Mapping[tuple[Stratum, str], Sequence[Share]]) -> str:
             told.append(f"from {STRATUM_TITLES[stratum]} {listed(parts)} of the range{nowhere}")
     return (
         f"Among public checkpoints trained by labels alone, the most accurate for its multiply-adds is, "
-        f"{'; '.join(told)} (from {fixed(LEAST_PCT, 0)} % top-1 up, in log MACs; {ONE_TRAINING})."
+        f"{'; '.join(told)} (in log MACs; {ONE_TRAINING})."
     )
 
 
