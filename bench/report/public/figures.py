@@ -108,7 +108,7 @@ def gap_figure(gaps: Gaps) -> FigureSpec | None:
     )
     caption = (
         "**The front of each family less that of the CNNs**, in points of top-1 within the same cost, rows from "
-        f"{fixed(LEAST_PCT, 0)} % up trained by labels alone. Band: 95 % for each cost by itself, of plain ViTs, "
+        f"{fixed(LEAST_PCT, 0)} % up trained by labels alone. Band: 95 % for each cost by itself, of ViTs, "
         "from the sampling of 50,000 test images and the error of estimated times. Above zero: ahead of the CNNs; "
         f"not drawn beyond {fixed(_LARGEST_GAP_PP, 0)} points. {_ONE_TRAINING}"
     )

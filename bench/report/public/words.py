@@ -114,7 +114,7 @@ def _best_words(rows: Sequence[PublicRow], cost: CostAxis, limit: float) -> str:
 
 
 def gap_words(gaps: Gaps) -> str:
-    """Where the fronts of plain ViTs and CNNs part, by stratum and cost."""
+    """Where the fronts of ViTs and CNNs part, by stratum and cost."""
     told = [
         f"*{stratum_title(stratum)}*, at {_EQUAL[name]}: {_lead_words(own['vit'], COSTS[name])}."
         for stratum in _COMPARED_FIRST
