@@ -1,4 +1,4 @@
-"""The public sets of images that the project knows: the ViT paper's five, VTAB's 19, and one for pretraining alone.
+"""The public sets of images that the project knows: the ViT paper's five, VTAB's 19, one for pretraining, small ones.
 
 Also which of them belong together, and the order of their columns in tables.
 """
@@ -13,7 +13,7 @@ from typing import Literal
 from bench.catalog.tables import read_toml, typed
 from bench.errors import UnknownNameError
 
-TaskGroup = Literal["paper", "pretraining", "Natural", "Specialized", "Structured"]
+TaskGroup = Literal["paper", "pretraining", "small", "Natural", "Specialized", "Structured"]
 
 PAPER = "@paper"
 VTAB = "@vtab"
@@ -29,7 +29,9 @@ class ImageTask:
     train_images, validation_images: what is trained on, and what is held out of it for the learning-rate sweep.
     metric: what the papers report on it; every accuracy is computed. flip, crop: whether training may use them.
     caution: what a reader of results must know. status: how sure the facts are.
-    reader, folder, files, hub_*: for bench/data/public/catalogued.py; files are relative to the folder.
+    reader, folder, files, also_at, hub_*: for bench/data/public/catalogued.py. files: patterns, relative to the folder.
+    also_at: folders that the files may lie in instead, below the folder or where a system's package puts them.
+    content: the first 16 hexadecimal digits of SHA-256 over all images and labels, where it is known.
     hub_label_rule: how the label comes from the column `hub_label`; see bench/data/public/original_files.py.
     """
 
@@ -52,6 +54,9 @@ class ImageTask:
     folder: str
     files: tuple[str, ...]
     exact_sizes: bool
+    class_names: tuple[str, ...] = ()  # of files that do not name them
+    also_at: tuple[str, ...] = ()
+    content: str = ""
     hub_repo: str = ""  # owner/name of a Hugging Face data set; empty: none that is known at a pinned revision
     hub_revision: str = ""  # 40 hexadecimal digits
     hub_image: str = ""  # empty: the only column of images
@@ -61,7 +66,7 @@ class ImageTask:
     @property
     def is_vtab(self) -> bool:
         """Whether it is one of VTAB's 19 tasks, with their 800 + 200 training images."""
-        return self.group not in ("paper", "pretraining")
+        return self.group in VTAB_GROUPS
 
 
 @functools.cache

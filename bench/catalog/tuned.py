@@ -1,4 +1,4 @@
-"""Learning rates that were chosen by the recorded sweep `tune`, one per small model, with the record that won.
+"""Learning rates and weight decays that the recorded sweep `tune` chose for small models, with the record that won.
 
 The table is written by `vitbench adopt` from `results/tune`; a test keeps the two equal.
 """
@@ -18,15 +18,20 @@ HEADER_NOTE = "Chosen by `vitbench adopt`; do not edit by hand."
 
 @dataclass(frozen=True)
 class TunedRate:
-    """What the sweep chose for one model. validation_top1_pct: the mean over `seeds`. trials: every one run for it."""
+    """What the sweep chose for one model at one budget. validation_top1_pct: the mean over `seeds`.
+
+    weight_decay: None where the sweep tried none. trials: every one run for it.
+    """
 
     model: str
+    budget_gflop: float
     learning_rate: float
     validation_top1_pct: float
     dataset: str
     trials: int
     seeds: int  # behind the choice
     cell_id: str  # of its first seed
+    weight_decay: float | None = None
 
 
 def tuned_path() -> Path:
@@ -35,23 +40,23 @@ def tuned_path() -> Path:
 
 
 @cache
-def tuned_rates() -> dict[str, TunedRate]:
-    """Model name -> its winning trial."""
-    return {row.model: row for row in typed(TunedRate, read_csv("tuned"))}
+def tuned_rates() -> dict[tuple[str, float], TunedRate]:
+    """Model name and budget -> its winning trial."""
+    return {(row.model, row.budget_gflop): row for row in typed(TunedRate, read_csv("tuned"))}
 
 
-def tuned_learning_rate(model: str) -> float:
-    """The learning rate of `model`. Raises RequestError when no sweep has chosen one."""
-    rates = tuned_rates()
-    if model not in rates:
+def tuned_recipes(model: str) -> dict[float, TunedRate]:
+    """Budget -> what was chosen for the model there. Raises RequestError when no sweep has chosen anything."""
+    found = {budget: row for (name, budget), row in tuned_rates().items() if name == model}
+    if not found:
         raise RequestError(
             f"No tuned learning rate for '{model}'. Give the [[train]] block a `learning_rate`, or sweep it: "
             "add the model to suite 'tune', then `vitbench run tune` and `vitbench adopt`."
         )
-    return rates[model].learning_rate
+    return found
 
 
 def write_tuned_rates(rates: Iterable[TunedRate], path: Path) -> None:
     """Replace the table, sorted by model, whole or not at all."""
-    write_csv(path, TunedRate, sorted(rates, key=lambda rate: rate.model), notes=(HEADER_NOTE,))
+    write_csv(path, TunedRate, sorted(rates, key=lambda rate: (rate.model, rate.budget_gflop)), notes=(HEADER_NOTE,))
     tuned_rates.cache_clear()

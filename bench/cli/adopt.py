@@ -33,12 +33,22 @@ def _adopt_rates(folder: Path) -> None:
     from bench.suite.spec import load_suite
 
     rates = choose_rates(read_records(folder).records, load_suite("tune"))
-    write_tuned_rates(({**tuned_rates(), **{rate.model: rate for rate in rates}}).values(), tuned_path())
+    known = tuned_rates() | {(rate.model, rate.budget_gflop): rate for rate in rates}
+    write_tuned_rates(known.values(), tuned_path())
     rows = [
-        [rate.model, f"{rate.learning_rate:g}", f"{rate.validation_top1_pct:.1f}", str(rate.seeds), str(rate.trials)]
+        [
+            rate.model,
+            f"{rate.budget_gflop:g}",
+            f"{rate.learning_rate:g}",
+            "" if rate.weight_decay is None else f"{rate.weight_decay:g}",
+            f"{rate.validation_top1_pct:.1f}",
+            str(rate.seeds),
+            str(rate.trials),
+        ]
         for rate in rates
     ]
-    typer.echo(table(["Model", "Learning rate", "Validation top-1 [%]", "Seeds", "Trials"], rows, right=(1, 2, 3, 4)))
+    header = ["Model", "Budget [GFLOP]", "Learning rate", "Weight decay", "Validation top-1 [%]", "Seeds", "Trials"]
+    typer.echo(table(header, rows, right=(1, 2, 3, 4, 5, 6)))
 
 
 def _adopt_counts(folder: Path) -> None:

@@ -105,11 +105,15 @@ class ResidentBatches:
         self._images = torch.from_numpy(part.images).to(device)  # (N, H, W, 3), uint8
         self._labels = torch.from_numpy(part.labels).to(device)
         self._drawn = enumerate(keyed_batches(pool, cell.recipe.batch_size, steps, cell.seed))
-        self._shifts: Tensor | None = None
-        if cell.recipe.augmentation == "shift":
-            # (steps, B, 2) random words, non-negative; the same for every model at the same seed
+        # random words, the same for every model at the same seed
+        self._shifts: Tensor | None = None  # (steps, B, 2), non-negative
+        self._flips: Tensor | None = None  # (steps, B), bool
+        if "shift" in cell.recipe.augmentation:
             words = Stream("shift", cell.seed).words(steps, cell.recipe.batch_size, 2) >> np.uint64(2)
             self._shifts = torch.from_numpy(words.astype(np.int64)).to(device)
+        if "flip" in cell.recipe.augmentation:
+            halves = Stream("flip", cell.seed).words(steps, cell.recipe.batch_size) >> np.uint64(63)
+            self._flips = torch.from_numpy(halves.astype(np.bool_)).to(device)
 
     def __next__(self) -> Batch:
         step, (chosen, _) = next(self._drawn)
@@ -117,6 +121,8 @@ class ResidentBatches:
         images = _normalised(self._images[index])
         if self._shifts is not None:
             images = shift(images, max(1, self._cell.resolution_px // SHIFT_FRACTION), self._shifts[step])
+        if self._flips is not None:
+            images = torch.where(self._flips[step][:, None, None, None], images.flip(3), images)
         return Batch(images, self._labels[index], chosen, step, first=0, ends_step=True, share=1.0)
 
     def close(self) -> None:

@@ -16,6 +16,7 @@ Device = Literal["cpu", "cuda", "mps"]
 Precision = Literal["fp32", "tf32", "fp16", "bf16"]
 MemoryFormat = Literal["contiguous", "channels_last"]
 SpeedMetric = Literal["throughput", "latency"]
+TrainAugmentation = Literal["none", "shift", "flip", "shift and flip"]
 
 
 class Frozen(BaseModel):
@@ -61,7 +62,7 @@ class Recipe(Frozen):
 
     learning_rate is the peak, reached after `warmup_fraction` of the steps and decayed by `schedule` to zero
     at the last one. batch_size is in images. augmentation `shift` moves each training image by up to
-    `resolution / 16` pixels either way, edges repeated; it is the same for every model.
+    `resolution / 16` pixels either way, edges repeated, `flip` mirrors half of them; it is the same for every model.
     head_init `small` draws every classifier from a normal distribution of spread 0.02; `own` leaves the model's.
     """
 
@@ -73,7 +74,7 @@ class Recipe(Frozen):
     schedule: Literal["cosine", "linear"] = "cosine"
     label_smoothing: float = Field(default=0.1, ge=0, lt=1)
     grad_clip_norm: float | None = Field(default=1.0, gt=0)
-    augmentation: Literal["none", "shift"] = "none"
+    augmentation: TrainAugmentation = "none"
     head_init: Literal["small", "own"] = "small"
     validations: int = Field(default=6, ge=1)  # looks at the validation part; the best one's weights are scored
 

@@ -11,7 +11,7 @@ from functools import cache
 from bench.catalog.datasets import DatasetRow
 from bench.catalog.models import find_model, select_models
 from bench.catalog.public_results import published_sizes
-from bench.catalog.tuned import tuned_learning_rate
+from bench.catalog.tuned import tuned_recipes
 from bench.errors import RequestError
 from bench.suite.cell import (
     Budget,
@@ -21,11 +21,11 @@ from bench.suite.cell import (
 )
 from bench.suite.model_source import definition_of_file, file_of, is_user_model
 from bench.suite.planning_context import PlanningContext, with_given
-from bench.suite.pretraining import PretrainPlan, training_recipe
+from bench.suite.pretraining import PretrainPlan, nearest, training_recipe
 from bench.suite.protocols import Definition, ProtocolPlan, preflight_cells
-from bench.suite.spec import ComplexityBlock, SpeedBlock, Suite, Sweep, TrainBlock
+from bench.suite.spec import ComplexityBlock, RecipeSweep, SpeedBlock, Suite, TrainBlock
 from bench.suite.speed_plan import Point, SpeedPlan
-from bench.suite.sweeps import search
+from bench.suite.sweeps import Candidate, search_recipe
 
 SweptRate = Callable[[str, Budget], float | None]  # of a model, by this suite's pretraining
 
@@ -91,12 +91,12 @@ def _train_cells(
             for images in block.train_images if name not in extra else ("all",):
                 for budget in block.budgets_gflop:
                     at = _cell_at(model, defined(model), dataset, images, budget, block, suite, context)
-                    if isinstance(block.learning_rate, Sweep):
-                        found = search(block.learning_rate, block.seeds, dataset.num_classes, context.results_of(at))
+                    if isinstance(sweep := block.learning_rate, RecipeSweep):
+                        found = search_recipe(sweep, block.seeds, dataset.num_classes, context.results_of(at))
                         yield from (at(*trial) for trial in found.trials)
                         continue
-                    rate = _rate(block, model, budget, swept_rate)
-                    yield from (at(rate, seed) for seed in block.seeds if rate is not None)
+                    candidate = _candidate(block, model, budget, swept_rate)
+                    yield from (at(candidate, seed) for seed in block.seeds if candidate is not None)
 
 
 def _cell_at(
@@ -108,8 +108,8 @@ def _cell_at(
     block: TrainBlock,
     suite: Suite,
     context: PlanningContext,
-) -> Callable[[float, int], TrainCell]:
-    """The training cell as a function of its learning rate and seed."""
+) -> Callable[[Candidate, int], TrainCell]:
+    """The training cell as a function of its learning rate and weight decay, and its seed."""
     count = dataset.train_images if images == "all" else int(images)
     if count > dataset.train_images:
         raise RequestError(
@@ -119,7 +119,7 @@ def _cell_at(
 
     recipe = training_recipe(suite, block)
 
-    def at(learning_rate: float, seed: int) -> TrainCell:
+    def at(candidate: Candidate, seed: int) -> TrainCell:
         return TrainCell(
             model=model,
             definition=definition,
@@ -130,7 +130,7 @@ def _cell_at(
             train_images=count,
             seed=seed,
             budget_gflop=budget,
-            recipe=recipe.at(learning_rate, block.augmentation),
+            recipe=recipe.at(**candidate._asdict(), augmentation=block.augmentation),
             scored_part=block.scored_part,
             device=context.device,
             settings=suite.settings,
@@ -139,15 +139,17 @@ def _cell_at(
     return at
 
 
-def _rate(block: TrainBlock, model: str, budget_gflop: float, swept_rate: SweptRate) -> float | None:
-    """The one rate that the block trains the model with; None while it is still to be found."""
+def _candidate(block: TrainBlock, model: str, budget_gflop: float, swept_rate: SweptRate) -> Candidate | None:
+    """What the block trains the model with; None while it is still to be found."""
     match block.learning_rate:
         case "tuned":
-            return tuned_learning_rate(model)
+            tuned = nearest(tuned_recipes(model), budget_gflop, lambda budget: budget)
+            return Candidate(tuned.learning_rate, tuned.weight_decay)
         case "swept":
-            return swept_rate(model, Budget(unit="gflop", amount=budget_gflop))
+            rate = swept_rate(model, Budget(unit="gflop", amount=budget_gflop))
+            return None if rate is None else Candidate(rate)
         case rate:
-            return float(rate)  # type: ignore[arg-type]  # a Sweep is planned as its trials
+            return Candidate(float(rate))  # a sweep is planned as its trials
 
 
 def _places(block: ComplexityBlock | SpeedBlock, context: PlanningContext, defined: Definition) -> list[Point]:

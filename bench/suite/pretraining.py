@@ -152,10 +152,10 @@ def ends(block: PretrainBlock) -> Sequence[Budget]:
     return list(dict.fromkeys([ordered[0], ordered[-1]]))
 
 
-def nearest(known: Mapping[T, V | None], wanted: T, amount: Callable[[T], float]) -> V | None:
+def nearest(known: Mapping[T, V], wanted: T, amount: Callable[[T], float]) -> V:
     """What is known at the place nearest to the wanted one on a logarithmic scale, the larger of two as near.
 
-    None while the value there is unknown. Raises ValueError where there is no place at all.
+    Raises ValueError where there is no place at all.
     """
     place = min(known, key=lambda one: (abs(math.log(amount(one) / amount(wanted))), -amount(one)))
     return known[place]

@@ -13,7 +13,16 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from bench.errors import SuiteFileError, UnknownNameError
-from bench.suite.cell import Budget, Frozen, Precision, PretrainRecipe, Recipe, Settings, SpeedMetric
+from bench.suite.cell import (
+    Budget,
+    Frozen,
+    Precision,
+    PretrainRecipe,
+    Recipe,
+    Settings,
+    SpeedMetric,
+    TrainAugmentation,
+)
 from bench.suite.faults import explain_faults
 from bench.units import EXA, GIGA
 
@@ -56,10 +65,17 @@ class Sweep(Frozen):
     extra_trials: Annotated[int, Field(ge=0)] = 0
 
 
+class RecipeSweep(Sweep):
+    """A sweep that goes on, at the learning rate found, with weight decays by the same rule."""
+
+    weight_decays: Annotated[tuple[PositiveNumber, ...], Field(min_length=2)] | tuple[()] = ()
+
+
 class TrainBlock(Frozen):
     """Train every model on every data set, at every subset size, to every compute budget, for every seed.
 
-    learning_rate: of suite `tune`; or `swept`: of this suite's pretraining, with its recipe, at the nearest budget.
+    learning_rate: `tuned` is that of suite `tune` at the nearest budget there, with its weight decay where one was
+    swept; `swept` that of this suite's pretraining, with its recipe, at the nearest budget.
     """
 
     models: Names
@@ -68,8 +84,8 @@ class TrainBlock(Frozen):
     budgets_gflop: Annotated[tuple[PositiveNumber, ...], Field(min_length=1)]
     seeds: Seeds
     scored_part: Literal["test", "validation"] = "test"
-    learning_rate: PositiveNumber | Literal["tuned", "swept"] | Sweep = "tuned"
-    augmentation: Literal["none", "shift"] | None = None  # None: the suite's
+    learning_rate: PositiveNumber | Literal["tuned", "swept"] | RecipeSweep = "tuned"
+    augmentation: TrainAugmentation | None = None  # None: the suite's
     resolution_px: Positive | None = None  # None: that of an embedded set, 32 px for other images
 
 
@@ -264,10 +280,10 @@ class RecipeDefaults(Recipe):
     learning_rate: None = Field(default=None, exclude=True)  # type: ignore[assignment]
     _no_rate = field_validator("learning_rate", mode="before")(_refuse)
 
-    def at(self, learning_rate: float, augmentation: Literal["none", "shift"] | None = None) -> Recipe:
-        """The whole recipe; `augmentation` replaces the suite's own unless it is None."""
-        own = self.model_dump()
-        return Recipe(learning_rate=learning_rate, **(own | {"augmentation": augmentation or self.augmentation}))
+    def at(self, learning_rate: float, **others: Any) -> Recipe:
+        """The whole recipe; `others` replace the suite's own unless they are None."""
+        given = {name: value for name, value in others.items() if value is not None}
+        return Recipe(learning_rate=learning_rate, **(self.model_dump() | given))
 
 
 class PretrainingDefaults(PretrainRecipe):

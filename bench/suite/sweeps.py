@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from statistics import fmean, variance
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from bench.suite.spec import Sweep
+from bench.suite.spec import RecipeSweep, Sweep
 
 K = TypeVar("K")
 P = TypeVar("P")
@@ -86,6 +87,37 @@ def search(sweep: Sweep, seeds: Sequence[int], classes: int, result: Known[float
         if len(rates) >= planned + MAX_EXTENSIONS:
             return replace(settled, chosen=None, at_edge=settled.chosen)
         rates.append(_beyond(settled.chosen, rates, step))
+
+
+class Candidate(NamedTuple):
+    """What a trial of a training tries. weight_decay: None is the recipe's own."""
+
+    learning_rate: float
+    weight_decay: float | None = None
+
+
+def search_recipe(
+    sweep: RecipeSweep, seeds: Sequence[int], classes: int, result: Known[Candidate]
+) -> Search[Candidate]:
+    """The trials of a learning rate and then, at the rate that they chose, those of a weight decay by the same rule."""
+    rates = search(sweep, seeds, classes, lambda rate, seed: result(Candidate(rate), seed))
+    found = _mapped(rates, Candidate)
+    if rates.chosen is None or not sweep.weight_decays:
+        return found
+    rate, grid = rates.chosen, Sweep(learning_rates=sweep.weight_decays)
+    decays = search(grid, seeds, classes, lambda decay, seed: result(Candidate(rate, decay), seed))
+    return replace(then := _mapped(decays, partial(Candidate, rate)), trials=(*found.trials, *then.trials))
+
+
+def _mapped(found: Search[K], to: Callable[[K], P]) -> Search[P]:
+    """The same state of a search for something made from what was searched for."""
+    return Search(
+        trials=tuple((to(candidate), seed) for candidate, seed in found.trials),
+        is_open=found.is_open,
+        chosen=None if found.chosen is None else to(found.chosen),
+        at_edge=None if found.at_edge is None else to(found.at_edge),
+        have_all_failed=found.have_all_failed,
+    )
 
 
 def settle(candidates: Iterable[K], seeds: Sequence[int], classes: int, result: Known[K]) -> Search[K]:

@@ -12,7 +12,7 @@ from bench.errors import RequestError
 from bench.store.files import read_records, suite_folder
 from bench.store.record import Record
 from bench.suite.plan import definition_of
-from bench.suite.spec import load_suite, parse_suite
+from bench.suite.spec import RecipeSweep, load_suite, parse_suite
 
 RESULTS = Path(__file__).resolve().parents[2] / "results"
 SWEEP = parse_suite(
@@ -31,14 +31,17 @@ learning_rate = { learning_rates = [0.001, 0.003, 0.009] }
 
 
 def trial(
-    rate: float, top1: float, seed: int = 5, status: str = "ok", *, model: str = "vit_32px_s", definition: str = ""
-) -> Record:
+    rate: float, top1: float, seed: int = 5, status: str = "ok", *,
+    model: str = "vit_32px_s", definition: str = "", decay: float = 0.05,
+) -> Record:  # fmt: skip
     return Record(
         suite="sweep",
-        cell_id=f"{rate:010.6f}-{seed:05d}",
+        cell_id=f"{rate:010.6f}-{decay:010.6f}-{seed:05d}",
         cell={
             "task": "train", "model": model, "definition": definition or definition_of(model), "dataset": "textures",
-            "num_classes": 10, "scored_part": "validation", "seed": seed, "recipe": {"learning_rate": rate},
+            "fingerprint": "f", "num_classes": 10, "resolution_px": 32, "train_images": 8190, "budget_gflop": 300.0,
+            "scored_part": "validation", "seed": seed, "device": "cpu", "settings": {},
+            "recipe": {"learning_rate": rate, "weight_decay": decay},
         },
         status=status,  # type: ignore[arg-type]
         values={"validation_top1_pct": top1, "validation_images": 1000} if status == "ok" else {},
@@ -61,6 +64,26 @@ def test_the_mean_over_the_seeds_is_adopted_with_the_trials_behind_it() -> None:
 def test_a_diverged_trial_bounds_the_grid() -> None:
     records = [*GRID[:2], trial(0.009, 0.0, status="failed"), trial(0.003, 86.0, seed=6)]
     assert [rate.learning_rate for rate in choose_rates(records, SWEEP)] == [0.003]
+
+
+def test_weight_decays_are_tried_at_the_rate_that_was_chosen() -> None:
+    with_decays = SWEEP.model_copy(
+        update={
+            "train": tuple(
+                block.model_copy(update={"learning_rate": RecipeSweep(
+                    learning_rates=(0.001, 0.003, 0.009), weight_decays=(0.005, 0.05, 0.5)
+                )})
+                for block in SWEEP.train
+            )
+        }
+    )  # fmt: skip
+    rates = [*GRID, trial(0.003, 90.0, seed=6)]
+    with pytest.raises(RequestError, match="trials are still to come"):
+        choose_rates(rates, with_decays)
+    decays = [trial(0.003, 80.0, decay=0.005), trial(0.003, 95.0, decay=0.5), trial(0.003, 70.0, decay=5.0)]
+    second = trial(0.003, 95.0, seed=6, decay=0.5)
+    (chosen,) = choose_rates([*rates, *decays, second], with_decays)
+    assert (chosen.learning_rate, chosen.weight_decay, chosen.trials) == (0.003, 0.5, 8)
 
 
 def test_trials_of_what_a_name_stood_for_before_do_not_count() -> None:
@@ -91,7 +114,7 @@ def test_nothing_to_choose_from_is_an_error() -> None:
 
 def test_the_catalog_holds_what_the_committed_sweep_chose() -> None:
     chosen = choose_rates(read_records(suite_folder(RESULTS, "tune", local=False)).records, load_suite("tune"))
-    assert {rate.model: rate for rate in chosen} == tuned_rates()
+    assert {(rate.model, rate.budget_gflop): rate for rate in chosen} == tuned_rates()
 
 
 def test_every_rate_in_the_catalog_was_tried_with_three_seeds() -> None:

@@ -55,6 +55,8 @@ def test_hash_order_is_that_of_sha256() -> None:
 
 @pytest.mark.parametrize("name", sorted(image_tasks()))
 def test_an_empty_folder_is_answered_with_what_to_put_there(name: str, tmp_path: Path) -> None:
+    if any(Path(folder).is_absolute() and Path(folder).is_dir() for folder in find_image_task(name).also_at):
+        pytest.skip("a package of this system has brought the set")
     assert not is_here(name, root=tmp_path)
     with pytest.raises(AbsentDataError) as caught:
         open_catalogued(name, root=tmp_path, spec=None, download=False)

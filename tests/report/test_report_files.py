@@ -265,7 +265,7 @@ def test_results_left_out_and_failures_after_a_result_are_listed(tmp_path):
 
 
 def test_learning_rates_are_called_swept_only_where_they_are_those_of_the_sweep(tmp_path):
-    rate = tuned_rates()["vit_32px_s"].learning_rate
+    rate = next(row.learning_rate for row in tuned_rates().values() if row.model == "vit_32px_s")
     for learning_rate, words in ((rate, "from the sweep `tune`"), (2 * rate, "given in the suite file")):
         record = make_record(train_cell("vit_32px_s", learning_rate=learning_rate), train_values(80.0))
         assert f"Learning rates are {words}" in write([record], tmp_path).read_text(encoding="utf-8")

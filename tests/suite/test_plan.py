@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bench.catalog.datasets import find_dataset
-from bench.catalog.tuned import tuned_learning_rate
+from bench.catalog.tuned import tuned_recipes
 from bench.errors import RequestError, UnknownNameError
 from bench.suite.cell import MemoryCell, Settings, SpeedCell, TrainCell, cell_id_of, parse_cell
 from bench.suite.plan import definition_of, plan
@@ -104,12 +105,13 @@ def test_what_a_name_stands_for_is_part_of_the_cell(tmp_path: Path) -> None:
     assert definition_of("resnet18") is None
 
 
-def test_tuned_is_the_catalogs_learning_rate() -> None:
+def test_tuned_is_the_catalogs_learning_rate_at_the_nearest_budget() -> None:
     cells = cells_of(TRAIN.replace("0.002", '"tuned"'))
-    assert {cell.recipe.learning_rate for cell in cells if isinstance(cell, TrainCell)} == {
-        tuned_learning_rate("vit_32px_s"),
-        tuned_learning_rate("resnet_32px_s"),
-    }
+    for cell in cells:
+        if isinstance(cell, TrainCell):
+            known = tuned_recipes(cell.model)
+            nearest = min(known, key=lambda budget: abs(math.log(budget / cell.budget_gflop)))
+            assert cell.recipe.learning_rate == known[nearest].learning_rate
 
 
 def test_too_many_training_images_are_refused() -> None:

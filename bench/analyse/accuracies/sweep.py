@@ -1,7 +1,8 @@
-"""Which learning rate the recorded sweep of a suite chose for each model."""
+"""Which learning rate and weight decay the recorded sweep of a suite chose for each model at each budget."""
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from statistics import fmean
@@ -10,11 +11,12 @@ from bench.catalog.models import select_models
 from bench.catalog.tuned import TunedRate
 from bench.errors import RequestError
 from bench.store.record import Record
+from bench.suite.cell import TrainCell
 from bench.suite.plan import definition_of
-from bench.suite.spec import Suite, Sweep, TrainBlock
-from bench.suite.sweeps import Search, result_of, search
+from bench.suite.spec import RecipeSweep, Suite, TrainBlock
+from bench.suite.sweeps import Candidate, Result, Search, result_of, search_recipe
 
-Trials = Mapping[tuple[float, int], Record]  # learning rate and seed -> the newest record of the trial
+Trials = Mapping[tuple[Candidate, int], Record]  # candidate and seed -> the newest record of the trial
 
 
 def choose_rates(records: Iterable[Record], suite: Suite) -> list[TunedRate]:
@@ -22,17 +24,18 @@ def choose_rates(records: Iterable[Record], suite: Suite) -> list[TunedRate]:
 
     Raises RequestError where there are none, and for models whose sweep is not finished or chose nothing.
     """
-    trials = _trials(records)
+    trials, decay = _trials(records), suite.recipe.weight_decay
     chosen: list[TunedRate] = []
     refused: dict[str, list[str]] = defaultdict(list)  # why -> models
     for block in suite.train:
-        for model in select_models(block.models):
-            if isinstance(block.learning_rate, Sweep) and model in trials:
-                found = _search(block, block.learning_rate, trials[model])
+        for model, budget in itertools.product(select_models(block.models), block.budgets_gflop):
+            if isinstance(block.learning_rate, RecipeSweep) and (model, budget) in trials:
+                own = trials[model, budget]
+                found = _search(block, block.learning_rate, decay, own)
                 if found.chosen is None:
                     refused[_why(found)].append(model)
                 else:
-                    chosen.append(_winner(model, found.chosen, block, trials[model]))
+                    chosen.append(_winner(model, budget, found.chosen, block, decay, own))
     if refused:
         reasons = [f"{', '.join(models)}: {why}" for why, models in refused.items()]
         raise RequestError(f"No learning rate to adopt. {' '.join(reasons)}")
@@ -41,36 +44,48 @@ def choose_rates(records: Iterable[Record], suite: Suite) -> list[TunedRate]:
     return chosen
 
 
-def _trials(records: Iterable[Record]) -> Mapping[str, Trials]:
-    """The trials of each model, as its name is defined now."""
-    found: dict[str, dict[tuple[float, int], Record]] = defaultdict(dict)
+def _trials(records: Iterable[Record]) -> Mapping[tuple[str, float], Trials]:
+    """The trials of each model, as its name is defined now, at each budget; all with their weight decays."""
+    found: dict[tuple[str, float], dict[tuple[Candidate, int], Record]] = defaultdict(dict)
     for record in sorted(records, key=lambda record: record.started_at):
-        cell = record.cell
-        is_trial = cell["task"] == "train" and cell["scored_part"] == "validation"
-        if is_trial and cell.get("definition") == definition_of(cell["model"]):
-            found[cell["model"]][float(cell["recipe"]["learning_rate"]), int(cell["seed"])] = record
+        cell = record.asked
+        if not isinstance(cell, TrainCell) or cell.scored_part != "validation":
+            continue
+        if cell.definition == definition_of(cell.model):
+            candidate = Candidate(cell.recipe.learning_rate, cell.recipe.weight_decay)
+            found[cell.model, cell.budget_gflop][candidate, cell.seed] = record
     return found
 
 
-def _search(block: TrainBlock, sweep: Sweep, trials: Trials) -> Search[float]:
+def _search(block: TrainBlock, sweep: RecipeSweep, own_decay: float, trials: Trials) -> Search[Candidate]:
     known = {key: result_of("train", record.status, record.values) for key, record in trials.items()}
     classes = next(int(record.cell["num_classes"]) for record in trials.values())
-    return search(sweep, block.seeds, classes, lambda rate, seed: known.get((rate, seed)))
+
+    def result(candidate: Candidate, seed: int) -> Result | None:
+        return known.get((Candidate(candidate.learning_rate, candidate.weight_decay or own_decay), seed))
+
+    return search_recipe(sweep, block.seeds, classes, result)
 
 
-def _why(found: Search[float]) -> str:
+def _why(found: Search[Candidate]) -> str:
     if found.is_open:
         return "trials are still to come; run the sweep to its end."
     if found.at_edge is not None:
-        return f"{found.at_edge:g} is best and at the edge of what was tried; widen `learning_rates` on its side."
+        best = found.at_edge.weight_decay or found.at_edge.learning_rate
+        return f"{best:g} is best and at the edge of what was tried; widen the grid on its side."
     return "no trial was above chance; give the sweep a larger budget or other `learning_rates`."
 
 
-def _winner(model: str, rate: float, block: TrainBlock, trials: Trials) -> TunedRate:
-    behind = [trials[rate, seed] for seed in block.seeds]
+def _winner(
+    model: str, budget_gflop: float, chosen: Candidate, block: TrainBlock, own_decay: float, trials: Trials
+) -> TunedRate:
+    key = Candidate(chosen.learning_rate, chosen.weight_decay or own_decay)
+    behind = [trials[key, seed] for seed in block.seeds]
     return TunedRate(
         model=model,
-        learning_rate=rate,
+        budget_gflop=budget_gflop,
+        learning_rate=chosen.learning_rate,
+        weight_decay=chosen.weight_decay,
         validation_top1_pct=fmean(record.values["validation_top1_pct"] for record in behind),
         dataset=str(behind[0].cell["dataset"]),
         trials=len(trials),

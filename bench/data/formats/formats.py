@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench.data.formats.folder import open_folder
+from bench.data.formats.idx import open_idx
 from bench.data.formats.listing import SUFFIXES, open_listing
 from bench.data.formats.shards import is_compressed_tar, open_shards
 from bench.data.sets.collection import ImageCollection
 from bench.errors import RequestError
 
-HUB_PREFIX, SHARDS_PREFIX = "hf:", "shards:"
+HUB_PREFIX, IDX_PREFIX, SHARDS_PREFIX = "hf:", "idx:", "shards:"
 
 _HUB_SPEC = re.compile(
     r"(?P<repo>\w[\w.-]*/\w[\w.-]*)(@(?P<revision>\w[\w./-]*))?(:(?P<config>[\w.-]+))?(#(?P<splits>.+))?"
@@ -38,7 +39,7 @@ def open_user(name: str, spec: str, *, download: bool) -> ImageCollection:
     download: whether files of a hub's data set may be fetched.
     Raises RequestError for a place that is none of these or does not exist, DataError for images that cannot be used.
     """
-    if spec in ("", SHARDS_PREFIX):
+    if spec in ("", IDX_PREFIX, SHARDS_PREFIX):
         raise RequestError(f"Data set {name!r}: {spec!r} names no place. {_EXPECTED}")
     for form in reversed(FORMATS):
         if form.is_meant(spec):
@@ -102,6 +103,11 @@ FORMATS = (  # the last of those that are meant counts
         lambda name, spec, _: open_listing(name, _path(spec)),
     ),
     Format("tar shards (shards:FOLDER, shards:PATH/{0000..0009}.tar)", _are_shards, _open_shards),
+    Format(
+        "idx:FOLDER[#SET]",
+        lambda spec: spec.startswith(IDX_PREFIX),
+        lambda name, spec, _: open_idx(name, spec.removeprefix(IDX_PREFIX)),
+    ),
     Format("hf:owner/name[@revision][:config][#split+split]", lambda spec: spec.startswith(HUB_PREFIX), _open_hub),
 )
 _EXPECTED = f"Expected {', '.join(form.described for form in FORMATS[:-1])} or {FORMATS[-1].described}."

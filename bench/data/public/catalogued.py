@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 
 from bench.catalog.image_tasks import ImageTask, find_image_task
-from bench.data.formats.formats import HUB_PREFIX, open_user
+from bench.data.formats.formats import HUB_PREFIX, IDX_PREFIX, open_user
 from bench.data.formats.hub import is_fetched, open_hub
-from bench.data.public import original_files, torchvision_sets
+from bench.data.public import idx_sets, original_files, torchvision_sets
 from bench.data.public.imagenet import LazyParts, open_imagenet, open_imagenet21k
 from bench.data.public.local_files import (
     SUBSET_FILE,
@@ -45,6 +45,7 @@ READERS: Mapping[str, Callable[[ImageTask, Path], ImageCollection]] = {
     "cifar10": torchvision_sets.open_arrays,
     "cifar100": torchvision_sets.open_arrays,
     "svhn": torchvision_sets.open_arrays,
+    "idx": idx_sets.open_idx_set,
     "pets": torchvision_sets.open_files,
     "flowers102": torchvision_sets.open_files,
     "dtd": torchvision_sets.open_files,
@@ -80,7 +81,7 @@ def open_catalogued(name: str, *, root: Path, spec: str | None, download: bool) 
     if hub := _hub_place(spec):
         return _finished(task, _from_hub(task, *hub, download), None)
     place = _place(task, root, spec)
-    if spec is not None and not Path(spec).expanduser().exists():
+    if spec is not None and not place.exists():
         raise RequestError(f"--data {task.name}: '{spec}' does not exist. {task.how_to_get}")
     if spec is not None and place.is_file():
         return _finished(task, _from_list(task, place), subset_reason(place.parent))
@@ -92,6 +93,7 @@ def open_catalogued(name: str, *, root: Path, spec: str | None, download: bool) 
             return _finished(task, _from_hub(task, task.hub_repo, task.hub_revision, download), None)
     elif download and missing_files(task, place):
         torchvision_sets.fetch(task, place)
+        place = _place(task, root, spec)
     check_present(task, place)
     return _finished(task, READERS[task.reader](task, place), reason)
 
@@ -163,8 +165,11 @@ def _hub_place(spec: str | None) -> tuple[str, str] | None:
 
 
 def _place(task: ImageTask, root: Path, spec: str | None) -> Path:
-    place = root / task.folder if spec is None else Path(spec).expanduser()
-    return place.parent if spec is not None and place.name in _INNER else place
+    place = root / task.folder if spec is None else Path(spec.removeprefix(IDX_PREFIX)).expanduser()
+    if spec is not None and place.name in _INNER:
+        return place.parent
+    folders = [place, *(place / other for other in task.also_at if spec is None or not Path(other).is_absolute())]
+    return next((folder for folder in folders if not missing_files(task, folder)), place)
 
 
 def _from_hub(task: ImageTask, repo_id: str, revision: str, download: bool) -> ImageCollection:

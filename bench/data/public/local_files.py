@@ -19,8 +19,8 @@ _EXTENSIONS = (".jpg", ".jpeg", ".png")
 
 
 def missing_files(task: ImageTask, place: Path) -> list[str]:
-    """Those of the task's files that are not in the folder."""
-    return [name for name in task.files if not (place / name).exists()]
+    """Those of the task's files, or patterns of files, that are not in the folder."""
+    return [name for name in task.files if not any(place.glob(name))]
 
 
 def check_present(task: ImageTask, place: Path) -> None:

@@ -89,7 +89,8 @@ _FILE_SETS: Mapping[str, FileSet] = {  # by reader
     # CLEVR's own test part has no labels
     "clevr_count": FileSet("clevr/CLEVR_v1.0", "_image_files", {"train": "train", "test": "val"}),
 }
-# The class of torchvision that fetches a set, and its arguments, once for each archive that it fetches apart.
+# The class of torchvision that fetches a set, by its reader or its name, and its arguments, once for each archive that
+# it fetches apart.
 _FETCHED: Mapping[str, tuple[str, Sequence[Mapping[str, Any]]]] = {
     "cifar10": ("CIFAR10", [{"train": True}, {"train": False}]),
     "cifar100": ("CIFAR100", [{"train": True}, {"train": False}]),
@@ -102,16 +103,20 @@ _FETCHED: Mapping[str, tuple[str, Sequence[Mapping[str, Any]]]] = {
     "eurosat": ("EuroSAT", [{}]),
     "clevr_count": ("CLEVRClassification", [{"split": "train"}, {"split": "val"}]),
     "clevr_distance": ("CLEVRClassification", [{"split": "train"}]),
+    "fashion_mnist": ("FashionMNIST", [{}]),
+    "mnist": ("MNIST", [{}]),
+    "kmnist": ("KMNIST", [{}]),
+    "emnist_balanced": ("EMNIST", [{"split": "balanced"}]),
 }
 
 
 def fetch(task: ImageTask, place: Path) -> None:
     """Fetches what torchvision can fetch of a set. Raises DataError, with its reason, for a download that fails."""
-    if task.reader in _FETCHED:
+    if key := next((key for key in (task.reader, task.name) if key in _FETCHED), None):
         place.mkdir(parents=True, exist_ok=True)
         with _explained(task, place, doing="downloading"):
-            for arguments in _FETCHED[task.reader][1]:
-                _dataset(task.reader)(place, download=True, **arguments)
+            for arguments in _FETCHED[key][1]:
+                _dataset(key)(place, download=True, **arguments)
 
 
 def open_arrays(task: ImageTask, place: Path) -> ImageCollection:

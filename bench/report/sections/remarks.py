@@ -299,11 +299,11 @@ def _seed_limits(scores: Sequence[Trained]) -> list[str]:
 
 
 def _tuning_limits(study: Study) -> list[str]:
-    tuned = tuned_rates()
+    tuned = {(row.model, row.learning_rate): row.seeds for row in tuned_rates().values()}
     rates = {(score.key.model, score.learning_rate) for score in study.scores}
     told = "Learning rates are given in the suite file."
-    if all(model in tuned and tuned[model].learning_rate == rate for model, rate in rates):
-        seeds = counted(min(tuned[model].seeds for model, _ in rates), "seed")
+    if rates <= tuned.keys():
+        seeds = counted(min(tuned[rate] for rate in rates), "seed")
         told = (
             "Learning rates are from the sweep `tune`, whose compute is not in the training column: one data set and "
             f"{seeds} for rates within the noise of the best, so part of a gap between models may be the rate."
