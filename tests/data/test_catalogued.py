@@ -17,7 +17,7 @@ from tiny_formats import (
     write_pets,
 )
 
-from bench.catalog.image_tasks import image_tasks
+from bench.catalog.image_tasks import find_image_task, image_tasks
 from bench.data.public.catalogued import is_here, open_catalogued
 from bench.data.sets.collection import content_fingerprint
 from bench.data.sets.splits import hash_order, held_out
