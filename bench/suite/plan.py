@@ -117,7 +117,7 @@ def _cell_at(
             f'{dataset.train_images}. Ask for fewer, or for "all".'
         )
 
-    recipe = training_recipe(suite, block)
+    defaults = training_recipe(suite, block)
 
     def at(candidate: Candidate, seed: int) -> TrainCell:
         return TrainCell(
@@ -130,7 +130,7 @@ def _cell_at(
             train_images=count,
             seed=seed,
             budget_gflop=budget,
-            recipe=recipe.at(**candidate._asdict(), augmentation=block.augmentation),
+            recipe=block.recipe(defaults, *candidate),
             scored_part=block.scored_part,
             device=context.device,
             settings=suite.settings,

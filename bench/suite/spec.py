@@ -75,7 +75,8 @@ class TrainBlock(Frozen):
     """Train every model on every data set, at every subset size, to every compute budget, for every seed.
 
     learning_rate: `tuned` is that of suite `tune` at the nearest budget there, with its weight decay where one was
-    swept; `swept` that of this suite's pretraining, with its recipe, at the nearest budget.
+    swept; `swept` that of this suite's pretraining, with its recipe, at the nearest budget. augmentation, batch_size:
+    instead of the suite's recipe.
     """
 
     models: Names
@@ -85,8 +86,14 @@ class TrainBlock(Frozen):
     seeds: Seeds
     scored_part: Literal["test", "validation"] = "test"
     learning_rate: PositiveNumber | Literal["tuned", "swept"] | RecipeSweep = "tuned"
-    augmentation: TrainAugmentation | None = None  # None: the suite's
+    augmentation: TrainAugmentation | None = None
+    batch_size: Positive | None = None
     resolution_px: Positive | None = None  # None: that of an embedded set, 32 px for other images
+
+    def recipe(self, defaults: RecipeDefaults, learning_rate: float, weight_decay: float | None = None) -> Recipe:
+        """The suite's recipe at that learning rate and weight decay, with what this block says otherwise."""
+        own = {"augmentation": self.augmentation, "batch_size": self.batch_size}
+        return defaults.at(learning_rate, weight_decay=weight_decay, **own)
 
 
 class EvaluateBlock(Frozen):

@@ -32,7 +32,7 @@ learning_rate = { learning_rates = [0.001, 0.003, 0.009] }
 
 def trial(
     rate: float, top1: float, seed: int = 5, status: str = "ok", *,
-    model: str = "vit_32px_s", definition: str = "", decay: float = 0.05,
+    model: str = "vit_32px_s", definition: str = "", decay: float = 0.05, **recipe: object,
 ) -> Record:  # fmt: skip
     return Record(
         suite="sweep",
@@ -41,7 +41,7 @@ def trial(
             "task": "train", "model": model, "definition": definition or definition_of(model), "dataset": "textures",
             "fingerprint": "f", "num_classes": 10, "resolution_px": 32, "train_images": 8190, "budget_gflop": 300.0,
             "scored_part": "validation", "seed": seed, "device": "cpu", "settings": {},
-            "recipe": {"learning_rate": rate, "weight_decay": decay},
+            "recipe": {"learning_rate": rate, "weight_decay": decay, **recipe},
         },
         status=status,  # type: ignore[arg-type]
         values={"validation_top1_pct": top1, "validation_images": 1000} if status == "ok" else {},
@@ -89,6 +89,12 @@ def test_weight_decays_are_tried_at_the_rate_that_was_chosen() -> None:
 def test_trials_of_what_a_name_stood_for_before_do_not_count() -> None:
     with pytest.raises(RequestError, match="vitbench run sweep"):
         choose_rates([trial(0.003, 90.0, definition="another network")], SWEEP)
+
+
+def test_trials_with_another_recipe_than_the_sweeps_do_not_count() -> None:
+    others = [trial(0.003, 10.0, augmentation="shift"), trial(0.001, 99.0, batch_size=16)]
+    (chosen,) = choose_rates([*GRID, trial(0.003, 86.0, seed=6), *others], SWEEP)
+    assert (chosen.learning_rate, chosen.validation_top1_pct, chosen.trials) == (0.003, 88.0, 4)
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,10 @@ import pytest
 from bench.catalog.datasets import find_dataset
 from bench.catalog.tuned import tuned_recipes
 from bench.errors import RequestError, UnknownNameError
-from bench.suite.cell import MemoryCell, Settings, SpeedCell, TrainCell, cell_id_of, parse_cell
+from bench.suite.cell import MemoryCell, Recipe, Settings, SpeedCell, TrainCell, cell_id_of, parse_cell
 from bench.suite.plan import definition_of, plan
 from bench.suite.planning_context import ImagesFacts, PlanningContext
-from bench.suite.spec import load_suite, parse_suite
+from bench.suite.spec import Sweep, load_suite, parse_suite
 
 WORLD = PlanningContext(device="cpu", find_dataset=lambda name, _: find_dataset(name), native_resolution=lambda _: 32)
 
@@ -39,6 +39,13 @@ def test_a_train_block_is_the_product_of_its_axes() -> None:
     cells = cells_of(TRAIN)
     assert len(cells) == 2 * 2 * 2 * 3
     assert {cell.train_images for cell in cells if isinstance(cell, TrainCell)} == {798, 100}
+
+
+def test_a_train_block_says_its_own_augmentation_and_batch_size() -> None:
+    own = TRAIN + 'augmentation = "shift and flip"\nbatch_size = 16\n'
+    recipes = {cell.recipe for cell in cells_of("[recipe]\nweight_decay = 0.2\n" + own) if isinstance(cell, TrainCell)}
+    asked = Recipe(learning_rate=0.002, weight_decay=0.2, batch_size=16, augmentation="shift and flip")
+    assert recipes == {asked}
 
 
 def test_the_same_cell_asked_for_twice_runs_once() -> None:
@@ -156,7 +163,9 @@ def test_pocket_asks_for_ninety_trainings() -> None:
 
 
 def test_the_sweep_tries_every_rate_with_one_seed_first() -> None:
-    cells = [cell for cell in plan(load_suite("tune"), WORLD) if isinstance(cell, TrainCell)]
+    suite = load_suite("tune")
+    swept = suite.model_copy(update={"train": [one for one in suite.train if isinstance(one.learning_rate, Sweep)]})
+    cells = [cell for cell in plan(swept, WORLD) if isinstance(cell, TrainCell)]
     assert len({cell.model for cell in cells}) == 15
     assert len(cells) == 15 * 3
     assert {cell.seed for cell in cells} == {100}

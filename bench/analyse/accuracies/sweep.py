@@ -13,7 +13,7 @@ from bench.errors import RequestError
 from bench.store.record import Record
 from bench.suite.cell import TrainCell
 from bench.suite.plan import definition_of
-from bench.suite.spec import RecipeSweep, Suite, TrainBlock
+from bench.suite.spec import RecipeDefaults, RecipeSweep, Suite, TrainBlock
 from bench.suite.sweeps import Candidate, Result, Search, result_of, search_recipe
 
 Trials = Mapping[tuple[Candidate, int], Record]  # candidate and seed -> the newest record of the trial
@@ -24,12 +24,15 @@ def choose_rates(records: Iterable[Record], suite: Suite) -> list[TunedRate]:
 
     Raises RequestError where there are none, and for models whose sweep is not finished or chose nothing.
     """
-    trials, decay = _trials(records), suite.recipe.weight_decay
+    records, decay = list(records), suite.recipe.weight_decay
     chosen: list[TunedRate] = []
     refused: dict[str, list[str]] = defaultdict(list)  # why -> models
     for block in suite.train:
+        if not isinstance(block.learning_rate, RecipeSweep):
+            continue
+        trials = _trials(records, block, suite.recipe)
         for model, budget in itertools.product(select_models(block.models), block.budgets_gflop):
-            if isinstance(block.learning_rate, RecipeSweep) and (model, budget) in trials:
+            if (model, budget) in trials:
                 own = trials[model, budget]
                 found = _search(block, block.learning_rate, decay, own)
                 if found.chosen is None:
@@ -44,15 +47,17 @@ def choose_rates(records: Iterable[Record], suite: Suite) -> list[TunedRate]:
     return chosen
 
 
-def _trials(records: Iterable[Record]) -> Mapping[tuple[str, float], Trials]:
-    """The trials of each model, as its name is defined now, at each budget; all with their weight decays."""
+def _trials(
+    records: Iterable[Record], block: TrainBlock, defaults: RecipeDefaults
+) -> Mapping[tuple[str, float], Trials]:
+    """The trials that had the block's recipe, of each model as its name is defined now, at each budget."""
     found: dict[tuple[str, float], dict[tuple[Candidate, int], Record]] = defaultdict(dict)
     for record in sorted(records, key=lambda record: record.started_at):
         cell = record.asked
         if not isinstance(cell, TrainCell) or cell.scored_part != "validation":
             continue
-        if cell.definition == definition_of(cell.model):
-            candidate = Candidate(cell.recipe.learning_rate, cell.recipe.weight_decay)
+        candidate = Candidate(cell.recipe.learning_rate, cell.recipe.weight_decay)
+        if cell.definition == definition_of(cell.model) and cell.recipe == block.recipe(defaults, *candidate):
             found[cell.model, cell.budget_gflop][candidate, cell.seed] = record
     return found
 
