@@ -100,7 +100,7 @@ def print_plan(
 
     rates: measured ones of training steps; without them there are no device-hours.
     """
-    from bench.cli.words import duration, table
+    from bench.cli.words import duration, stand_in_lines, table
     from bench.execute.estimate import estimated_seconds, macs_of, point_of
     from bench.suite.cell import ComplexityCell
     from bench.suite.tasks import describe_cell, is_timing
@@ -140,7 +140,8 @@ def print_plan(
     warnings = [
         f"{model} at {resolution_px} px: {warning}" for (model, resolution_px), warning in _warnings(cells).items()
     ]
-    for line in (*warnings, *_absent(cells), *_later(suite, cells)):
+    used = {getattr(cell, "dataset", "") for cell in cells}
+    for line in (*warnings, *stand_in_lines(suite, used), *_absent(cells), *_later(suite, cells)):
         typer.echo(line)
     typer.echo("")
 

@@ -74,6 +74,7 @@ def _write_one(
 ) -> Path:
     """The report of one suite from all results folders; its study is put into `studies`."""
     from bench.analyse.study import study
+    from bench.cli.words import stand_in_lines
     from bench.errors import RequestError
     from bench.report.figures.figure_files import second_process
     from bench.report.report_files import SUITE_PAGES, write_report
@@ -93,6 +94,8 @@ def _write_one(
 
     committed = [] if shipped else [suite_folder(root, name, local=False) for root in roots]
     looked = [read_inspections(folder) for folder in stored.folders]
+    used = {record.cell.get("dataset", "") for record in stored.records}
+    left_out = stand_in_lines(spec, used) if spec is not None else []
     flags = _flags(roots, shipped) + (f" --against {shlex.quote(against)}" if against is not None else "")
     with second_process(len(stored.records), has_many_points=name in SUITE_PAGES) as helper:
         studies[name] = study(name, stored.records, stored.predictions)
@@ -103,7 +106,7 @@ def _write_one(
             question=question,
             out=out,
             rebuild_command=f"vitbench report {name}{flags}",
-            warnings=[*stored.warnings, *(warning for one in looked for warning in one.warnings)],
+            warnings=[*left_out, *stored.warnings, *(warning for one in looked for warning in one.warnings)],
             shipped=[record for folder in committed for record in read_records(folder).records],
             run_summary=total_of(stored.runs),
             against=None if against is None else _held_against(stored, roots, against, local=not shipped),

@@ -152,6 +152,7 @@ class _Job:
     def check(self) -> None:
         """Raise for anything wrong with the request while nothing has been written."""
         from bench.catalog.public_results import published_sizes
+        from bench.cli.words import stand_in_lines
         from bench.measure.build import check_takes_resolution, native_resolution, require_own_code_builds
         from bench.suite.cell import PixelsCell, PreflightCell
         from bench.suite.model_source import is_user_model
@@ -160,8 +161,9 @@ class _Job:
         started = time.monotonic()
         cells = self.plan(self.done.values())
         waiting = [cell.cell_id for cell in cells if cell.cell_id not in self.done]
-        for change in _changes(self.stored[one] for one in waiting if one in self.stored):
-            typer.echo(f"Warning: {change}", err=True)
+        changes = _changes(self.stored[one] for one in waiting if one in self.stored)
+        for warning in (*changes, *stand_in_lines(self.suite, {getattr(cell, "dataset", "") for cell in cells})):
+            typer.echo(f"Warning: {warning}", err=True)
         planned = [cell for cell in cells if not isinstance(cell, PreflightCell | PixelsCell)]
         points = {(cell.model, cell.resolution_px) for cell in planned if cell.cell_id not in self.done}
         # of several sizes that a model is timed at, those that it cannot take become skipped records

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
+from bench.catalog.image_tasks import image_tasks
 from bench.store.record import Record
 from bench.suite.cell import parse_cell
+from bench.suite.planning_context import stand_ins
+from bench.suite.spec import Suite
 from bench.suite.tasks import task_of
 
 
@@ -17,6 +20,16 @@ def describe_result(record: Record) -> str:
     if record.status != "ok":
         return f"{record.status}: {what}: {record.reason}"
     return f"{what}: {task.summarise(record.values, record.wall_s)}"
+
+
+def stand_in_lines(suite: Suite, used: Collection[str]) -> list[str]:
+    """What stands in for sets that the suite would rather have, a line each. used: the sets that cells name."""
+    tasks = image_tasks()
+    return [
+        f"'{taken}' stands in for '{wanted}', whose images were not found. "
+        f"{tasks[wanted].how_to_get if wanted in tasks else f'--data {wanted}=PLACE says where they are.'}"
+        for wanted, taken in stand_ins(suite, used).items()
+    ]
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:

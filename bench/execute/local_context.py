@@ -13,6 +13,7 @@ from bench.catalog.image_tasks import image_tasks
 from bench.catalog.models import select_models
 from bench.data.decoding.decode import decode
 from bench.data.generated.corpora import find_corpus, is_corpus
+from bench.data.public.catalogued import is_here
 from bench.data.sets.collection import PART_NAMES, PRETRAINING_PARTS, ImageCollection, PartName
 from bench.data.sets.fingerprints import fingerprint_of_collection
 from bench.data.sets.open import Progress, confirm_images, is_embedded, open_images, stored_fingerprint
@@ -57,6 +58,7 @@ class LocalContext:
             find_pretraining=self.find_pretraining,
             native_resolution=native_resolution,
             file_weights=self.file_weights,
+            is_here=self.is_here,
             extra_datasets=tuple(name for name in self._options.data if not _is_catalogued(name)),
             validation={
                 r.cell_id: result_of(r.cell["task"], r.status, r.values) for r in finished if _is_trial_result(r)
@@ -106,6 +108,13 @@ class LocalContext:
         if resolution_px not in (None, row.resolution_px):
             raise RequestError(f"Data set {name!r} has images of {row.resolution_px} px, not of {resolution_px} px.")
         return row
+
+    def is_here(self, name: str) -> bool:
+        """Whether the set's images are on this machine, or will be fetched. Raises UnknownNameError."""
+        options = self._options
+        if is_embedded(name) or (name in options.data and not _is_catalogued(name)):
+            return True
+        return options.download or is_here(name, root=options.data_root, spec=options.data.get(name))
 
     def find_pretraining(self, name: str, resolution_px: int) -> PretrainingFacts:
         """Facts of a set to pretrain on: a generated corpus, or any set that models can meet.

@@ -20,7 +20,7 @@ from bench.suite.cell import (
     TrainCell,
 )
 from bench.suite.model_source import definition_of_file, file_of, is_user_model
-from bench.suite.planning_context import PlanningContext, with_given
+from bench.suite.planning_context import PlanningContext, named_sets
 from bench.suite.pretraining import PretrainPlan, nearest, training_recipe
 from bench.suite.protocols import Definition, ProtocolPlan, preflight_cells
 from bench.suite.spec import ComplexityBlock, RecipeSweep, SpeedBlock, Suite, TrainBlock
@@ -82,7 +82,7 @@ def _train_cells(
     block: TrainBlock, suite: Suite, context: PlanningContext, defined: Definition, swept_rate: SweptRate
 ) -> Iterable[TrainCell]:
     joins = block.scored_part == "test" and suite.train[0].datasets[0] in block.datasets
-    names = with_given(block.datasets, context.extra_datasets, suite.name)
+    names = named_sets(block.datasets, context, suite.name)
     extra = [name for name in context.extra_datasets if joins and name not in names]
     for name in [*names, *extra]:
         dataset = context.find_dataset(name, block.resolution_px)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from bench.catalog.datasets import DatasetRow
+from bench.catalog.datasets import DatasetRow, dataset_rows
 from bench.errors import RequestError, UnknownNameError
 from bench.suite.cell import Cell, Device, Precision
+from bench.suite.spec import Suite
 from bench.suite.sweeps import K, Known, Result
 
 
@@ -68,6 +69,10 @@ def _no_images(name: str) -> ImagesFacts:
     raise UnknownNameError("data set", name, ())
 
 
+def _is_embedded(name: str) -> bool:
+    return name in dataset_rows()
+
+
 def _nothing_to_pretrain_on(name: str, resolution_px: int) -> PretrainingFacts:
     raise UnknownNameError("data set", name, ())
 
@@ -84,6 +89,7 @@ class PlanningContext:
     find_images: name -> facts of a set that pretrained models meet. find_pretraining: name and resolution -> facts of a
     set that they are pretrained on. native_resolution: model name -> pixels; raises
     UnknownNameError for a model that does not exist. file_weights: model, path -> `sha256 <16 digits>`.
+    is_here: name -> whether the set's images are on this machine, or will be fetched.
     validation: cell id -> what a finished cell gave on the validation part; sweeps choose by it. trained_weights: cell
     id -> `sha256 <16 digits>` of what a training ended with, None for one that failed. largest_batches: cell id -> the
     largest batch that a finished search found, 0 for none. too_large: ids of finished timings whose batch did not fit
@@ -97,6 +103,7 @@ class PlanningContext:
     find_images: Callable[[str], ImagesFacts] = _no_images
     find_pretraining: Callable[[str, int], PretrainingFacts] = _nothing_to_pretrain_on
     file_weights: Callable[[str, str], str] = _own_file
+    is_here: Callable[[str], bool] = _is_embedded
     extra_datasets: tuple[str, ...] = ()
     validation: Mapping[str, Result] = field(default_factory=dict)
     trained_weights: Mapping[str, str | None] = field(default_factory=dict)
@@ -113,14 +120,27 @@ class PlanningContext:
 GIVEN = "@given"  # in a suite: the user's own data sets, all that `--data` names
 
 
-def with_given(names: Sequence[str], given: Sequence[str], suite: str) -> list[str]:
-    """The names, each once, with the sets that were given in the place of `@given`.
+def named_sets(names: Sequence[str | Sequence[str]], context: PlanningContext, suite: str) -> list[str]:
+    """The names, each once; of several in the place of one the first that is here, the user's own sets for `@given`.
 
     Raises RequestError for a suite about the user's own images if there are none.
     """
-    if GIVEN in names and not given:
+    if GIVEN in names and not context.extra_datasets:
         raise RequestError(
             f"Suite '{suite}' is about images of your own. Say where they are: --data NAME=PLACE, "
             "under a name that no catalogued set has."
         )
-    return list(dict.fromkeys(one for name in names for one in (given if name == GIVEN else (name,))))
+
+    def meant(name: str | Sequence[str]) -> Sequence[str]:
+        if isinstance(name, str):
+            return context.extra_datasets if name == GIVEN else (name,)
+        return (next((one for one in name[:-1] if context.is_here(one)), name[-1]),)
+
+    return list(dict.fromkeys(one for name in names for one in meant(name)))
+
+
+def stand_ins(suite: Suite, used: Collection[str]) -> dict[str, str]:
+    """Sets that the suite would rather have -> what stands in for them among the sets that were used."""
+    named = [names for blocks in (suite.train, suite.pixels) for block in blocks for names in block.datasets]
+    several = [names for names in named if not isinstance(names, str)]
+    return {wanted: taken for wanted, *others in several for taken in others if taken in used and wanted not in used}

@@ -14,7 +14,7 @@ from typing import TypeVar
 from bench.catalog.models import select_models
 from bench.errors import RequestError
 from bench.suite.cell import Budget, PretrainCell
-from bench.suite.planning_context import PlanningContext, PretrainingFacts, with_given
+from bench.suite.planning_context import PlanningContext, PretrainingFacts, named_sets
 from bench.suite.spec import PretrainBlock, RecipeDefaults, Suite, Sweep, TrainBlock
 from bench.suite.sweeps import Search, chosen_at, search
 
@@ -40,7 +40,7 @@ class PretrainPlan:
         self._unsettled: set[str] = set()  # models with a trial to come
         blocks = sorted(suite.pretrain, key=lambda block: block.learning_rate == "swept")  # after the sweeps
         for block in blocks:
-            for name in with_given(block.datasets, context.extra_datasets, suite.name):
+            for name in named_sets(block.datasets, context, suite.name):
                 facts = context.find_pretraining(name, block.resolution_px)
                 for model in select_models(block.models):
                     context.native_resolution(model)  # an unknown name stops here

@@ -21,7 +21,7 @@ from bench.suite.cell import (
     PretrainCell,
     TrainCell,
 )
-from bench.suite.planning_context import ImagesFacts, PlanningContext, with_given
+from bench.suite.planning_context import ImagesFacts, PlanningContext, named_sets
 from bench.suite.pretraining import nearest, pretrained_with
 from bench.suite.recipes import bit_hyperrule, paper_learning_rates, paper_recipe
 from bench.suite.spec import EvaluateBlock, FewshotBlock, FinetuneBlock, PixelsBlock, Suite, Sweep
@@ -208,11 +208,11 @@ class ProtocolPlan:
                     seed=seed,
                 )
 
-    def _datasets(self, names: Sequence[str], *, first: bool) -> list[str]:
+    def _datasets(self, names: Sequence[str | Sequence[str]], *, first: bool) -> list[str]:
         """Names and groups (`@vtab`, `@given`) as names; a user's own sets join the first block of a protocol."""
-        extra = self._context.extra_datasets
-        found = [one for name in with_given(names, extra, self._suite.name) for one in image_task_names(name)]
-        return list(dict.fromkeys([*found, *(extra if first else ())]))
+        context = self._context
+        found = [one for name in named_sets(names, context, self._suite.name) for one in image_task_names(name)]
+        return list(dict.fromkeys([*found, *(context.extra_datasets if first else ())]))
 
     def _start(self, models: Sequence[str], words: Sequence[str]) -> Iterable[Start]:
         """Every model with every kind of weights that are known by now."""

@@ -27,6 +27,8 @@ from bench.suite.faults import explain_faults
 from bench.units import EXA, GIGA
 
 Names = Annotated[tuple[str, ...], Field(min_length=1)]
+# Data sets; of several in the place of one, `[["fashion_mnist", "shapes"]]`, the first that is on the machine.
+Sets = Annotated[tuple[str | Annotated[tuple[str, ...], Field(min_length=2)], ...], Field(min_length=1)]
 Positive = Annotated[int, Field(gt=0)]
 PositiveNumber = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Seeds = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
@@ -80,7 +82,7 @@ class TrainBlock(Frozen):
     """
 
     models: Names
-    datasets: Names
+    datasets: Sets
     train_images: Annotated[tuple[Positive | Literal["all"], ...], Field(min_length=1)] = ("all",)
     budgets_gflop: Annotated[tuple[PositiveNumber, ...], Field(min_length=1)]
     seeds: Seeds
@@ -208,7 +210,7 @@ _OWN_RECIPE = ("looks", "weight_decay", "dropout", "schedule", "grad_clip_norm",
 class PixelsBlock(Frozen):
     """Logistic regression on the pixels of data sets, the control of a study of transfer."""
 
-    datasets: Names
+    datasets: Sets
     resolution_px: Positive = 32
     train_images: Positive | None = None  # as in FinetuneBlock
     seeds: Seeds = (0, 1, 2)

@@ -206,6 +206,19 @@ def test_a_plan_without_the_images_says_what_is_absent_and_counts_nothing_for_it
     assert "Public weights of 2 models are needed" in result.stdout
 
 
+def test_plan_run_and_report_say_which_set_stands_in_for_one_that_is_not_here(tmp_path: Path) -> None:
+    text = "question = 'Why?'\n[[pixels]]\ndatasets = [['kmnist', 'digits']]\nseeds = [0]\n"
+    (tmp_path / "mine.toml").write_text(text, encoding="utf-8")
+    told = "'digits' stands in for 'kmnist', whose images were not found. --download fetches"
+    plan, run, _ = (
+        vitbench(verb, "mine.toml", cwd=tmp_path, VITBENCH_DATA=str(tmp_path)) for verb in ("plan", "run", "report")
+    )
+    assert told in plan.stdout
+    assert f"Warning: {told}" in run.stderr
+    page = (tmp_path / "reports/local/mine/report.md").read_text(encoding="utf-8")
+    assert told in page.split("## What failed or was left out, and why")[1]
+
+
 def test_a_plan_takes_stored_results_into_account(tmp_path: Path) -> None:
     assert vitbench("run", TWO_CELLS, "--results", "kept", cwd=tmp_path).returncode == 0
     fresh = vitbench("plan", TWO_CELLS, cwd=tmp_path)

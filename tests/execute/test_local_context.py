@@ -12,7 +12,7 @@ import torch
 from data.odd_images import jpeg
 
 from bench.data.generated.embedded import load_dataset
-from bench.errors import RequestError
+from bench.errors import RequestError, UnknownNameError
 from bench.execute.local_context import LocalContext
 from bench.execute.run_options import RunOptions
 from bench.measure.devices import compile_reason
@@ -69,6 +69,21 @@ def test_a_place_of_vtabs_files_is_no_set_of_the_users_own(tmp_path: Path) -> No
     options = RunOptions(data={"caltech101": "here", "birds": "there"})
     context = LocalContext("cpu", options, tmp_path).planning_context([])
     assert context.extra_datasets == ("birds",)
+
+
+def test_a_set_is_here_if_it_needs_no_files_or_has_them_or_will_be_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VITBENCH_DATA", str(tmp_path / "data"))
+    here = LocalContext("cpu", RunOptions(data={"birds": "pictures"}), tmp_path).planning_context([]).is_here
+    assert [here(name) for name in ("digits", "birds", "kmnist")] == [True, True, False]
+    assert LocalContext("cpu", RunOptions(download=True), tmp_path).is_here("kmnist")
+    for name in ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"):
+        (tmp_path / "files").mkdir(exist_ok=True)
+        (tmp_path / "files" / f"{name}-ubyte").touch()
+    assert LocalContext("cpu", RunOptions(data={"kmnist": str(tmp_path / "files")}), tmp_path).is_here("kmnist")
+    with pytest.raises(UnknownNameError, match="Did you mean 'kmnist'"):
+        here("kmnits")
 
 
 def test_a_corrupt_image_changes_what_the_preflight_is_of_and_not_what_is_trained_on(tmp_path: Path) -> None:

@@ -1,16 +1,17 @@
-"""`@given` in every block that takes data sets."""
+"""What data sets of a block are meant: the user's own for `@given`, of several the first that is here."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bench.catalog.datasets import find_dataset
-from bench.errors import RequestError
+from bench.errors import RequestError, SuiteFileError
 from bench.suite.plan import plan
-from bench.suite.planning_context import ImagesFacts, PlanningContext, PretrainingFacts, with_given
+from bench.suite.planning_context import ImagesFacts, PlanningContext, PretrainingFacts, named_sets, stand_ins
 from bench.suite.spec import parse_suite
 
 BLOCKS = {
@@ -23,21 +24,22 @@ BLOCKS = {
 }
 
 
-def context(*given: str) -> PlanningContext:
+def context(*given: str, here: Collection[str] = ()) -> PlanningContext:
     return PlanningContext(
         device="cpu",
         find_dataset=lambda name, _: replace(find_dataset("digits"), name=name),
         native_resolution=lambda _: 32,
         find_images=lambda name: ImagesFacts(name, 3, "t", "f", 90, 40),
         find_pretraining=lambda name, px: PretrainingFacts(name, 3, px, "f", 90),
+        is_here=lambda name: name in here,
         extra_datasets=given,
     )
 
 
-def asked(task: str, datasets: str, *given: str) -> list[str]:
+def asked(task: str, datasets: str, *given: str, here: Collection[str] = ()) -> list[str]:
     models = "" if task == "pixels" else 'models = ["vit_32px_s"]\n'
     text = f"question = 'Mine?'\n[[{task}]]\n{models}datasets = {datasets}\n{BLOCKS[task]}\n"
-    cells = plan(parse_suite(text, Path("mine.toml")), context(*given))
+    cells = plan(parse_suite(text, Path("mine.toml")), context(*given, here=here))
     return list(dict.fromkeys(str(getattr(cell, "dataset", "")) for cell in cells if cell.task == task))
 
 
@@ -53,8 +55,8 @@ def test_with_no_set_given_it_says_how_to_give_one(task: str) -> None:
 
 
 def test_given_sets_stand_where_they_are_named_and_once() -> None:
-    assert with_given(("digits", "@given", "birds"), ("birds",), "s") == ["digits", "birds"]
-    assert with_given(("digits",), (), "s") == ["digits"]
+    assert named_sets(("digits", "@given", "birds"), context("birds"), "s") == ["digits", "birds"]
+    assert named_sets(("digits",), context(), "s") == ["digits"]
 
 
 def test_train_sizes_hold_for_given_sets_that_a_block_names() -> None:
@@ -64,3 +66,30 @@ def test_train_sizes_hold_for_given_sets_that_a_block_names() -> None:
     )
     cells = plan(parse_suite(text, Path("mine.toml")), context("birds"))
     assert sorted(cell.train_images for cell in cells if cell.task == "train") == [20, 40]
+
+
+@pytest.mark.parametrize("task", ["train", "pixels"])
+@pytest.mark.parametrize(
+    ("here", "meant"),
+    [({"faces", "digits"}, "faces"), ({"digits", "shapes"}, "digits"), ({"shapes"}, "shapes"), (set(), "shapes")],
+)
+def test_of_several_sets_in_the_place_of_one_the_first_that_is_here_is_taken(
+    task: str, here: set[str], meant: str
+) -> None:
+    assert asked(task, '[["faces", "digits", "shapes"], "tilts"]', here=here) == [meant, "tilts"]
+
+
+@pytest.mark.parametrize("task", ["fewshot", "evaluate"])
+def test_blocks_that_skip_absent_images_take_no_set_in_the_place_of_another(task: str) -> None:
+    with pytest.raises(SuiteFileError, match=r"mine\.toml"):
+        asked(task, '[["digits", "shapes"]]')
+
+
+@pytest.mark.parametrize(
+    ("used", "told"),
+    [({"shapes", "tilts"}, {"faces": "shapes"}), ({"faces", "shapes"}, {}), ({"faces"}, {}), (set(), {})],
+)
+def test_a_set_stands_in_for_another_where_only_the_second_was_used(used: set[str], told: dict[str, str]) -> None:
+    text = "question = 'Why?'\n[[pixels]]\ndatasets = [['faces', 'digits', 'shapes'], 'tilts']\n[[train]]\n"
+    text += f"models = ['vit_32px_s']\ndatasets = [['faces', 'digits', 'shapes']]\n{BLOCKS['train']}\n"
+    assert stand_ins(parse_suite(text, Path("mine.toml")), used) == told
