@@ -36,8 +36,8 @@ def check(
         str,
         typer.Argument(
             metavar="SPEC",
-            help="A folder, a list (.csv, .parquet), tar shards, hf:owner/name[@revision], a catalogued name, or "
-            "NAME=PLACE for either.",
+            help="A folder, a list (.csv, .parquet), tar shards, idx:FOLDER, hf:owner/name[@revision], a catalogued "
+            "name, or NAME=PLACE for either.",
         ),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -217,8 +217,7 @@ def _facts() -> dict[str, dict[str, tuple[str, str | None]]]:
         "FlopCounterMode": ("no" if torch_problem() else "yes", torch_problem()),
     }
     sets: dict[str, tuple[str, str | None]] = {
-        row["name"]: ("yes", None) if row["here"] else ("no", f"vitbench datasets {row['name']}")
-        for row in _dataset_facts([])
+        row["name"]: ("yes", None) if row["here"] else ("no", _way_to_get(row)) for row in _dataset_facts([])
     }
     return {
         "machine": machine,
@@ -228,6 +227,12 @@ def _facts() -> dict[str, dict[str, tuple[str, str | None]]]:
         "data set": sets,
         "extra": _extras(),
     }
+
+
+def _way_to_get(row: Mapping[str, Any]) -> str:
+    """One command: it fetches a small set, and says of any other what to do and how much it is."""
+    name = row["name"]
+    return f"vitbench data check {name} --download" if row["group"] == "small" else f"vitbench datasets {name}"
 
 
 def _extras() -> dict[str, tuple[str, str | None]]:

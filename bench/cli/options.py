@@ -22,8 +22,8 @@ DataOption = Annotated[
     typer.Option(
         "--data",
         metavar="NAME=PLACE",
-        help="Where the images of NAME are: a folder, a list (.csv, .parquet), tar shards, or hf:owner/name. A name "
-        "that is in no catalog is a set of your own, and joins the suite's (repeatable).",
+        help="Where the images of NAME are: a folder, a list (.csv, .parquet), tar shards, idx:FOLDER, or "
+        "hf:owner/name. A name that is in no catalog is a set of your own, and joins the suite's (repeatable).",
     ),
 ]
 DownloadOption = Annotated[bool, typer.Option("--download", help="Fetch data sets and weights that are not here.")]

@@ -42,7 +42,7 @@ def invoke(*arguments: str) -> str:
 def test_json_holds_one_object_a_set_with_the_same_facts_for_each() -> None:
     rows = json.loads(invoke("datasets", "--json"))
     assert [row["group"] for row in rows[:6]] == ["embedded"] * 6
-    assert len(rows) == 6 + 5 + 19 + 1
+    assert len(rows) == 6 + 5 + 19 + 1 + 4
     assert all(row.keys() >= REQUIRED for row in rows)
 
 
@@ -77,3 +77,4 @@ def test_doctor_says_which_sets_are_not_here() -> None:
     sets = json.loads(invoke("doctor", "--json"))["data set"]
     assert sets["digits"] == ["yes", None]
     assert sets["vtab_svhn"] == ["no", "vitbench datasets vtab_svhn"]
+    assert sets["mnist"] == ["no", "vitbench data check mnist --download"]

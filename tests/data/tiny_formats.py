@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import json
@@ -70,6 +71,27 @@ def write_cifar(place: Path, monkeypatch: pytest.MonkeyPatch, classes: int, per_
     names = [f"class {i}" for i in range(classes)]
     (folder / meta).write_bytes(pickle.dumps({kind.meta["key"]: names}, protocol=2))
     monkeypatch.setattr(kind, "meta", {**kind.meta, "md5": md5_of(folder / meta)})
+
+
+def idx_bytes(values: NDArray[np.uint8]) -> bytes:
+    """An array as an IDX file: two zero bytes, 8 for unsigned bytes, the number of axes, their lengths, the values."""
+    return struct.pack(f">BBBB{values.ndim}I", 0, 0, 8, values.ndim, *values.shape) + values.tobytes()
+
+
+def write_idx(
+    place: Path, counts: Mapping[str, int], *, classes: int = 10, first_label: int = 0, packed: bool = True
+) -> None:
+    """counts: what the names begin with (`train`, `t10k`, `emnist-letters-train`) -> images, of random pixels.
+
+    Labels run from first_label through the classes, in turns.
+    """
+    place.mkdir(parents=True, exist_ok=True)
+    for stem, count in counts.items():
+        pixels = np.random.default_rng(count).integers(0, 256, (count, 28, 28), dtype=np.uint8)
+        labels = (np.arange(count) % classes + first_label).astype(np.uint8)
+        for name, values in ((f"{stem}-images-idx3-ubyte", pixels), (f"{stem}-labels-idx1-ubyte", labels)):
+            stored = idx_bytes(values)
+            (place / (f"{name}.gz" if packed else name)).write_bytes(gzip.compress(stored) if packed else stored)
 
 
 def write_pets(place: Path, per_breed: int = 10) -> None:

@@ -49,6 +49,6 @@ def content_of(collection: ImageCollection) -> str:
     for part in ("train", "test"):
         held = collection.part(part)
         assert isinstance(held.reader, IdxImages)
-        digest.update(held.reader.all().tobytes())
+        digest.update(held.reader.all().data)
         digest.update(held.labels.astype(np.uint8).tobytes())
     return digest.hexdigest()[:CONTENT_DIGITS]
