@@ -35,6 +35,12 @@ PAGE = "index.html"  # built, not committed: most of it is plotly
 CLAIMS_PAGE = "claims.md"
 # Suites whose report is a page of its own. It is made from no record too: what it rests on first is in the catalog.
 SUITE_PAGES: Mapping[str, Callable[[Study], SuitePage]] = {"public": lambda analysed: public_page(analysed.public)}
+# What the index answers first, each by the first of these suites that has a report.
+ANSWERS = (
+    ("What does a model cost?", ("paper-compute",)),
+    ("Which public checkpoint is the most accurate for its cost?", ("public",)),
+    ("Trained here from scratch, at equal compute, which family is ahead?", ("fashion-desk", "pocket")),
+)
 
 
 def write_report(
@@ -108,18 +114,36 @@ def write_claims(out: Path, judged: Sequence[JudgedClaim], suites: Sequence[str]
 
 
 def write_index(out: Path) -> Path:
-    """Write `<out>/README.md`: every report under `out` with its finding; returns the page's path."""
+    """Write `<out>/README.md`: the answers, then every other report under `out`; returns the page's path."""
+    written = {path.parent.name: path for path in sorted(out.glob("*/report.md"))}
+    questions = {name: question for question, suites in ANSWERS for name in [s for s in suites if s in written][:1]}
     blocks = ["# Reports", "Each page is rebuilt from stored records; its last section says by which command."]
     if (out / CLAIMS_PAGE).exists():
         blocks.append(f"What all of them say of the ViT paper's claims: [{CLAIMS_HEADING}]({CLAIMS_PAGE}).")
-    for path in sorted(out.glob("*/report.md")):
-        lines = path.read_text(encoding="utf-8").splitlines()
-        title = next((line.removeprefix("# ") for line in lines if line.startswith("# ")), escape(path.parent.name))
-        found = next((line.removeprefix(FINDING) for line in lines if line.startswith(FINDING)), "")
-        blocks += [f"## [{title}]({path.parent.name}/report.md)", found]
+    for name, question in questions.items():
+        title, found, figure = _first_screen(written[name])
+        blocks += [f"## {question}", f"{found} More: [{title}]({name}/report.md).", figure]
+    for name in written:
+        if name not in questions:
+            title, found, _ = _first_screen(written[name])
+            blocks += [f"## [{title}]({name}/report.md)", found]
     with _told_if_unwritable("Report index", out):
         write_whole(out / "README.md", joined(blocks), durable=False)
     return out / "README.md"
+
+
+def _first_screen(report: Path) -> tuple[str, str, str]:
+    """Title, finding and first figure of a page, in Markdown for a page one folder higher."""
+    lines = report.read_text(encoding="utf-8").splitlines()
+    title, found, figure = (
+        next((line.removeprefix(start) for line in lines if line.startswith(start)), "")
+        for start in ("# ", FINDING, "![")
+    )
+    return (
+        title or escape(report.parent.name),
+        found,
+        f"![{figure.replace('](', f']({report.parent.name}/', 1)}" if figure else "",
+    )
 
 
 def write_folder(folder: Path, files: Mapping[str, str | bytes], ours: Sequence[str]) -> None:

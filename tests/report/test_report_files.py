@@ -222,6 +222,22 @@ def test_index_lists_every_report_with_its_finding(tmp_path):
     ]
 
 
+def test_index_answers_its_questions_first_each_by_the_first_report_that_is_there(tmp_path):
+    write(tiny("vit_32px_s", "resnet_32px_s"), tmp_path, "pocket")
+    write([], tmp_path, "a-suite")
+    lines = write_index(tmp_path).read_text(encoding="utf-8").splitlines()
+    assert [line for line in lines if line.startswith("## ")] == [
+        "## Trained here from scratch, at equal compute, which family is ahead?",
+        "## [ViT against CNNs: suite a-suite](a-suite/report.md)",
+    ]
+    assert lines[6].endswith("More: [ViT against CNNs: suite pocket](pocket/report.md).")
+    assert lines[8].startswith("![Top-1 against ")
+    assert (tmp_path / lines[8].partition("](")[2].removesuffix(")")).is_file()
+    write(tiny("vit_32px_s", "resnet_32px_s"), tmp_path, "fashion-desk")
+    headings = [line for line in write_index(tmp_path).read_text(encoding="utf-8").splitlines() if "## [" in line]
+    assert headings[-1] == "## [ViT against CNNs: suite pocket](pocket/report.md)"
+
+
 def test_a_folder_that_cannot_be_written_is_one_error(tmp_path):
     (tmp_path / "suite").write_text("a file where the folder should be")
     with pytest.raises(StoreError, match="cannot be written"):

@@ -109,6 +109,16 @@ def test_every_kind_of_suite_has_a_finding_of_one_sentence(records, words):
     assert "\n" not in sentence
 
 
+def test_counts_begin_with_what_an_image_costs_at_the_size_that_most_models_were_counted_at():
+    sizes = {"vit_32px_s": 2e9, "vit_32px_m": 8.04e9, "resnet_32px_s": 0.5e9}
+    records = [complexity_record(model, macs) for model, macs in sizes.items()]
+    records += [complexity_record("vit_32px_l", 90e9, resolution=64)]
+    assert said(records).startswith(
+        "An image of 32 px costs a ViT 2.00 (ViT S) to 8.04 (ViT M) and a CNN 0.500 (ResNet S) G multiply-adds. "
+        "Counted, not trained: "
+    )
+
+
 def test_a_fastest_model_is_told_just_where_its_range_lies_above_all_others():
     def timed(slow, processes=5):
         rates = {"vit_32px_s": (100.0, 104.0, 102.0, 101.0, 103.0), "resnet_32px_s": slow}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from bench.analyse.accuracies.subjects import RunKey
@@ -9,7 +10,17 @@ from bench.analyse.accuracies.trials import SweptModel
 from bench.analyse.compare.differences import BestSet
 from bench.analyse.study import Study
 from bench.catalog.identity import DatasetIdentity
-from bench.number_format import bracketed, counted, learning_rate, listed, percent, signed, span, timed_words
+from bench.number_format import (
+    bracketed,
+    counted,
+    learning_rate,
+    listed,
+    percent,
+    signed,
+    significant,
+    span,
+    timed_words,
+)
 from bench.report.tables.accuracy_cells import rivals_words, unranked_words, verdicts_words
 from bench.report.tables.timing_tables import clear_best
 from bench.report.words.conditions import compute_words, dataset_words, device_words, seeds_words
@@ -17,6 +28,7 @@ from bench.report.words.pretraining_words import pretraining_finding
 from bench.report.words.speed_words import speed_finding
 from bench.report.words.weights_words import weights_finding
 from bench.text import escape
+from bench.units import GIGA
 
 
 def finding(study: Study) -> str:
@@ -124,11 +136,25 @@ def _speed_finding(study: Study) -> str:
     return f"Of {counted(len(rated), 'model')} {where}, {rate}, more than all others; no accuracy was taken."
 
 
+def _cost_words(study: Study) -> str:
+    """The least and the most that an image costs in each family, at the size that most models were counted at."""
+    counted_at = Counter(row.key.resolution_px for row in study.rows if row.count)
+    size = min(counted_at, key=lambda px: (-counted_at[px], px))
+    costs = []
+    for family, word in (("vit", "a ViT"), ("hybrid", "a hybrid"), ("cnn", "a CNN")):
+        rows = [row for row in study.rows if row.identity.family == family and row.key.resolution_px == size]
+        counts = [(row.count.macs, escape(row.identity.title.removesuffix(f" @{size}"))) for row in rows if row.count]
+        if counts:
+            ends = (f"{significant(macs / GIGA, 3)} ({title})" for macs, title in (min(counts), max(counts)))
+            costs.append(f"{word} {' to '.join(dict.fromkeys(ends))}")
+    return f"An image of {size} px costs {listed(costs)} G multiply-adds. " if costs else ""
+
+
 def _count_finding(study: Study) -> str:
     counts = [row.count for row in study.rows if row.count is not None]
     certified = sum(count.certificate == "ok" for count in counts)
     agreed = f"both counters agree on the MACs of {certified} of {counted(len(counts), 'model')}"
-    sentence = f"Counted, not trained: {agreed}"
+    sentence = f"{_cost_words(study)}Counted, not trained: {agreed}"
     for family, whose in (("vit", "ViT"), ("hybrid", "hybrid"), ("cnn", "BiT ResNet")):
         gaps = [c.difference_pct for c in study.scaling if c.row.family == family and c.difference_pct is not None]
         if gaps:
