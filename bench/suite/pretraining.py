@@ -77,15 +77,15 @@ class PretrainPlan:
                 self.finals += found
 
     def swept_rate(self, model: str, budget: Budget) -> float | None:
-        """What the sweeps of the model found for that budget; None while their trials are out, or where none learned.
+        """What the suite's first sweep of the model found for that budget.
 
-        Raises RequestError where no block sweeps the model, or several do.
+        None while its trials are out, or where none learned. Raises RequestError where no block sweeps the model.
         """
         swept = [rates for (one, _), rates in self._swept.items() if one == model]
-        if len(swept) != 1:
+        if not swept:
             raise RequestError(
-                f"Suite '{self._suite.name}' trains {model!r} at the learning rate that its pretraining swept, and "
-                f"{len(swept)} of its [[pretrain]] blocks sweep that model. Name a rate, or sweep in one block."
+                f"Suite '{self._suite.name}' trains {model!r} at the learning rate that its pretraining swept, but "
+                "none of its [[pretrain]] blocks sweeps that model. Name a rate, or sweep in a block."
             )
         return self._nearest_rate(swept[0], budget, model)
 
@@ -184,8 +184,15 @@ def _count(images: int | str, facts: PretrainingFacts, suite: str) -> int:
 def pretrained_with(finals: Iterable[PretrainCell], model: str, word: str) -> list[PretrainCell]:
     """The runs of a model that `pretrained` in a block's weights stands for.
 
-    `pretrained:full` stands for those with the most images of their data set.
+    `pretrained:full` stands for those with the most images of their data set, `pretrained:mix-64:54000` for those on
+    54,000 images of mix-64.
     """
     own = [cell for cell in finals if cell.model == model]
-    most = {name: max(cell.train_images for cell in own if cell.dataset == name) for name in {c.dataset for c in own}}
-    return [cell for cell in own if word != "pretrained:full" or cell.train_images == most[cell.dataset]]
+    match word.split(":"):
+        case [_, dataset, images]:
+            return [cell for cell in own if (cell.dataset, cell.train_images) == (dataset, int(images))]
+        case [_, "full"]:
+            sets = {cell.dataset for cell in own}
+            most = {name: max(cell.train_images for cell in own if cell.dataset == name) for name in sets}
+            return [cell for cell in own if cell.train_images == most[cell.dataset]]
+    return own

@@ -33,8 +33,11 @@ Positive = Annotated[int, Field(gt=0)]
 PositiveNumber = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Seeds = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
 # The timm tag's; freshly drawn; a safetensors file (`{model}` stands for the model's name); those that this suite's
-# own training of the model on a data set ended with; or those of all its pretrainings, or of all with most images.
-Weights = Annotated[str, Field(pattern=r"^(public|random|file:.+|trained:\w+|pretrained|pretrained:full)$")]
+# own training of the model on a data set ended with; or those of its pretrainings: of all, of all with most images of
+# their set, or of those on so many images of one set.
+Weights = Annotated[
+    str, Field(pattern=r"^(public|random|file:.+|trained:\w+|pretrained|pretrained:full|pretrained:[\w-]+:\d+)$")
+]
 Words = Annotated[str, Field(pattern=r"^\S(.{0,98}\S)?$")]
 # When a block is planned: in every run without an option, or by `vitbench run SUITE --OPTION`, which then plans nothing
 # else. See bench.suite.requested.
@@ -77,8 +80,8 @@ class TrainBlock(Frozen):
     """Train every model on every data set, at every subset size, to every compute budget, for every seed.
 
     learning_rate: `tuned` is that of suite `tune` at the nearest budget there, with its weight decay where one was
-    swept; `swept` that of this suite's pretraining, with its recipe, at the nearest budget. augmentation, batch_size:
-    instead of the suite's recipe.
+    swept; `swept` that of the model's first sweep in this suite's pretraining, with its recipe, at the nearest budget.
+    augmentation, batch_size: instead of the suite's recipe.
     """
 
     models: Names

@@ -158,10 +158,19 @@ def test_scratch_takes_the_recipe_and_the_rate_of_the_pretraining_nearest_in_com
     assert (recipe.label_smoothing, recipe.grad_clip_norm, recipe.validations) == (0.0, None, 1)
 
 
+def test_scratch_takes_the_rate_of_the_first_of_two_sets_that_are_swept() -> None:
+    swept = SWEPT + '[pretraining]\naugmentation = "none"\n'
+    other = SWEPT.replace("mix-64", "rings-64")
+    context = replace(WITH_SETS, validation=with_trials(swept, {10: 0.01, 160: 0.001}).validation)
+    (run, _) = scratch(swept + other + SCRATCH, context)
+    assert run.recipe.learning_rate == 0.001
+    assert not scratch(swept.replace(SWEPT, other + SWEPT) + SCRATCH, context), "the first one's trials are out"
+
+
 def test_scratch_by_a_recipe_that_it_cannot_follow_is_refused() -> None:
     with pytest.raises(RequestError, match="augmentation 'light' such a training does not have"):
         scratch(SWEPT + SCRATCH, WITH_SETS)
-    with pytest.raises(RequestError, match=r"0 of its \[\[pretrain\]\] blocks sweep that model"):
+    with pytest.raises(RequestError, match=r"none of its \[\[pretrain\]\] blocks sweeps that model"):
         scratch(SCRATCH + 'augmentation = "shift"\n', WITH_SETS)
 
 
@@ -218,9 +227,14 @@ def test_each_pretraining_is_fine_tuned_once_with_its_own_seed_at_the_nearer_end
     assert {cell.recipe.crop for cell in finals} == {"none"}
 
 
-def test_few_shot_takes_every_pretraining_or_those_with_most_images() -> None:
+def test_few_shot_takes_every_pretraining_or_those_with_most_images_or_with_so_many_of_one_set() -> None:
     context = with_trials(SWEPT, {10: 0.01, 160: 0.001})
-    for word, runs in (("pretrained", 8), ("pretrained:full", 6)):
+    for word, runs in (
+        ("pretrained", 8),
+        ("pretrained:full", 6),
+        ("pretrained:mix-64:100", 2),
+        ("pretrained:x:100", 0),
+    ):
         text = SWEPT + SMALLER + f'\n[[fewshot]]\nmodels = ["vit_32px_s"]\ndatasets = ["digits"]\nweights = ["{word}"]'
         known = ended(pretrainings(text, context), context)
         assert sum(isinstance(cell, FewshotCell) for cell in cells_of(text, known)) == runs
@@ -264,8 +278,10 @@ def test_the_pixel_control_is_a_cell_for_each_seed() -> None:
 def test_the_shipped_study_has_what_it_promises() -> None:
     suite = load_suite("pretrain-desk")
     cells = [cell for cell in plan(suite, WITH_SETS) if isinstance(cell, PretrainCell)]
-    assert len({cell.model for cell in cells}) == 5
-    main, _, sizes = suite.pretrain
+    assert len({cell.model for cell in cells}) == 4
+    main, _, sizes, photographs, drawn = suite.pretrain
+    assert (photographs.budgets, photographs.train_images) == (drawn.budgets, drawn.train_images), "at equal compute"
+    assert photographs.learning_rate == main.learning_rate, "with equal trials"
     assert len(main.budgets) >= 4
     assert all(3 <= b.amount / a.amount <= 4 for a, b in zip(main.budgets, main.budgets[1:], strict=False))
     assert len(main.seeds) >= 3
