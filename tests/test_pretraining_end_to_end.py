@@ -204,16 +204,21 @@ def test_pictures_of_ones_own_can_be_pretrained_on(place: Path) -> None:
     assert {record.status for record in found} == {"ok"}
 
 
-def test_a_pretraining_without_its_data_is_planned_and_skipped(place: Path) -> None:
+def test_what_is_trained_or_pretrained_without_its_data_is_planned_and_skipped(place: Path) -> None:
     (place / "absent.toml").write_text(
         'question = "Where?"\n[pretraining]\nbatch_size = 64\n[[pretrain]]\nmodels = ["vit_32px_s"]\n'
         'datasets = ["imagenet21k"]\nbudgets_images = [64]\nresolution_px = 32\nseeds = [0]\nlearning_rate = 0.001\n'
+        '[[train]]\nmodels = ["vit_32px_s"]\ndatasets = ["kmnist"]\nbudgets_gflop = [1]\nseeds = [0]\n'
+        '[[finetune]]\nmodels = ["vit_32px_s"]\ndatasets = ["digits"]\nweights = ["trained:kmnist", "pretrained"]\n'
     )
     done = vitbench("run", "absent.toml", "--device", "cpu", cwd=place)
     assert done.returncode == 0, done.stderr
-    (record,) = read_records(suite_folder(place / "results", "absent", local=True)).records
-    assert record.status == "skipped"
-    assert "Register at image-net.org" in (record.reason or "")
+    records = read_records(suite_folder(place / "results", "absent", local=True)).records
+    found = {record.cell["dataset"]: record for record in records}
+    assert {record.status for record in records} == {"skipped"}
+    assert "Register at image-net.org" in (found["imagenet21k"].reason or "")
+    assert "--download fetches" in (found["kmnist"].reason or "")
+    assert len(records) == 2, "what starts from them is not planned"
 
 
 @pytest.mark.slow

@@ -5,11 +5,11 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from bench.catalog.datasets import DatasetRow, find_dataset
-from bench.catalog.image_tasks import image_tasks
+from bench.catalog.image_tasks import ImageTask, image_tasks
 from bench.catalog.models import select_models
 from bench.data.decoding.decode import decode
 from bench.data.generated.corpora import find_corpus, is_corpus
@@ -99,10 +99,16 @@ class LocalContext:
     def find_dataset(self, name: str, resolution_px: int | None) -> DatasetRow:
         """The row of a set that is trained on in memory, at that resolution.
 
-        Raises RequestError for another resolution of an embedded set than its own.
+        Raises RequestError for another resolution of an embedded set than its own, and what opening images raises.
         """
-        if not is_embedded(name) and (name in self._options.data or name in image_tasks()):
-            collection = self._open(name)
+        task = image_tasks().get(name)
+        if not is_embedded(name) and (name in self._options.data or task is not None):
+            try:
+                collection = self._open(name)
+            except AbsentDataError:
+                if task is None:
+                    raise
+                return _absent_row(task, resolution_px or USERS_PX)
             return _row_of(collection, resolution_px or USERS_PX, self._fingerprint(collection, PART_NAMES))
         row = find_dataset(name)
         if resolution_px not in (None, row.resolution_px):
@@ -260,23 +266,34 @@ def _usual_side(collection: ImageCollection) -> int:
 
 
 def _row_of(collection: ImageCollection, resolution_px: int, fingerprint: str) -> DatasetRow:
-    """The row of a set that is in no catalog of embedded sets, as if it stood there."""
-    sizes = {part: len(collection.part(part)) for part in PART_NAMES}
-    task = image_tasks().get(collection.name)
+    names, sizes = collection.class_names, [len(collection.part(part)) for part in PART_NAMES]
+    return _row(collection.name, len(names), names, sizes, resolution_px, fingerprint)
+
+
+def _absent_row(task: ImageTask, resolution_px: int) -> DatasetRow:
+    sizes = task.train_images, task.validation_images, task.test_images
+    return _row(task.name, task.num_classes, task.class_names, sizes, resolution_px, ABSENT)
+
+
+def _row(
+    name: str, classes: int, class_names: tuple[str, ...], sizes: Sequence[int], resolution_px: int, fingerprint: str
+) -> DatasetRow:
+    """The row of a set that is in no catalog of embedded sets, as if it stood there. sizes: of PART_NAMES."""
+    task = image_tasks().get(name)
     return DatasetRow(
-        name=collection.name,
-        title=task.title if task is not None else collection.name,
+        name=name,
+        title=task.title if task is not None else name,
         kind="real",
-        num_classes=len(collection.class_names),
-        class_names=collection.class_names,
+        num_classes=classes,
+        class_names=class_names,
         resolution_px=resolution_px,
-        train_images=sizes["train"],
-        validation_images=sizes["validation"],
-        test_images=sizes["test"],
+        train_images=sizes[0],
+        validation_images=sizes[1],
+        test_images=sizes[2],
         licence=task.licence if task is not None else "unknown",
         source=task.source if task is not None else "the user's own",
-        description=f"{sum(sizes.values())} images of {len(collection.class_names)} classes",
+        description=f"{sum(sizes)} images of {classes} classes",
         caution=task.caution if task is not None else "",
-        how_to_get=task.how_to_get if task is not None else f"--data {collection.name}=PATH",
+        how_to_get=task.how_to_get if task is not None else f"--data {name}=PATH",
         fingerprint=fingerprint,
     )

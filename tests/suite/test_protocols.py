@@ -194,7 +194,15 @@ def test_unknown_kinds_of_weights_are_refused_at_the_suite(weights: str) -> None
 
 @pytest.mark.parametrize("name", ["imagenet", "transfer", "fewshot", "vtab", "transfer-desk"])
 def test_the_suites_of_these_protocols_make_plans(name: str) -> None:
-    assert plan(load_suite(name), WORLD)
+    trained = replace(WORLD, find_dataset=lambda dataset, _: replace(find_dataset("shapes"), name=dataset))
+    assert plan(load_suite(name), trained)
+
+
+def test_small_weights_do_not_meet_the_images_that_they_were_trained_on() -> None:
+    suite = load_suite("transfer-desk")
+    for block in (*suite.finetune, *suite.fewshot):
+        own = {word.removeprefix("trained:") for word in block.weights}
+        assert not own & set(block.datasets)
 
 
 def test_a_suite_about_ones_own_images_needs_some() -> None:
