@@ -321,7 +321,7 @@ class PretrainCell(_Cell):
 
 
 class PixelsCell(_Identified):
-    """Logistic regression on the pixels of one data set: what a transfer has to be better than.
+    """Logistic regression on the pixels of one data set: what a training or a transfer has to be better than.
 
     train_images: a class-balanced subset of train and validation, redrawn by the seed; None: all.
     """

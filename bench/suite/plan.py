@@ -13,6 +13,7 @@ from bench.catalog.models import find_model, select_models
 from bench.catalog.public_results import published_sizes
 from bench.catalog.tuned import tuned_recipes
 from bench.errors import RequestError
+from bench.suite.baselines import pixel_baselines
 from bench.suite.cell import (
     Budget,
     Cell,
@@ -34,8 +35,9 @@ def plan(suite: Suite, context: PlanningContext) -> list[Cell]:
     """Every cell that the suite asks for, each once, in the order in which they should run.
 
     A user's images are looked at first. Then complexity, training with the longest cells of each seed first (so that
-    workers finish together), what starts from weights, and timing in rounds of random order. A sweep shows the
-    trials that are known so far; cells that start from this suite's own trainings follow once these are done.
+    workers finish together), what starts from weights, regressions on pixels, and timing in rounds of random order. A
+    sweep shows the trials that are known so far; cells that start from this suite's own trainings follow once
+    these are done.
     """
     defined = cache(definition_of)  # a model's files are read once for all of its cells
     cells: list[Cell] = []
@@ -56,7 +58,8 @@ def plan(suite: Suite, context: PlanningContext) -> list[Cell]:
     cells += [cell for evaluate in suite.evaluate for cell in protocols.evaluate(evaluate)]
     cells += [cell for fewshot in suite.fewshot for cell in protocols.fewshot(fewshot)]
     cells += [cell for finetune in suite.finetune for cell in protocols.finetune(finetune)]
-    cells += [cell for pixels in suite.pixels for cell in protocols.pixels(pixels)]
+    asked = [cell for pixels in suite.pixels for cell in protocols.pixels(pixels)]
+    cells += [*asked, *pixel_baselines(training, {cell.dataset for cell in asked}, context.find_images)]
     for speed in suite.speed:
         cells += SpeedPlan(speed, suite, context).cells(_places(speed, context, defined))
     cells = [*preflight_cells(cells, context), *cells]

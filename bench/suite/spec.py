@@ -211,7 +211,10 @@ _OWN_RECIPE = ("looks", "weight_decay", "dropout", "schedule", "grad_clip_norm",
 
 
 class PixelsBlock(Frozen):
-    """Logistic regression on the pixels of data sets, the control of a study of transfer."""
+    """Logistic regression on the pixels of data sets, the control of a study of transfer.
+
+    Sets that a suite trains on have one without a block, on as many images; a block replaces it.
+    """
 
     datasets: Sets
     resolution_px: Positive = 32

@@ -12,12 +12,22 @@ import pytest
 from bench.catalog.datasets import find_dataset
 from bench.catalog.tuned import tuned_recipes
 from bench.errors import RequestError, UnknownNameError
-from bench.suite.cell import MemoryCell, Recipe, Settings, SpeedCell, TrainCell, cell_id_of, parse_cell
+from bench.suite.cell import MemoryCell, PixelsCell, Recipe, Settings, SpeedCell, TrainCell, cell_id_of, parse_cell
 from bench.suite.plan import definition_of, plan
 from bench.suite.planning_context import ImagesFacts, PlanningContext
 from bench.suite.spec import Sweep, load_suite, parse_suite
 
-WORLD = PlanningContext(device="cpu", find_dataset=lambda name, _: find_dataset(name), native_resolution=lambda _: 32)
+
+def facts(name: str) -> ImagesFacts:
+    return ImagesFacts(name, num_classes=10, test_fingerprint="t", fingerprint="f", train_images=90, image_px=32)
+
+
+WORLD = PlanningContext(
+    device="cpu",
+    find_dataset=lambda name, _: find_dataset(name),
+    native_resolution=lambda _: 32,
+    find_images=facts,
+)
 
 
 def cells_of(text: str, context: PlanningContext = WORLD) -> list[object]:
@@ -36,9 +46,22 @@ learning_rate = 0.002
 
 
 def test_a_train_block_is_the_product_of_its_axes() -> None:
-    cells = cells_of(TRAIN)
+    cells = [cell for cell in cells_of(TRAIN) if isinstance(cell, TrainCell)]
     assert len(cells) == 2 * 2 * 2 * 3
-    assert {cell.train_images for cell in cells if isinstance(cell, TrainCell)} == {798, 100}
+    assert {cell.train_images for cell in cells} == {798, 100}
+
+
+def test_what_is_trained_on_has_a_regression_on_as_many_images_for_each_seed_that_draws_them() -> None:
+    found = [cell for cell in cells_of(TRAIN) if isinstance(cell, PixelsCell)]
+    assert [(cell.train_images, cell.seed) for cell in found] == [(798, 0), (100, 0), (100, 1), (100, 2)]
+    assert {(cell.dataset, cell.resolution_px, cell.num_classes) for cell in found} == {("digits", 32, 10)}
+    validated = cells_of(TRAIN + 'scored_part = "validation"\n')
+    assert not any(isinstance(cell, PixelsCell) for cell in validated), "a sweep has no results to hold against it"
+
+
+def test_a_block_of_pixels_replaces_the_regression_that_a_set_has_by_itself() -> None:
+    asked = cells_of(TRAIN + '[[pixels]]\ndatasets = ["digits"]\ntrain_images = 50\nseeds = [7]')
+    assert [(c.train_images, c.seed) for c in asked if isinstance(c, PixelsCell)] == [(50, 7)]
 
 
 def test_a_train_block_says_its_own_augmentation_and_batch_size() -> None:
@@ -131,14 +154,10 @@ def test_an_unknown_data_set_is_refused() -> None:
         cells_of(TRAIN.replace('"digits"', '"digts"'))
 
 
-def users_facts(name: str) -> ImagesFacts:
-    return ImagesFacts(name, num_classes=10, test_fingerprint="t", fingerprint="f", train_images=90, image_px=32)
-
-
 def users_world(train_images: int) -> PlanningContext:
     mine = replace(find_dataset("digits"), name="mine", train_images=train_images)
     return PlanningContext(
-        "cpu", lambda name, _: mine if name == "mine" else find_dataset(name), lambda _: 32, users_facts,
+        "cpu", lambda name, _: mine if name == "mine" else find_dataset(name), lambda _: 32, facts,
         extra_datasets=("mine",),
     )  # fmt: skip
 

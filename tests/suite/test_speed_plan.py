@@ -18,10 +18,15 @@ from bench.suite.cell import (
     parse_cell,
 )
 from bench.suite.plan import plan
-from bench.suite.planning_context import PlanningContext
+from bench.suite.planning_context import ImagesFacts, PlanningContext
 from bench.suite.spec import load_suite, parse_suite
 
-WORLD = PlanningContext(device="cpu", find_dataset=lambda name, _: find_dataset(name), native_resolution=lambda _: 32)
+WORLD = PlanningContext(
+    device="cpu",
+    find_dataset=lambda name, _: find_dataset(name),
+    native_resolution=lambda _: 32,
+    find_images=lambda name: ImagesFacts(name, 10, "t", "f", train_images=900, image_px=32),
+)
 
 TRAINING = """
 question = "Why?"
