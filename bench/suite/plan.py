@@ -34,10 +34,10 @@ SweptRate = Callable[[str, Budget], float | None]  # of a model, by this suite's
 def plan(suite: Suite, context: PlanningContext) -> list[Cell]:
     """Every cell that the suite asks for, each once, in the order in which they should run.
 
-    A user's images are looked at first. Then complexity, training with the longest cells of each seed first (so that
-    workers finish together), what starts from weights, regressions on pixels, and timing in rounds of random order. A
-    sweep shows the trials that are known so far; cells that start from this suite's own trainings follow once
-    these are done.
+    A user's images are looked at first. Then complexity, regressions on pixels (a minute on one core, so not last),
+    training with the longest cells of each seed first (so that workers finish together), what starts from weights, and
+    timing in rounds of random order. A sweep shows the trials that are known so far; cells that start from this suite's
+    own trainings follow once these are done.
     """
     defined = cache(definition_of)  # a model's files are read once for all of its cells
     cells: list[Cell] = []
@@ -48,18 +48,17 @@ def plan(suite: Suite, context: PlanningContext) -> list[Cell]:
     for train in suite.train:
         training += _train_cells(train, suite, context, defined, pretraining.swept_rate)
     training.sort(key=lambda cell: (cell.seed, -cell.budget_gflop))
-    cells += training
 
     def trained(model: str, dataset: str) -> list[TrainCell]:
         return [cell for cell in training if (cell.model, cell.dataset, cell.scored_part) == (model, dataset, "test")]
 
-    cells += pretraining.cells
     protocols = ProtocolPlan(suite, context, defined, trained, pretraining.finals)
+    asked = [cell for pixels in suite.pixels for cell in protocols.pixels(pixels)]
+    cells += [*asked, *pixel_baselines(training, {cell.dataset for cell in asked}, context.find_images)]
+    cells += [*training, *pretraining.cells]
     cells += [cell for evaluate in suite.evaluate for cell in protocols.evaluate(evaluate)]
     cells += [cell for fewshot in suite.fewshot for cell in protocols.fewshot(fewshot)]
     cells += [cell for finetune in suite.finetune for cell in protocols.finetune(finetune)]
-    asked = [cell for pixels in suite.pixels for cell in protocols.pixels(pixels)]
-    cells += [*asked, *pixel_baselines(training, {cell.dataset for cell in asked}, context.find_images)]
     for speed in suite.speed:
         cells += SpeedPlan(speed, suite, context).cells(_places(speed, context, defined))
     cells = [*preflight_cells(cells, context), *cells]

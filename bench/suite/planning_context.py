@@ -141,6 +141,5 @@ def named_sets(names: Sequence[str | Sequence[str]], context: PlanningContext, s
 
 def stand_ins(suite: Suite, used: Collection[str]) -> dict[str, str]:
     """Sets that the suite would rather have -> what stands in for them among the sets that were used."""
-    named = [names for blocks in (suite.train, suite.pixels) for block in blocks for names in block.datasets]
-    several = [names for names in named if not isinstance(names, str)]
+    several = [names for block in suite.train for names in block.datasets if not isinstance(names, str)]
     return {wanted: taken for wanted, *others in several for taken in others if taken in used and wanted not in used}

@@ -216,7 +216,7 @@ class PixelsBlock(Frozen):
     Sets that a suite trains on have one without a block, on as many images; a block replaces it.
     """
 
-    datasets: Sets
+    datasets: Names
     resolution_px: Positive = 32
     train_images: Positive | None = None  # as in FinetuneBlock
     seeds: Seeds = (0, 1, 2)

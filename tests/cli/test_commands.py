@@ -207,9 +207,10 @@ def test_a_plan_without_the_images_says_what_is_absent_and_counts_nothing_for_it
 
 
 def test_plan_run_and_report_say_which_set_stands_in_for_one_that_is_not_here(tmp_path: Path) -> None:
-    text = "question = 'Why?'\n[[pixels]]\ndatasets = [['kmnist', 'digits']]\nseeds = [0]\n"
+    text = "question = 'Why?'\n[[train]]\nmodels = ['vit_32px_s']\ndatasets = [['kmnist', 'digits']]\n"
+    text += "budgets_gflop = [1]\nseeds = [0]\n"
     (tmp_path / "mine.toml").write_text(text, encoding="utf-8")
-    told = "'digits' stands in for 'kmnist', whose images were not found. --download fetches"
+    told = "'digits' stands in for 'kmnist', whose images were not found. "
     plan, run, _ = (
         vitbench(verb, "mine.toml", cwd=tmp_path, VITBENCH_DATA=str(tmp_path)) for verb in ("plan", "run", "report")
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,6 +34,8 @@ WORLD = PlanningContext(
 def cells_of(text: str, context: PlanningContext = WORLD) -> list[object]:
     return list(plan(parse_suite("question = 'Why?'\n" + text, Path("mine.toml")), context))
 
+
+FAMILIES = ("vit", "hybrid", "resnet", "mbconv")
 
 TRAIN = """
 [[train]]
@@ -97,9 +100,7 @@ processes = 3
 
 
 def test_a_cell_id_is_the_same_after_a_round_trip_and_differs_by_seed() -> None:
-    first, second, *_ = cells_of(TRAIN)
-    assert isinstance(first, TrainCell)
-    assert isinstance(second, TrainCell)
+    first, second, *_ = (cell for cell in cells_of(TRAIN) if isinstance(cell, TrainCell))
     assert parse_cell(first.model_dump(mode="json")).cell_id == first.cell_id
     assert first.cell_id != second.cell_id
     assert len(first.cell_id) == 16
@@ -162,12 +163,12 @@ def users_world(train_images: int) -> PlanningContext:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("suite", ["pocket", "desk"])
-def test_a_users_small_data_set_joins_in_full_and_on_no_size_axis(suite: str) -> None:
+@pytest.mark.parametrize(("suite", "joined"), [("pocket", "shapes"), ("desk", "digits")])
+def test_a_users_small_data_set_joins_in_full_and_on_no_size_axis(suite: str, joined: str) -> None:
     cells = plan(load_suite(suite), users_world(train_images=90))
     mine = [cell for cell in cells if isinstance(cell, TrainCell) and cell.dataset == "mine"]
     assert {cell.train_images for cell in mine} == {90}
-    small = [cell for cell in cells if isinstance(cell, TrainCell) and cell.dataset == "digits"]
+    small = [cell for cell in cells if isinstance(cell, TrainCell) and cell.dataset == joined]
     assert len(mine) == len(small)
 
 
@@ -176,9 +177,16 @@ def test_a_users_data_set_stays_out_of_a_sweep() -> None:
     assert len(cells_of(text, users_world(90))) == len(cells_of(text))
 
 
-def test_pocket_asks_for_ninety_trainings() -> None:
-    cells = plan(load_suite("pocket"), WORLD)
-    assert sum(isinstance(cell, TrainCell) for cell in cells) == 90
+@pytest.mark.parametrize(("has_photographs", "trained_on"), [(True, "fashion_mnist"), (False, "shapes")])
+def test_pocket_trains_every_family_equally_on_photographs_where_there_are_some(
+    has_photographs: bool, trained_on: str
+) -> None:
+    rows = {"fashion_mnist": replace(find_dataset("digits"), name="fashion_mnist"), "shapes": find_dataset("shapes")}
+    world = replace(WORLD, find_dataset=lambda name, _: rows[name], is_here=lambda name: has_photographs)
+    cells = [cell for cell in plan(load_suite("pocket"), world) if isinstance(cell, TrainCell)]
+    assert {cell.dataset for cell in cells} == {trained_on}
+    assert Counter(cell.model for cell in cells) == {f"{family}_32px_s": 2 for family in FAMILIES}
+    assert len({cell.budget_gflop for cell in cells}) == 1
 
 
 def test_the_sweep_tries_every_rate_with_one_seed_first() -> None:
