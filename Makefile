@@ -3,7 +3,7 @@
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
-SUITE ?= paper-compute public
+SUITE ?= paper-compute public pocket
 DEVICE ?= auto
 DATA ?=
 OPTIONS ?=
