@@ -26,6 +26,7 @@ from bench.analyse.claims.published import (
 )
 from bench.analyse.compare.choose import Candidate, Cost, trained_candidates, weights_candidates
 from bench.analyse.compare.differences import BestSet, Difference, Place, not_separable, score_differences
+from bench.analyse.compare.trends import Trend, gap_trends
 from bench.analyse.public.study import PublicStudy, public_study
 from bench.analyse.speed.speed_study import SpeedStudy, series_of, speed_study
 from bench.analyse.speed.speeds import (
@@ -140,6 +141,11 @@ class Study:
     @cached_property
     def families(self) -> dict[str, str]:
         return {score.key.model: score.identity.family for score in self.scores}
+
+    @cached_property
+    def trends(self) -> list[Trend]:
+        """How the gaps move along training compute and along training images."""
+        return gap_trends(self.scores, self.differences)
 
     @cached_property
     def public(self) -> PublicStudy:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
+from bench.catalog.identity import ModelFamily, family_rank
 from bench.catalog.tables import read_csv, typed
 from bench.units import EXA, TERA, training_flops
 
@@ -128,6 +129,18 @@ class VtabRow(_Published):
     accuracy_pct: float
 
 
+@dataclass(frozen=True, kw_only=True)
+class TrainedRow(_Published):
+    """Test accuracy of a model trained from scratch on one data set; most are submitted or reported by their author."""
+
+    dataset: str
+    model: str
+    family: ModelFamily
+    params_m: float | None = None
+    augmentation: str
+    top1_pct: float
+
+
 def training_exaflops(macs: float, images_seen: float) -> float:
     """Training compute in 1e18 FLOPs. macs: of one image's forward pass. images_seen: images in all optimiser steps."""
     return training_flops(macs, images_seen) / EXA
@@ -182,6 +195,13 @@ def timm_published() -> dict[tuple[str, int], TimmRow]:
 def cnn_published() -> tuple[CnnRow, ...]:
     """ImageNet results of CNNs as their papers and repositories print them."""
     return typed(CnnRow, read_csv("cnn_published"))
+
+
+@cache
+def trained_published(dataset: str) -> tuple[TrainedRow, ...]:
+    """Results of models trained from scratch on this data set, families grouped, the best first."""
+    rows = (row for row in typed(TrainedRow, read_csv("trained_published")) if row.dataset == dataset)
+    return tuple(sorted(rows, key=lambda row: (family_rank(row.family), -row.top1_pct)))
 
 
 @cache

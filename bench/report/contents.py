@@ -31,6 +31,7 @@ from bench.report.sections.preflight_section import preflight_warnings
 from bench.report.sections.pretraining_section import pretraining_sections
 from bench.report.sections.remarks import conditions_section, failures_section, limits_section
 from bench.report.sections.resolution_sections import falls_section, resolution_section
+from bench.report.sections.trend_section import trend_section
 from bench.report.sections.weights_sections import weights_sections
 from bench.report.tables.main_table import main_table, main_table_caption
 from bench.report.tables.published_tables import (
@@ -39,6 +40,7 @@ from bench.report.tables.published_tables import (
     shipped_table,
     sota_table,
     timm_table,
+    trainings_table,
 )
 from bench.report.tables.table import Table
 from bench.report.tables.timing_tables import best_settings_section, speed_table, stability_section
@@ -121,6 +123,7 @@ def _sections(analysed: Study, shipped: Sequence[Record]) -> list[Section]:
     about_weights = [*about_pretraining, *about_weights]
     candidates = [
         *about_weights,
+        trend_section(analysed),
         Section("Models of one size compared", f"{_DIFFERENCES_TEXT} {trained}", differences_table(analysed)),
         choices_section(analysed),
         Section("Accuracy and training compute", trained, budgets_table(analysed),
@@ -137,6 +140,7 @@ def _sections(analysed: Study, shipped: Sequence[Record]) -> list[Section]:
         stability_section(analysed),
         Section("Learning rates", _sweep_text(analysed), learning_rates_table(analysed),
                  drawn(learning_rates(analysed))),
+        Section("Beside published trainings on the same set", _TRAININGS_TEXT, trainings_table(analysed)),
         Section("Training compute beside the paper's Table 6", _TABLE_6_TEXT, scaling_table(analysed),
                  drawn(paper_figure_5(analysed))),
         Section("The paper's Table 2 with computed columns", _TABLE_2_TEXT, sota_table(analysed)),
@@ -207,6 +211,11 @@ _SPEED_TEXT = (
 _SWEEP_TEXT = (
     "Measured here, on the validation part. Bold: the best rate of a model; –: not tried for it; failed: tried "
     "without a result, and counted as a trial."
+)
+_TRAININGS_TEXT = (
+    "*Published*: what others reported or submitted on the same test part, mostly untested by the set's authors, at "
+    "compute that is seldom said. It says what can be reached, not which family is "
+    "better."
 )
 _TABLE_6_TEXT = (
     "*Computed*: 3 × FLOPs × images seen, from MACs counted here of timm's model of that name (a public stand-in for "

@@ -22,8 +22,8 @@ _WEIGHED = f"{_TIMED} peak_rss_delta_mib peak_allocated_mib"
 COLUMNS = {  # by task; the origin besides
     task: f"{names} {_ORIGIN}".split()
     for task, names in {
-        "train": f"{_MODEL} dataset fingerprint train_images seed budget_gflop learning_rate batch_size recipe "
-        f"scored_part {_TOP} validation_top1_pct test_images validation_images steps images_seen macs params "
+        "train": f"{_MODEL} dataset fingerprint train_images seed budget_gflop learning_rate batch_size augmentation "
+        f"recipe scored_part {_TOP} validation_top1_pct test_images validation_images steps images_seen macs params "
         "train_flop train_img_per_s train_seconds certificate_note side_by_side",
         "speed": f"{_TIMED} repeat throughput_img_per_s warmup_settled latency_p50_ms latency_p99_ms latency_samples",
         "complexity": "model definition resolution_px num_classes params macs norm_macs activations "
@@ -167,7 +167,7 @@ def _conditions(record: Record) -> dict[str, Any]:
     }
     if "recipe" in record.cell:
         recipe: Mapping[str, Any] = record.cell["recipe"] or {}
-        found |= {name: recipe.get(name) for name in ("learning_rate", "batch_size")}
+        found |= {name: recipe.get(name) for name in ("learning_rate", "batch_size", "augmentation")}
         found |= {"recipe_name": recipe.get("name", "vit"), "recipe": repr(sorted(recipe.items()))}
     return found
 

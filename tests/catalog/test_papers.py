@@ -5,12 +5,15 @@ from pathlib import Path
 import pytest
 
 from bench.catalog import papers
+from bench.catalog.datasets import dataset_rows
+from bench.catalog.image_tasks import image_tasks
 from bench.catalog.papers import JFT_IMAGES, implied_tflops_per_core, training_exaflops
 from bench.catalog.tables import read_csv
 
 PUBLISHED_TABLES = [
     path.stem for path in sorted(Path(papers.__file__).parent.glob("*.csv"))
-    if path.stem.startswith("paper_") or path.stem in ("cnn_published", "timm_published", "vtab_tasks")
+    if path.stem.startswith("paper_")
+    or path.stem in ("cnn_published", "timm_published", "trained_published", "vtab_tasks")
 ]  # fmt: skip
 
 
@@ -80,3 +83,11 @@ def test_implied_speed_of_vit_h14_is_20_tflops_per_core() -> None:
 def test_implied_speed_needs_core_days() -> None:
     with pytest.raises(ValueError, match="core_days"):
         implied_tflops_per_core(1e9, 1e9, 0)
+
+
+def test_published_trainings_are_of_catalogued_sets_and_say_what_they_saw() -> None:
+    rows = [row for name in dataset_rows() | image_tasks() for row in papers.trained_published(name)]
+    assert len(rows) == len(read_csv("trained_published"))
+    assert {row.family for row in rows} == {"vit", "cnn", "other"}
+    assert all(row.augmentation and 0 < row.top1_pct < 100 for row in rows)
+    assert papers.trained_published("digits") == ()

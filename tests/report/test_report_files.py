@@ -81,7 +81,7 @@ def test_sections_come_in_the_order_of_the_style_guide(desk):
 def test_page_links_to_files_that_are_there(desk):
     path, text = desk
     names = {line.split("](")[1].split(")")[0] for line in text.splitlines() if line.startswith("![")}
-    assert len(names) == 7
+    assert len(names) == 8
     assert all((path.parent / name).stat().st_size < 1_000_000 for name in names)
     assert all((path.parent / name.replace(".png", ".svg")).exists() for name in names)
 

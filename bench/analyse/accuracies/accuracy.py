@@ -101,6 +101,7 @@ class Trained(Accuracy):
     macs: float
     kind: tuple[str, str, str]  # model definition, data fingerprint, classes: never pooled over
     macs_note: str  # why the MACs, on which the budget rests, are not certified
+    augmentation: str = ""
     validation_pct: float | None = None  # mean over seeds, each its best look
 
     @property

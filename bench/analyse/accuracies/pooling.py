@@ -114,6 +114,7 @@ def trained_accuracies(rows: Rows, identities: Mapping[str, ModelIdentity], pred
                 train_img_per_s=mean_of(pool, "train_img_per_s") or 0.0,
                 kind=kind_of(pool[0]),
                 macs_note=words(pool[0]["certificate_note"]),
+                augmentation=words(pool[0]["augmentation"]),
                 validation_pct=mean_of(pool, "validation_top1_pct"),
             )
         )

@@ -22,8 +22,10 @@ from bench.analyse.compare.differences import Difference, Place
 from bench.analyse.stats.intervals import LEVEL, Contrast, Interval, contrast, t_quantile
 
 Axis = Literal["compute", "images"]
-Outlook = Literal["one seed", "unstable", "not behind", "bends", "grows", "not decided", "closes"]
+AXES: tuple[Axis, ...] = ("compute", "images")
+Outlook = Literal["one seed", "unstable", "not behind", "bends", "grows", "not decided", "far", "closes"]
 STEP = 4.0  # a slope is for so many times the compute or the images
+FARTHEST = 1000.0  # times the last place; an interval that reaches further says nothing of where the gap is gone
 _FEWEST = 2  # rungs of a line
 
 
@@ -79,18 +81,26 @@ class Trend:
             return "bends"
         if self.slope.p_value >= 1 - LEVEL:
             return "not decided"
-        return "closes" if self.slope.estimate > 0 else "grows"
+        if self.slope.estimate < 0:
+            return "grows"
+        crossing = self._crossing
+        return "closes" if crossing is not None and crossing.high <= FARTHEST * self.rungs[-1].place else "far"
+
+    @property
+    def gone_at(self) -> Interval | None:
+        """Where the line crosses zero, in GFLOP or images; only where the gap closes."""
+        return self._crossing if self.outlook == "closes" else None
 
     @cached_property
-    def gone_at(self) -> Interval | None:
-        """Where the line crosses zero, in GFLOP or images, with Fieller's interval; only where the gap closes.
+    def _crossing(self) -> Interval | None:
+        """Where the line crosses zero with Fieller's interval; None where that has no two ends.
 
         Fieller's set holds every place at which the line's own t interval holds zero. With the slope's degrees of
         freedom throughout it has two ends just where the slope is told from zero. Source: Fieller 1954.
         """
         flat = np.full(len(self.rungs), 1 / len(self.rungs))
         level, slope, both = self._sum(flat), self.slope, self._sum(flat + self._slope_weights)
-        if self.outlook != "closes" or level is None or slope is None or both is None:
+        if level is None or slope is None or both is None:
             return None
         t2 = t_quantile(slope.df) ** 2
         level_var, slope_var = level.standard_error**2, slope.standard_error**2
@@ -99,6 +109,8 @@ class Trend:
         a = slope.estimate**2 - t2 * slope_var
         b = level.estimate * slope.estimate - t2 * covariance
         c = level.estimate**2 - t2 * level_var
+        if a <= 0:
+            return None
         half = math.sqrt(max(0.0, b**2 - a * c)) / a
         crossings = (-level.estimate / slope.estimate, -b / a - half, -b / a + half)
         estimate, low, high = (STEP ** (float(self._x.mean()) + crossing) for crossing in crossings)
@@ -130,7 +142,7 @@ class Trend:
 
 
 def gap_trends(scores: Iterable[Trained], differences: Mapping[Place, Difference]) -> list[Trend]:
-    """Of every ViT and hybrid against the best CNN of its size, by validation, and against each CNN.
+    """Of every ViT and hybrid against the best CNN of its size, by validation; of ViTs also against each of several.
 
     Along compute at the largest training set, along images at each budget; where they meet at two rungs or more.
     """
@@ -139,21 +151,22 @@ def gap_trends(scores: Iterable[Trained], differences: Mapping[Place, Difference
     met: dict[tuple[Axis, RunKey, str, float], dict[float, list[Rung]]] = defaultdict(lambda: defaultdict(list))
     for place in differences:
         dataset, images, budget = place.dataset, place.train_images, place.budget_gflop
-        first, second = (found[key, dataset, images, budget] for key in (place.first, place.second))
-        if second.identity.family == "cnn":
-            met["images", place.first, dataset, budget][images].append(Rung(images, first, second))
+        one, other = (found[key, dataset, images, budget] for key in (place.first, place.second))
+        if other.identity.family == "cnn":
+            met["images", place.first, dataset, budget][images].append(Rung(images, one, other))
             if images == largest[dataset]:
-                met["compute", place.first, dataset, images][budget].append(Rung(budget, first, second))
+                met["compute", place.first, dataset, images][budget].append(Rung(budget, one, other))
     trends = []
-    for (axis, key, dataset, fixed), by_place in sorted(met.items()):
+    for (axis, first, dataset, fixed), by_place in sorted(met.items()):
         rungs = [by_place[place] for place in sorted(by_place)]
         rivals = sorted({rung.second.key for own in rungs for rung in own})
-        ladders: dict[RunKey | None, list[Rung]] = {
-            rival: [rung for own in rungs for rung in own if rung.second.key == rival] for rival in rivals
-        }
-        if len(rivals) > 1:
-            ladders = {None: [max(own, key=lambda rung: rung.second.validation_pct or 0.0) for own in rungs], **ladders}
+        best = [max(own, key=lambda rung: rung.second.validation_pct or 0.0) for own in rungs]
+        ladders: dict[RunKey | None, list[Rung]] = {None: best}
+        if len(rivals) > 1 and rungs[0][0].first.identity.family == "vit":
+            ladders |= {key: [rung for own in rungs for rung in own if rung.second.key == key] for key in rivals}
         trends += [
-            Trend(axis, key, rival, dataset, fixed, tuple(own)) for rival, own in ladders.items() if len(own) >= _FEWEST
+            Trend(axis, first, against, dataset, fixed, tuple(own))
+            for against, own in ladders.items()
+            if len(own) >= _FEWEST and (against is None or own != best)
         ]
     return trends

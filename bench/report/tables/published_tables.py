@@ -18,7 +18,7 @@ from bench.analyse.claims.published import (
 from bench.analyse.compare.means import SetMean
 from bench.analyse.study import Count, Row, Study
 from bench.catalog.identity import identify_dataset
-from bench.catalog.papers import SotaRow, paper_sota
+from bench.catalog.papers import SotaRow, TrainedRow, paper_sota, trained_published
 from bench.number_format import (
     counted,
     digits,
@@ -32,10 +32,20 @@ from bench.number_format import (
     signed,
     whole,
 )
-from bench.report.tables.accuracy_cells import interval_cell, mean_cell
-from bench.report.tables.columns import Records, condition, each, family_column, no_records, number, own_records, words
+from bench.report.tables.accuracy_cells import interval_cell, mean_cell, score_cell
+from bench.report.tables.columns import (
+    Records,
+    condition,
+    dataset_column,
+    each,
+    family_column,
+    no_records,
+    number,
+    own_records,
+    words,
+)
 from bench.report.tables.main_table import CERTIFICATE, millions
-from bench.report.tables.table import Cell, ColumnSpec, Notes, R, Table, make_table
+from bench.report.tables.table import DASH, Cell, ColumnSpec, Notes, R, Table, make_table
 from bench.report.tables.weights_tables import mean_words, rule_words
 from bench.store.record import Record
 from bench.store.rows import task_rows
@@ -207,6 +217,41 @@ def shipped_table(study: Study, shipped: Study, shipped_records: Sequence[Record
 def _is_same_question(ours: Trained, theirs: Trained) -> bool:
     """Whether two scores of one model and set differ in nothing but who ran them."""
     return (ours.kind, ours.train_images, ours.budget_gflop) == (theirs.kind, theirs.train_images, theirs.budget_gflop)
+
+
+def trainings_table(study: Study) -> Table | None:
+    """The models of the main table beside published trainings from scratch on the same set."""
+    rows: list[Trained | TrainedRow] = []
+    for dataset in study.datasets:
+        if published := trained_published(dataset.name):
+            rows += [*(score for score in study.main if score.dataset == dataset.name), *published]
+
+    def ids(row: Trained | TrainedRow) -> Records:
+        return row.cell_ids if isinstance(row, Trained) else ()
+
+    def params(row: Trained | TrainedRow) -> float | None:
+        return row.params if isinstance(row, Trained) else row.params_m and row.params_m * MEGA
+
+    def measured(row: Trained | TrainedRow, notes: Notes) -> Cell:
+        return score_cell(row, notes, "") if isinstance(row, Trained) else DASH
+
+    def stated(row: Trained | TrainedRow, notes: Notes) -> Cell:
+        if isinstance(row, Trained):
+            return DASH
+        mark = notes.number(escape(f"{row.source}; {row.status}; {row.note}"))
+        return Cell(percent(row.top1_pct), row.top1_pct, mark=mark, source=row.source)
+
+    columns: list[ColumnSpec[Trained | TrainedRow]] = [
+        words("Model", lambda row: study.labels[row.key] if isinstance(row, Trained) else row.model),
+        *([dataset_column(lambda row: row.dataset)] if len({row.dataset for row in rows}) > 1 else []),
+        family_column(lambda row: row.identity.family if isinstance(row, Trained) else row.family),
+        number("Params [M]", params, millions, records=ids, missing="not said",
+               source=lambda row: "" if isinstance(row, Trained) else row.source),
+        words("Augmentation", lambda row: row.augmentation),
+        ColumnSpec("Top-1 [%] (measured here)", measured),
+        ColumnSpec("Top-1 [%] (published)", stated),
+    ]  # fmt: skip
+    return make_table("published_trainings", rows, columns)
 
 
 def table_two_table(protocols: Protocols) -> Table | None:

@@ -141,7 +141,7 @@ def _scores_table(
         dataset_column(lambda line: line[0]),
         *each(headings, lambda place: headings[place], top1),
     ]
-    return make_table(name, sorted(curves, key=lambda line: (line[0], order[line[1]])), columns)
+    return make_table(name, sorted(curves, key=lambda line: (line[0], order.get(line[1], len(order)))), columns)
 
 
 def learning_rates_table(study: Study) -> Table | None:

@@ -26,6 +26,7 @@ from bench.report.tables.timing_tables import clear_best
 from bench.report.words.conditions import compute_words, dataset_words, device_words, seeds_words
 from bench.report.words.pretraining_words import pretraining_finding
 from bench.report.words.speed_words import speed_finding
+from bench.report.words.trend_words import trend_sentences
 from bench.report.words.weights_words import weights_finding
 from bench.text import escape
 from bench.units import GIGA
@@ -68,7 +69,11 @@ def _own_finding(study: Study) -> str:
 
 def _accuracy_finding(study: Study) -> str:
     """What is decided between models of one size, then who cannot be told from the best on each set; Markdown."""
-    sentences = [*_decided_sentences(study), *(_best_sentence(study, dataset) for dataset in study.datasets)]
+    sentences = [
+        *trend_sentences(study),
+        *_decided_sentences(study),
+        *(_best_sentence(study, dataset) for dataset in study.datasets),
+    ]
     scores = study.main
     kinds = listed(sorted({"user-given" if d.kind == "given" else d.kind for d in study.datasets}))
     images = f"{span({score.train_images for score in scores})} {kinds} images"
