@@ -116,6 +116,22 @@ def identify_dataset(name: str) -> DatasetIdentity:
     return DatasetIdentity(name, name, "given", "")
 
 
+_CORPORA = {"fractals": "generated fractals", "rings": "generated rings", "mix": "generated fractals and rings"}
+
+
+def corpus_title(name: str) -> str:
+    """`mix-64` as a reader would say it: what is in the images, and how many classes; empty for any other set."""
+    family, _, classes = name.partition("-")
+    if family not in _CORPORA or not classes.isdecimal():
+        return ""
+    return f"{_CORPORA[family]} ({int(classes):,} classes)".replace(",", " ")
+
+
+def is_generated(name: str) -> bool:
+    """Whether a formula draws the images of the set."""
+    return bool(corpus_title(name)) or identify_dataset(name).kind == "generated"
+
+
 def family_rank(family: str) -> tuple[int, str]:
     """Sort key that puts families in the order of FAMILY_ORDER."""
     known = FAMILY_ORDER.index(family) if family in FAMILY_ORDER else len(FAMILY_ORDER)

@@ -83,7 +83,15 @@ class World:
 
 
 def pretrained(
-    model: str, budget: float, images: int, seed: int, *, rate: float = 0.004, validation: float = 60.0, **more: Any
+    model: str,
+    budget: float,
+    images: int,
+    seed: int,
+    *,
+    corpus: str = "mix-64",
+    rate: float = 0.004,
+    validation: float = 60.0,
+    **more: Any,
 ) -> Record:
     """One pretraining to a budget in GFLOP."""
     cell = {
@@ -92,7 +100,7 @@ def pretrained(
         "model": model,
         "num_classes": 64,
         "resolution_px": 32,
-        "dataset": "mix-64",
+        "dataset": corpus,
         "fingerprint": "f",
         "train_images": images,
         "seed": seed,
@@ -115,6 +123,26 @@ def pretrained(
         "weights_sha256": f"sha256 {sha256(repr(sorted(cell.items())).encode()).hexdigest()[:16]}",
     }
     return record(cell, values, **more)
+
+
+def on_photographs_and_drawn(
+    photographs: Callable[[str, int], float], drawn: Callable[[str, int], float], models: Sequence[str], **size: int
+) -> list[Record]:
+    """As many images of Fashion-MNIST and of mix-64, then sets of which one is in the domain of mix-64.
+
+    photographs, drawn: accuracy in percent on a set, of a seed. Fashion-MNIST is a transfer set of mix-64 alone.
+    """
+    found = []
+    for model in models:
+        for corpus, truth in (("fashion_mnist", photographs), ("mix-64", drawn)):
+            for seed in (0, 1, 2):
+                run = pretrained(model, 1600.0, 54000, seed, corpus=corpus)
+                weights = str(run.values["weights_sha256"])
+                sets = [*SETS, "unseen", *(["fashion_mnist"] if corpus == "mix-64" else [])]
+                found += [run, *(tuned(model, weights, name, seed, truth(name, seed), **size) for name in sets)]
+        sets = [*SETS, "unseen", "fashion_mnist"]
+        found += [tuned(model, "random", name, seed, 30.0, **size) for name in sets for seed in (0, 1, 2)]
+    return found
 
 
 def tuned(

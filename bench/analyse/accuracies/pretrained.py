@@ -8,7 +8,7 @@ first: sets of the same kind of images as the pretraining's stand by themselves.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any, Literal
@@ -16,10 +16,18 @@ from typing import Any, Literal
 from bench.analyse.accuracies.accuracy import Accuracy, uncertified_words
 from bench.analyse.accuracies.pooling import FINETUNED as FINETUNED
 from bench.analyse.accuracies.pooling import ids_of, pooled, seed_group, transfer_rows
+from bench.analyse.accuracies.pretrained_points import (
+    PointKey,
+    PretrainedPoint,
+    edges,
+    hours_of,
+    on_several_sets,
+    points_of,
+)
 from bench.analyse.accuracies.subjects import Subject, run_key
 from bench.analyse.stats.intervals import Interval, SeedGroup, accuracy_interval
 from bench.catalog.datasets import is_in_domain
-from bench.catalog.identity import ModelIdentity, family_rank, identify_model
+from bench.catalog.identity import ModelIdentity, family_rank, identify_model, is_generated
 from bench.catalog.image_tasks import in_order
 from bench.store.correctness import Predictions
 from bench.store.record import Record
@@ -27,7 +35,6 @@ from bench.store.rows import Rows, latest_records
 
 ControlKind = Literal["from scratch", "equal compute", "random features", "pixels"]
 TRANSFERS = ("finetune", "fewshot")  # tasks
-SECONDS_PER_HOUR = 3600.0
 Way = str  # FINETUNED, or `5-shot`, `25-shot`, ...
 
 
@@ -47,39 +54,6 @@ def mean_group(groups: Sequence[SeedGroup]) -> SeedGroup:
     p = fmean(shares)
     equivalent = round(p * (1 - p) / variance) if variance > 0 else sum(images)
     return SeedGroup(values, max(1, equivalent))
-
-
-@dataclass(frozen=True, order=True)
-class PointKey:
-    """What a point is of. budget: in the unit of the cell, such as `gflop`."""
-
-    model: str
-    corpus: str
-    unit: str
-    budget: float
-    train_images: int
-    learning_rate: float
-
-
-@dataclass(frozen=True)
-class PretrainedPoint:
-    """One model's pretrainings to one budget on one number of images.
-
-    flop: of one run, by the definition 3 x FLOPs x images seen. device_hours: of one run's steps, mean over seeds.
-    """
-
-    key: PointKey
-    identity: ModelIdentity
-    seeds: tuple[int, ...]
-    flop: float
-    images_seen: float
-    img_per_s: float
-    device_hours: float
-    validation_pct: float
-    step_flop_ratio: float | None  # forward and backward products that a step computes, over the definition
-    cell_ids: tuple[str, ...]
-    weights: Mapping[str, int]  # `sha256 ...` -> seed
-    macs_note: str = ""  # why the MACs, on which the budget rests, are not certified
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,9 +137,9 @@ class Control(Outcome):
         return self.kind if self.budget_gflop is None else f"{self.kind}, {self.budget_gflop:g} GFLOP"
 
 
-@dataclass(frozen=True)
-class PretrainStudy:
-    """Everything that was pretrained and transferred in one suite. datasets: those that every transfer has.
+@dataclass(frozen=True, kw_only=True)
+class TransferStudy:
+    """Points of pretraining and what they were worth. datasets: those that every transfer has.
 
     averaged: those of them that are out of the domain of pretraining (all, where none is): behind every mean.
     """
@@ -175,10 +149,6 @@ class PretrainStudy:
     averaged: tuple[str, ...]
     transfers: tuple[Transfer, ...]
     controls: tuple[Control, ...]
-    trials: int  # pretrainings that only chose a learning rate
-    trial_device_hours: float
-    edges: tuple[str, ...]  # models whose best learning rate is at the edge of what was tried
-    transfer_device_hours: float
 
     @property
     def ways(self) -> tuple[Way, ...]:
@@ -205,6 +175,28 @@ class PretrainStudy:
         return [one for place in found for one in place]
 
 
+@dataclass(frozen=True, kw_only=True)
+class PretrainStudy(TransferStudy):
+    """Everything that was pretrained and transferred in one suite.
+
+    by_corpus: pretraining set -> points that a model has on several of them, with as many images and as much compute;
+    they are not among the study's own, and average the sets out of the domain of all. Empty with one set.
+    """
+
+    by_corpus: Mapping[str, TransferStudy]
+    trials: int  # pretrainings that only chose a learning rate
+    trial_device_hours: float
+    edges: tuple[str, ...]  # models whose best learning rate is at the edge of what was tried
+    transfer_device_hours: float
+
+    @property
+    def everything(self) -> tuple[Transfer, ...]:
+        """All transfers, those of models that met several pretraining sets included."""
+        own = {point.key for point in self.points}
+        beside = [one for study in self.by_corpus.values() for one in study.transfers if one.point.key not in own]
+        return *self.transfers, *beside
+
+
 def pretrain_study(records: Sequence[Record], predictions: Predictions) -> PretrainStudy | None:
     """The study that these records (of what may be shown together) hold; None without a pretraining that ended."""
     latest = latest_records(list(records), per_machine=False)
@@ -213,31 +205,62 @@ def pretrain_study(records: Sequence[Record], predictions: Predictions) -> Pretr
         return None
     identities = {str(r.cell["model"]): identify_model(str(r.cell["model"])) for r in runs}
     used = {str(r.cell.get("weights")) for r in latest if r.cell.get("task") in ("finetune", "fewshot")}
-    points, trials = _points(runs, used, identities)
+    points, trials = points_of(runs, used, identities)
     results = transfer_rows(latest)
+
+    def told(own: Sequence[PretrainedPoint], averaged: Sequence[str] = ()) -> dict[str, Any]:
+        return _told(own, averaged, results, identities, predictions)
+
+    paired = on_several_sets(points)
+    alone = [point for point in points if point not in paired]
+    is_own = started_from(latest)
+    tuned = [r for r in latest if r.cell.get("task") == "finetune" and r.status == "ok" and is_own(r)]
+    return PretrainStudy(
+        **told(alone or points),
+        by_corpus=_by_corpus(paired, told),
+        trials=len(trials),
+        trial_device_hours=sum(hours_of(record) for record in trials),
+        edges=edges(runs, points, identities),
+        transfer_device_hours=sum(hours_of(record) for record in tuned),
+    )
+
+
+def _by_corpus(points: Sequence[PretrainedPoint], told: Callable[..., dict[str, Any]]) -> dict[str, TransferStudy]:
+    """The points of each set, real images first; all average the sets that all have, out of the domain of each."""
+    corpora = sorted({point.key.corpus for point in points}, key=lambda name: (is_generated(name), name))
+    own = {corpus: [point for point in points if point.key.corpus == corpus] for corpus in corpora}
+    sets = [set(told(of_corpus)["datasets"]) for of_corpus in own.values()]
+    common = _outside(in_order(set.intersection(*sets)), corpora) if sets else ()
+    return {corpus: TransferStudy(**told(of_corpus, common)) for corpus, of_corpus in own.items()}
+
+
+def _outside(datasets: Iterable[str], corpora: Collection[str]) -> tuple[str, ...]:
+    """The sets that are in the domain of none of the pretraining sets."""
+    return tuple(name for name in datasets if not any(is_in_domain(name, corpus) for corpus in corpora))
+
+
+def _told(
+    points: Sequence[PretrainedPoint],
+    averaged: Sequence[str],
+    results: Rows,
+    identities: Mapping[str, ModelIdentity],
+    predictions: Predictions,
+) -> dict[str, Any]:
+    """The fields of the TransferStudy of these points. averaged: empty for all that are out of their domain."""
     starts = {weights: (point.key, seed) for point in points for weights, seed in point.weights.items()}
     transferred = pooled(
         ({**row, "seed": starts[row["start"]][1]} for row in results if row["start"] in starts),
         lambda row: (str(row["way"]), starts[row["start"]][0], str(row["dataset"])),
     )
     datasets = _shared_sets(transferred)
-    corpora = {point.key.corpus for point in points}
-    outside = tuple(name for name in datasets if not any(is_in_domain(name, corpus) for corpus in corpora))
-    averaged = outside or datasets
-    transfers = _transfers(points, transferred, datasets, averaged, predictions)
-    is_own = started_from(latest)
-    tuned = [r for r in latest if r.cell.get("task") == "finetune" and r.status == "ok" and is_own(r)]
-    return PretrainStudy(
-        points=tuple(points),
-        datasets=datasets,
-        averaged=averaged,
-        transfers=tuple(transfers),
-        controls=tuple(_controls(results, datasets, averaged, identities, predictions)),
-        trials=len(trials),
-        trial_device_hours=sum(_hours(record) for record in trials),
-        edges=_edges(runs, points, identities),
-        transfer_device_hours=sum(_hours(record) for record in tuned),
-    )
+    averaged = tuple(averaged) or _outside(datasets, {point.key.corpus for point in points}) or datasets
+    return {
+        "points": tuple(points),
+        "datasets": datasets,
+        "averaged": averaged,
+        "transfers": tuple(_transfers(points, transferred, datasets, averaged, predictions)),
+        "controls": tuple(_controls(results, datasets, averaged, identities, predictions)),
+    }
 
 
 def started_from(records: Iterable[Record]) -> Callable[[Record], bool]:
@@ -251,71 +274,6 @@ def started_from(records: Iterable[Record]) -> Callable[[Record], bool]:
         return cell.get("task") in (*TRANSFERS, "train") and (str(cell.get("model")), start) in starts
 
     return is_own
-
-
-def _hours(record: Record) -> float:
-    return float(record.values["train_seconds"]) / SECONDS_PER_HOUR
-
-
-def _key(record: Record) -> PointKey:
-    cell, budget = record.cell, record.cell["budget"]
-    model, corpus, unit = str(cell["model"]), str(cell["dataset"]), str(budget["unit"])
-    rate = float(cell["recipe"]["learning_rate"])
-    return PointKey(model, corpus, unit, float(budget["amount"]), int(cell["train_images"]), rate)
-
-
-def _points(
-    runs: Sequence[Record], used: set[str], identities: Mapping[str, ModelIdentity]
-) -> tuple[list[PretrainedPoint], list[Record]]:
-    """Points whose weights some transfer started from (all of them where there is no transfer yet), and the trials."""
-    chosen = [r for r in runs if str(r.values["weights_sha256"]) in used] or list(runs)
-    trials = [record for record in runs if record not in chosen]
-    by_key: dict[PointKey, list[Record]] = defaultdict(list)
-    for record in chosen:
-        by_key[_key(record)].append(record)
-    points = [_point(key, sorted(own, key=_seed), identities) for key, own in by_key.items()]
-    return sorted(points, key=lambda p: (family_rank(p.identity.family), p.identity.title, p.key)), trials
-
-
-def _seed(record: Record) -> int:
-    return int(record.cell["seed"])
-
-
-def _point(key: PointKey, runs: Sequence[Record], identities: Mapping[str, ModelIdentity]) -> PretrainedPoint:
-    def mean(name: str) -> float:
-        return fmean(float(record.values[name]) for record in runs)
-
-    ratios = [record.values.get("step_flop_ratio") for record in runs]
-    return PretrainedPoint(
-        key=key,
-        identity=identities[key.model],
-        seeds=tuple(_seed(record) for record in runs),
-        flop=mean("train_flop"),
-        images_seen=mean("images_seen"),
-        img_per_s=mean("train_img_per_s"),
-        device_hours=mean("train_seconds") / SECONDS_PER_HOUR,
-        validation_pct=mean("validation_top1_pct"),
-        step_flop_ratio=None if None in ratios else mean("step_flop_ratio"),
-        cell_ids=tuple(record.cell_id for record in runs),
-        weights={str(record.values["weights_sha256"]): _seed(record) for record in runs},
-        macs_note=next((str(note) for record in runs if (note := record.values.get("certificate_note"))), ""),
-    )
-
-
-def _edges(
-    runs: Sequence[Record], points: Sequence[PretrainedPoint], identities: Mapping[str, ModelIdentity]
-) -> tuple[str, ...]:
-    """`ViT S at 50 GFLOP`: where the rate that counts is the smallest or largest of several tried there."""
-    tried: dict[tuple[str, str, str, float], set[float]] = defaultdict(set)
-    for key in map(_key, runs):
-        tried[key.model, key.corpus, key.unit, key.budget].add(key.learning_rate)
-    found = []
-    for point in points:
-        key = point.key
-        rates = tried[key.model, key.corpus, key.unit, key.budget]
-        if len(rates) > 1 and key.learning_rate in (min(rates), max(rates)):
-            found.append(f"{identities[key.model].title} at {key.budget:g} {key.unit.replace('gflop', 'GFLOP')}")
-    return tuple(dict.fromkeys(found))
 
 
 def _shared_sets(transferred: Iterable[tuple[Way, PointKey, str]]) -> tuple[str, ...]:

@@ -96,7 +96,7 @@ def comparable_accuracies(suite: str, records: Sequence[Record], predictions: Pr
     few = headline_scores(protocols.fewshot)
     ways = FINETUNED, f"{few[0].shots}-shot" if few else ""
     study = pretrain_study(shown, predictions)
-    transfers = [] if study is None else [one for one in study.transfers if one.way in ways]
+    transfers = [] if study is None else [one for one in study.everything if one.way in ways]
     told_by_point = {weights for one in transfers for weights in one.point.weights}
     found: list[Accuracy] = [
         *trained_accuracies(training, identities, predictions),

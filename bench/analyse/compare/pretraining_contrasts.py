@@ -18,7 +18,10 @@ Axis = Literal["pretraining compute", "pretraining images"]
 
 @dataclass(frozen=True)
 class Meeting:
-    """Two models after pretraining on as many images with as much compute; dataset empty: the mean over sets."""
+    """Two models, or one on two pretraining sets, after pretraining on as many images with as much compute.
+
+    dataset empty: the mean over sets.
+    """
 
     first: Transfer
     second: Transfer
@@ -90,8 +93,7 @@ def meetings(study: PretrainStudy, way: Way, axis: Axis, datasets: Sequence[str]
 
 
 def _regime(transfer: Transfer) -> tuple[object, ...]:
-    key = transfer.point.key
-    return key.corpus, key.unit, key.budget, key.train_images
+    return transfer.point.key.corpus, *transfer.point.key.regime
 
 
 def _pairs(found: Mapping[str, Sequence[Transfer]]) -> list[tuple[str, str]]:
@@ -103,6 +105,19 @@ def _pairs(found: Mapping[str, Sequence[Transfer]]) -> list[tuple[str, str]]:
         if (identities[one].family, identities[other].family) == (first, second)
         and alike((identities[one].size_class, identities[other].size_class), (1.0, 1.0))
     ]
+
+
+def corpus_meetings(study: PretrainStudy, way: Way) -> list[Meeting]:
+    """Every model after pretraining on each two sets that it met: the mean, then each set that both were tried on."""
+    pairs = []
+    for one, other in itertools.combinations(study.by_corpus.values(), 2):
+        if one.averaged != other.averaged:
+            continue  # no set is out of the domain of both
+        datasets = ("", *(name for name in one.datasets if name in other.datasets))
+        theirs = {(t.point.key.model, t.point.key.regime): t for t in other.of(way)}
+        both = [(t, theirs.get((t.point.key.model, t.point.key.regime))) for t in one.of(way)]
+        pairs += [(a, b, name) for a, b in both if b is not None for name in datasets]
+    return [Meeting(a, b, name, Difference.of(_group(a, name), _group(b, name))) for a, b, name in pairs]
 
 
 def gains(study: PretrainStudy, way: Way) -> list[Gain]:

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from bench.analyse.accuracies.pretrained import Control, PretrainedPoint, PretrainStudy, Transfer, Way
+from bench.analyse.accuracies.pretrained import Control, PretrainStudy, Transfer, TransferStudy, Way
+from bench.analyse.accuracies.pretrained_points import PretrainedPoint
 from bench.analyse.compare.differences import Difference
-from bench.analyse.compare.pretraining_contrasts import Axis, Meeting, at_largest, gains, meetings
+from bench.analyse.compare.pretraining_contrasts import Axis, Meeting, at_largest, corpus_meetings, gains, meetings
 from bench.analyse.stats.intervals import accuracy_interval
 from bench.catalog.identity import identify_dataset
+from bench.catalog.image_tasks import in_order
 from bench.number_format import digits, flop_scale, learning_rate, percent, significant, whole
 from bench.report.tables.accuracy_cells import accuracy_cell, pairs_table
 from bench.report.tables.columns import each, family_column, number, words
 from bench.report.tables.table import Cell, ColumnSpec, Notes, Table, grouped, make_table
-from bench.report.words.pretraining_words import exaflops, mean_words, way_words
+from bench.report.words.pretraining_words import corpus_words, exaflops, mean_words, way_words
 from bench.text import escape
 
 _NOT_TRANSFERRED = "not transferred this way, or without a result on some set for some seed (see below)"
@@ -73,7 +75,7 @@ def _points_table(
     return make_table(name, points, columns)
 
 
-def _mean_heading(study: PretrainStudy) -> str:
+def _mean_heading(study: TransferStudy) -> str:
     told = mean_words(study)
     return told[:1].upper() + told[1:]
 
@@ -84,32 +86,65 @@ def transfer_table(study: PretrainStudy, way: Way) -> Table | None:
     if not largest:
         return None
     scale = flop_scale(one.point.flop for one in largest)
-    rows: list[_SetsRow] = [
+    rows = [
         (one.point.identity.title, f"pretrained, {significant(one.point.flop / scale.factor, 2)} {scale.unit}", one)
         for one in largest
     ]
-    for control in study.controls:
-        if control.way in (way, ""):
-            title = control.identity.title if control.identity else "logistic regression"
-            rows.append((title, "on pixels" if control.kind == "pixels" else control.title, control))
+    columns = each(study.datasets, lambda name: f"{_set_heading(study, name)}: top-1 [%]", _top1)
+    return _sets_table(f"transfer_{way.replace('-', '_')}", [*rows, *_control_rows(study, way)], columns, study)
 
-    def top1(row: _SetsRow, name: str, notes: Notes) -> Cell:
-        group = row[2].groups[name]
-        return accuracy_cell(group, accuracy_interval(group), row[2].cell_ids[name], notes)
 
+def corpora_table(study: PretrainStudy, way: Way) -> Table | None:
+    """Each set one by one after pretraining on each of several sets, as many images and as much compute; controls."""
+    rows: list[_SetsRow] = [
+        (one.point.identity.title, f"pretrained on {corpus_words(name)}", one)
+        for name, own in study.by_corpus.items()
+        for one in own.of(way)
+    ]
+    if not rows:
+        return None
+    widest = max(study.by_corpus.values(), key=lambda own: len(own.datasets))
+    sets = in_order(name for own in study.by_corpus.values() for name in own.datasets)
+    columns = each(sets, lambda name: f"{identify_dataset(name).title}: top-1 [%]", _top1)
+    return _sets_table(f"corpora_{way.replace('-', '_')}", [*rows, *_control_rows(widest, way)], columns, widest)
+
+
+def _control_rows(study: TransferStudy, way: Way) -> list[_SetsRow]:
+    return [
+        (
+            control.identity.title if control.identity else "logistic regression",
+            "on pixels" if control.kind == "pixels" else control.title,
+            control,
+        )
+        for control in study.controls
+        if control.way in (way, "")
+    ]
+
+
+def _top1(row: _SetsRow, name: str, notes: Notes) -> Cell:
+    group = row[2].groups.get(name)
+    if group is None:
+        is_source = isinstance(row[2], Transfer) and row[2].point.key.corpus == name
+        return notes.missing("it is what was pretrained on" if is_source else "not tried there by all")
+    return accuracy_cell(group, accuracy_interval(group), row[2].cell_ids[name], notes)
+
+
+def _sets_table(
+    name: str, rows: Sequence[_SetsRow], sets: Sequence[ColumnSpec[_SetsRow]], study: TransferStudy
+) -> Table | None:
     def mean(row: _SetsRow, notes: Notes) -> Cell:
         return accuracy_cell(row[2].mean, row[2].interval, row[2].mean_ids, notes)
 
     columns: list[ColumnSpec[_SetsRow]] = [
         words("Model", lambda row: row[0]),
         words("Weights", lambda row: row[1]),
-        *each(study.datasets, lambda name: f"{_set_heading(study, name)}: top-1 [%]", top1),
+        *sets,
         ColumnSpec(f"{_mean_heading(study)}: top-1 [%]", mean),
     ]
-    return make_table(f"transfer_{way.replace('-', '_')}", rows, columns)
+    return make_table(name, rows, columns)
 
 
-def _set_heading(study: PretrainStudy, name: str) -> str:
+def _set_heading(study: TransferStudy, name: str) -> str:
     return identify_dataset(name).title + (" (in domain)" if name not in study.averaged else "")
 
 
@@ -166,6 +201,27 @@ def _meetings(
 
 def _titles(one: Meeting) -> tuple[str, str]:
     return one.first.point.identity.title, one.second.point.identity.title
+
+
+def corpus_differences_table(study: PretrainStudy) -> Table | None:
+    """One pretraining set minus another, a row per model and way: the mean over sets, then each set."""
+    rows: dict[tuple[str, Way, str], dict[str, tuple[Difference, tuple[str, ...]]]] = {}
+    titles: dict[str, str] = {}
+    for way in study.ways:
+        for one in corpus_meetings(study, way):
+            titles[one.first.point.key.model] = one.first.point.identity.title
+            pair = f"{corpus_words(one.first.point.key.corpus)} − {corpus_words(one.second.point.key.corpus)}"
+            row = one.first.point.key.model, way, pair
+            rows.setdefault(row, {})[one.dataset] = one.difference, one.cell_ids
+    leading: list[ColumnSpec[tuple[str, Way, str]]] = [
+        words("Model", lambda row: titles[row[0]]),
+        words("Transfer", lambda row: way_words(row[1])),
+        words("Pretrained on: first minus second", lambda row: row[2]),
+    ]
+    names = dict.fromkeys(name for found in rows.values() for name in found)
+    some = next(iter(study.by_corpus.values()), study)
+    headings = {name: f"{_mean_heading(some) if not name else _set_heading(some, name)} [points]" for name in names}
+    return pairs_table("corpus_differences", rows, leading, headings, "not tried on both")
 
 
 def pretraining_gains_table(study: PretrainStudy) -> Table | None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from bench.analyse.accuracies.pretrained import FINETUNED, Control, PretrainStudy, Transfer, Way
+from bench.analyse.accuracies.pretrained import FINETUNED, Control, PretrainStudy, Transfer, TransferStudy, Way
 from bench.analyse.compare.differences import not_separable
-from bench.analyse.compare.pretraining_contrasts import Meeting, at_largest, gains, meetings
-from bench.catalog.identity import identify_dataset
+from bench.analyse.compare.pretraining_contrasts import Meeting, at_largest, corpus_meetings, gains, meetings
+from bench.catalog.identity import corpus_title, identify_dataset
 from bench.number_format import bracketed, counted, flop_scale, listed, percent, signed, significant, span
 from bench.report.tables.accuracy_cells import rivals_words, unranked_words, verdicts_words
 from bench.report.words.conditions import dataset_words
@@ -22,12 +22,8 @@ def way_words(way: Way) -> str:
 
 
 def corpus_words(name: str) -> str:
-    """`mix-64` as a reader would say it: what is in the images, and how many classes."""
-    family, _, classes = name.partition("-")
-    titles = {"fractals": "generated fractals", "rings": "generated rings", "mix": "generated fractals and rings"}
-    if family in titles and classes.isdecimal():
-        return f"{titles[family]} ({int(classes):,} classes)".replace(",", " ")
-    return escape(identify_dataset(name).title)
+    """A pretraining set as a reader would say it."""
+    return corpus_title(name) or escape(identify_dataset(name).title)
 
 
 def budget_words(transfers: Sequence[Transfer]) -> str:
@@ -37,7 +33,7 @@ def budget_words(transfers: Sequence[Transfer]) -> str:
     return f"{low} {scale.unit}" if low == high else f"{low} to {high} {scale.unit}"
 
 
-def mean_words(study: PretrainStudy) -> str:
+def mean_words(study: TransferStudy) -> str:
     """`mean of 4 sets out of domain`, or `mean of 5 sets` where none is in the domain of pretraining."""
     out = " out of domain" if len(study.averaged) < len(study.datasets) else ""
     return f"mean of {counted(len(study.averaged), 'set')}{out}"
@@ -51,7 +47,14 @@ def pretraining_finding(study: PretrainStudy) -> str:
             "transferred from their weights yet: no accuracy on another set follows."
         )
     way = study.ways[0]  # fine-tuning where there is any, else the few-shot fit with the fewest shots
-    return " ".join([*_meeting_sentences(study, way), _best_sentence(study, way), *_gain_sentences(study, way)])
+    return " ".join(
+        [
+            *_meeting_sentences(study, way),
+            _best_sentence(study, way),
+            *_gain_sentences(study, way),
+            *_corpus_sentences(study, way),
+        ]
+    )
 
 
 def _best_sentence(study: PretrainStudy, way: Way) -> str:
@@ -125,6 +128,36 @@ def _gain_sentences(study: PretrainStudy, way: Way) -> list[str]:
     return sentences
 
 
+def _corpus_sentences(study: PretrainStudy, way: Way) -> list[str]:
+    """What pretraining on one set gave over another, as many images and as much compute: each model with its points."""
+    pairs: dict[tuple[str, str, int], list[Meeting]] = {}
+    for one in corpus_meetings(study, way):
+        if not one.dataset and one.difference.verdict != "one seed":
+            key, other = one.first.point.key, one.second.point.key
+            pairs.setdefault((key.corpus, other.corpus, key.train_images), []).append(one)
+    sentences = []
+    for (first, second, images), found in pairs.items():
+        own = study.by_corpus[first]
+        told = [
+            f"{word} {listed(_told(one) for one in found if one.difference.verdict == verdict)}"
+            for verdict, word in _EFFECTS.items()
+            if any(one.difference.verdict == verdict for one in found)
+        ]
+        sentences.append(
+            f"Pretraining on {counted(images, 'image')} of {corpus_words(first)} in place of {corpus_words(second)}, "
+            f"as many and for the same compute ({budget_words([one.first for one in found])}), {way_words(way)}, on "
+            f"the {mean_words(own)}: {'; '.join(told)}."
+        )
+    return sentences
+
+
+def _told(one: Meeting) -> str:
+    """The model, with the points of a difference that its seeds can carry."""
+    if one.difference.interval is None or one.difference.verdict == "unstable":
+        return _title(one.first)
+    return f"{_title(one.first)} ({signed(one.difference.delta_pp, 1)} {bracketed(one.difference.interval)})"
+
+
 def control_words(control: Control) -> str:
     """What a control is, for a sentence."""
     if control.budget_gflop is not None:
@@ -147,6 +180,8 @@ def pretraining_limits(study: PretrainStudy | None) -> list[str]:
         (True, f"A corpus of generated images and models of at most {macs_m} million multiply-adds stand in for the "
          "paper's JFT-300M and ViT-H: shapes of curves compare with its figures, values do not."),
         (True, "All seeds pretrain on the same images: intervals hold nothing of drawing another corpus."),
+        (study.by_corpus, "Pretraining sets differ in classes, colours and how alike their images are, not alone in "
+         "being real or generated."),
         (inside, f"{inside} holds images of the kind that was pretrained on: it is in no mean."),
         (all(control.kind != "equal compute" for control in study.controls), "From scratch means the same few "
          "fine-tuning steps from random weights: what the compute of pretraining would give on the set itself was not "
