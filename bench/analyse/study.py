@@ -26,6 +26,7 @@ from bench.analyse.claims.published import (
 )
 from bench.analyse.compare.choose import Candidate, Cost, trained_candidates, weights_candidates
 from bench.analyse.compare.differences import BestSet, Difference, Place, not_separable, score_differences
+from bench.analyse.compare.sensitivity import Sensitivity, sensitivities
 from bench.analyse.compare.trends import Trend, gap_trends
 from bench.analyse.public.study import PublicStudy, public_study
 from bench.analyse.speed.speed_study import SpeedStudy, series_of, speed_study
@@ -136,6 +137,7 @@ class Study:
     series_labels: Mapping[RunKey, str]  # of keys without their resolution
     protocols: Protocols  # evaluated, few-shot and fine-tuned weights, and checked data
     candidates: tuple[Candidate, ...]  # what a reader may choose from, at the largest training sets
+    sensitivities: tuple[Sensitivity, ...] = ()
     pretraining: PretrainStudy | None = None  # `protocols` holds none of what started from its weights
 
     @cached_property
@@ -218,6 +220,7 @@ def study(suite: str, records: Sequence[Record], predictions: Predictions) -> St
         series_labels=_labels({series_of(key) for key in curves.keys}, identities),
         protocols=protocols,
         candidates=tuple(_candidates(rows, scores, labels, protocols, shown)),
+        sensitivities=tuple(sensitivities(training, identities, predictions)),
         pretraining=pretraining,
     )
 

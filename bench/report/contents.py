@@ -31,6 +31,7 @@ from bench.report.sections.preflight_section import preflight_warnings
 from bench.report.sections.pretraining_section import pretraining_sections
 from bench.report.sections.remarks import conditions_section, failures_section, limits_section
 from bench.report.sections.resolution_sections import falls_section, resolution_section
+from bench.report.sections.sensitivity_section import sensitivity_section
 from bench.report.sections.trend_section import trend_section
 from bench.report.sections.weights_sections import weights_sections
 from bench.report.tables.main_table import main_table, main_table_caption
@@ -140,6 +141,7 @@ def _sections(analysed: Study, shipped: Sequence[Record]) -> list[Section]:
         stability_section(analysed),
         Section("Learning rates", _sweep_text(analysed), learning_rates_table(analysed),
                  drawn(learning_rates(analysed))),
+        sensitivity_section(analysed),
         Section("Beside published trainings on the same set", _TRAININGS_TEXT, trainings_table(analysed)),
         Section("Training compute beside the paper's Table 6", _TABLE_6_TEXT, scaling_table(analysed),
                  drawn(paper_figure_5(analysed))),

@@ -17,14 +17,15 @@ _MODEL = "model definition resolution_px device precision memory_format compile 
 _TIMED = f"{_MODEL} batch_size threads torch timm"
 _WEIGHTS = f"{_MODEL} weights trained_on pretraining dataset fingerprint weights_sha256 params macs notes"
 _TOP = "top1_pct top5_pct mean_per_class_pct"
+_OF_RECIPE = ("learning_rate", "weight_decay", "batch_size", "augmentation")
 _WEIGHED = f"{_TIMED} peak_rss_delta_mib peak_allocated_mib"
 
 COLUMNS = {  # by task; the origin besides
     task: f"{names} {_ORIGIN}".split()
     for task, names in {
-        "train": f"{_MODEL} dataset fingerprint train_images seed budget_gflop learning_rate batch_size augmentation "
-        f"recipe scored_part {_TOP} validation_top1_pct test_images validation_images steps images_seen macs params "
-        "train_flop train_img_per_s train_seconds certificate_note side_by_side",
+        "train": f"{_MODEL} dataset fingerprint train_images seed budget_gflop learning_rate weight_decay batch_size "
+        f"augmentation recipe scored_part {_TOP} validation_top1_pct test_images validation_images steps images_seen "
+        "macs params train_flop train_img_per_s train_seconds certificate_note side_by_side",
         "speed": f"{_TIMED} repeat throughput_img_per_s warmup_settled latency_p50_ms latency_p99_ms latency_samples",
         "complexity": "model definition resolution_px num_classes params macs norm_macs activations "
         "attention_macs certificate certificate_note family",
@@ -167,7 +168,7 @@ def _conditions(record: Record) -> dict[str, Any]:
     }
     if "recipe" in record.cell:
         recipe: Mapping[str, Any] = record.cell["recipe"] or {}
-        found |= {name: recipe.get(name) for name in ("learning_rate", "batch_size", "augmentation")}
+        found |= {name: recipe.get(name) for name in _OF_RECIPE}
         found |= {"recipe_name": recipe.get("name", "vit"), "recipe": repr(sorted(recipe.items()))}
     return found
 

@@ -5,6 +5,7 @@ from typing import Any
 from bench.store.record import Record
 from bench.suite.cell import cell_id_of
 
+Fields = dict[str, Any] | None
 SETTINGS = {"precision": "fp32", "memory_format": "contiguous", "compile": False}
 
 
@@ -24,6 +25,7 @@ def record(cell: dict[str, Any], values: dict[str, Any] | None = None, **more: A
 
 def trained(model: str, seed: int, top1: float, dataset: str = "textures", validation: float | None = None,
             budget: float = 1.0, images: int = 1000, rate: float = 0.001, part: str = "test",
+            recipe: Fields = None,
             **more: Any) -> Record:  # fmt: skip
     cell = {
         "task": "train",
@@ -33,7 +35,13 @@ def trained(model: str, seed: int, top1: float, dataset: str = "textures", valid
         "train_images": images,
         "seed": seed,
         "budget_gflop": budget,
-        "recipe": {"learning_rate": rate, "batch_size": 64},
+        "recipe": {
+            "learning_rate": rate,
+            "batch_size": 64,
+            "weight_decay": 0.1,
+            "augmentation": "flip",
+            **(recipe or {}),
+        },
         "scored_part": part,
         "device": "cpu",
         "settings": SETTINGS,
@@ -42,6 +50,7 @@ def trained(model: str, seed: int, top1: float, dataset: str = "textures", valid
         "top1_pct": top1,
         "validation_top1_pct": top1 if validation is None else validation,
         "test_images": 1000,
+        "validation_images": 1000,
         "images_seen": 100,
         "macs": 1e6,
         "params": 1e5,
@@ -80,9 +89,6 @@ def counted(model: str, macs: int, resolution: int = 224, **values: Any) -> Reco
 def _weights(task: str, model: str, dataset: str, more: dict[str, Any]) -> dict[str, Any]:
     cell = {"task": task, "model": model, "resolution_px": 224, "weights": "public", "dataset": dataset}
     return {**cell, "fingerprint": "f", "device": "cpu", "settings": SETTINGS, **more}
-
-
-Fields = dict[str, Any] | None
 
 
 def evaluated(model: str, correct: int, images: int = 1000, dataset: str = "imagenet", *, values: Fields = None,

@@ -35,6 +35,7 @@ def figures():
 def test_a_full_suite_has_every_figure(figures):
     assert list(figures) == [
         "accuracy_vs_macs",
+        "gap_trends",
         "accuracy_vs_training",
         "accuracy_vs_training_images",
         "accuracy_vs_throughput",

@@ -15,7 +15,8 @@ from bench.catalog.identity import ModelIdentity
 from bench.store.record import Record
 from bench.store.rows import Rows
 
-Regime = tuple[str, str, int, float]  # model, data set, training images, budget in GFLOP
+# model, data set, training images, budget in GFLOP; the rest of the recipe
+Regime = tuple[str, str, int, float, tuple[str, ...]]
 K = TypeVar("K", bound=tuple[Any, ...])
 R = TypeVar("R", float, HyperRule)
 
@@ -85,11 +86,12 @@ def swept_models(
 
     rows: of trainings. failed: trials without a result; their rates count as tried (a diverged loss bounds the range).
     """
-    trials = _by_place(rows, _regime, lambda row: float(row["learning_rate"]))
-    lost = {(_regime(one.cell), float(one.cell["recipe"]["learning_rate"])) for one in failed}
+    trials = _by_place(rows, lambda row: _regime(row, row), lambda row: float(row["learning_rate"]))
+    lost = {(_regime(one.cell, one.cell["recipe"]), float(one.cell["recipe"]["learning_rate"])) for one in failed}
     found = []
-    for (model, dataset, images, budget), by_rate in trials.items():
-        tried = sorted({*by_rate, *(rate for place, rate in lost if place == (model, dataset, images, budget))})
+    for regime, by_rate in trials.items():
+        model, dataset, images, budget, _ = regime
+        tried = sorted({*by_rate, *(rate for place, rate in lost if place == regime)})
         if len(tried) > 1:
             found.append(
                 SweptModel(
@@ -144,5 +146,7 @@ def _means(tried: Mapping[R, Rows], column: str) -> dict[R, float]:
     return {rule: float(np.mean([row[column] for row in own])) for rule, own in tried.items()}
 
 
-def _regime(row: Mapping[Any, Any]) -> Regime:
-    return str(row["model"]), str(row["dataset"]), int(row["train_images"]), float(row["budget_gflop"])
+def _regime(row: Mapping[Any, Any], recipe: Mapping[Any, Any]) -> Regime:
+    """recipe: of the row; trials that differ in more than the rate are of different sweeps."""
+    rest = tuple(str(recipe.get(name)) for name in ("weight_decay", "batch_size", "augmentation"))
+    return str(row["model"]), str(row["dataset"]), int(row["train_images"]), float(row["budget_gflop"]), rest

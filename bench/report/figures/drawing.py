@@ -242,6 +242,9 @@ def _set_axes(axes: Any, panel: Panel) -> None:
         axes.set_xscale("log", base=panel.log_base)
         axes.set_xlim(*_widened(*_ends(panel.everything, "x"), share=0.18 if len(panel.points) <= _CROWDED else 0.04))
         _set_ticks(axes, [point.x for point in panel.everything], panel.log_base)
+    if panel.names:
+        axes.set_xlim(-0.5, len(panel.names) - 0.5)
+        axes.set_xticks(range(len(panel.names)), panel.names)
     if panel.log_y:
         axes.set_ylim(*_widened(low, high, share=0.1))
     else:

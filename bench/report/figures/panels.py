@@ -68,6 +68,7 @@ class Panel:
     log_base: int = 10
     log_y: bool = False
     level: float | None = None  # a line across, such as zero for differences
+    names: tuple[str, ...] = ()  # what stands at x = 0, 1, 2, ... of an axis without numbers
 
     @property
     def everything(self) -> list[Point]:

@@ -113,7 +113,8 @@ def sizes_compute_words(study: Study) -> str:
 
 def sweep_conditions(study: Study) -> str:
     """Device, precision, batch, resolution, images, seeds and compute of one trial."""
-    trials = [row for row in study.training if row["scored_part"] == "validation"]
+    swept = {cell_id for one in study.swept for ids in one.cell_ids.values() for cell_id in ids}
+    trials = [row for row in study.training if row["cell_id"] in swept]
     devices, precisions = ({str(row[name]) for row in trials} for name in ("device", "precision"))
     seeds = counted(max(one.seeds for one in study.swept), "seed")
     return (
