@@ -55,7 +55,7 @@ def test_a_second_run_gives_identical_accuracies(finished: Path, tmp_path: Path)
 
 
 def test_running_again_runs_nothing(finished: Path) -> None:
-    assert "all 3 cells are in the store" in vitbench(
+    assert "all 4 cells are in the store" in vitbench(
         finished, "run", str(ROOT / "tests" / "two_cells.toml"), "--device", "cpu"
     )
 

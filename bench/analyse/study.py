@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TypeVar
 
-from bench.analyse.accuracies.accuracy import Trained
-from bench.analyse.accuracies.pooling import at_largest_set, main_scores, trained_accuracies
+from bench.analyse.accuracies.accuracy import PixelBaseline, Trained
+from bench.analyse.accuracies.pooling import at_largest_set, main_scores, pixel_baselines, trained_accuracies
 from bench.analyse.accuracies.pretrained import PretrainStudy, pretrain_study, started_from
 from bench.analyse.accuracies.protocols import Protocols, protocol_study
 from bench.analyse.accuracies.subjects import RunKey, distinguishing
@@ -25,7 +25,7 @@ from bench.analyse.claims.published import (
     compare_timm,
 )
 from bench.analyse.compare.choose import Candidate, Cost, trained_candidates, weights_candidates
-from bench.analyse.compare.differences import BestSet, Difference, Place, not_separable, score_differences
+from bench.analyse.compare.differences import BestSet, Difference, Place, best_trained, score_differences
 from bench.analyse.compare.sensitivity import Sensitivity, sensitivities
 from bench.analyse.compare.trends import Trend, gap_trends
 from bench.analyse.public.study import PublicStudy, public_study
@@ -116,6 +116,7 @@ class Study:
     datasets: tuple[DatasetIdentity, ...]  # those scored on the test part, findings first
     rows: tuple[Row, ...]  # families grouped, rising MACs
     scores: tuple[Trained, ...]  # every regime
+    pixels: Mapping[tuple[str, int], PixelBaseline]  # data set and training images -> logistic regression on pixels
     differences: Mapping[Place, Difference]  # models of one size and of different families, wherever they met
     best: Mapping[str, BestSet[RunKey]]  # data set -> who cannot be told from the best of the rows
     speeds: tuple[Speed, ...]  # every batch size and machine
@@ -176,7 +177,8 @@ def study(suite: str, records: Sequence[Record], predictions: Predictions) -> St
     names = {str(row["model"]) for row in itertools.chain(training, timing, counted, memory)}
     names |= {key.model for key in curves.keys}
     identities = {name: identify_model(name, families.get(name)) for name in sorted(names)}
-    scores = trained_accuracies(training, identities, predictions)
+    pixels = pixel_baselines(task_rows(shown, "pixels"), predictions)
+    scores = trained_accuracies(training, identities, predictions, pixels)
     main = main_scores(scores)
     rows = _rows(identities, counted, main, speeds(timing), memories(memory), home_values(shown, home), home)
     references = _references(rows)
@@ -194,11 +196,10 @@ def study(suite: str, records: Sequence[Record], predictions: Predictions) -> St
         datasets=tuple(datasets),
         rows=tuple(rows),
         scores=tuple(scores),
+        pixels={(s.dataset, s.train_images): s.pixels for s in scores if s.pixels is not None},
         differences=score_differences(scores),
         best={
-            dataset.name: not_separable(
-                {row.key: row.scores[dataset.name].group for row in rows if dataset.name in row.scores}
-            )
+            dataset.name: best_trained(row.scores[dataset.name] for row in rows if dataset.name in row.scores)
             for dataset in datasets
         },
         speeds=tuple(speeds(timing)),

@@ -25,7 +25,7 @@ COLUMNS = {  # by task; the origin besides
     for task, names in {
         "train": f"{_MODEL} dataset fingerprint train_images seed budget_gflop learning_rate weight_decay batch_size "
         f"augmentation recipe scored_part {_TOP} validation_top1_pct test_images validation_images steps images_seen "
-        "macs params train_flop train_img_per_s train_seconds certificate_note side_by_side",
+        "macs params train_flop train_img_per_s train_seconds certificate_note side_by_side looks_pct",
         "speed": f"{_TIMED} repeat throughput_img_per_s warmup_settled latency_p50_ms latency_p99_ms latency_samples",
         "complexity": "model definition resolution_px num_classes params macs norm_macs activations "
         "attention_macs certificate certificate_note family",
@@ -41,6 +41,7 @@ COLUMNS = {  # by task; the origin besides
         "finetune": f"{_WEIGHTS} seed learning_rate recipe_name recipe batch_size scored_part {_TOP} scored_images "
         "train_images steps images_seen train_flop train_img_per_s pipeline_img_per_s model_img_per_s wait_share "
         "train_seconds resumed micro_batch_size processes",
+        "pixels": "dataset fingerprint resolution_px num_classes seed train_images top1_pct scored_images",
         "preflight": "dataset fingerprint images bad bad_share converted wrong_extension tiny_classes classes_missing "
         "exact_duplicates near_duplicates split_made_here parts missing_parts width_px height_px notes img_per_s "
         "processes",
@@ -148,6 +149,7 @@ def full_rows(records: Iterable[Record], task: str) -> Rows:
             "machine": machine_of(record),
             "started_at": record.started_at,
             "suite": record.suite,
+            "looks_pct": record.samples.get("validation_top1_pct"),
         }
         for record in latest_records(of_task, per_machine=task in TIMING_TASKS)
     ]

@@ -107,7 +107,7 @@ def train_values(top1: float, validation: float | None = None, macs: float = 2e6
         "test_images": test_images,
         "validation_images": 1000,
         "steps": 500,
-        "images_seen": 32000,
+        "images_seen": 320_000,
         "macs": macs,
         "params": macs / 10,
         "train_flop": gflop * 1e9,
@@ -117,6 +117,21 @@ def train_values(top1: float, validation: float | None = None, macs: float = 2e6
         "best_validation_step": 400,
         "final_loss": 0.6,
     }
+
+
+def pixels_record(top1: float, dataset: str = "textures", seed: int = 0, train_images: int = 8190) -> Record:
+    """One logistic regression on pixels."""
+    cell = {
+        "task": "pixels",
+        "metric_version": 1,
+        "dataset": dataset,
+        "fingerprint": "f",
+        "resolution_px": 32,
+        "num_classes": 10,
+        "train_images": train_images,
+        "seed": seed,
+    }
+    return make_record(cell, {"top1_pct": top1, "scored_images": 2000, "train_images": train_images, "num_classes": 10})
 
 
 def speed_record(model: str, repeat: int, rate: float, machine: str = "0badcafe", **more: Any) -> Record:

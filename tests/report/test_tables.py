@@ -51,11 +51,11 @@ def test_main_table_whole():
     assert render_table(main_table(study("s", small_store(), none))) == "\n".join(
         [
             "| Model | Family | Params [M] | MACs [M] | Certificate | Wave textures: top-1 [%] | Training [TFLOP] | "
-            "Training [img/s] | Throughput, batch 64 [img/s] | Latency p50 / p99 [ms] | Peak memory [MiB] |",
-            "|:---|:---|---:|---:|:---|---:|---:|---:|---:|---:|---:|",
-            "| ViT S (vit_32px_s) | ViT | 0.160 | 1.60 | ok | 80.0 ± 1.8 | 0.25 | 2\u202f000 | "
+            "Epochs | Training [img/s] | Throughput, batch 64 [img/s] | Latency p50 / p99 [ms] | Peak memory [MiB] |",
+            "|:---|:---|---:|---:|:---|---:|---:|---:|---:|---:|---:|---:|",
+            "| ViT S (vit_32px_s) | ViT | 0.160 | 1.60 | ok | 80.0 ± 1.8 | 0.25 | 39.1 | 2\u202f000 | "
             "1\u202f000¹ | 2.50 / 3.30 | 12.3² |",
-            "| ResNet S (resnet_32px_s) | CNN | 0.150 | 1.50 | differs³ | **90.0 ± 1.4** | 0.25 | 2\u202f000 | "
+            "| ResNet S (resnet_32px_s) | CNN | 0.150 | 1.50 | differs³ | **90.0 ± 1.4** | 0.25 | 39.1 | 2\u202f000 | "
             "n/a⁴ | n/a⁴ | n/a⁵ |",
             "",
             "¹ fewer than five processes: no interval<br>"

@@ -14,6 +14,8 @@ from bench.catalog.identity import ModelIdentity
 Protocol = Literal["trained", "fine-tuned", "evaluated", "few-shot"]
 PROTOCOLS: tuple[Protocol, ...] = ("trained", "fine-tuned", "evaluated", "few-shot")
 UNKNOWN = "unknown"
+ENOUGH_PP = 3.0  # above logistic regression on pixels; below it a model is not trained enough
+FEW_EPOCHS = 10.0  # below it a training has to have stood still
 FIXED, LEAVE_ONE_OUT = "fixed", "loo"  # rules for lambda of few-shot fits
 
 
@@ -86,8 +88,38 @@ class Accuracy:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PixelBaseline:
+    """Logistic regression on the pixels of so many training images of a set: what no training should be below."""
+
+    dataset: str
+    train_images: int
+    resolution_px: int
+    num_classes: int
+    group: SeedGroup
+    cell_ids: tuple[str, ...]
+
+    @cached_property
+    def interval(self) -> Interval:
+        """Over seeds and test images."""
+        return accuracy_interval(self.group)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-adds of one image: a weight for each pixel, colour and class."""
+        return 3 * self.resolution_px**2 * self.num_classes
+
+    @property
+    def params(self) -> int:
+        return self.macs + self.num_classes
+
+
+@dataclass(frozen=True, kw_only=True)
 class Trained(Accuracy):
-    """Trained from scratch on so many images with so much compute."""
+    """Trained from scratch on so many images with so much compute.
+
+    last_gain_pp: of the last look at validation over the one before, mean over seeds; None with a single look.
+    look_noise_pp: the standard error of one look. pixels: on as many images of the set; None where it was not run.
+    """
 
     protocol: Protocol = "trained"
     train_images: int
@@ -103,6 +135,25 @@ class Trained(Accuracy):
     macs_note: str  # why the MACs, on which the budget rests, are not certified
     augmentation: str = ""
     validation_pct: float | None = None  # mean over seeds, each its best look
+    epochs: float
+    last_gain_pp: float | None
+    look_noise_pp: float
+    pixels: PixelBaseline | None
+
+    @property
+    def is_below_pixels(self) -> bool:
+        """Whether logistic regression on pixels is known to be better."""
+        return self.pixels is not None and self.group.mean_pct < self.pixels.group.mean_pct
+
+    @property
+    def is_not_trained_enough(self) -> bool:
+        """Whether it is not at least ENOUGH_PP points above logistic regression on pixels, where that was run."""
+        return self.pixels is not None and self.group.mean_pct < self.pixels.group.mean_pct + ENOUGH_PP
+
+    @property
+    def is_early(self) -> bool:
+        """Whether it ended within a few epochs, before its validation accuracy was seen to stand still."""
+        return self.epochs < FEW_EPOCHS and (self.last_gain_pp is None or self.last_gain_pp > self.look_noise_pp)
 
     @property
     def images(self) -> tuple[str, ...]:

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Any, TypeVar
 
-from bench.analyse.accuracies.accuracy import FIXED, LEAVE_ONE_OUT, Evaluated, FewShot, FineTuned, Trained, rule_words
+from bench.analyse.accuracies.accuracy import (
+    FIXED,
+    LEAVE_ONE_OUT,
+    Evaluated,
+    FewShot,
+    FineTuned,
+    PixelBaseline,
+    Trained,
+    rule_words,
+)
 from bench.analyse.accuracies.subjects import FROM_SCRATCH, RunKey, Subject, cell_row, run_key, subject_of
 from bench.analyse.stats.intervals import SeedGroup, wilson_interval
 from bench.catalog.identity import ModelIdentity
@@ -80,7 +90,31 @@ def _shared(subject: Subject, rows: Sequence[Row], identities: Mapping[str, Mode
     }
 
 
-def trained_accuracies(rows: Rows, identities: Mapping[str, ModelIdentity], predictions: Predictions) -> list[Trained]:
+Baselines = Mapping[tuple[str, int], PixelBaseline]
+
+
+def pixel_baselines(rows: Rows, predictions: Predictions) -> dict[tuple[str, int], PixelBaseline]:
+    """Logistic regression on pixels by data set and number of training images."""
+    pools = pooled(rows, lambda row: (str(row["dataset"]), int(row["train_images"]), int(row["resolution_px"])))
+    return {
+        (dataset, images): PixelBaseline(
+            dataset=dataset,
+            train_images=images,
+            resolution_px=side,
+            num_classes=int(pool[0]["num_classes"]),
+            group=seed_group(pool, "scored_images", predictions),
+            cell_ids=ids_of(pool),
+        )
+        for (dataset, images, side), pool in pools.items()
+    }
+
+
+def trained_accuracies(
+    rows: Rows,
+    identities: Mapping[str, ModelIdentity],
+    predictions: Predictions,
+    baselines: Baselines | None = None,
+) -> list[Trained]:
     """Of every model and regime that was scored on the test part, in order of key and regime.
 
     Runs of another definition of the model or of other data are pools of their own (see `current_records`).
@@ -116,9 +150,26 @@ def trained_accuracies(rows: Rows, identities: Mapping[str, ModelIdentity], pred
                 macs_note=words(pool[0]["certificate_note"]),
                 augmentation=words(pool[0]["augmentation"]),
                 validation_pct=mean_of(pool, "validation_top1_pct"),
+                epochs=(mean_of(pool, "images_seen") or 0.0) / images,
+                pixels=(baselines or {}).get((dataset, images)),
+                last_gain_pp=_last_gain(pool),
+                look_noise_pp=_look_noise(pool),
             )
         )
     return found
+
+
+def _last_gain(pool: Rows) -> float | None:
+    """By how much the last look at validation was better than the one before, mean over seeds."""
+    of_runs: list[list[float]] = [row["looks_pct"] or [] for row in pool]
+    gains = [looks[-1] - looks[-2] for looks in of_runs if len(looks) > 1]
+    return fmean(gains) if gains else None
+
+
+def _look_noise(pool: Rows) -> float:
+    """The standard error of one look at validation, over its images."""
+    p, images = _validation(pool) / 100, mean_of(pool, "validation_images")
+    return 100 * math.sqrt(p * (1 - p) / images) if images else 0.0
 
 
 def _validation(pool: Rows) -> float:

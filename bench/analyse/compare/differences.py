@@ -10,17 +10,18 @@ from __future__ import annotations
 import itertools
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, Literal, TypeVar
 
 from bench.analyse.accuracies.accuracy import Accuracy, FineTuned, Trained
 from bench.analyse.accuracies.subjects import UNKNOWN_PRETRAINING, RunKey, Subject, pretraining_of
 from bench.analyse.stats.intervals import LEVEL, Interval, SeedGroup, contrast, difference
 from bench.analyse.stats.proportions import checkpoint_difference
+from bench.catalog.identity import family_rank
 from bench.catalog.image_tasks import in_order
 from bench.holm import holm
 
-Verdict = Literal["ahead", "behind", "not decided", "unstable", "one seed"]
+Verdict = Literal["ahead", "behind", "not decided", "unstable", "below pixels", "one seed"]
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
 
@@ -45,9 +46,16 @@ class Difference:
             return cls(delta, found.interval(), "not decided")
         return cls(delta, found.interval(), "ahead" if delta > 0 else "behind")
 
+    @classmethod
+    def of_trained(cls, first: Trained, second: Trained) -> Difference:
+        """The same, undecided where one of the two is below logistic regression on pixels."""
+        found = cls.of(first.group, second.group)
+        is_below = first.is_below_pixels or second.is_below_pixels
+        return replace(found, verdict="below pixels") if is_below and found.verdict != "unstable" else found
+
     @property
     def is_decided(self) -> bool:
-        """Whether the interval leaves zero out, and the seeds are stable."""
+        """Whether the interval leaves zero out, the seeds are stable, and both know more than single pixels show."""
         return self.verdict in ("ahead", "behind")
 
 
@@ -55,7 +63,8 @@ class Difference:
 class BestSet(Generic[K]):
     """The models that cannot be told from the most accurate one of those shown.
 
-    members: with the best first. unranked: unstable, or of one seed. compared: with which Holm's correction counts.
+    members: with the best first. unranked: unstable, of one seed, or below logistic regression on pixels. compared:
+    with which Holm's correction counts.
     """
 
     members: tuple[K, ...]
@@ -81,6 +90,22 @@ def not_separable(groups: Mapping[K, SeedGroup], *, of_checkpoints: bool = False
 
     unranked = [key for key, group in groups.items() if group.is_unstable or not (group.has_spread or of_checkpoints)]
     return best_set({key: group.mean_pct for key, group in groups.items()}, p_value, unranked)
+
+
+def best_trained(scores: Iterable[Trained]) -> BestSet[RunKey]:
+    """The same of models trained from scratch; those below logistic regression on pixels are in no ranking."""
+    scores = list(scores)
+    below = [score.key for score in scores if score.is_below_pixels]
+    best = not_separable({score.key: score.group for score in scores if score.key not in below})
+    return replace(best, unranked=(*best.unranked, *below))
+
+
+def weak_families(scores: Iterable[Trained]) -> dict[str, Trained]:
+    """Family -> its best model of those of one set, where that one is below the pixels or has unstable seeds."""
+    best: dict[str, Trained] = {}
+    for score in sorted(scores, key=lambda score: score.group.mean_pct):
+        best[score.identity.family] = score
+    return {f: best[f] for f in sorted(best, key=family_rank) if best[f].is_below_pixels or best[f].group.is_unstable}
 
 
 def best_set(
@@ -149,7 +174,7 @@ def score_differences(scores: Iterable[Trained]) -> dict[Place, Difference]:
             first, second = ([s for s in own if s.identity.family == family] for family in families)
             for a, b in itertools.product(first, second):
                 if alike((a.identity.size_class, b.identity.size_class), (a.macs, b.macs)):
-                    met[Place(a.key, b.key, dataset, images, budget)] = Difference.of(a.group, b.group)
+                    met[Place(a.key, b.key, dataset, images, budget)] = Difference.of_trained(a, b)
     return met
 
 

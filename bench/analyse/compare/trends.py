@@ -144,12 +144,15 @@ class Trend:
 def gap_trends(scores: Iterable[Trained], differences: Mapping[Place, Difference]) -> list[Trend]:
     """Of every ViT and hybrid against the best CNN of its size, by validation; of ViTs also against each of several.
 
-    Along compute at the largest training set, along images at each budget; where they meet at two rungs or more.
+    Along compute at the largest training set, along images at each budget; where they meet at two rungs or more, both
+    above logistic regression on pixels.
     """
     found = {(s.key, s.dataset, s.train_images, s.budget_gflop): s for s in scores}
     largest = {s.dataset: s.train_images for s in sorted(found.values(), key=lambda score: score.train_images)}
     met: dict[tuple[Axis, RunKey, str, float], dict[float, list[Rung]]] = defaultdict(lambda: defaultdict(list))
-    for place in differences:
+    for place, gap in differences.items():
+        if gap.verdict == "below pixels":
+            continue
         dataset, images, budget = place.dataset, place.train_images, place.budget_gflop
         one, other = (found[key, dataset, images, budget] for key in (place.first, place.second))
         if other.identity.family == "cnn":

@@ -66,7 +66,7 @@ def draw_panels(panels: Sequence[Panel]) -> Figure:
 def _legend_handles(panels: Sequence[Panel]) -> list[Line2D]:
     families = {point.family for panel in panels for point in panel.points}
     families |= {line.family for panel in panels for line in panel.lines if not line.is_control}
-    has_lines = any(panel.lines for panel in panels)
+    has_lines = any(not line.is_control for panel in panels for line in panel.lines)
     has_markers = any(panel.points or any(not line.is_bare for line in panel.lines) for panel in panels)
     handles = []
     for family in sorted(families, key=family_rank):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bench.analyse.compare.choose import pareto_front
@@ -106,12 +106,25 @@ def set_title(dataset: DatasetIdentity) -> str:
     return f"{dataset.title} ({dataset.kind})"
 
 
-def lines_panel(title: str, x_label: str, lines: Sequence[Line], *, front: str = "", log_base: int = 10) -> Panel:
-    """Lines of top-1; labelled points with their front where no line has two of them."""
+def lines_panel(
+    title: str, x_label: str, lines: Sequence[Line], *, front: str = "", log_base: int = 10, levels: Sequence[Line] = ()
+) -> Panel:
+    """Lines of top-1; labelled points with their front where no line has two of them. levels: controls beside them."""
     if any(len(line.points) > 1 for line in lines):
-        return Panel(title, x_label, TOP1, lines=tuple(lines), log_base=log_base)
+        return Panel(title, x_label, TOP1, lines=(*lines, *levels), log_base=log_base)
     points = tuple(replace(point, label=line.label) for line in lines for point in line.points)
-    return Panel(title, x_label, TOP1, points, front=front, log_base=log_base)
+    return Panel(title, x_label, TOP1, points, tuple(levels), front, log_base)
+
+
+def pixels_level(places: Mapping[float, float]) -> list[Line]:
+    """Logistic regression on pixels across a panel: x -> its top-1; none where there are not two places to join."""
+    points = tuple(Point(x, y, "other", "") for x, y in sorted(places.items()))
+    return [Line(points, "other", "pixels", label_at=0, is_control=True)] if len(points) > 1 else []
+
+
+def pixels_words(panels: Iterable[Panel]) -> str:
+    """What the caption says of the level, where a panel has one."""
+    return "; dotted: logistic regression on pixels" if any(x.is_control for p in panels for x in p.lines) else ""
 
 
 def bar_of(interval: Interval | None) -> Ends | None:

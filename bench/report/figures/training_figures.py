@@ -28,6 +28,8 @@ from bench.report.figures.panels import (
     first_panels,
     lines_panel,
     per_dataset,
+    pixels_level,
+    pixels_words,
     set_title,
     thinned,
     unstable_words,
@@ -50,14 +52,22 @@ def _against_cost(
 
     def panel(dataset: DatasetIdentity) -> Panel | None:
         points = []
+        level: dict[float, float] = {}
         for row in study.rows:
             score, found = row.scores.get(dataset.name), cost(row)
             if score is not None and found is not None:
+                level |= _pixels_at(found[0], score)
                 point = accuracy_point(found[0], score.group, score.interval, row.identity.family, row.label)
                 points.append(replace(point, x_bar=found[1]))
-        return Panel(set_title(dataset), axis, TOP1, tuple(points), front=front) if points else None
+        levels = tuple(pixels_level(level))
+        return Panel(set_title(dataset), axis, TOP1, tuple(points), levels, front) if points else None
 
     return per_dataset(study, panel)
+
+
+def _pixels_at(x: float, score: Trained) -> dict[float, float]:
+    """The regression on as many images, at the place of a score; nothing where it was not run."""
+    return {} if score.pixels is None else {x: score.pixels.group.mean_pct}
 
 
 def accuracy_against_macs(study: Study) -> FigureSpec | None:
@@ -69,7 +79,8 @@ def accuracy_against_macs(study: Study) -> FigureSpec | None:
         return None
     caption = (
         f"**Accuracy against inference compute.** Top-1 on the test part by multiply-adds of one image; bars: 95 % "
-        f"intervals over seeds and test images{unstable_words(panels)}; {FRONT_WORDS}. Measured here: "
+        f"intervals over seeds and test images{unstable_words(panels)}; {FRONT_WORDS}{pixels_words(panels)}. "
+        "Measured here: "
         f"{accuracy_conditions(study)}.{thinned(panels)}"
     )
     return FigureSpec("accuracy_vs_macs", "Top-1 against inference MACs, one panel per data set", caption, panels)
@@ -129,18 +140,20 @@ def accuracy_against_memory(study: Study) -> FigureSpec | None:
 
 def _model_lines(
     study: Study, scores: Iterable[Trained], dataset: DatasetIdentity, x: Callable[[Trained], float]
-) -> list[Line]:
-    """A line for each model through its scores on a data set, in rising x; families together."""
+) -> tuple[list[Line], list[Line]]:
+    """A line for each model through its scores on a data set, in rising x, families together; and one of the pixels."""
     by_model: dict[str, list[Trained]] = defaultdict(list)
+    level: dict[float, float] = {}
     for score in scores:
         if score.dataset == dataset.name and score.key in study.labels:
             by_model[study.labels[score.key]].append(score)
+            level |= _pixels_at(x(score), score)
     lines = []
     for label, found in by_model.items():
         family = found[0].identity.family
         points = (accuracy_point(x(s), s.group, s.interval, s.identity.family) for s in sorted(found, key=x))
         lines.append(Line(tuple(points), family, label))
-    return sorted(lines, key=lambda line: (family_rank(line.family), line.label))
+    return sorted(lines, key=lambda line: (family_rank(line.family), line.label)), pixels_level(level)
 
 
 def accuracy_against_training(study: Study) -> FigureSpec | None:
@@ -152,13 +165,16 @@ def accuracy_against_training(study: Study) -> FigureSpec | None:
     scale = flop_scale(score.train_flop for score in scores)
 
     def panel(dataset: DatasetIdentity) -> Panel | None:
-        lines = _model_lines(study, scores, dataset, lambda score: score.train_flop / scale.factor)
-        return lines_panel(set_title(dataset), _training_axis(scale), lines, front="low x") if lines else None
+        lines, levels = _model_lines(study, scores, dataset, lambda score: score.train_flop / scale.factor)
+        if not lines:
+            return None
+        return lines_panel(set_title(dataset), _training_axis(scale), lines, front="low x", levels=levels)
 
     panels = per_dataset(study, panel)
     caption = (
         "**Accuracy against training compute** (3 × FLOPs × images seen, no sweeps included). Each point is a run of "
-        f"its own whose schedule decays to that budget; {FRONT_WORDS}{unstable_words(panels)}. Measured here: "
+        f"its own whose schedule decays to that budget; {FRONT_WORDS}{unstable_words(panels)}{pixels_words(panels)}. "
+        "Measured here: "
         f"{accuracy_conditions(study)}.{thinned(panels)}"
     )
     return FigureSpec("accuracy_vs_training", "Top-1 against training compute, one panel per data set", caption, panels)
@@ -173,11 +189,11 @@ def accuracy_against_training_images(study: Study) -> FigureSpec | None:
     scores = [score for score in study.scores if score.budget_rank == 0]
 
     def panel(dataset: DatasetIdentity) -> Panel | None:
-        found = _model_lines(study, scores, dataset, lambda score: score.train_images)
+        found, levels = _model_lines(study, scores, dataset, lambda score: score.train_images)
         lines = [line for line in found if len({point.x for point in line.points}) > 1]
         if not lines:
             return None
-        drawn_lines = tuple(_labelled_apart(lines))
+        drawn_lines = (*_labelled_apart(lines), *levels)
         return Panel(set_title(dataset), "Training images, log", TOP1, lines=drawn_lines, log_base=2)
 
     panels = per_dataset(study, panel)
@@ -185,7 +201,7 @@ def accuracy_against_training_images(study: Study) -> FigureSpec | None:
         return None
     caption = (
         f"**Accuracy against training-set size**, {sizes_compute_words(study)}. Bars: 95 % intervals over seeds (each "
-        f"draws its own subset) and test images{unstable_words(panels)}. Measured here: "
+        f"draws its own subset) and test images{unstable_words(panels)}{pixels_words(panels)}. Measured here: "
         f"{accuracy_conditions(study, sizes=False)}."
     )
     return FigureSpec("accuracy_vs_training_images", "Top-1 against training images, by family", caption, panels)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from bench.analyse.accuracies.accuracy import Accuracy
+from bench.analyse.accuracies.accuracy import Accuracy, PixelBaseline
 from bench.analyse.compare.differences import Difference
 from bench.analyse.compare.means import SetMean
 from bench.analyse.stats.intervals import NEAR_BEST_PP, UNSTABLE_PP, Interval, SeedGroup
@@ -20,6 +20,8 @@ UNSTABLE = (
     f"{fixed(NEAR_BEST_PP, 0)} points of the best of them"
 )
 ALONE = "one run: the interval is over test images alone"
+PIXELS = "logistic regression on pixels"
+BELOW_PIXELS = f"below {PIXELS}"
 
 
 def accuracy_cell(
@@ -29,18 +31,21 @@ def accuracy_cell(
     notes: Notes,
     *,
     is_bold: bool = False,
-    mark: int | None = None,
+    note: str = "",
 ) -> Cell:
-    """Mean over seeds with its interval; every seed, with the median as the value, where they are unstable."""
+    """Mean over seeds with its interval; every seed, with the median as the value, where they are unstable.
+
+    note: a footnote, or nothing.
+    """
     if group.is_unstable:
         seeds = tuple((f"seed {i}", value) for i, value in enumerate(group.values_pct))
-        return Cell(seeds_words(group), group.median_pct, ids, mark=notes.number(UNSTABLE), more=seeds)
-    if mark is None and not group.has_spread:
-        mark = notes.number(ALONE)
+        mark = notes.mark("; ".join(filter(None, [UNSTABLE, note])))
+        return Cell(seeds_words(group), group.median_pct, ids, mark=mark, more=seeds)
+    mark = notes.mark(note or ("" if group.has_spread else ALONE))
     return replace(interval_cell(interval, ids, 1, mark), is_bold=is_bold)
 
 
-def score_cell(score: Accuracy | None, notes: Notes, missing: str) -> Cell:
+def score_cell(score: Accuracy | PixelBaseline | None, notes: Notes, missing: str) -> Cell:
     """An accuracy as above, or why there is none."""
     if score is None:
         return notes.missing(missing)
@@ -81,6 +86,9 @@ def difference_cell(one: Difference, ids: tuple[str, ...], notes: Notes) -> Cell
     if one.verdict == "unstable":
         why = "seeds of one of the two are unstable: no difference is told"
         return Cell("unstable", None, ids, mark=notes.number(why))
+    if one.verdict == "below pixels":
+        why = f"one of the two is {BELOW_PIXELS}, so not trained enough to be compared"
+        return Cell(f"{signed(one.delta_pp, 1)} (below pixels)", one.delta_pp, ids, mark=notes.number(why))
     text = signed(one.delta_pp, 1) if one.interval is None else f"{signed(one.delta_pp, 1)} {bracketed(one.interval)}"
     mark = notes.number("one seed: no interval") if one.interval is None else None
     return Cell(text, one.delta_pp, ids, is_bold=one.is_decided, mark=mark, more=ends(one.interval))
@@ -106,7 +114,7 @@ def verdicts_words(differences: Iterable[Difference]) -> str:
     """`ahead in none and behind in 14; undecided: 1; unstable seeds: 3`: the first of each two; no full stop."""
     counts: Counter[str] = Counter(one.verdict for one in differences)
     ahead, behind = (fixed(counts[verdict], 0) if counts[verdict] else "none" for verdict in ("ahead", "behind"))
-    rest = (("not decided", "undecided"), ("unstable", "unstable seeds"))
+    rest = (("not decided", "undecided"), ("unstable", "unstable seeds"), ("below pixels", f"one {BELOW_PIXELS}"))
     told = [f"{words}: {fixed(counts[verdict], 0)}" for verdict, words in rest if counts[verdict]]
     return "; ".join([f"ahead in {ahead} and behind in {behind}", *told])
 

@@ -6,14 +6,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from statistics import median
 
+from bench.analyse.accuracies.accuracy import ENOUGH_PP, FEW_EPOCHS
 from bench.analyse.study import Row, Study
 from bench.catalog.identity import DatasetIdentity
 from bench.number_format import bare_rate, counted, fixed, flop_scale, mac_scale, span
-from bench.report.tables.accuracy_cells import accuracy_cell
+from bench.report.tables.accuracy_cells import PIXELS, accuracy_cell, score_cell
 from bench.report.tables.columns import Records, condition, family_column, number, words
-from bench.report.tables.table import Cell, ColumnSpec, Notes, Table, make_table
+from bench.report.tables.table import Cell, ColumnSpec, Line, Notes, Table, make_table
 from bench.report.tables.timing_tables import clear_best, latency_column, throughput_cell
-from bench.report.words.conditions import accuracy_conditions, speed_conditions
+from bench.report.words.conditions import accuracy_conditions, dataset_words, speed_conditions
 from bench.text import escape
 from bench.units import MEGA
 
@@ -77,7 +78,24 @@ def main_table(study: Study) -> Table | None:
         *(_training_columns(study) if study.datasets else ()),
         *_speed_columns(study),
     ]
-    return make_table("main", study.rows, columns)
+    return make_table("main", study.rows, columns, _baseline(study))
+
+
+def _baseline(study: Study) -> list[Line]:
+    """The line of the regressions on as many images of each set, where there is one."""
+    found = {score.dataset: score.pixels for score in study.main}
+    if not any(found.values()):
+        return []
+
+    def entry(dataset: DatasetIdentity) -> Callable[[Notes], Cell]:
+        return lambda notes: score_cell(found.get(dataset.name), notes, "not run on this set")
+
+    name = Cell(PIXELS.capitalize(), "pixels")
+    return [{"Model": lambda _: name, **{top1_heading(dataset): entry(dataset) for dataset in study.datasets}}]
+
+
+def top1_heading(dataset: DatasetIdentity) -> str:
+    return f"{dataset.title}: top-1 [%]"
 
 
 def _label_and_name(row: Row) -> str:
@@ -94,6 +112,8 @@ def main_table_caption(study: Study) -> str:
             f"Top-1 on the test part, {_interval_words(seeds)}; bold: the best and those that "
             f"cannot be told from it (Welch's t, Holm over the models shown). Accuracies: {accuracy_conditions(study)}."
         )
+        if any(score.pixels for score in study.main):
+            told.append(f"{PIXELS.capitalize()}: on as many images, of train and validation together.")
         together = {int(row["side_by_side"]) for row in study.training if row["side_by_side"] is not None}
         if any(n > 1 for n in together):
             told.append(f"Training img/s was taken while {span(together)} trainings ran side by side, one thread each.")
@@ -161,12 +181,19 @@ def _accuracy_column(study: Study, dataset: DatasetIdentity) -> ColumnSpec[Row]:
         score = row.scores.get(dataset.name)
         if score is None:
             return notes.missing("not trained on this set at its full size and budget, or every run failed (see below)")
-        few = f"{counted(len(score.seeds), 'seed')} finished, not {usual}" if len(score.seeds) < usual else None
+        few = f"{counted(len(score.seeds), 'seed')} finished, not {usual}" if len(score.seeds) < usual else ""
+        weak = _NOT_ENOUGH if score.is_not_trained_enough else ""
         is_best = row.key in study.best[dataset.name].members
-        mark = notes.mark(few)
-        return accuracy_cell(score.group, score.interval, score.cell_ids, notes, is_bold=is_best, mark=mark)
+        note = "; ".join(filter(None, [weak, few]))
+        return accuracy_cell(score.group, score.interval, score.cell_ids, notes, is_bold=is_best, note=note)
 
-    return ColumnSpec(f"{dataset.title}: top-1 [%]", cell)
+    return ColumnSpec(top1_heading(dataset), cell)
+
+
+_NOT_ENOUGH = f"not trained enough: less than {fixed(ENOUGH_PP, 0)} points above {PIXELS}"
+_EARLY = (
+    f"early learning: fewer than {fixed(FEW_EPOCHS, 0)} epochs, and validation accuracy still rose at the last look"
+)
 
 
 def _training_columns(study: Study) -> list[ColumnSpec[Row]]:
@@ -179,12 +206,23 @@ def _training_columns(study: Study) -> list[ColumnSpec[Row]]:
         more = (("low", min(values) * scale.factor), ("high", max(values) * scale.factor)) if len(values) > 1 else ()
         return Cell(span(values, 2), sum(values) / len(values) * scale.factor, _score_ids(row), more=more)
 
+    def epochs(row: Row, notes: Notes) -> Cell:
+        if not row.scores:
+            return notes.missing("not trained in this suite")
+        known = [score.epochs for score in row.scores.values()]
+        early = dataset_words(name for name, score in row.scores.items() if score.is_early)
+        where = f" ({early})" if len(known) > 1 else ""
+        mark = notes.mark(f"{_EARLY}{where}" if early else None)
+        more = (("low", min(known)), ("high", max(known))) if len(known) > 1 else ()
+        return Cell(span(known, 1), sum(known) / len(known), _score_ids(row), mark=mark, more=more)
+
     def speed(row: Row) -> float | None:
         rates = [score.train_img_per_s for score in row.scores.values() if score.train_img_per_s > 0]
         return sum(rates) / len(rates) if rates else None
 
     return [
         ColumnSpec(f"Training [{scale.unit}]", compute),
+        ColumnSpec("Epochs", epochs),
         number("Training [img/s]", speed, bare_rate, records=_score_ids, missing="not trained in this suite"),
     ]
 

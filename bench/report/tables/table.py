@@ -5,7 +5,7 @@ columns.py has the usual columns; sidecar.py writes the CSV that stands beside e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
@@ -85,10 +85,23 @@ class ColumnSpec(Generic[R]):
     is_number: bool = True
 
 
-def make_table(name: str, rows: Iterable[R], columns: Sequence[ColumnSpec[R]]) -> Table | None:
-    """The table of these rows; None without rows. Footnotes are numbered in the order of reading."""
+Line = Mapping[str, Callable[[Notes], Cell]]  # heading -> its entry
+
+
+def make_table(
+    name: str, rows: Iterable[R], columns: Sequence[ColumnSpec[R]], last: Iterable[Line] = ()
+) -> Table | None:
+    """The table of these rows; None without rows. Footnotes are numbered in the order of reading.
+
+    last: lines below the rows, about something else; a dash stands where they have no entry.
+    """
     notes = Notes()
     cells = tuple(tuple(column.entry(row, notes) for column in columns) for row in rows)
+    if cells:
+        cells += tuple(
+            tuple(line[column.heading](notes) if column.heading in line else DASH for column in columns)
+            for line in last
+        )
     heads = tuple(Column(column.heading, column.is_number) for column in columns)
     return Table(name, heads, cells, tuple(notes.texts)) if cells else None
 

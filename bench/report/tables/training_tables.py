@@ -6,14 +6,14 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from bench.analyse.accuracies.accuracy import Trained
+from bench.analyse.accuracies.accuracy import PixelBaseline, Trained
 from bench.analyse.accuracies.subjects import RunKey
 from bench.analyse.accuracies.trials import SweptModel
 from bench.analyse.compare.differences import FAMILY_PAIRS, Difference, Place
 from bench.analyse.study import Study
 from bench.catalog.identity import family_rank, identify_dataset
 from bench.number_format import Scale, fixed, flop_scale, learning_rate, rounded, significant, whole
-from bench.report.tables.accuracy_cells import edge_words, pairs_table, score_cell, tried_cell
+from bench.report.tables.accuracy_cells import PIXELS, edge_words, pairs_table, score_cell, tried_cell
 from bench.report.tables.columns import dataset_column, each, no_records, number, words
 from bench.report.tables.table import Cell, ColumnSpec, Notes, Table, grouped, make_table
 from bench.units import GIGA
@@ -130,18 +130,23 @@ def _scores_table(
     headings: Mapping[Any, str],
     missing: str,
 ) -> Table | None:
-    """A row per data set and model, a column per place along an axis."""
+    """A row per data set and model, then of the regression on pixels, a column per place along an axis."""
     order = {row.label: index for index, row in enumerate(study.rows)}
+    found: dict[tuple[str, str], dict[Any, Trained | PixelBaseline]] = {line: {**own} for line, own in curves.items()}
+    for (dataset, _), own in curves.items():
+        known = {place: score.pixels for place, score in own.items() if score.pixels is not None}
+        found.setdefault((dataset, PIXELS.capitalize()), {}).update(known)
 
     def top1(line: tuple[str, str], place: object, notes: Notes) -> Cell:
-        return score_cell(curves[line].get(place), notes, missing)
+        return score_cell(found[line].get(place), notes, missing)
 
     columns: list[ColumnSpec[tuple[str, str]]] = [
         words("Model", lambda line: line[1]),
         dataset_column(lambda line: line[0]),
         *each(headings, lambda place: headings[place], top1),
     ]
-    return make_table(name, sorted(curves, key=lambda line: (line[0], order.get(line[1], len(order)))), columns)
+    lines = (line for line, own in found.items() if own)
+    return make_table(name, sorted(lines, key=lambda line: (line[0], order.get(line[1], len(order)))), columns)
 
 
 def learning_rates_table(study: Study) -> Table | None:

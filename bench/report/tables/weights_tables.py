@@ -175,8 +175,7 @@ def _shots_cell(row: _BySetting, setting: tuple[int, str], notes: Notes) -> Cell
         return notes.missing("without the one image of a class nothing is left of it")
     if score is None:
         return notes.missing("not measured with so many images a class")
-    mark = notes.mark(score.short)
-    return accuracy_cell(score.group, score.interval, score.cell_ids, notes, mark=mark)
+    return accuracy_cell(score.group, score.interval, score.cell_ids, notes, note=score.short)
 
 
 def mean_words(datasets: tuple[str, ...]) -> str:

@@ -21,6 +21,7 @@ from bench.catalog.papers import TimmRow, timm_published
 from bench.number_format import counted, fixed, learning_rate, listed, percent, significant
 from bench.report.figures.panels import bar_of
 from bench.report.figures.training_figures import finding_sets, is_stable
+from bench.report.tables.accuracy_cells import PIXELS
 from bench.report.tables.weights_tables import rule_words
 from bench.report.web.plot_data import Axis, Plot, PlotPoint, Value, accuracy_axis, plot_of
 from bench.units import EXA, GIGA, MEGA, TERA
@@ -38,7 +39,7 @@ _COMPUTE_WORDS = "3 × FLOPs × images seen"
 def study_plot(study: Study) -> Plot | None:
     """Everything of a study that can be drawn as points; None where there are not two axes to draw along."""
     published = _published_points(study)
-    points = [*_trained_points(study), *_weights_points(study), *published]
+    points = [*_trained_points(study), *_pixels_points(study), *_weights_points(study), *published]
     used = {key for point in published for key in point.values}
     axes = [*_trained_axes(study), *_weights_axes(study.protocols)]
     return plot_of([*axes, *(axis for axis in _published_axes() if axis.key in used)], points)
@@ -108,6 +109,27 @@ def _trained_points(study: Study) -> list[PlotPoint]:
     smaller = (score for score in study.scores if id(score) not in main)
     points += [point for score in smaller if (point := _run_point(score, study, largest[score.dataset]))]
     return points + [_swept_point(swept, rate) for swept in study.swept for rate in swept.top1_pct]
+
+
+def _pixels_points(study: Study) -> list[PlotPoint]:
+    """The regressions on pixels: one point for those at the largest training sets, one for each at a smaller one."""
+    largest = {(score.dataset, score.train_images) for score in study.main}
+    main: Values = {}
+    points = []
+    for place, one in study.pixels.items():
+        conditions = f"{counted(len(one.group.values_pct), 'fit')}; {fixed(one.train_images, 0)} training images"
+        key = f"top1:{one.dataset}"
+        values = {
+            key: Value(one.interval.estimate, bar_of(one.interval), conditions, one.cell_ids),
+            f"macs@{key}": Value(float(one.macs), None, "a weight for each pixel, colour and class", one.cell_ids),
+            f"params@{key}": Value(float(one.params), None, "weights and biases", one.cell_ids),
+            f"train_images@{key}": Value(float(one.train_images)),
+        }
+        if place in largest:
+            main |= values
+        else:
+            points.append(PlotPoint(PIXELS, "other", "measured", values, False, along={"train_images": PIXELS}))
+    return [*([PlotPoint(PIXELS, "other", "measured", main, along={"train_images": PIXELS})] if main else []), *points]
 
 
 def _row_point(row: Row, study: Study) -> PlotPoint:

@@ -21,11 +21,12 @@ from bench.number_format import (
     span,
     timed_words,
 )
-from bench.report.tables.accuracy_cells import rivals_words, unranked_words, verdicts_words
+from bench.report.tables.accuracy_cells import BELOW_PIXELS, rivals_words, unranked_words, verdicts_words
 from bench.report.tables.timing_tables import clear_best
 from bench.report.words.conditions import compute_words, dataset_words, device_words, seeds_words
 from bench.report.words.pretraining_words import pretraining_finding
 from bench.report.words.speed_words import speed_finding
+from bench.report.words.standing_words import standing_sentences, untold_sentence
 from bench.report.words.trend_words import trend_sentences
 from bench.report.words.weights_words import weights_finding
 from bench.text import escape
@@ -69,17 +70,16 @@ def _own_finding(study: Study) -> str:
 
 def _accuracy_finding(study: Study) -> str:
     """What is decided between models of one size, then who cannot be told from the best on each set; Markdown."""
-    sentences = [
-        *trend_sentences(study),
-        *_decided_sentences(study),
-        *(_best_sentence(study, dataset) for dataset in study.datasets),
-    ]
+    sentences = [*trend_sentences(study), *_decided_sentences(study)]
+    for dataset in study.datasets:
+        sentences += [_best_sentence(study, dataset), untold_sentence(study, dataset)]
+    sentences += standing_sentences(study)
     scores = study.main
     kinds = listed(sorted({"user-given" if d.kind == "given" else d.kind for d in study.datasets}))
     images = f"{span({score.train_images for score in scores})} {kinds} images"
     pixels = span({score.key.resolution_px for score in scores})
     regime = f"{images} of {pixels} px, {compute_words(scores)}, {seeds_words(scores)}"
-    return " ".join([*sentences, f"Trained from scratch on {regime}."])
+    return " ".join(filter(None, [*sentences, f"Trained from scratch on {regime}."]))
 
 
 def _best_sentence(study: Study, dataset: DatasetIdentity) -> str:
@@ -87,7 +87,9 @@ def _best_sentence(study: Study, dataset: DatasetIdentity) -> str:
     best: BestSet[RunKey] = study.best[dataset.name]
     scores = {row.key: row.scores[dataset.name] for row in study.rows if dataset.name in row.scores}
     title, caution = escape(dataset.title), "" if dataset.carries_findings else f" {escape(dataset.caution)}"
-    why = unranked_words(scores[key].group for key in best.unranked)
+    below = any(scores[key].is_below_pixels for key in best.unranked)
+    others_why = unranked_words(scores[key].group for key in best.unranked if not scores[key].is_below_pixels)
+    why = " or ".join(filter(None, [others_why, BELOW_PIXELS if below else ""]))
     if not best.members:
         return f"On {title} no model is ranked: {why}.{caution}"
     first, *others = best.members
@@ -97,7 +99,7 @@ def _best_sentence(study: Study, dataset: DatasetIdentity) -> str:
     cheapest = best.cheapest({row.key: row.macs for row in study.rows if row.macs}) if others else None
     words += f" (fewest MACs of these: {escape(study.labels[cheapest])})" if cheapest is not None else ""
     if best.unranked:
-        words += f"; not ranked for {why}: {counted(len(best.unranked), 'model')}"
+        words += f"; not ranked ({why}): {counted(len(best.unranked), 'model')}"
     return f"{words}.{caution}"
 
 
