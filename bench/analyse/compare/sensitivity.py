@@ -126,5 +126,6 @@ def _best(tried: Mapping[Setting, Rows], recipe: tuple[str, int, float]) -> Sett
 
 def _along(at: int, chosen: Setting, steps: Sequence[Step]) -> tuple[Step, ...]:
     """The steps whose setting differs from the chosen one in nothing but this field; none without the chosen one."""
-    along = [one for one in steps if one.setting._replace(**{KNOBS[at]: chosen[at]}) == chosen]
+    rest = (*chosen[:at], *chosen[at + 1 :])
+    along = [one for one in steps if (*one.setting[:at], *one.setting[at + 1 :]) == rest]
     return tuple(along) if any(one.setting == chosen for one in along) else ()

