@@ -95,32 +95,30 @@ def test_json_holds_unrounded_values_and_the_records_behind_them():
 
 
 def test_the_committed_results_are_compared_by_title_and_by_name():
-    by_title = vitbench(
-        "compare", "ViT M", "resnet m", "--shipped", "--suite", "desk", "--dataset", "Contours", "--json"
-    )
-    by_name = vitbench("compare", "vit_32px_m", "resnet_32px_m", "--shipped", "--suite", "desk", "--dataset", "shapes",
-                       "--json")  # fmt: skip
+    place = ("--shipped", "--suite", "pretrain-desk", "--dataset")
+    by_title = vitbench("compare", "ViT S", "resnet s", *place, "Tilted bars", "--json")
+    by_name = vitbench("compare", "vit_32px_s", "resnet_32px_s", *place, "tilts", "--json")
     assert by_title.returncode == by_name.returncode == 0
     assert by_title.stdout == by_name.stdout
-    [row] = json.loads(by_title.stdout)
+    row, *_ = json.loads(by_title.stdout)
     assert (row["verdict"], len(row["checkpoints"]), row["basis"]) == ("behind", 3, "seeds")
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["vit_32px_m", "resnet_32px_x"], "Unknown model 'resnet_32px_x' in the results. Did you mean 'resnet_32px_s'"),
-        (["vit_32px_m"], "two or more different models"),
-        (["vit_32px_m", "ViT M"], "two or more different models"),
+        (["vit_32px_s", "resnet_32px_x"], "Unknown model 'resnet_32px_x' in the results. Did you mean 'resnet_32px_s'"),
+        (["vit_32px_s"], "two or more different models"),
+        (["vit_32px_s", "ViT S"], "two or more different models"),
         (
-            ["vit_32px_m", "resnet_32px_m", "--dataset", "shape"],
+            ["vit_32px_s", "resnet_32px_s", "--dataset", "shape"],
             "Unknown data set 'shape' in the results. Did you mean",
         ),
         (
-            ["vit_32px_m", "resnet_32px_m", "--suite", "dask"],
-            "Unknown suite 'dask' in the results. Did you mean 'desk'",
+            ["vit_32px_s", "resnet_32px_s", "--suite", "pockte"],
+            "Unknown suite 'pockte' in the results. Did you mean 'pocket'",
         ),
-        (["vit_32px_m", "resnet_32px_m", "--train-images", "7"], "No two of these models share"),
+        (["vit_32px_s", "resnet_32px_s", "--train-images", "7"], "No two of these models share"),
     ],
 )
 def test_a_wrong_request_is_one_line_and_exit_two(arguments: list[str], message: str) -> None:

@@ -18,7 +18,7 @@ def explain(*arguments: object, cwd: Path = ROOT) -> Done:
 
 
 def test_an_accuracy_is_the_mean_of_the_records_that_are_named() -> None:
-    result = explain("reports/desk", "main:ViT S (vit_32px_s):Contours: top-1 [%]", "--json")
+    result = explain("reports/transfer-desk", "finetune:ViT S after Contours, Counted discs:Top-1 [%]", "--json")
     assert result.returncode == 0, result.stderr
     facts = json.loads(result.stdout)
     values = [record["values"]["top1_pct"] for record in facts["records"]]
@@ -30,9 +30,9 @@ def test_an_accuracy_is_the_mean_of_the_records_that_are_named() -> None:
 
 
 def test_the_text_names_file_line_cell_values_and_conditions() -> None:
-    result = explain("reports/desk/report.md", "main:vit s:thr")
+    result = explain("reports/speed-desk/report.md", "main:vit m @32:thr")
     assert result.returncode == 0, result.stderr
-    assert "ViT S (vit_32px_s): Throughput, batch 64 [img/s]" in result.stdout
+    assert "ViT M @32 (vit_32px_m): Throughput, batch 64 [img/s]" in result.stdout
     assert "from 5 records" in result.stdout
     assert result.stdout.count(".jsonl line ") == 5
     for words in ("  cell\n", "  values\n", "  conditions\n", "throughput_img_per_s", "cpu_model", "numbers"):
@@ -47,19 +47,19 @@ def test_a_published_number_names_its_publication() -> None:
 
 
 def test_fewer_parts_list_tables_and_entries() -> None:
-    assert "training_sizes" in explain("reports/desk").stdout
-    rows = explain("reports/desk", "training_sizes").stdout
-    assert "ViT M, Wave textures" in rows
-    assert json.loads(explain("reports/desk", "--json").stdout)["main"]["rows"] == 15
+    assert "resolutions" in explain("reports/speed-desk").stdout
+    rows = explain("reports/speed-desk", "resolutions").stdout
+    assert "ViT M" in rows
+    assert json.loads(explain("reports/speed-desk", "--json").stdout)["main"]["rows"] == 9
 
 
 def test_records_that_are_elsewhere_are_asked_for(tmp_path: Path) -> None:
-    shutil.copytree(ROOT / "reports" / "desk" / "tables", tmp_path / "reports" / "desk" / "tables")
-    result = explain("reports/desk", "main:vit s:contours", cwd=tmp_path)
+    shutil.copytree(ROOT / "reports" / "speed-desk" / "tables", tmp_path / "reports" / "speed-desk" / "tables")
+    result = explain("reports/speed-desk", "main:vit m @32:thr", cwd=tmp_path)
     assert result.returncode == 2
-    assert "3 of 3 records are not there" in result.stderr
+    assert "5 of 5 records are not there" in result.stderr
     assert "--results" in result.stderr
-    again = explain("reports/desk", "main:vit s:contours", "--results", ROOT / "results", cwd=tmp_path)
+    again = explain("reports/speed-desk", "main:vit m @32:thr", "--results", ROOT / "results", cwd=tmp_path)
     assert again.returncode == 0, again.stderr
 
 
@@ -67,8 +67,8 @@ def test_records_that_are_elsewhere_are_asked_for(tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         (["reports/nowhere"], "holds no report with tables"),
-        (["reports/desk", "mian"], "Did you mean 'main'?"),
-        (["reports/desk", "main:vit:contours"], "6 answer to the entry"),
+        (["reports/speed-desk", "mian"], "Did you mean 'main'?"),
+        (["reports/speed-desk", "main:vit:thr"], "3 answer to the entry"),
     ],
 )
 def test_a_wrong_place_is_one_line_and_exit_two(arguments: list[str], message: str) -> None:

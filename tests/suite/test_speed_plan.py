@@ -96,10 +96,10 @@ def test_a_search_without_a_budget_is_refused_with_file_and_line() -> None:
 
 
 def test_cells_of_plain_blocks_have_the_ids_that_shipped_records_carry() -> None:
-    ids = {cell.cell_id for cell in plan(load_suite("desk"), WORLD) if isinstance(cell, SpeedCell)}
-    shipped = Path(__file__).parents[2] / "results" / "desk"
+    ids = {cell.cell_id for cell in plan(load_suite("speed-desk"), WORLD) if isinstance(cell, SpeedCell)}
+    shipped = Path(__file__).parents[2] / "results" / "speed-desk"
     stored = "".join(path.read_text(encoding="utf-8") for path in sorted(shipped.glob("*.jsonl")))
-    assert len(ids) == 15 * 5
+    assert len(ids) == 3 * (3 + 3) * 5
     assert all(f'"cell_id":"{cell_id}"' in stored for cell_id in ids)
 
 
