@@ -10,7 +10,7 @@ from bench.report.tables.published_tables import trainings_table
 from bench.report.words.training_words import finding
 from bench.report.words.trend_words import trend_sentences
 from bench.store.record import Record
-from tests.report.synthetic_store import make_record, train_cell, train_values
+from tests.report.synthetic_store import make_record, pixels_record, train_cell, train_values
 
 SPREAD = (-0.2, 0.0, 0.2)
 EVEN = {1500.0: (80.0, 89.0), 6000.0: (84.0, 90.0), 24000.0: (88.0, 91.0)}  # budget -> ViT, ResNet
@@ -39,8 +39,8 @@ def test_the_finding_says_the_gaps_first_then_the_slope_and_where_it_would_be_go
     words = finding(ladder(EVEN))
     assert words.startswith("ViT M is behind the best CNN of its size by 9.0 [")
     assert "points at 1.5 TFLOP, 6.0 [" in words
-    assert ": each factor of 4 takes 3.0 [" in words
-    assert "(a line through 3 places) the gap would be gone at 96 [" in words
+    assert "at 24 TFLOP. Each factor of 4 moves that by +3.0 [" in words
+    assert "(a line through 3 places); if it went on, the gap would be gone at 96 [" in words
 
 
 @pytest.mark.parametrize(
@@ -72,9 +72,9 @@ def test_the_strongest_objections_stand_beside_the_finding() -> None:
     assert "one data set, Fashion-MNIST (`docs/fairness.md`)." in objection
 
 
-def test_two_budgets_or_two_sets_make_no_finding_of_a_trend_but_a_table() -> None:
+def test_two_sets_make_no_finding_of_a_trend_and_two_budgets_say_that_they_are_two() -> None:
     two = ladder({budget: EVEN[budget] for budget in (1500.0, 6000.0)})
-    assert trend_sentences(two) == []
+    assert "(a line through 2 places)" in trend_sentences(two)[0]
     table = trends_table(two)
     assert table is not None
     assert [cell.text for cell in table.rows[0]][:2] == [
@@ -131,3 +131,13 @@ def test_published_trainings_stand_below_ours_with_their_sources() -> None:
 def test_a_set_that_nobody_published_of_has_no_such_table() -> None:
     records = [make_record(train_cell("vit_32px_m", "textures"), train_values(80.0))]
     assert trainings_table(study("s", records, lambda cell_id: None)) is None
+
+
+def test_a_place_below_the_regression_on_pixels_is_no_rung_and_the_regression_is_a_level() -> None:
+    pixels = [pixels_record(82.0, "fashion_mnist", seed, 54_000) for seed in range(2)]
+    made = ladder(EVEN, pixels)
+    (trend,) = made.trends
+    assert [rung.place for rung in trend.rungs] == [6000.0, 24000.0]
+    figure = trends_figure(made)
+    assert figure is not None
+    assert [line.label for line in figure.panels[0].lines][-1] == "pixels"

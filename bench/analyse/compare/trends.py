@@ -144,8 +144,8 @@ class Trend:
 def gap_trends(scores: Iterable[Trained], differences: Mapping[Place, Difference]) -> list[Trend]:
     """Of every ViT and hybrid against the best CNN of its size, by validation; of ViTs also against each of several.
 
-    Along compute at the largest training set, along images at each budget; where they meet at two rungs or more, both
-    above logistic regression on pixels.
+    Along compute at the largest training set, along images at each budget; where they meet at two rungs or more, all of
+    them above logistic regression on pixels.
     """
     found = {(s.key, s.dataset, s.train_images, s.budget_gflop): s for s in scores}
     largest = {s.dataset: s.train_images for s in sorted(found.values(), key=lambda score: score.train_images)}
@@ -155,7 +155,7 @@ def gap_trends(scores: Iterable[Trained], differences: Mapping[Place, Difference
             continue
         dataset, images, budget = place.dataset, place.train_images, place.budget_gflop
         one, other = (found[key, dataset, images, budget] for key in (place.first, place.second))
-        if other.identity.family == "cnn":
+        if other.identity.family == "cnn" and not (one.is_below_pixels or other.is_below_pixels):
             met["images", place.first, dataset, budget][images].append(Rung(images, one, other))
             if images == largest[dataset]:
                 met["compute", place.first, dataset, images][budget].append(Rung(budget, one, other))

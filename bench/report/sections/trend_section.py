@@ -12,7 +12,17 @@ from bench.catalog.papers import TrainedRow, trained_published
 from bench.number_format import bracketed, ends, fixed, percent, signed
 from bench.report.document import Section
 from bench.report.figures.figure_files import drawn
-from bench.report.figures.panels import TOP1, FigureSpec, Line, Panel, Point, accuracy_point, bar_of, first_panels
+from bench.report.figures.panels import (
+    TOP1,
+    FigureSpec,
+    Line,
+    Panel,
+    Point,
+    accuracy_point,
+    bar_of,
+    first_panels,
+    pixels_level,
+)
 from bench.report.figures.style import family_style
 from bench.report.tables.accuracy_cells import difference_cell
 from bench.report.tables.columns import words
@@ -23,9 +33,10 @@ from bench.report.words.trend_words import fixed_words, gone_words, place_words,
 _TEXT = (
     "Measured here. A straight line through the gaps on a logarithmic axis, with 95 % intervals over seeds and test "
     "images; where it crosses zero, Fieller's interval. The best CNN of a place is the one with the best validation "
-    "accuracy there. No such place is told where the line bends by more than chance, or where its slope is not told "
-    "from zero. A trend is a description of these places: nothing says that it goes on. What was tuned for whom, and "
-    "what speaks against it: `docs/fairness.md`."
+    "accuracy there; places where one of the two is below logistic regression on pixels are left out. No crossing is "
+    "told where the line bends by more than chance, where its slope is not told from zero, or where the interval "
+    "reaches too far. A trend describes these places: nothing says that it goes on. What was tuned for whom, and what "
+    "speaks against it: `docs/fairness.md`."
 )
 
 
@@ -83,7 +94,7 @@ def trends_figure(study: Study) -> FigureSpec | None:
     caption = (
         "**Accuracy and the gap to the best CNN** of the size, with 95 % intervals over seeds and test images; each "
         "point is a training of its own. Dotted: of each family the published training of the fewest parameters, at a "
-        f"compute that nobody states. Measured here: {accuracy_conditions(study)}."
+        f"compute that nobody states; grey: logistic regression on pixels. Measured here: {accuracy_conditions(study)}."
     )
     return FigureSpec("gap_trends", "Top-1 and gaps along compute and images", caption, first_panels(panels))
 
@@ -100,6 +111,8 @@ def _panels(study: Study, axis: Axis) -> list[Panel]:
     x_label = f"Training compute [{scale.unit}], log" if axis == "compute" else "Training images, log"
     lines = _accuracy_lines(study, own, scale.factor)
     levels = _published_levels(lines, lead.dataset) if axis == "compute" else []
+    pixels = {r.place / scale.factor: r.first.pixels.group.mean_pct for one in own for r in one.rungs if r.first.pixels}
+    levels += pixels_level(pixels)
     title = f"{identify_dataset(lead.dataset).title}, {fixed_words(lead)}"
     return [
         Panel(title, x_label, TOP1, lines=(*lines, *levels)),

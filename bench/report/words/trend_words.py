@@ -8,11 +8,9 @@ from bench.analyse.compare.differences import Difference
 from bench.analyse.compare.trends import AXES, FARTHEST, STEP, Axis, Outlook, Trend
 from bench.analyse.study import Study
 from bench.catalog.tuned import tuned_rates
-from bench.number_format import Scale, bracketed, counted, fixed, flop_scale, listed, significant
+from bench.number_format import Scale, bracketed, counted, fixed, flop_scale, listed, signed, significant
 from bench.text import escape
 from bench.units import GIGA
-
-_RUNGS_FOR_A_FINDING = 3  # of two nobody knows whether the line between them is straight
 
 _WHY: dict[Outlook, str] = {
     "one seed": "a model has one seed",
@@ -83,7 +81,6 @@ def _leading(study: Study, axis: Axis) -> Trend | None:
         trend
         for trend in study.trends
         if (trend.axis, trend.against, trend.rungs[0].first.identity.family) == (axis, None, "vit")
-        and len(trend.rungs) >= _RUNGS_FOR_A_FINDING
         and trend.outlook not in ("one seed", "unstable")
     ]
     return max(found, key=lambda trend: (len(trend.rungs), trend.rungs[0].first.macs), default=None)
@@ -98,13 +95,16 @@ def _sentence(study: Study, trend: Trend) -> str:
     than = "is behind the best CNN of its size by" if is_behind else "minus the best CNN of its size is"
     equal = f" ({fixed_words(trend)})" if trend.axis == "images" else ""
     words = f"{escape(study.labels[trend.first])} {than} {listed(told)}{equal}"
-    if trend.gone_at is None or trend.slope is None:
+    if trend.slope is None or trend.outlook in ("bends", "not behind"):
         return f"{words}; where the gap would be gone {gone_words(trend)}."
     slope = trend.slope.interval()
-    return (
-        f"{words}: each factor of {fixed(STEP, 0)} takes {fixed(slope.estimate, 1)} {bracketed(slope)} off, and if "
-        f"that held (a line through {counted(len(gaps), 'place')}) the gap would be gone at {gone_words(trend)}."
+    words += (
+        f". Each factor of {fixed(STEP, 0)} moves that by {signed(slope.estimate, 1)} {bracketed(slope)} (a line "
+        f"through {counted(len(gaps), 'place')})"
     )
+    if trend.gone_at is None:
+        return f"{words}; where the gap would be gone {gone_words(trend)}."
+    return f"{words}; if it went on, the gap would be gone at {gone_words(trend)}."
 
 
 def _points(gap: Difference, sign: int = 1) -> str:
