@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from analyse.records import trained
 from analyse.synthetic_pretraining import World, on_photographs_and_drawn, times_the_compute
 
 from bench.analyse.study import Study, study
@@ -153,6 +154,27 @@ def test_the_sets_of_both_stand_beside_their_controls(tmp_path: Path) -> None:
     assert told["ViT S", "from scratch"].value == pytest.approx(30.0)
     text = _page(records, tmp_path)
     assert "differ in classes, colours and how alike their images are" in text
+
+
+def test_one_transfer_set_is_named_and_has_no_mean_beside_it() -> None:
+    world = World(lambda model, budget, images: 80.0, sets=("fashion_mnist",), budgets=(1600.0,), own_noise=0.3)
+    scratch = [
+        trained(model, seed, 90.0 + 0.1 * seed, dataset="fashion_mnist", budget=2000.0)
+        for model in ("vit_32px_s", "resnet_32px_s")
+        for seed in (0, 1, 2)
+    ]
+    found = studied([*world.records(), *scratch])
+    words = finding(found).replace(THIN, " ")
+    assert (
+        "Pretraining over training from random weights at equal total compute (2000 GFLOP), on Fashion-MNIST: lowers "
+        "ViT S and ResNet S."
+    ) in words
+    assert "mean" not in words
+    tables = [one.table for one in pretraining_sections(found.pretraining) if one.table is not None]
+    headings = {table.name: [column.heading for column in table.columns] for table in tables}
+    assert headings["transfer_fine_tuned"] == ["Model", "Weights", "Fashion-MNIST: top-1 [%]"]
+    assert headings["pretraining_gains"][3:] == ["Fashion-MNIST [points]"]
+    assert "Fashion-MNIST, fine-tuned [%]" in headings["pretraining"]
 
 
 def test_unstable_seeds_are_in_no_sentence_but_as_such() -> None:

@@ -90,6 +90,10 @@ def pretraining_sections(study: PretrainStudy | None) -> list[Section]:
     return [section for section in sections if section.table is not None or section.figures]
 
 
+def _capitalised(words: str) -> str:
+    return words[:1].upper() + words[1:]
+
+
 def _text(told: str, way: Way) -> str:
     return f"{told}; mean over seeds." if way == FINETUNED else f"{told}: {_FITS_TEXT}."
 
@@ -107,10 +111,11 @@ def _points_text(study: PretrainStudy) -> str:
     ratios = [point.step_flop_ratio for point in points if point.step_flop_ratio is not None]
     step = f" (a step computes {span(ratios, 2)} of that: the pixels need no gradient)" if ratios else ""
     pretrainings = counted(len({cell_id for point in study.points for cell_id in point.cell_ids}), "pretraining")
+    mean = f"{_capitalised(mean_words(study))} is taken for each seed first. " if len(study.averaged) > 1 else ""
     return (
         f"Measured here. Pretrained on {counted(study.most_images, 'image')} of {corpora}; each budget is a run of "
         f"its own, and compute is 3 × FLOPs × images seen of one run{step}. Transfer sets: "
-        f"{dataset_words(study.datasets)}. The {mean_words(study)} is taken for each seed first. "
+        f"{dataset_words(study.datasets)}. {mean}"
         f"Device-hours, {pretrainings} together: {significant(hours, 3)}; {counted(study.trials, 'further trial')} of "
         f"learning rates took {significant(study.trial_device_hours, 2)}, and all fine-tunings "
         f"{significant(study.transfer_device_hours, 2)}; these are in no column."
@@ -127,7 +132,7 @@ def accuracy_along(study: PretrainStudy, way: Way, axis: Axis) -> FigureSpec | N
         return None
     scale = _axis_scale(axis, (one for own in models.values() for found in own.values() for one in found))
     words = way_words(way)
-    title = f"{words[:1].upper()}{words[1:]}"
+    title = _capitalised(words)
     panels = [_panel(study, way, axis, own, f"{title}{_size_words(size)}", scale) for size, own in models.items()]
     beside = ""
     if axis == "pretraining compute" and way == FINETUNED:
@@ -136,8 +141,8 @@ def accuracy_along(study: PretrainStudy, way: Way, axis: Axis) -> FigureSpec | N
     if axis == "pretraining compute":
         file, against = "pretraining", "pretraining compute.** Each point is a pretraining of its own"
         told = (
-            f" whose schedule ends at that budget. The {mean_words(study)}; bars: 95 % intervals over seeds and test "
-            "images"
+            f" whose schedule ends at that budget. {_capitalised(mean_words(study))}; bars: 95 % intervals over seeds "
+            "and test images"
         )
     else:
         file, against = "pretraining_images", "the number of pretraining images**, at equal pretraining compute"

@@ -76,7 +76,7 @@ def _points_table(
 
 
 def _mean_heading(study: TransferStudy) -> str:
-    told = mean_words(study)
+    told = mean_words(study).removeprefix("the ")
     return told[:1].upper() + told[1:]
 
 
@@ -90,7 +90,7 @@ def transfer_table(study: PretrainStudy, way: Way) -> Table | None:
         (one.point.identity.title, f"pretrained, {significant(one.point.flop / scale.factor, 2)} {scale.unit}", one)
         for one in largest
     ]
-    columns = each(study.datasets, lambda name: f"{_set_heading(study, name)}: top-1 [%]", _top1)
+    columns = each(_beside_the_mean(study), lambda name: f"{_set_heading(study, name)}: top-1 [%]", _top1)
     return _sets_table(f"transfer_{way.replace('-', '_')}", [*rows, *_control_rows(study, way)], columns, study)
 
 
@@ -105,7 +105,8 @@ def corpora_table(study: PretrainStudy, way: Way) -> Table | None:
         return None
     widest = max(study.by_corpus.values(), key=lambda own: len(own.datasets))
     sets = in_order(name for own in study.by_corpus.values() for name in own.datasets)
-    columns = each(sets, lambda name: f"{identify_dataset(name).title}: top-1 [%]", _top1)
+    shown = [name for name in sets if (name,) != widest.averaged]
+    columns = each(shown, lambda name: f"{identify_dataset(name).title}: top-1 [%]", _top1)
     return _sets_table(f"corpora_{way.replace('-', '_')}", [*rows, *_control_rows(widest, way)], columns, widest)
 
 
@@ -142,6 +143,11 @@ def _sets_table(
         ColumnSpec(f"{_mean_heading(study)}: top-1 [%]", mean),
     ]
     return make_table(name, rows, columns)
+
+
+def _beside_the_mean(study: TransferStudy) -> list[str]:
+    """The sets that have a column of their own: not one that is all of the mean."""
+    return [name for name in study.datasets if (name,) != study.averaged]
 
 
 def _set_heading(study: TransferStudy, name: str) -> str:
@@ -239,5 +245,5 @@ def pretraining_gains_table(study: PretrainStudy) -> Table | None:
         words("Against", lambda row: row[2]),
     ]
     headings = {"": f"{_mean_heading(study)} [points]"}
-    headings |= {name: f"{_set_heading(study, name)} [points]" for name in study.datasets}
+    headings |= {name: f"{_set_heading(study, name)} [points]" for name in _beside_the_mean(study)}
     return pairs_table("pretraining_gains", rows, leading, headings, "")

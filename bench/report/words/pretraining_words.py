@@ -34,9 +34,11 @@ def budget_words(transfers: Sequence[Transfer]) -> str:
 
 
 def mean_words(study: TransferStudy) -> str:
-    """`mean of 4 sets out of domain`, or `mean of 5 sets` where none is in the domain of pretraining."""
+    """`the mean of 4 sets out of domain`, `the mean of 5 sets` where none is in the domain of pretraining; or a set."""
+    if len(study.averaged) == 1:
+        return dataset_words(study.averaged)
     out = " out of domain" if len(study.averaged) < len(study.datasets) else ""
-    return f"mean of {counted(len(study.averaged), 'set')}{out}"
+    return f"the mean of {counted(len(study.averaged), 'set')}{out}"
 
 
 def pretraining_finding(study: PretrainStudy) -> str:
@@ -68,9 +70,9 @@ def _best_sentence(study: PretrainStudy, way: Way) -> str:
     words = f"Pretrained with {budget_words(list(top.values()))} on {where}, {way_words(way)}, {seeds} seeds: "
     why = unranked_words(top[model].mean for model in best.unranked)
     if not best.members:
-        return f"{words}no model is ranked on the {mean_words(study)}: {why}."
+        return f"{words}no model is ranked on {mean_words(study)}: {why}."
     first, *others = (top[model] for model in best.members)
-    words += f"{_title(first)} has {percent(first.mean.mean_pct)} % {bracketed(first.interval)} on the "
+    words += f"{_title(first)} has {percent(first.mean.mean_pct)} % {bracketed(first.interval)} on "
     words += mean_words(study) + rivals_words([_title(one) for one in others], best.compared)
     if best.unranked:
         words += f"; not ranked for {why}: {listed(_title(top[model]) for model in best.unranked)}"
@@ -100,7 +102,7 @@ def _meeting_sentences(study: PretrainStudy, way: Way) -> list[str]:
     ]
     sentences = [
         f"{counted(len(found), 'comparison')} of a ViT with a CNN of its size after the same pretraining compute "
-        f"({budget_words([one.first for one in found])}), on the {mean_words(study)}: the ViT is "
+        f"({budget_words([one.first for one in found])}), on {mean_words(study)}: the ViT is "
         f"{verdicts_words(one.difference for one in found)}."
     ]
     if told:
@@ -118,7 +120,7 @@ def _gain_sentences(study: PretrainStudy, way: Way) -> list[str]:
     sentences = []
     for title in dict.fromkeys(gain.control.title for gain in found):
         own_kind = [gain for gain in found if gain.control.title == title]
-        over = f"Pretraining over {control_words(own_kind[0].control)}, on the {mean_words(study)}"
+        over = f"Pretraining over {control_words(own_kind[0].control)}, on {mean_words(study)}"
         for name in ("", *inside):
             own = [gain for gain in own_kind if gain.dataset == name]
             whom = {v: listed(_title(g.transfer) for g in own if g.difference.verdict == v) for v in _EFFECTS}
@@ -146,7 +148,7 @@ def _corpus_sentences(study: PretrainStudy, way: Way) -> list[str]:
         sentences.append(
             f"Pretraining on {counted(images, 'image')} of {corpus_words(first)} in place of {corpus_words(second)}, "
             f"as many and for the same compute ({budget_words([one.first for one in found])}), {way_words(way)}, on "
-            f"the {mean_words(own)}: {'; '.join(told)}."
+            f"{mean_words(own)}: {'; '.join(told)}."
         )
     return sentences
 
