@@ -194,15 +194,20 @@ def _number(value: float | None) -> str:
 
 def _absent(cells: Iterable[Cell]) -> Iterator[str]:
     """What the cells need that is not here, or may not be."""
-    from bench.catalog.image_tasks import image_tasks
-
     cells = list(cells)
-    sets = Counter(getattr(cell, "dataset", "") for cell in cells if _lacks_images(cell))
-    for name, count in sets.items():
-        yield f"Not here: the images of '{name}', so {count} cells would be skipped. {image_tasks()[name].how_to_get}"
+    yield from absent_sets(cells)
     public = len({getattr(cell, "model", "") for cell in cells if getattr(cell, "weights", "") == "public"})
     if public:
         yield f"Public weights of {public} models are needed; `vitbench run --download` fetches those not in the cache."
+
+
+def absent_sets(cells: Iterable[Cell]) -> Iterator[str]:
+    """One line for each data set that is not here: how many of the cells need it, and how to get it."""
+    from bench.catalog.image_tasks import image_tasks
+
+    sets = Counter(getattr(cell, "dataset", "") for cell in cells if _lacks_images(cell))
+    for name, count in sets.items():
+        yield f"Not here: the images of '{name}', so {count} cells would be skipped. {image_tasks()[name].how_to_get}"
 
 
 def _lacks_images(cell: Cell) -> bool:

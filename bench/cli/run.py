@@ -182,12 +182,15 @@ class _Job:
 
     def run(self) -> int:
         """Run what is waiting; how many of the suite's cells stand as failed now, earlier runs included."""
+        from bench.cli.plan import absent_sets
         from bench.cli.progress import make_progress
         from bench.execute.runner import run_plan
         from bench.store.files import open_run
 
         cells = self.confirmed_plan(self.done.values())
         self._restate(cells)
+        for line in absent_sets(cells):
+            typer.echo(line, err=True)
         if all(cell.cell_id in self.done for cell in cells):
             typer.echo(f"{self.suite.name}: all {len(cells)} cells are in the store. --rerun runs them again.")
             return self._failed(self.done[cell.cell_id] for cell in cells)
