@@ -15,6 +15,7 @@ from bench.store.inspections import read_inspections
 
 ROOT = Path(__file__).resolve().parents[2]
 REPORTS = sorted(path.parent for path in (ROOT / "reports").glob("*/report.md"))
+TOP1 = ": top-1 [%]"
 NUMBER = re.compile(r"[−+-]?\d[\d\u202f]*(?:\.\d+)?")
 
 
@@ -49,8 +50,7 @@ def test_every_entry_has_a_place_of_its_own(report: Path) -> None:
 @pytest.mark.parametrize("report", REPORTS, ids=lambda path: path.name)
 def test_every_number_of_the_finding_stands_in_a_table(report: Path) -> None:
     """As shown, or as an unrounded value that rounds to it, or as a count of rows, or among the conditions."""
-    page = (report / "report.md").read_text(encoding="utf-8")
-    finding = next(line for line in page.splitlines() if line.startswith("**Finding.**"))
+    finding, page = finding_of(report), (report / "report.md").read_text(encoding="utf-8")
     conditions = page.partition("## Conditions")[2].partition("\n## ")[0]
     found = entries(report)
     told = " ".join([conditions, *(f"{e.row} {e.column} {e.shown} {e.value} {e.more}" for _, e in found)])
@@ -61,6 +61,49 @@ def test_every_number_of_the_finding_stands_in_a_table(report: Path) -> None:
         if not any(math.isclose(abs(_value(number)), abs(one), abs_tol=_half_a_digit(number)) for one in known)
     ]
     assert lost == []
+
+
+def finding_of(report: Path) -> str:
+    page = (report / "report.md").read_text(encoding="utf-8")
+    return next(line for line in page.splitlines() if line.startswith("**Finding.**"))
+
+
+@pytest.mark.parametrize("report", REPORTS, ids=lambda path: path.name)
+def test_no_headline_is_about_a_model_below_the_pixels_or_with_seeds_far_apart(report: Path) -> None:
+    """Whom the finding names as the best of a set, and whose leads it counts, by the records behind the tables.
+
+    Where logistic regression on pixels was not run, the finding has to say so.
+    """
+    results = {record.cell_id: record for record in read_records(ROOT / "results" / report.name).records}
+    finding, found = finding_of(report), entries(report)
+    main = [entry for table, entry in found if table == "main" and entry.column.endswith(TOP1) and entry.record_ids]
+    pixels = {entry.column: float(entry.value) for entry in main if entry.row == "Logistic regression on pixels"}
+    told: list[tuple[str, tuple[str, ...]]] = []  # column of the main table, records of one model
+    for entry in main:
+        named = re.search(
+            rf"On {re.escape(entry.column.removesuffix(TOP1))} (.+?)(?: \(fewest|; not ranked|\. )", finding
+        )
+        if named is not None and re.search(rf"{re.escape(entry.row.split(' (')[0])}(,| and| has|$)", named[1]):
+            told.append((entry.column, entry.record_ids))
+    for entry in (entry for table, entry in found if table == "differences"):
+        is_decided = "low=" in entry.more and ("low=-" not in entry.more or "high=-" in entry.more)
+        if is_decided and "below pixels" not in entry.shown:
+            models = {results[i].cell["model"] for i in entry.record_ids}
+            sides = [tuple(i for i in entry.record_ids if results[i].cell["model"] == model) for model in models]
+            told += [(entry.column.replace(" [points]", TOP1), ids) for ids in sides]
+    for column, ids in told:
+        runs = [float(results[i].values["top1_pct"]) for i in ids]
+        assert max(runs) - min(runs) <= 20, (column, ids)
+        assert sum(runs) / len(runs) >= pixels.get(column, 0.0), (column, ids)
+    if {column for column, _ in told} - pixels.keys():
+        assert "Logistic regression on pixels was not run" in finding
+
+
+@pytest.mark.parametrize("report", REPORTS, ids=lambda path: path.name)
+def test_every_pretrained_model_of_a_finding_is_above_the_pixels_on_the_mean_over_sets(report: Path) -> None:
+    means = [e for table, e in entries(report) if table == "transfer_fine_tuned" and e.column.startswith("Mean of")]
+    (level,) = [float(e.value) for e in means if e.row.endswith("on pixels")] or [0.0]
+    assert all(float(entry.value) >= level for entry in means if ", pretrained" in entry.row)
 
 
 def _value(number: str) -> float:
@@ -77,6 +120,7 @@ def _counts(found: list[tuple[str, Entry]]) -> list[float]:
     rows = Counter(table for table, _ in {(table, entry.row) for table, entry in found})
     same = Counter((table, entry.column, entry.shown) for table, entry in found)
     pairs = [e for table, e in found if table == "differences" and re.match(r"ViT.* − (?!R\+ViT)", e.row)]
-    behind = sum("unstable" not in e.shown and re.search(r"high=-", str(e.more)) is not None for e in pairs)
+    below = sum("below pixels" in e.shown for e in pairs)
+    behind = sum("below pixels" not in e.shown and re.search(r"high=-", str(e.more)) is not None for e in pairs)
     unstable = sum("unstable" in e.shown for e in pairs)
-    return [float(count) for count in (*rows.values(), *same.values(), len(pairs), behind, unstable)]
+    return [float(count) for count in (*rows.values(), *same.values(), len(pairs), behind, below, unstable)]

@@ -88,7 +88,13 @@ def difference_cell(one: Difference, ids: tuple[str, ...], notes: Notes) -> Cell
         return Cell("unstable", None, ids, mark=notes.number(why))
     if one.verdict == "below pixels":
         why = f"one of the two is {BELOW_PIXELS}, so not trained enough to be compared"
-        return Cell(f"{signed(one.delta_pp, 1)} (below pixels)", one.delta_pp, ids, mark=notes.number(why))
+        return Cell(
+            f"{signed(one.delta_pp, 1)} (below pixels)",
+            one.delta_pp,
+            ids,
+            mark=notes.number(why),
+            more=ends(one.interval),
+        )
     text = signed(one.delta_pp, 1) if one.interval is None else f"{signed(one.delta_pp, 1)} {bracketed(one.interval)}"
     mark = notes.number("one seed: no interval") if one.interval is None else None
     return Cell(text, one.delta_pp, ids, is_bold=one.is_decided, mark=mark, more=ends(one.interval))

@@ -5,6 +5,7 @@ from synthetic_store import (
     desk_like,
     make_record,
     memory_record,
+    pixels_record,
     speed_record,
     train_cell,
     train_values,
@@ -134,3 +135,14 @@ def test_unstable_seeds_stand_at_their_median_without_a_bar_and_are_ranked_with_
     assert value.conditions.startswith("unstable seeds, their median: 74.4, 91.8, 92.0 %; 3 seeds")
     assert stable.values["top1:textures"].ranked_with == ""
     assert stable.values["top1:textures"].bar is not None
+
+
+def test_the_regression_on_pixels_is_a_point_with_its_multiply_adds_and_one_at_each_smaller_size():
+    records = [make_record(train_cell("vit_32px_s", seed=s, train_images=n), train_values(80.0)) for s in range(2)
+               for n in (512, 8190)]  # fmt: skip
+    records += [pixels_record(30.0, train_images=512), pixels_record(40.0)]
+    smaller, main = sorted(of_label(plot_of_records(records), "logistic regression on pixels"), key=lambda p: p.is_main)
+    assert (smaller.is_main, main.is_main) == (False, True)
+    assert (smaller.values["top1:textures"].value, main.values["top1:textures"].value) == (30.0, 40.0)
+    assert value_on(main, "macs", "top1:textures").value == 3 * 32 * 32 * 10
+    assert value_on(smaller, "train_images", "top1:textures").value == 512
