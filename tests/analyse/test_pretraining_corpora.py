@@ -82,7 +82,8 @@ def test_another_number_of_images_is_no_meeting() -> None:
     assert corpus_meetings(study, FINETUNED) == []
 
 
-def test_a_suite_of_nothing_but_meetings_has_them_as_its_own_points_too() -> None:
+def test_a_suite_of_nothing_but_meetings_is_told_along_its_first_set() -> None:
     study = studied(records())
-    assert {point.key.corpus for point in study.points} == {"fashion_mnist", "mix-64"}
-    assert len(study.everything) == len(study.transfers) == 2
+    assert {point.key.corpus for point in study.points} == {"fashion_mnist"}
+    assert len(study.transfers) == 1
+    assert [one.point.key.corpus for one in study.everything] == ["fashion_mnist", "mix-64"]

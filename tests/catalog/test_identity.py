@@ -4,7 +4,7 @@ import re
 
 import timm
 
-from bench.catalog.identity import known_family
+from bench.catalog.identity import corpus_title, is_generated, known_family
 
 # MLP-Mixer and its kin, plain pooling, state space, focal modulation, LSTM: neither attention nor convolution alone.
 NEITHER = r"(gmixer|gmlp|mixer|resmlp)_.*|poolformer(v2)?_.*|efficientvim_.*|focalnet_.*|sequencer2d_."
@@ -40,3 +40,14 @@ def test_a_family_is_that_of_the_blocks_and_not_of_the_module_or_the_prefix() ->
 def test_a_users_own_model_has_no_family_by_the_name_of_its_file() -> None:
     assert known_family("resnet.py:make") is None
     assert known_family("models/vit.py:build") is None
+
+
+def test_a_generated_corpus_says_what_is_in_its_images_and_any_other_set_nothing() -> None:
+    assert corpus_title("mix-64") == "generated fractals and rings (64 classes)"
+    assert corpus_title("rings-1000") == "generated rings (1 000 classes)"
+    assert [corpus_title(name) for name in ("mix", "mix-x", "digits", "fashion_mnist")] == [""] * 4
+
+
+def test_images_that_a_formula_draws_are_generated() -> None:
+    assert [is_generated(name) for name in ("mix-64", "textures")] == [True, True]
+    assert not any(is_generated(name) for name in ("digits", "fashion_mnist", "somebody's own"))

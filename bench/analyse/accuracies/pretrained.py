@@ -180,7 +180,8 @@ class PretrainStudy(TransferStudy):
     """Everything that was pretrained and transferred in one suite.
 
     by_corpus: pretraining set -> points that a model has on several of them, with as many images and as much compute;
-    they are not among the study's own, and average the sets out of the domain of all. Empty with one set.
+    they average the sets out of the domain of all, and are among the study's own only where it has no others (those of
+    the first set). Empty with one set.
     """
 
     by_corpus: Mapping[str, TransferStudy]
@@ -212,12 +213,13 @@ def pretrain_study(records: Sequence[Record], predictions: Predictions) -> Pretr
         return _told(own, averaged, results, identities, predictions)
 
     paired = on_several_sets(points)
-    alone = [point for point in points if point not in paired]
+    by_corpus = _by_corpus(paired, told)
+    alone = [point for point in points if point not in paired] or next(iter(by_corpus.values())).points
     is_own = started_from(latest)
     tuned = [r for r in latest if r.cell.get("task") == "finetune" and r.status == "ok" and is_own(r)]
     return PretrainStudy(
-        **told(alone or points),
-        by_corpus=_by_corpus(paired, told),
+        **told(alone),
+        by_corpus=by_corpus,
         trials=len(trials),
         trial_device_hours=sum(hours_of(record) for record in trials),
         edges=edges(runs, points, identities),
