@@ -165,7 +165,7 @@ def test_a_plan_prints_every_cell_and_writes_nothing(tmp_path: Path) -> None:
     result = vitbench("run", TWO_CELLS, "--dry-run", cwd=tmp_path)
     assert result.returncode == 0
     assert "train vit_32px_s on 100 digits images" in result.stdout
-    assert "3 cells" in result.stdout
+    assert "4 cells" in result.stdout
     assert list(tmp_path.iterdir()) == []
 
 
@@ -225,4 +225,4 @@ def test_a_plan_takes_stored_results_into_account(tmp_path: Path) -> None:
     fresh = vitbench("plan", TWO_CELLS, cwd=tmp_path)
     known = vitbench("plan", TWO_CELLS, "--results", "kept", cwd=tmp_path)
     assert "in the store" not in fresh.stdout
-    assert "3 of these cells have a record in the store." in known.stdout
+    assert "4 of these cells have a record in the store." in known.stdout

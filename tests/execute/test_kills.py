@@ -119,8 +119,8 @@ def test_twenty_kills_lose_no_line_and_end_where_an_undisturbed_run_does(tmp_pat
     assert start(calm).wait() == 0
     duration_s = time.monotonic() - started
     expected, expected_predictions = outcomes(calm), predictions(calm)
-    assert len(expected) == 8
-    assert len(expected_predictions) == 6
+    assert len(expected) == 9
+    assert len(expected_predictions) == 7
 
     chance = random.Random(0)
     moments = [LATEST * (i + chance.random()) / KILLS for i in range(KILLS)]  # as fractions of the duration

@@ -159,7 +159,7 @@ def test_hostile_names_stay_text(tmp_path):
     assert "<b>" not in text
     assert r"evil\|&lt;script&gt;alert(1)&lt;/script&gt;\*b\* \# top.py:make" in text
     main = next(line for line in text.splitlines() if line.startswith("| evil"))
-    assert main.replace(r"\|", "").count("|") == 7 + 1
+    assert main.replace(r"\|", "").count("|") == 8 + 1
 
 
 @pytest.mark.parametrize(
