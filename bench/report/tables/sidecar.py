@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -66,11 +66,10 @@ def row_titles(table: Table) -> list[str]:
     """
     titles = [one_line(row[0].text) or str(number) for number, row in enumerate(table.rows, 1)]
     for place, column in enumerate(table.columns[1:], 1):
-        shared = {title for title, count in Counter(titles).items() if count > 1}
-        if not shared:
-            break
-        for title in sorted(shared):
-            alike = [number for number, known in enumerate(titles) if known == title]
+        rows_of: dict[str, list[int]] = defaultdict(list)
+        for number, title in enumerate(titles):
+            rows_of[title].append(number)
+        for title, alike in rows_of.items():
             cells = [table.rows[number][place] for number in alike]
             if len({cell.text for cell in cells}) > 1 and not any(cell.records for cell in cells):
                 for number, cell in zip(alike, cells, strict=True):
