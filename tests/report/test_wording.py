@@ -102,7 +102,7 @@ def test_no_more_than_four_are_named_beside_the_best():
         ([r for r in desk_like() if r.status != "ok"], "none of 2 cells gave a result"),
         ([complexity_record("vit_32px_s", 1e6)], "both counters agree on the MACs of 1 of 1 model"),
         ([speed_record("vit_32px_s", 0, 123.0)], "ViT S has 123 img/s, timed at batch 64 on"),
-        (tune_like(), "inside the range tried for 9 of 12 models"),
+        (tune_like(), "inside the range tried for 9 of 12 sweeps"),
     ],
 )
 def test_every_kind_of_suite_has_a_finding_of_one_sentence(records, words):

@@ -108,15 +108,24 @@ def _panels(study: Study, axis: Axis) -> list[Panel]:
     where = lead.dataset, lead.fixed, lead.rungs[0].first.identity.size_class
     own = [one for one in found if (one.dataset, one.fixed, one.rungs[0].first.identity.size_class) == where]
     scale = scale_of(lead)
-    x_label = f"Training compute [{scale.unit}], log" if axis == "compute" else "Training images, log"
+    is_compute = axis == "compute"
+    x_label = f"Training compute [{scale.unit}], log" if is_compute else "Training images, log"
+    base = 10 if is_compute else 2
     lines = _accuracy_lines(study, own, scale.factor)
-    levels = _published_levels(lines, lead.dataset) if axis == "compute" else []
+    levels = _published_levels(lines, lead.dataset) if is_compute else []
     pixels = {r.place / scale.factor: r.first.pixels.group.mean_pct for one in own for r in one.rungs if r.first.pixels}
     levels += pixels_level(pixels)
     title = f"{identify_dataset(lead.dataset).title}, {fixed_words(lead)}"
     return [
-        Panel(title, x_label, TOP1, lines=(*lines, *levels)),
-        Panel("Gap to the best CNN", x_label, "Top-1 difference [points]", lines=_gap_lines(study, own), level=0.0),
+        Panel(title, x_label, TOP1, lines=(*lines, *levels), log_base=base),
+        Panel(
+            "Gap to the best CNN",
+            x_label,
+            "Top-1 difference [points]",
+            lines=_gap_lines(study, own),
+            log_base=base,
+            level=0.0,
+        ),
     ]
 
 

@@ -84,11 +84,12 @@ def compute_words(scores: Sequence[Trained]) -> str:
     """Training compute of these runs, called equal only where it is."""
     budgets = [score.budget_gflop for score in scores]
     if len(set(budgets)) == 1:
-        return f"equal training compute ({_budgets_words(budgets)})"
-    return f"training compute that differs between models or sets ({_budgets_words(budgets)})"
+        return f"equal training compute ({budgets_words(budgets)})"
+    return f"training compute that differs between models or sets ({budgets_words(budgets)})"
 
 
-def _budgets_words(gflops: Iterable[float]) -> str:
+def budgets_words(gflops: Iterable[float]) -> str:
+    """The compute that these budgets span: `0.30–1.50 TFLOP`."""
     flops = {gflop * GIGA for gflop in gflops}
     scale = flop_scale(flops)
     return f"{span((flop / scale.factor for flop in flops), 2)} {scale.unit}"
@@ -106,7 +107,7 @@ def sizes_compute_words(study: Study) -> str:
         return ""
     budgets = [{score.budget_gflop for score in line} for line in several]
     if all(len(own) == 1 for own in budgets) and len(set.union(*budgets)) > 1:
-        words = _budgets_words(set.union(*budgets))
+        words = budgets_words(set.union(*budgets))
         return f"each model at one training compute, which differs between models or sets ({words})"
     return f"at {compute_words(scores)}"
 
@@ -123,7 +124,7 @@ def sweep_conditions(study: Study) -> str:
         f"{span(row['resolution_px'] for row in trials)} px, "
         f"{span({one.train_images for one in study.swept})} training images, "
         f"{span(row['validation_images'] for row in trials)} validation images, "
-        f"{_budgets_words(one.budget_gflop for one in study.swept)} per trial"
+        f"{budgets_words(one.budget_gflop for one in study.swept)} per trial"
     )
 
 

@@ -23,7 +23,7 @@ from bench.number_format import (
 )
 from bench.report.tables.accuracy_cells import BELOW_PIXELS, rivals_words, unranked_words, verdicts_words
 from bench.report.tables.timing_tables import clear_best
-from bench.report.words.conditions import compute_words, dataset_words, device_words, seeds_words
+from bench.report.words.conditions import budgets_words, compute_words, dataset_words, device_words, seeds_words
 from bench.report.words.pretraining_words import pretraining_finding
 from bench.report.words.speed_words import speed_finding
 from bench.report.words.standing_words import standing_sentences, untold_sentence
@@ -119,11 +119,15 @@ def _decided_sentences(study: Study) -> list[str]:
 
 def _sweep_finding(swept: Sequence[SweptModel]) -> str:
     inside = [one for one in swept if not one.edge]
-    rates = listed(f"{escape(one.identity.title)} {learning_rate(one.best_rate)}" for one in swept)
+    told = []
+    for budget in sorted({one.budget_gflop for one in swept}):
+        own = [one for one in swept if one.budget_gflop == budget]
+        rates = listed(f"{escape(one.identity.title)} {learning_rate(one.best_rate)}" for one in own)
+        told.append(f"at {budgets_words([budget])} {rates}")
     return (
         f"The best peak learning rate lies inside the range tried for {len(inside)} of "
-        f"{counted(len(swept), 'model')}, by top-1 on the validation part of "
-        f"{dataset_words(sorted({one.dataset for one in swept}))}: {rates}."
+        f"{counted(len(swept), 'sweep')}, by top-1 on the validation part of "
+        f"{dataset_words(sorted({one.dataset for one in swept}))}: {'; '.join(told)}."
     )
 
 

@@ -149,7 +149,7 @@ def test_a_filter_keeps_the_rows_that_hold_every_word(desk, visit):
         "ResNet L (resnet_32px_l)",
     ]
     box.locator("input[type=search]").fill("")
-    throughput = box.locator("tbody tr").first.locator("td").nth(8).text_content().split(" ")[0]
+    throughput = box.locator("tbody tr").first.locator("td").nth(9).text_content().split(" ")[0]
     assert "\u202f" in throughput
     box.locator("input[type=search]").fill(throughput.replace("\u202f", " "))
     assert "ViT S (vit_32px_s)" in column(one.page, "main", 0)
