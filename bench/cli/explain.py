@@ -19,7 +19,7 @@ _WIDEST = 160  # characters of one field of a record; --json has them whole
 
 
 def explain(
-    report: Annotated[Path, typer.Argument(help="Folder of a report, such as reports/desk.")],
+    report: Annotated[Path, typer.Argument(help="Folder of a report, such as reports/pocket.")],
     place: Annotated[
         str, typer.Argument(metavar="[TABLE[:ROW[:COLUMN]]]", help="The place of a number; less lists what there is.")
     ] = "",

@@ -50,8 +50,8 @@ def test_an_evaluation_with_data_waits_for_the_images_of_all_its_sets() -> None:
 
 def test_an_option_that_no_block_asks_for_is_refused_with_the_suites_that_have_it() -> None:
     with pytest.raises(RequestError) as caught:
-        requested(load_suite("desk"), "with --counts", ())
-    assert str(caught.value) == "Suite 'desk' plans nothing with --counts. Of those that ship, these do: public."
+        requested(load_suite("pocket"), "with --counts", ())
+    assert str(caught.value) == "Suite 'pocket' plans nothing with --counts. Of those that ship, these do: public."
 
 
 def test_a_suite_of_nothing_but_requests_says_which_options_it_has() -> None:
