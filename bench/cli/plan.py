@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -74,23 +74,18 @@ def plan(
         done |= finished.keys()
     rates = _measured([cell for _, cells in plans for cell in cells]) if measure else None
     if as_json:
-        listed = [
-            {
-                "suite": one.name,
-                "cell_id": cell.cell_id,
-                **cell.model_dump(mode="json"),
-                **_costs(cell, rates),
-                **_doubt(cell),
-            }
-            for one, cells in plans
-            for cell in cells
-        ]
+        listed = [_as_json(one, cell, rates) for one, cells in plans for cell in cells]
         typer.echo(json.dumps(listed, indent=2))
         return
     for one, cells in plans:
         print_plan(one, cells, default_workers(here), rates)
         if known := sum(cell.cell_id in done for cell in cells):
             typer.echo(f"{known} of these cells have a record in the store.\n")
+
+
+def _as_json(suite: Suite, cell: Cell, rates: Mapping[TrainingStepCell, Rate] | None) -> dict[str, Any]:
+    fields = cell.model_dump(mode="json")
+    return {"suite": suite.name, "cell_id": cell.cell_id, **fields, **_costs(cell, rates), **_doubt(cell)}
 
 
 def print_plan(
