@@ -6,7 +6,7 @@ import pytest
 from records import trained
 from scipy import stats
 
-from bench.analyse.accuracies.pooling import main_scores, trained_accuracies
+from bench.analyse.accuracies.pooling import along_images, main_scores, trained_accuracies
 from bench.analyse.compare.differences import score_differences
 from bench.catalog.identity import identify_model
 from bench.store.correctness import read_correctness
@@ -38,6 +38,18 @@ def test_main_scores_are_at_the_largest_set_and_the_largest_budget_of_the_size()
     assert [(s.key.model, s.train_images, s.budget_gflop) for s in main] == [
         ("vit_32px_m", 1000, 4.0),
         ("vit_32px_s", 1000, 2.0),
+    ]
+
+
+def test_the_axis_of_training_images_is_walked_at_one_budget():
+    """1,000 images were trained to more compute, too; a line from 100 to 1,000 images has to leave that out."""
+    records = [trained("vit_32px_s", 0, 80.0, images=n, budget=1.0) for n in (100, 1000)]
+    records += [trained("vit_32px_s", 0, 90.0, images=1000, budget=b) for b in (4.0, 16.0)]
+    records += [trained("vit_32px_m", 0, 85.0, images=1000, budget=b) for b in (4.0, 16.0)]
+    assert [(s.key.model, s.train_images, s.budget_gflop) for s in along_images(scores_of(records))] == [
+        ("vit_32px_m", 1000, 16.0),
+        ("vit_32px_s", 100, 1.0),
+        ("vit_32px_s", 1000, 1.0),
     ]
 
 

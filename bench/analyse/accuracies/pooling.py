@@ -181,6 +181,20 @@ def main_scores(scores: Iterable[Trained]) -> list[Trained]:
     return [score for score in at_largest_set(scores) if score.budget_rank == 0]
 
 
+def along_images(scores: Iterable[Trained]) -> list[Trained]:
+    """Those at the one budget of each size class on a data set that has most numbers of images; of equals the largest."""
+    found = list(scores)
+    trained: dict[tuple[str, str], dict[float, set[int]]] = defaultdict(lambda: defaultdict(set))
+    for score in found:
+        trained[_size_class(score), score.dataset][score.budget_gflop].add(score.train_images)
+    budgets = {where: max(own, key=lambda budget: (len(own[budget]), budget)) for where, own in trained.items()}
+    return [score for score in found if score.budget_gflop == budgets[_size_class(score), score.dataset]]
+
+
+def _size_class(score: Trained) -> str:
+    return score.identity.size_class or score.key.model
+
+
 def at_largest_set(scores: Iterable[Trained]) -> list[Trained]:
     """Those at the largest training set of each data set."""
     scores = list(scores)

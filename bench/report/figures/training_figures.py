@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Literal
 
 from bench.analyse.accuracies.accuracy import Trained
+from bench.analyse.accuracies.pooling import along_images
 from bench.analyse.stats.intervals import contrast_interval
 from bench.analyse.study import Row, Study
 from bench.catalog.identity import DatasetIdentity, family_rank, identify_dataset
@@ -185,8 +186,8 @@ def _training_axis(scale: Scale) -> str:
 
 
 def accuracy_against_training_images(study: Study) -> FigureSpec | None:
-    """Top-1 against the number of training images, a line per model at its largest budget."""
-    scores = [score for score in study.scores if score.budget_rank == 0]
+    """Top-1 against the number of training images, a line per model at one budget."""
+    scores = along_images(study.scores)
 
     def panel(dataset: DatasetIdentity) -> Panel | None:
         found, levels = _model_lines(study, scores, dataset, lambda score: score.train_images)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from bench.analyse.accuracies.accuracy import PixelBaseline, Trained
+from bench.analyse.accuracies.pooling import along_images
 from bench.analyse.accuracies.subjects import RunKey
 from bench.analyse.accuracies.trials import SweptModel
 from bench.analyse.compare.differences import FAMILY_PAIRS, Difference, Place
@@ -36,12 +37,12 @@ def differences_table(study: Study) -> Table | None:
 
 def size_differences_table(study: Study) -> Table | None:
     """The same on one set, a column per number of training images; of pairs with several."""
-    largest = {(s.key, s.dataset, s.train_images, s.budget_gflop) for s in study.scores if s.budget_rank == 0}
+    on_axis = {(s.key, s.dataset, s.train_images, s.budget_gflop) for s in along_images(study.scores)}
     found = _with_several(
         {
             place: one
             for place, one in study.differences.items()
-            if (place.first, place.dataset, place.train_images, place.budget_gflop) in largest
+            if (place.first, place.dataset, place.train_images, place.budget_gflop) in on_axis
         }
     )
     columns = {size: f"{fixed(size, 0)} images [points]" for size in sorted({place.train_images for place in found})}
@@ -98,8 +99,7 @@ def _differences(
 
 def training_sizes_table(study: Study) -> Table | None:
     """Top-1 by number of training images, for the models and sets that have several."""
-    largest = [score for score in study.scores if score.budget_rank == 0]
-    curves = grouped(largest, lambda s: (s.dataset, study.labels[s.key]), lambda s: s.train_images)
+    curves = grouped(along_images(study.scores), lambda s: (s.dataset, study.labels[s.key]), lambda s: s.train_images)
     several = {line: own for line, own in curves.items() if len(own) > 1}
     headings = {
         size: f"{fixed(size, 0)} images: top-1 [%]" for size in sorted({n for own in several.values() for n in own})

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from bench.analyse.accuracies.accuracy import Accuracy, Evaluated, FewShot, FineTuned, Trained
-from bench.analyse.accuracies.pooling import headline_setting
+from bench.analyse.accuracies.pooling import along_images, headline_setting
 from bench.analyse.accuracies.protocols import Protocols, finetuned_by_subject
 from bench.analyse.accuracies.subjects import PUBLIC, RunKey, Subject, pretraining_of
 from bench.analyse.accuracies.trials import SweptModel
@@ -105,9 +105,10 @@ def _trained_points(study: Study) -> list[PlotPoint]:
     largest: dict[str, int] = {}
     for score in study.scores:
         largest[score.dataset] = max(largest.get(score.dataset, 0), score.train_images)
-    points = [_row_point(row, study) for row in study.rows if row.scores or row.key not in shown_elsewhere]
+    by_images = {id(score) for score in along_images(study.scores)}
+    points = [_row_point(row, study, by_images) for row in study.rows if row.scores or row.key not in shown_elsewhere]
     smaller = (score for score in study.scores if id(score) not in main)
-    points += [point for score in smaller if (point := _run_point(score, study, largest[score.dataset]))]
+    points += [point for score in smaller if (point := _run_point(score, study, largest[score.dataset], by_images))]
     return points + [_swept_point(swept, rate) for swept in study.swept for rate in swept.top1_pct]
 
 
@@ -132,23 +133,25 @@ def _pixels_points(study: Study) -> list[PlotPoint]:
     return [*([PlotPoint(PIXELS, "other", "measured", main, along={"train_images": PIXELS})] if main else []), *points]
 
 
-def _row_point(row: Row, study: Study) -> PlotPoint:
+def _row_point(row: Row, study: Study, by_images: Collection[int]) -> PlotPoint:
+    """by_images: ids of the scores on the axis of training images."""
     values = {**_count_values(row), **_timing_values(row.speed, row.memory)}
     for score in row.scores.values():
         values |= _trained_values(score)
     names = finding_sets(study)
     if len(names) > 1 and all(is_stable(row, name) for name in names):
         values |= _mean_values([row.scores[name] for name in names])
-    along = {axis: row.label for axis in ("train_images", "train_flop") if row.scores}
+    is_along = {"train_images": {id(score) for score in row.scores.values()} <= {*by_images}, "train_flop": True}
+    along = {axis: row.label for axis, shown in is_along.items() if shown and row.scores}
     return PlotPoint(row.label, row.identity.family, "measured", values, facts=_key_facts(row.key), along=along)
 
 
-def _run_point(score: Trained, study: Study, largest: int) -> PlotPoint | None:
-    """A run at a smaller training set or budget; None where both are smaller than the main run's.
+def _run_point(score: Trained, study: Study, largest: int, by_images: Collection[int]) -> PlotPoint | None:
+    """A run at a smaller training set or budget; None where it is on neither axis.
 
     largest: training images of the data set's largest training set.
     """
-    is_along = {"train_images": score.budget_rank == 0, "train_flop": score.train_images == largest}
+    is_along = {"train_images": id(score) in by_images, "train_flop": score.train_images == largest}
     label, facts = study.labels[score.key], _key_facts(score.key)
     along = {axis: label for axis, shown in is_along.items() if shown}
     values = _trained_values(score)

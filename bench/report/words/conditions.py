@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from bench.analyse.accuracies.accuracy import Accuracy, FineTuned, Trained
+from bench.analyse.accuracies.pooling import along_images
 from bench.analyse.accuracies.protocols import Protocols
 from bench.analyse.accuracies.subjects import RunKey
 from bench.analyse.study import Study
@@ -98,9 +99,8 @@ def budgets_words(gflops: Iterable[float]) -> str:
 def sizes_compute_words(study: Study) -> str:
     """Training compute along the axis of training-set sizes: of all lines, or along each one."""
     lines: dict[tuple[str, str], list[Trained]] = {}
-    for score in study.scores:
-        if score.budget_rank == 0:
-            lines.setdefault((score.dataset, study.labels[score.key]), []).append(score)
+    for score in along_images(study.scores):
+        lines.setdefault((score.dataset, study.labels[score.key]), []).append(score)
     several = [line for line in lines.values() if len({score.train_images for score in line}) > 1]
     scores = [score for line in several for score in line]
     if not scores:
