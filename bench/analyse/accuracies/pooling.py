@@ -182,7 +182,7 @@ def main_scores(scores: Iterable[Trained]) -> list[Trained]:
 
 
 def along_images(scores: Iterable[Trained]) -> list[Trained]:
-    """Those at the one budget of each size class on a data set that has most numbers of images; of equals the largest."""
+    """Those at one budget for each size class on a set: that with most numbers of images; of equals, the largest."""
     found = list(scores)
     trained: dict[tuple[str, str], dict[float, set[int]]] = defaultdict(lambda: defaultdict(set))
     for score in found:
