@@ -81,7 +81,8 @@ def test_the_table_says_where_it_was_timed_and_who_is_outside(twelve):
 def test_suites_and_protocols_are_told_apart():
     found = json.loads(choose("--dataset", "digits", "--json"))
     assert {(one["suite"], one["protocol"]) for one in found} >= {
-        ("pocket", "trained from scratch"),
+        ("pretrain-desk", "after pretraining"),
+        ("transfer-desk", "few-shot"),
         ("transfer-desk", "fine-tuned"),
     }
 
