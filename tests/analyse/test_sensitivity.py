@@ -84,3 +84,22 @@ def test_rates_tried_with_another_recipe_are_another_sweep() -> None:
     other = runs(70.0, 75.0, recipe={"augmentation": "shift"}, rates=(0.003, 0.009))
     swept = study("s", [*SWEEP, *other], lambda cell_id: None).swept
     assert {one.identity.name: one.top1_pct[one.best_rate] for one in swept} == pytest.approx({VIT: 86.0, RESNET: 90.0})
+
+
+def test_weight_decays_are_multiples_of_each_models_own_best() -> None:
+    """A setting that was turned at each model's own decay is compared, though the decays differ."""
+    own = {VIT: 0.1, RESNET: 0.01}
+    records = [
+        trained(model, seed, top1 + SPREAD[seed], part="validation",
+                recipe={"weight_decay": own[model], "augmentation": augmentation})
+        for augmentation, tops in (("flip", (86.0, 90.0)), ("shift", (81.0, 89.0)))
+        for model, top1 in zip((VIT, RESNET), tops, strict=True)
+        for seed in range(3)
+    ]  # fmt: skip
+    records += [
+        trained(model, 0, top1, part="validation", recipe={"weight_decay": 10 * own[model]})
+        for model, top1 in ((VIT, 85.0), (RESNET, 88.0))
+    ]
+    (one,) = study("s", records, lambda cell_id: None).sensitivities
+    assert gaps(one, "augmentation") == {"flip": -4.0, "shift": -8.0}
+    assert gaps(one, "weight_decay") == {1.0: -4.0, 10.0: -3.0}

@@ -21,7 +21,7 @@ _FEWEST_KNOBS = 2  # that were turned; a learning rate alone is a sweep
 
 
 class Setting(NamedTuple):
-    """What a training could have been given otherwise. rate: times the rate that was best for the model."""
+    """What a training could have been given otherwise. rate, weight_decay: times what was best for the model."""
 
     rate: float
     weight_decay: float
@@ -61,7 +61,7 @@ def sensitivities(rows: Rows, identities: Mapping[str, ModelIdentity], predictio
     """Of every ViT and CNN of one size on one set that were trained, for validation, with several settings.
 
     The chosen setting has the augmentation, batch size and budget with the most trials of both, and of each model the
-    rate, of the first the weight decay, with the most seeds there; of equals those with the best mean.
+    rate and the weight decay with the most seeds there; of equals those with the best mean.
     """
     tried = [row for row in rows if row["scored_part"] == "validation"]
     pools: dict[tuple[str, int, Kind], dict[RunKey, dict[Setting, Rows]]] = defaultdict(lambda: defaultdict(dict))
@@ -100,7 +100,7 @@ def _steps(
     recipe = max(trials, key=lambda one: (trials[one], one))
     bests = [_best(tried, recipe) for tried in (first, second)]
     ours, theirs = (
-        {s._replace(rate=float(f"{s.rate / best.rate:.3g}")): pool for s, pool in tried.items()}
+        {_relative(setting, best): pool for setting, pool in tried.items() if _is_multiple(setting, best)}
         for best, tried in zip(bests, (first, second), strict=True)
     )
     steps = []
@@ -108,7 +108,22 @@ def _steps(
         groups = [seed_group(pool[setting], "validation_images", predictions) for pool in (ours, theirs)]
         seen = fmean(row["images_seen"] / row["train_images"] for row in ours[setting])
         steps.append(Step(setting, seen, Difference.of(*groups), (*ids_of(ours[setting]), *ids_of(theirs[setting]))))
-    return bests[0]._replace(rate=1.0), steps
+    return _relative(bests[0], bests[0]), steps
+
+
+def _relative(setting: Setting, best: Setting) -> Setting:
+    """With the rate and the weight decay as multiples of the best ones, which differ between models."""
+    decay = setting.weight_decay / best.weight_decay if best.weight_decay else 1.0
+    return setting._replace(rate=_three_digits(setting.rate / best.rate), weight_decay=_three_digits(decay))
+
+
+def _is_multiple(setting: Setting, best: Setting) -> bool:
+    """Nothing but no weight decay is a multiple of none."""
+    return best.weight_decay > 0 or setting.weight_decay == 0
+
+
+def _three_digits(factor: float) -> float:
+    return float(f"{factor:.3g}")
 
 
 def _recipe(setting: Setting) -> tuple[str, int, float]:

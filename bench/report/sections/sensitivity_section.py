@@ -20,12 +20,12 @@ from bench.units import GIGA
 _TEXT = (
     "Measured here, on the validation part: top-1 of the first minus that of the second, in points, with 95 % "
     "intervals over seeds and images. One setting is turned at a time; the others stay as chosen. Learning rates "
-    "were chosen at that setting alone and not anew at the others, except where they are what is turned: there both "
-    "models have the same multiple of their own."
+    "and weight decays were chosen at that setting alone and not anew at the others, except where they are what is "
+    "turned: there both models have the same multiple of their own."
 )
 _KNOBS = {  # field of a setting -> what it is called, and whether its axis is logarithmic
     "rate": ("Learning rate, times the chosen one", True),
-    "weight_decay": ("Weight decay", True),
+    "weight_decay": ("Weight decay, times the chosen one", True),
     "augmentation": ("Augmentation", False),
     "batch_size": ("Batch size", True),
     "budget_gflop": ("Training compute", True),
